@@ -1,0 +1,26 @@
+"""Names for the arrays that cross the library's edges, and the one sampling rate inside it.
+
+Letters: B batch, T samples, N frames, D frame width, E embedding size, C classes, K shots, M support clips.
+"""
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+SAMPLE_RATE_HZ = 16_000
+
+Waveform: TypeAlias = npt.NDArray[np.float32]
+"""[T] samples at 16 kHz, mono, in [-1, 1]."""
+
+Frames: TypeAlias = npt.NDArray[np.float32]
+"""[N, D], one row a hop of the backbone."""
+
+Embedding: TypeAlias = npt.NDArray[np.float32]
+"""[E], not normalised."""
+
+Embeddings: TypeAlias = npt.NDArray[np.float32]
+"""[M, E], one row a clip, not normalised."""
+
+Prototypes: TypeAlias = npt.NDArray[np.float32]
+"""[C, E], one unit row a class."""
