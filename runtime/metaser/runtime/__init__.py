@@ -1,0 +1,45 @@
+"""Few-shot speech emotion recognition on a small device: numpy and onnxruntime, no PyTorch."""
+
+from metaser.runtime.audio import load_audio
+from metaser.runtime.bundle import open_bundle, shipped_bundles
+from metaser.runtime.decision import Calibration, Decision
+from metaser.runtime.engine import Engine, Verification
+from metaser.runtime.errors import (
+    AudioError,
+    BundleError,
+    InputError,
+    MetaserError,
+    MissingDependencyError,
+    NotFoundError,
+    ProfileError,
+    SupportError,
+    WorkError,
+)
+from metaser.runtime.profile import Clip, Profile, forget, undo
+from metaser.runtime.stream import Stream, StreamEvent, StreamSettings
+
+__all__ = [
+    "AudioError",
+    "BundleError",
+    "Calibration",
+    "Clip",
+    "Decision",
+    "Engine",
+    "InputError",
+    "MetaserError",
+    "MissingDependencyError",
+    "NotFoundError",
+    "Profile",
+    "ProfileError",
+    "Stream",
+    "StreamEvent",
+    "StreamSettings",
+    "SupportError",
+    "Verification",
+    "WorkError",
+    "forget",
+    "load_audio",
+    "open_bundle",
+    "shipped_bundles",
+    "undo",
+]

@@ -1,0 +1,207 @@
+"""The engine: a bundle's graphs in ONNX Runtime, and what a person does with them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Frames, Waveform
+from metaser.runtime.audio import check_array
+from metaser.runtime.bundle import Bundle, open_bundle, read_tensors
+from metaser.runtime.decision import Decision, decide, probabilities, unit
+from metaser.runtime.enrolment import Progress, Support, raise_unusable, read_support
+from metaser.runtime.errors import AudioError, ProfileError
+from metaser.runtime.profile import Profile
+from metaser.runtime.session import choose_provider, open_session
+from metaser.runtime.stream import Stream, StreamSettings
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+SAME_PRECISION_COSINE = 0.98
+"""Embeddings of one clip by two exports of a model agree at least this well, or the device computes wrongly."""
+
+FP32_TOLERANCE = 1e-3
+"""Largest difference to the golden vectors, relative to their largest value, on any fp32 device."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How this device reproduces a bundle's golden vectors."""
+
+    frames_max_difference: float
+    """Relative to the largest absolute value of the reference."""
+
+    embedding_cosine: float
+    passed: bool
+
+
+class Engine:
+    """A bundle's graphs on one provider; it holds no state of a clip, so threads and streams may share it."""
+
+    def __init__(
+        self, bundle: Bundle, encoder: onnxruntime.InferenceSession, head: onnxruntime.InferenceSession, provider: str
+    ) -> None:
+        self.bundle = bundle
+        self.provider = provider
+        self._encoder = encoder
+        self._head = head
+        self._head_inputs = {f"parameter.{name}": value for name, value in bundle.head_parameters.items()}
+        taken = {given.name for given in head.get_inputs()}
+        self._head_inputs = {name: value for name, value in self._head_inputs.items() if name in taken}
+
+    @classmethod
+    def open(cls, bundle: str | Path | None = None, *, provider: str = "auto", threads: int | None = None) -> Engine:
+        """Open a bundle by folder or shipped name (None: the shipped default) on a provider, all checks made.
+
+        Raises:
+            NotFoundError: there is no such bundle.
+            BundleError: a check of the bundle failed.
+            InputError: an unknown provider, or `threads` below 1.
+            MissingDependencyError: onnxruntime or the provider is not on this machine.
+        """
+        opened = open_bundle(bundle)
+        chosen = choose_provider(provider, opened.manifest.providers)
+        encoder, head = (open_session(opened.folder / name, chosen, threads) for name in ("encoder.onnx", "head.onnx"))
+        return cls(opened, encoder, head, chosen)
+
+    @property
+    def min_samples(self) -> int:
+        """The shortest clip that gives a frame."""
+        return self.bundle.manifest.audio.receptive_field_samples
+
+    @property
+    def max_samples(self) -> int:
+        """The longest clip that is embedded in one piece."""
+        return int(self.bundle.manifest.audio.max_window_s * SAMPLE_RATE_HZ)
+
+    def frames(self, waveform: Waveform) -> Frames:
+        """Float32 [T] at 16 kHz -> [N, D], the encoder's output for one window of at most `max_samples`."""
+        if not self.min_samples <= len(waveform) <= self.max_samples:
+            raise AudioError(
+                f"a window of {len(waveform)} samples: the encoder takes {self.min_samples} to {self.max_samples}"
+            )
+        feeds = {"input_values": waveform[None], "input_lengths": np.array([len(waveform)], np.int64)}
+        batch = self._encoder.run(["last_hidden_state"], feeds)[0]  # [1, N, D]
+        frames: Frames = batch[0]
+        return frames
+
+    def pool(self, frames: Frames) -> Embedding:
+        """[N, D] frames -> [E] by the pooling head."""
+        feeds = {"frames": frames[None], "frame_mask": np.ones((1, len(frames)), np.float32), **self._head_inputs}
+        batch = self._head.run(["embedding"], feeds)[0]  # [1, E]
+        embedding: Embedding = batch[0]
+        return embedding
+
+    def embed(self, waveform: Waveform) -> Embedding:
+        """Float32 [T] at 16 kHz -> [E], not normalised; longer clips are cut in equal windows and averaged.
+
+        Raises:
+            AudioError: the clip is shorter than one frame of the encoder.
+        """
+        if len(waveform) < self.min_samples:
+            raise AudioError(
+                f"a clip of {len(waveform)} samples is too short: the model needs {self.min_samples} "
+                f"({1000 * self.min_samples / SAMPLE_RATE_HZ:.0f} ms), and a second or more works best"
+            )
+        windows = np.array_split(waveform, math.ceil(len(waveform) / self.max_samples))
+        embeddings = np.stack([self.pool(self.frames(window)) for window in windows])
+        mean: npt.NDArray[np.float32] = embeddings.mean(axis=0)
+        return mean
+
+    def enroll(self, support: Support, *, progress: Progress | None = None) -> Profile:
+        """Embed a support set, `support/<label>/clips` or {label: [waveforms]}, into a profile.
+
+        Raises:
+            NotFoundError: there is no such folder.
+            SupportError: fewer than two classes, a class without clips, or one recording in two classes.
+            AudioError: clips that cannot be used; nothing is enrolled.
+        """
+        clips = read_support(support)
+        embeddings: list[Embedding] = []
+        errors: list[AudioError] = []
+        for done, clip in enumerate(clips, start=1):
+            try:
+                embeddings.append(self.embed(clip.waveform()))
+            except AudioError as error:
+                named = str(error) if clip.clip.name in str(error) else f"{clip.clip.label}/{clip.clip.name}: {error}"
+                errors.append(AudioError(named))
+            if progress:
+                progress(done, len(clips))
+        raise_unusable(errors)
+        manifest = self.bundle.manifest
+        return Profile(
+            model_id=manifest.model_id,
+            graph_id=manifest.graph_id,
+            bundle_name=manifest.name,
+            calibration=manifest.calibration,
+            clips=tuple(clip.clip for clip in clips),
+            embeddings=np.stack(embeddings),
+        )
+
+    def open_profile(self, path: str | Path, *, accept_precision: bool = False) -> Profile:
+        """Load a profile that this bundle made; `accept_precision` takes one of the same model in another precision.
+
+        Raises:
+            NotFoundError: there is no such file.
+            ProfileError: the profile is damaged, too new, or of another model or precision.
+        """
+        profile = Profile.load(path)
+        manifest = self.bundle.manifest
+        if profile.model_id != manifest.model_id or profile.embeddings.shape[1] != manifest.head.embedding_size:
+            raise ProfileError(
+                f"{path} was made with the bundle {profile.bundle_name} and this is {manifest.name}, another model: "
+                "enrol again, or give the old one with --bundle"
+            )
+        if profile.graph_id != manifest.graph_id and not accept_precision:
+            raise ProfileError(
+                f"{path} was made with {profile.bundle_name}, another export of the same model as {manifest.name}: "
+                "enrol again, or pass --accept-precision"
+            )
+        return profile
+
+    def classify(self, waveform: Waveform, profile: Profile) -> Decision:
+        """Label one clip, float32 [T] at 16 kHz.
+
+        Raises:
+            AudioError: the clip is empty, silent, clipped, not finite, too short or too long.
+        """
+        return self.decide(self.embed(check_array(waveform, "the clip")), profile)
+
+    def decide(self, embedding: Embedding, profile: Profile) -> Decision:
+        """Label one embedding [E]."""
+        return decide(self.scores(embedding, profile), profile.labels, profile.calibration)
+
+    def scores(self, embedding: Embedding, profile: Profile) -> npt.NDArray[np.float64]:
+        """[E] -> [C], the probability of each of the profile's labels."""
+        temperature = profile.calibration.temperature
+        rows = probabilities(embedding[None], profile.prototypes, self.bundle.scale, temperature)  # [1, C]
+        scores: npt.NDArray[np.float64] = rows[0]
+        return scores
+
+    def stream(
+        self, profile: Profile, *, sample_rate_hz: int = SAMPLE_RATE_HZ, settings: StreamSettings | None = None
+    ) -> Stream:
+        """A new stream; it owns all its state, so one engine serves many."""
+        return Stream(
+            embed_scores=lambda window: self.scores(self.embed(window), profile),
+            labels=profile.labels,
+            calibration=profile.calibration,
+            sample_rate_hz=sample_rate_hz,
+            settings=settings or StreamSettings(),
+        )
+
+    def verify(self) -> Verification:
+        """Run the bundle's golden waveform on this device and compare with the reference vectors."""
+        golden = read_tensors(self.bundle.folder / "golden.safetensors")
+        frames = self.frames(golden["waveform"])
+        embedding = self.pool(frames)
+        difference = float(np.abs(frames - golden["frames"]).max() / np.abs(golden["frames"]).max())
+        cosine = float(unit(embedding) @ unit(golden["embedding"]))
+        exact = difference <= FP32_TOLERANCE or self.bundle.manifest.precision != "fp32"
+        return Verification(difference, cosine, passed=exact and cosine >= SAME_PRECISION_COSINE)

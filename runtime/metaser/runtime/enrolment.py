@@ -1,0 +1,129 @@
+"""From a support set, a folder a class or arrays by label, to a profile."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from metaser.runtime.arrays import Waveform
+from metaser.runtime.audio import check_array, load_audio
+from metaser.runtime.bundle import sha256_of
+from metaser.runtime.errors import AudioError, NotFoundError, SupportError
+from metaser.runtime.profile import Clip
+
+Support: TypeAlias = "str | Path | Mapping[str, Iterable[npt.ArrayLike]]"
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with (clips done, clips in all)."""
+
+AUDIO_SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_formats()) | {
+    ".aif", ".aifc", ".mp3", ".oga", ".opus", ".snd",
+}  # fmt: skip
+UNREADABLE_SUFFIXES = frozenset({".3gp", ".aac", ".amr", ".m4a", ".m4b", ".mkv", ".mov", ".mp4", ".webm", ".wma"})
+
+
+@dataclass(frozen=True)
+class SupportClip:
+    """A clip of a support set, not yet decoded where it is a file."""
+
+    clip: Clip
+    samples: Waveform | None = None
+
+    def waveform(self) -> Waveform:
+        """Float32 [T] at 16 kHz, checked."""
+        if self.samples is None:
+            return load_audio(self.clip.path)
+        return check_array(self.samples, f"{self.clip.label}/{self.clip.name}")
+
+
+def read_support(support: Support) -> list[SupportClip]:
+    """List the clips of a support set, sorted by label and content; the same recording twice in a class counts once.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        SupportError: no classes, one class, a class without clips, or one recording in two classes.
+        AudioError: a class holds a file in a format that cannot be read.
+    """
+    clips = _from_arrays(support) if isinstance(support, Mapping) else _from_folder(Path(support))
+    label_of: dict[str, SupportClip] = {}
+    for clip in clips:
+        twin = label_of.setdefault(clip.clip.sha256, clip)
+        if twin.clip.label != clip.clip.label:
+            raise SupportError(
+                f"the same recording is in two classes ({twin.clip.label}/{twin.clip.name}, "
+                f"{clip.clip.label}/{clip.clip.name}): keep it in one"
+            )
+    return sorted(label_of.values(), key=lambda clip: clip.clip)
+
+
+def _from_folder(folder: Path) -> list[SupportClip]:
+    if not folder.is_dir():
+        raise NotFoundError(f"no such folder: {folder}")
+    classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    _check_classes(
+        [path.name for path in classes], f"{folder} has {{}}: put clips in {folder}/LABEL/, a folder for each class"
+    )
+    return [clip for path in classes for clip in _class_clips(path)]
+
+
+def _class_clips(folder: Path) -> list[SupportClip]:
+    files = sorted(
+        path for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )  # fmt: skip
+    if refused := [path.name for path in files if path.suffix.lower() in UNREADABLE_SUFFIXES]:
+        raise AudioError(
+            f"{folder.name}/{refused[0]} is in a format that cannot be read: "
+            f"convert it (ffmpeg -i {refused[0]} clip.wav)"
+        )
+    audio = [path for path in files if path.suffix.lower() in AUDIO_SUFFIXES]
+    if not audio:
+        raise SupportError(f"class {folder.name} has no audio files: add clips to {folder}, or remove the folder")
+    return [
+        SupportClip(
+            Clip(
+                label=folder.name,
+                sha256=sha256_of(path),
+                name=path.name,
+                path=str(path.resolve()),
+                group=path.parent.relative_to(folder).as_posix().removeprefix("."),
+            )
+        )
+        for path in audio
+    ]
+
+
+def _from_arrays(arrays: Mapping[str, Iterable[npt.ArrayLike]]) -> list[SupportClip]:
+    _check_classes(list(arrays), "the support set has {}: give {{label: [waveforms]}}")
+    clips = []
+    for label, waveforms in arrays.items():
+        listed = [np.asarray(waveform) for waveform in waveforms]
+        if not listed:
+            raise SupportError(f"class {label} has no clips: add clips or leave the class out")
+        for index, waveform in enumerate(listed):
+            name = f"array {index}"
+            samples = check_array(waveform, f"{label}/{name}")
+            digest = hashlib.sha256(samples.tobytes()).hexdigest()
+            clips.append(SupportClip(Clip(label=label, sha256=digest, name=name, path=""), samples))
+    return clips
+
+
+def _check_classes(labels: list[str], advice: str) -> None:
+    if not labels:
+        raise SupportError(advice.format("no classes"))
+    if len(labels) == 1:
+        raise SupportError(advice.format(f"one class ({labels[0]}) and at least two are needed"))
+
+
+def raise_unusable(errors: list[AudioError]) -> None:
+    """Raise the first of the clips' errors, naming how many more there are, if there is one."""
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise AudioError(f"{errors[0]} ({len(errors) - 1} more clips cannot be used either)")

@@ -1,0 +1,161 @@
+"""What `bundle.json` says: the typed manifest of a bundle, read with checks and written in one canonical form."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from metaser.runtime.decision import Calibration
+from metaser.runtime.errors import BundleError
+
+FORMAT = "metaser-bundle"
+VERSION = 1
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of a bundle."""
+
+    role: str
+    """encoder, head, adapt, parameters, golden, model_card, licence or external_data."""
+
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class BackboneEntry:
+    """The encoder a bundle was exported from."""
+
+    family: str
+    model_type: str
+    source: str
+    layers: int
+    width: int
+    final_norm: bool = False
+
+
+@dataclass(frozen=True)
+class HeadEntry:
+    """The pooling head a bundle was exported with."""
+
+    kind: str
+    embedding_size: int
+    parameters: dict[str, list[int]]
+    """Name -> shape of every parameter that `head.onnx` takes as an input."""
+
+
+@dataclass(frozen=True)
+class AudioEntry:
+    """How the encoder divides time."""
+
+    sample_rate_hz: int
+    hop_samples: int
+    receptive_field_samples: int
+    max_window_s: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything `bundle.json` holds; `parity`, `accuracy`, `operators` and `tuning` are reports in free form."""
+
+    name: str
+    model_id: str
+    """sha256 of the source weights and architecture."""
+
+    graph_id: str
+    """sha256 of the graphs and the head."""
+
+    backbone: BackboneEntry
+    head: HeadEntry
+    audio: AudioEntry
+    precision: str
+    opset: int
+    providers: list[str]
+    calibration: Calibration
+    licence: str
+    """SPDX expression of the weights."""
+
+    training_corpora: list[str]
+    training_languages: list[str]
+    files: dict[str, FileEntry]
+    parity: dict[str, Any] = field(default_factory=dict)
+    operators: dict[str, Any] = field(default_factory=dict)
+    accuracy: dict[str, Any] = field(default_factory=dict)
+    tuning: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The canonical text: sorted keys, so that equal manifests are equal bytes."""
+        document = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Read and check the text of `bundle.json`.
+
+        Raises:
+            BundleError: it is not a manifest, is of a newer version, or a field is missing or of the wrong type.
+        """
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise BundleError(f"bundle.json is not JSON ({error}): export the bundle again") from error
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise BundleError(
+                "bundle.json does not describe a metaser bundle: give a folder that `metaser export` wrote"
+            )
+        if document.get("version") != VERSION:
+            raise BundleError(
+                f"bundle.json is of version {document.get('version')} and this metaser reads {VERSION}: update metaser"
+            )
+        values = {key: value for key, value in document.items() if key not in ("format", "version")}
+        try:
+            manifest = cls(
+                **{
+                    **values,
+                    "backbone": BackboneEntry(**values["backbone"]),
+                    "head": HeadEntry(**values["head"]),
+                    "audio": AudioEntry(**values["audio"]),
+                    "calibration": Calibration(**values["calibration"]),
+                    "files": {name: FileEntry(**entry) for name, entry in values["files"].items()},
+                }
+            )
+        except (TypeError, KeyError, AttributeError) as error:
+            raise BundleError(
+                f"bundle.json has a missing or an unknown field ({error}): export the bundle again"
+            ) from error
+        _check_types(manifest)
+        return manifest
+
+
+def _check_types(manifest: Manifest) -> None:
+    parts = (manifest.backbone, manifest.head, manifest.audio, manifest.calibration, *manifest.files.values())
+    for part in (manifest, *parts):
+        for item in fields(part):  # type: ignore[arg-type] # a tuple of several dataclasses is one of objects
+            expected = TYPES[str(item.type).split("[")[0]]
+            value = getattr(part, item.name)
+            if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+                raise BundleError(f"bundle.json has {item.name} = {value!r}, not {item.type}: export the bundle again")
+    if manifest.precision not in PRECISIONS:
+        raise BundleError(f"bundle.json names the precision {manifest.precision!r}, not one of {', '.join(PRECISIONS)}")
+    audio = manifest.audio
+    if min(audio.sample_rate_hz, audio.hop_samples, audio.receptive_field_samples, audio.max_window_s) <= 0:
+        raise BundleError("bundle.json has a rate, hop, receptive field or window that is not above zero")
+    if not manifest.calibration.temperature > 0:
+        raise BundleError("bundle.json has a temperature that is not above zero")
+
+
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "str": str,
+    "int": int,
+    "bool": bool,
+    "float": (int, float),
+    "list": list,
+    "dict": dict,
+    "BackboneEntry": BackboneEntry,
+    "HeadEntry": HeadEntry,
+    "AudioEntry": AudioEntry,
+    "Calibration": Calibration,
+}

