@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,8 +72,10 @@ def read_blocks(path: str | Path) -> Iterator[tuple[npt.NDArray[np.float32], int
         raise NotFoundError(f"no such file: {path}")
     if path.stat().st_size == 0:
         raise AudioError(f"{path.name} is an empty file: record it again")
+    if path.suffix.lower() == ".raw":  # libsndfile wants to be told its rate
+        raise AudioError(f"{path.name} has no header that tells its rate: convert it to WAV or FLAC")
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:  # as text, names that are not UTF-8 are refused
             for block in file.blocks(int(READ_BLOCK_S * file.samplerate), dtype="float32", always_2d=True):
                 check_samples(block, path.name)
                 yield block, file.samplerate

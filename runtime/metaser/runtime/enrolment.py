@@ -22,10 +22,12 @@ Support: TypeAlias = "str | Path | Mapping[str, Iterable[npt.ArrayLike]]"
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with (clips done, clips in all)."""
 
-AUDIO_SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_formats()) | {
+AUDIO_SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW") | {
     ".aif", ".aifc", ".mp3", ".oga", ".opus", ".snd",
 }  # fmt: skip
-UNREADABLE_SUFFIXES = frozenset({".3gp", ".aac", ".amr", ".m4a", ".m4b", ".mkv", ".mov", ".mp4", ".webm", ".wma"})
+UNREADABLE_SUFFIXES = frozenset({
+    ".3gp", ".aac", ".amr", ".m4a", ".m4b", ".mkv", ".mov", ".mp4", ".raw", ".webm", ".wma",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -126,4 +128,5 @@ def raise_unusable(errors: list[AudioError]) -> None:
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        raise AudioError(f"{errors[0]} ({len(errors) - 1} more clips cannot be used either)")
+        more = len(errors) - 1
+        raise AudioError(f"{errors[0]} ({more} more {'clip' if more == 1 else 'clips'} cannot be used either)")

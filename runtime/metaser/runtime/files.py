@@ -1,8 +1,9 @@
-"""Writing a file whole or not at all."""
+"""Writing a file or a folder whole or not at all."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -31,3 +32,31 @@ def replace_file(path: Path, content: bytes) -> None:
                 raise
     except OSError as error:
         raise WorkError(f"cannot write {path} ({error.strerror}): free space or choose another place") from error
+
+
+def replace_folder(folder: Path, new: Path) -> None:
+    """Rename the finished sibling `new` to `folder`; an older folder of that name is removed last.
+
+    A crash leaves the old folder whole, at worst under the name `.FOLDER.old`.
+
+    Raises:
+        OSError: the disk or the rights do not allow it.
+    """
+    for path in (*new.iterdir(), new):
+        _flush(path)
+    old = folder.with_name(f".{folder.name}.old")
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
+    new.rename(folder)
+    _flush(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Force a file or a folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -89,8 +89,11 @@ class Profile:
             "clips": [asdict(clip) for clip in self.clips],
         }
         content = save({"embeddings": self.embeddings}, {HEADER_KEY: json.dumps(header, sort_keys=True)})
-        if path.is_file():
-            replace_file(undo_path(path), path.read_bytes())
+        previous = path.read_bytes() if path.is_file() else None
+        if previous == content:
+            return
+        if previous is not None:
+            replace_file(undo_path(path), previous)
         replace_file(path, content)
 
     @classmethod

@@ -10,6 +10,7 @@ events        enter   update ... leave silence
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from metaser.runtime.audio import check_samples
 from metaser.runtime.decision import Calibration
 from metaser.runtime.errors import AudioError, InputError
 from metaser.runtime.segment import Scores, Segment
-from metaser.runtime.voice_activity import CHUNK_SAMPLES, Utterance, VoiceActivity, VoiceActivitySettings
+from metaser.runtime.voice_activity import CHUNK_S, CHUNK_SAMPLES, Utterance, VoiceActivity, VoiceActivitySettings
 
 RESAMPLE_BLOCK_S = 0.02
 
@@ -50,10 +51,14 @@ class StreamSettings:
     voice_activity: VoiceActivitySettings = field(default_factory=VoiceActivitySettings)
 
     def __post_init__(self) -> None:
-        if not 0 < self.hop_s <= self.window_s or not 0 < self.min_utterance_s <= self.min_window_s <= self.window_s:
+        if (
+            not CHUNK_S <= self.hop_s <= self.window_s < math.inf
+            or not 0 < self.min_utterance_s <= self.min_window_s <= self.window_s
+        ):
             raise InputError(
                 f"a window of {self.window_s:g} s, a hop of {self.hop_s:g} s, the first of {self.min_window_s:g} s "
-                f"and utterances from {self.min_utterance_s:g} s: each must be above 0 and not longer than the window"
+                f"and utterances from {self.min_utterance_s:g} s: each must be above 0 and not longer than the window, "
+                f"and a hop at least {CHUNK_S:g} s"
             )
 
 

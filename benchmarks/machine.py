@@ -1,0 +1,84 @@
+"""What every benchmark states beside its figures: the machine, the versions, the commit, and a fixed piece of work."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("metaser", "numpy", "onnxruntime", "soundfile", "soxr", "torch", "transformers")
+CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "amx_bf16")
+
+
+def machine() -> dict[str, Any]:
+    """Processor with the flags that matter here, cores, system, package versions and commit."""
+    cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
+    model = next((line.split(":")[1].strip() for line in cpuinfo.splitlines() if line.startswith("model name")), "")
+    flags = next((line.split() for line in cpuinfo.splitlines() if line.startswith("flags")), [])
+    return {
+        "processor": model or platform.processor(),
+        "flags": [flag for flag in CPU_FLAGS if flag in flags],
+        "cores": len(os.sched_getaffinity(0)),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": {name: version for name in PACKAGES if (version := installed(name))},
+        "commit": commit(),
+    }
+
+
+def installed(package: str) -> str | None:
+    """The version of a package, or None where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def commit() -> str:
+    """The commit the benchmark ran on, with `+` where the tree was changed."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":!results")
+    return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
+
+
+def best_median_s(work: Callable[[], object], runs: int, repetitions: int = 5) -> float:
+    """Seconds: the best of the medians of `repetitions` rounds of `runs` runs, after one run to warm up."""
+    work()
+    medians = []
+    for _ in range(repetitions):
+        times = []
+        for _ in range(runs):
+            start = time.perf_counter()
+            work()
+            times.append(time.perf_counter() - start)
+        medians.append(statistics.median(times))
+    return min(medians)
+
+
+def matrix_product_s() -> float:
+    """Seconds for a 1024 x 1024 x 1024 float32 matrix product: how quiet and how fast this machine is now."""
+    rng = np.random.default_rng(0)
+    left, right = (rng.standard_normal((1024, 1024)).astype(np.float32) for _ in range(2))
+    return best_median_s(lambda: left @ right, runs=10)
+
+
+def write_result(name: str, figures: dict[str, Any]) -> None:
+    """Write `results/NAME.json` with the machine beside the figures, and print the figures."""
+    RESULTS.mkdir(exist_ok=True)
+    document = {"machine": machine(), **figures}
+    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(json.dumps(figures, indent=2, ensure_ascii=False))

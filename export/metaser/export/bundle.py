@@ -1,0 +1,165 @@
+"""Writing a bundle: graphs, parity, manifest and card into a folder that appears whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from safetensors.numpy import save_file
+
+from metaser.export.golden import golden_vectors
+from metaser.export.graphs import OPSET, encoder_graph, head_graph
+from metaser.export.identity import graph_id, model_id
+from metaser.export.model_card import model_card
+from metaser.export.parity import measure_parity
+from metaser.export.precision import contents, in_precision
+from metaser.export.source import Source
+from metaser.runtime.arrays import SAMPLE_RATE_HZ
+from metaser.runtime.bundle import MANIFEST, open_bundle, sha256_of
+from metaser.runtime.decision import Calibration
+from metaser.runtime.errors import InputError, WorkError
+from metaser.runtime.files import replace_folder
+from metaser.runtime.manifest import AudioEntry, BackboneEntry, FileEntry, HeadEntry, Manifest
+
+PROTOBUF_LIMIT_BYTES = 2**31 - 2**20
+"""A larger graph keeps its weights in a file beside it."""
+
+PROVIDERS = {"fp32": ["cuda", "cpu"], "fp16": ["cuda", "cpu"], "int8": ["cpu"]}
+ROLES = {
+    "encoder.onnx": "encoder",
+    "encoder.onnx.data": "external_data",
+    "head.onnx": "head",
+    "head.safetensors": "parameters",
+    "golden.safetensors": "golden",
+    "MODEL_CARD.md": "model_card",
+    "LICENSE": "licence",
+}
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """How a bundle is to be written."""
+
+    name: str
+    precision: str
+    command: str
+    """What a person types to make it again; it goes into the model card."""
+
+    max_window_s: float = 10.0
+    calibration: Calibration | None = None
+    """Instead of the source's own."""
+
+    accuracy: dict[str, object] | None = None
+    """Measured figures for the manifest and the model card."""
+
+    force: bool = False
+    """Replace a bundle that is there."""
+
+
+def export_bundle(source: Source, out: Path, settings: ExportSettings, say: Callable[[str], None]) -> Manifest:
+    """Write the bundle and return its manifest; `say` hears a line at each step.
+
+    Raises:
+        InputError: `out` holds something else, or a bundle without `force`.
+        WorkError: the graphs do not match PyTorch, or the folder cannot be written; nothing is left of it.
+    """
+    check_target(out, settings.force)
+    temporary = out.with_name(f".{out.name}.new")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        manifest = _write(source, temporary, settings, say)
+        open_bundle(temporary)
+        replace_folder(out, temporary)
+    except OSError as error:
+        raise WorkError(f"cannot write {out} ({error.strerror}): free space or choose another place") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return manifest
+
+
+def check_target(out: Path, force: bool) -> None:
+    """Raise InputError where a bundle must not be written."""
+    if out.exists() and not (out / MANIFEST).is_file():
+        raise InputError(f"{out} exists and is not a bundle: choose another folder")
+    if out.exists() and not force:
+        raise InputError(f"{out} holds a bundle: pass --force to replace it, or choose another folder")
+
+
+def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable[[str], None]) -> Manifest:
+    network = source.network
+    say(f"tracing {network.backbone.layers} layers of {source.name}")
+    encoder, head = encoder_graph(network.backbone, settings.max_window_s), head_graph(network.head)
+    say(f"writing {settings.precision} graphs")
+    encoder = in_precision(encoder, settings.precision)
+    _save_graph(encoder, folder / "encoder.onnx")
+    _save_graph(head, folder / "head.onnx")
+    parameters = {name: value.detach().numpy() for name, value in network.head.named_parameters()}
+    _save_tensors(parameters, folder / "head.safetensors")
+    waveform, frames, embedding = golden_vectors(network)
+    _save_tensors({"waveform": waveform, "frames": frames, "embedding": embedding}, folder / "golden.safetensors")
+    say("comparing with PyTorch")
+    parity = measure_parity(folder, network, settings.precision, settings.max_window_s)
+    (folder / "LICENSE").write_text(
+        source.licence_text or f"Licence of the weights: {source.licence}\n", encoding="utf-8"
+    )
+    manifest = Manifest(
+        name=settings.name,
+        model_id=model_id(network),
+        graph_id=graph_id(folder),
+        backbone=BackboneEntry(
+            family=network.backbone.family,
+            model_type=network.backbone.model_type,
+            source=source.name,
+            layers=network.backbone.layers,
+            width=network.backbone.width,
+        ),
+        head=HeadEntry(
+            kind=network.head.kind,
+            embedding_size=network.head.embedding_size,
+            parameters={name: list(value.shape) for name, value in parameters.items()},
+        ),
+        audio=AudioEntry(
+            sample_rate_hz=SAMPLE_RATE_HZ,
+            hop_samples=network.backbone.hop_samples,
+            receptive_field_samples=network.backbone.receptive_field_samples,
+            max_window_s=settings.max_window_s,
+        ),
+        precision=settings.precision,
+        opset=OPSET,
+        providers=PROVIDERS[settings.precision],
+        calibration=settings.calibration or source.calibration or Calibration(),
+        licence=source.licence,
+        training_corpora=list(source.corpora),
+        training_languages=list(source.languages),
+        files={},
+        parity=asdict(parity),
+        operators={"encoder.onnx": contents(encoder), "head.onnx": contents(head)},
+        accuracy=settings.accuracy or {},
+    )
+    (folder / "MODEL_CARD.md").write_text(model_card(manifest, settings.command), encoding="utf-8")
+    manifest.files.update(_entries(folder))
+    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    return manifest
+
+
+def _save_graph(model: onnx.ModelProto, path: Path) -> None:
+    if model.ByteSize() < PROTOBUF_LIMIT_BYTES:
+        path.write_bytes(model.SerializeToString(deterministic=True))
+    else:
+        onnx.save(model, path, save_as_external_data=True, location=f"{path.name}.data")
+
+
+def _save_tensors(tensors: dict[str, np.typing.NDArray[np.float32]], path: Path) -> None:
+    save_file({name: np.array(value, order="C") for name, value in tensors.items()}, path)
+
+
+def _entries(folder: Path) -> dict[str, FileEntry]:
+    return {
+        path.name: FileEntry(role=ROLES[path.name], sha256=sha256_of(path), size_bytes=path.stat().st_size)
+        for path in sorted(folder.iterdir())
+    }

@@ -1,0 +1,86 @@
+"""`metaser export`: choose the model and the folder, say so, write the bundle."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metaser.export.bundle import ExportSettings, check_target, export_bundle
+from metaser.export.source import default_model, open_source
+from metaser.runtime.decision import Calibration
+from metaser.runtime.errors import InputError, NotFoundError
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What a person asked `metaser export` for."""
+
+    model: str | None
+    out: Path
+    precision: str = "fp32"
+    layers: int | None = None
+    force: bool = False
+    name: str | None = None
+    licence: str | None = None
+    calibration: Path | None = None
+
+
+def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
+    """Export what was asked for; `say` hears a line at each step.
+
+    Raises:
+        MetaserError: the model, the folder or an option cannot be used, or the graphs miss their tolerance.
+    """
+    check_target(request.out, request.force)
+    model = request.model or default_model(RUNS)
+    say(f"exporting {model} to {request.out}{'' if request.model else ' (no MODEL was given)'}")
+    if request.precision == "fp16":
+        say("float16 is for GPUs: on a CPU it is slower than float32, and --int8 is the fast one")
+    source = open_source(model, request.layers, request.licence)
+    calibration, accuracy = read_calibration(request.calibration) if request.calibration else (None, None)
+    layers = source.network.backbone.layers
+    name = request.name or f"{re.sub('[^A-Za-z0-9.-]+', '-', source.name)}-{layers}-layers"
+    settings = ExportSettings(
+        name=name,
+        precision=request.precision,
+        command=_command(request, source.name, layers),
+        calibration=calibration,
+        accuracy=accuracy,
+        force=request.force,
+    )
+    manifest = export_bundle(source, request.out, settings, say)
+    size_mb = sum(entry.size_bytes for entry in manifest.files.values()) / 1e6
+    say(f"wrote {request.out}: {size_mb:.1f} MB, licence of the weights {manifest.licence}")
+    say(f"next: metaser enroll support/ --bundle {request.out}")
+
+
+def read_calibration(path: Path) -> tuple[Calibration, dict[str, Any]]:
+    """Read {"calibration": {"temperature", "threshold", "margin"}, "accuracy": {...}} as the benchmarks write it.
+
+    Raises:
+        NotFoundError: there is no such file.
+        InputError: it does not hold that.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"no such file: {path}")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        values = {name: float(value) for name, value in document["calibration"].items()}
+        return Calibration(**values), dict(document.get("accuracy", {}))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} holds no calibration ({error}): give temperature, threshold and margin") from error
+
+
+def _command(request: ExportRequest, source_name: str, layers: int) -> str:
+    """The command line that makes the bundle again, without the paths of the machine it ran on."""
+    words = ["metaser export", source_name, request.out.name, f"--{request.precision}", f"--layers {layers}"]
+    words += [f"--name {request.name}"] if request.name else []
+    words += [f"--licence {request.licence}"] if request.licence else []
+    words += [f"--calibration {request.calibration.name}"] if request.calibration else []
+    return " ".join(words)

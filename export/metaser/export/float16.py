@@ -1,0 +1,78 @@
+"""Float16 for GPUs: everything after the first learned layer, except for what overflows or loses there.
+
+waveform ─ normalisation or log-mel ─┬─ convolution ─ ... ─ LayerNorm ─ ... ─ frames
+float32                              │  float16             float32           float32
+                                     └─ a cast where a tensor changes sides, made once
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+FIRST_LEARNED_WEIGHTS = ("encoder.conv1.weight", "feature_extractor.conv_layers.0.conv.weight")
+"""Whisper's and wav2vec2's first learned layer: what it does not reach is signal processing, lengths and masks."""
+
+FP32_OPERATORS = frozenset({"LayerNormalization", "Softmax", "Attention", "Cast", "ReduceMean", "ReduceSum"})
+"""Statistics and softmax overflow silently in float16."""
+
+SUFFIX = {TensorProto.FLOAT: ".fp32", TensorProto.FLOAT16: ".fp16"}
+
+
+def to_fp16(encoder: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of a float32 encoder with float16 weights and arithmetic; inputs and outputs stay float32."""
+    model = onnx.shape_inference.infer_shapes(encoder)
+    graph = model.graph
+    known = [*graph.input, *graph.output, *graph.value_info]
+    floats = {value.name for value in known if value.type.tensor_type.elem_type == TensorProto.FLOAT}
+    weights = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT}
+    half_nodes = _half_nodes(graph)
+    sides: dict[str, int] = dict.fromkeys([*floats, *weights], TensorProto.FLOAT)
+    outputs = {value.name for value in graph.output}
+    nodes: list[onnx.NodeProto] = []
+    made: dict[str, onnx.TensorProto] = {}  # weights in float16
+    cast: set[str] = set()
+    for node in graph.node:
+        side = TensorProto.FLOAT16 if node.name in half_nodes else TensorProto.FLOAT
+        for index, name in enumerate(node.input):
+            if name not in sides or sides[name] == side:
+                continue
+            node.input[index] = renamed = name + SUFFIX[side]
+            if name in weights:
+                made[renamed] = numpy_helper.from_array(
+                    numpy_helper.to_array(weights[name]).astype(np.float16), renamed
+                )
+            elif renamed not in cast:
+                cast.add(renamed)
+                nodes.append(_cast(name, renamed, side))
+        nodes.append(node)
+        for index, name in enumerate(node.output):
+            if name in sides and side == TensorProto.FLOAT16:
+                if name in outputs:
+                    node.output[index] = half = name + SUFFIX[side]
+                    nodes.append(_cast(half, name, TensorProto.FLOAT))
+                else:
+                    sides[name] = side
+    used = {name for node in nodes for name in node.input}
+    tensors = [tensor for tensor in [*graph.initializer, *made.values()] if tensor.name in used]
+    del graph.node[:], graph.initializer[:], graph.value_info[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(tensors)
+    return model
+
+
+def _half_nodes(graph: onnx.GraphProto) -> set[str]:
+    """Names of the nodes that the first learned layer reaches and that float16 does not harm."""
+    reached: set[str] = set()
+    found = set()
+    for node in graph.node:  # in topological order
+        if reached.intersection(node.input) or any(name.endswith(FIRST_LEARNED_WEIGHTS) for name in node.input):
+            reached.update(node.output)
+            if node.op_type not in FP32_OPERATORS:
+                found.add(node.name)
+    return found
+
+
+def _cast(source: str, target: str, kind: int) -> onnx.NodeProto:
+    return helper.make_node("Cast", [source], [target], name=f"cast {target}", to=kind)

@@ -1,0 +1,141 @@
+"""The graphs of a bundle, from PyTorch modules to ONNX models with dynamic batch and length."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+from torch.func import functional_call
+
+from metaser.runtime.arrays import SAMPLE_RATE_HZ
+from metaser.toolkit.encoder import Backbone
+from metaser.toolkit.network import Head
+from metaser.toolkit.whisper import WhisperBackbone
+
+OPSET = 23
+"""The newest that onnxruntime 1.23 runs, the last one for Python 3.10; it has attention as one operator."""
+
+PARAMETER = "parameter."
+
+
+class EncoderGraph(nn.Module):
+    """A backbone under the names that ONNX tools expect of a speech encoder."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, input_values: Tensor, input_lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, T] and [B] -> last_hidden_state [B, N, D], frame_lengths [B]."""
+        frames, frame_lengths = self.backbone(input_values, input_lengths)
+        return frames, frame_lengths
+
+
+class HeadGraph(nn.Module):
+    """A head whose parameters come in as arguments, so that a tuned head needs no new graph."""
+
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self._head = [head]  # in a list: its own parameters are not to become constants of the graph
+
+    def forward(self, parameters: dict[str, Tensor], frames: Tensor, frame_mask: Tensor) -> Tensor:
+        """The head's parameters, [B, N, D] and [B, N] -> embedding [B, E]."""
+        embedding: Tensor = functional_call(self._head[0], parameters, (frames, frame_mask))
+        return embedding
+
+
+def encoder_graph(backbone: Backbone, max_window_s: float) -> onnx.ModelProto:
+    """A backbone for windows of up to `max_window_s` as an ONNX model in float32.
+
+    Inputs `input_values` [batch, samples], `input_lengths` [batch]; outputs `last_hidden_state` [batch, frames, D],
+    `frame_lengths` [batch].
+    """
+    max_samples = int(max_window_s * SAMPLE_RATE_HZ)
+    waveform = torch.linspace(-0.5, 0.5, 2 * SAMPLE_RATE_HZ).reshape(2, SAMPLE_RATE_HZ)  # only its shape matters
+    lengths = torch.tensor([SAMPLE_RATE_HZ, SAMPLE_RATE_HZ // 2])
+    batch, samples = Dim("batch"), Dim("samples", min=backbone.receptive_field_samples, max=max_samples)
+    model = _export(
+        EncoderGraph(_for_window(backbone, max_samples)),
+        (waveform, lengths),
+        ({0: batch, 1: samples}, {0: batch}),
+        ["input_values", "input_lengths"],
+        ["last_hidden_state", "frame_lengths"],
+    )
+    frames_output = model.graph.output[0].type.tensor_type.shape.dim
+    frames_output[1].dim_param = "frames"
+    return model
+
+
+def head_graph(head: Head) -> onnx.ModelProto:
+    """A pooling head as an ONNX model: `parameter.NAME` …, `frames`, `frame_mask` -> `embedding`."""
+    parameters = {name: value.detach() for name, value in head.named_parameters()}
+    batch, frames = Dim("batch"), Dim("frames")
+    return _export(
+        HeadGraph(head),
+        (parameters, torch.ones(2, 5, head.width), torch.ones(2, 5)),
+        (dict.fromkeys(parameters), {0: batch, 1: frames}, {0: batch, 1: frames}),
+        [*(f"{PARAMETER}{name}" for name in parameters), "frames", "frame_mask"],
+        ["embedding"],
+    )
+
+
+def _for_window(backbone: Backbone, max_samples: int) -> Backbone:
+    """The backbone without what only longer windows need: Whisper's later positions."""
+    if not isinstance(backbone, WhisperBackbone):
+        return backbone
+    shorter = copy.deepcopy(backbone)
+    embedding = shorter.encoder.embed_positions
+    frames = -(-max_samples // shorter.hop_samples)
+    embedding.weight = nn.Parameter(embedding.weight[:frames].detach().clone(), requires_grad=False)
+    return shorter
+
+
+def _export(
+    module: nn.Module, arguments: tuple[Any, ...], shapes: tuple[Any, ...], inputs: list[str], outputs: list[str]
+) -> onnx.ModelProto:
+    with quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            module.eval(),
+            arguments,
+            dynamo=True,
+            opset_version=OPSET,
+            dynamic_shapes=shapes,
+            input_names=inputs,
+            output_names=outputs,
+            verbose=False,
+        )
+    assert program is not None
+    return _anonymous(program.model_proto)
+
+
+def _anonymous(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without the traces of the code and the machine it was exported on."""
+    model.producer_name, model.producer_version, model.doc_string = "metaser", "", ""
+    del model.metadata_props[:]
+    graph = model.graph
+    del graph.value_info[:]
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    return model
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what the exporter and the quantiser say about themselves."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

@@ -1,0 +1,122 @@
+"""Whether ONNX Runtime gives what PyTorch gives: measured on the written graphs before they become a bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from metaser.export.golden import voiced_waveform
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
+from metaser.runtime.decision import unit
+from metaser.runtime.errors import WorkError
+from metaser.runtime.session import open_session
+from metaser.toolkit.network import ProtoNet
+
+COSINE_AT_LEAST = {"fp32": 0.99999, "fp16": 0.999, "int8": 0.99}
+FP32_DIFFERENCE_AT_MOST = 1e-4
+FP32_PADDING_AT_MOST = 1e-5
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far the graphs are from PyTorch in float32, over clips of several lengths.
+
+    Differences are divided by the largest absolute value of the reference where that is above 1.
+    """
+
+    lengths_samples: list[int]
+    frames_max_difference: float
+    embedding_cosine_min: float
+    padding_max_difference: float | None
+    """Between a clip alone and in a padded batch; None where a graph runs one clip at a time."""
+
+
+class Graphs:
+    """The written encoder and head, run on the CPU."""
+
+    def __init__(self, folder: Path, network: ProtoNet) -> None:
+        self._encoder = open_session(folder / "encoder.onnx", "cpu", None)
+        self._head = open_session(folder / "head.onnx", "cpu", None)
+        taken = {given.name for given in self._head.get_inputs()}
+        parameters = {f"parameter.{name}": value.detach().numpy() for name, value in network.head.named_parameters()}
+        self._parameters = {name: value for name, value in parameters.items() if name in taken}
+
+    def frames(self, waveform: npt.NDArray[np.float32], lengths: list[int]) -> npt.NDArray[np.float32]:
+        """[B, T] and lengths -> [B, N, D]."""
+        feeds = {"input_values": waveform, "input_lengths": np.array(lengths, np.int64)}
+        frames: npt.NDArray[np.float32] = self._encoder.run(["last_hidden_state"], feeds)[0]
+        return frames
+
+    def embedding(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """[1, N, D] -> [1, E]."""
+        feeds = {"frames": frames, "frame_mask": np.ones(frames.shape[:2], np.float32), **self._parameters}
+        embedding: npt.NDArray[np.float32] = self._head.run(["embedding"], feeds)[0]
+        return embedding
+
+
+def measure_parity(folder: Path, network: ProtoNet, precision: str, max_window_s: float) -> Parity:
+    """Compare the graphs in `folder` with the network, from the shortest clip to the longest window.
+
+    Raises:
+        WorkError: they differ by more than the precision's tolerance.
+    """
+    shortest, longest = network.backbone.receptive_field_samples, int(max_window_s * SAMPLE_RATE_HZ)
+    lengths = sorted({shortest, shortest + 1, shortest + network.backbone.hop_samples, 16_000, 33_333, longest})
+    graphs = Graphs(folder, network)
+    differences, cosines = [], []
+    for seed, samples in enumerate(lengths):
+        waveform = voiced_waveform(samples, seed)[None]
+        reference, embedding = _reference(network, waveform)
+        frames = graphs.frames(waveform, [samples])
+        if frames.shape != reference.shape:
+            raise WorkError(f"the {precision} graph gives {frames.shape} frames and PyTorch {reference.shape}")
+        differences.append(_difference(frames, reference))
+        # clips of a frame or two say little of an embedding; their frames are compared above
+        if samples >= SAMPLE_RATE_HZ:
+            cosines.append(float(unit(graphs.embedding(frames)[0]) @ unit(embedding[0])))
+    parity = Parity(
+        lengths_samples=lengths,
+        frames_max_difference=max(differences),
+        embedding_cosine_min=min(cosines),
+        padding_max_difference=None if precision == "int8" else _padding_difference(graphs, shortest),
+    )
+    _check(parity, precision)
+    return parity
+
+
+def _reference(network: ProtoNet, waveform: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], ...]:
+    clip, lengths = torch.from_numpy(waveform), torch.tensor([waveform.shape[1]])
+    with torch.inference_mode():
+        return network.backbone(clip, lengths)[0].numpy(), network.embed(clip, lengths).numpy()
+
+
+def _difference(found: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> float:
+    return float(np.abs(found - reference).max() / max(1.0, float(np.abs(reference).max())))
+
+
+def _padding_difference(graphs: Graphs, shortest: int) -> float:
+    """Clips of unequal lengths in one batch, noise in their padding, against each clip alone."""
+    lengths = [12_345, shortest, 16_000]
+    noise = np.random.default_rng(0).standard_normal((len(lengths), max(lengths))).astype(np.float32)
+    clips: list[Waveform] = [voiced_waveform(length, seed) for seed, length in enumerate(lengths)]
+    for row, clip in zip(noise, clips, strict=True):
+        row[: len(clip)] = clip
+    batch = graphs.frames(noise, lengths)
+    alone = [graphs.frames(clip[None], [len(clip)])[0] for clip in clips]
+    return max(_difference(row[: len(one)], one) for row, one in zip(batch, alone, strict=True))
+
+
+def _check(parity: Parity, precision: str) -> None:
+    problems = []
+    if not parity.embedding_cosine_min >= COSINE_AT_LEAST[precision]:
+        problems.append(f"embedding cosine {parity.embedding_cosine_min:.5f} below {COSINE_AT_LEAST[precision]}")
+    if precision == "fp32" and not parity.frames_max_difference <= FP32_DIFFERENCE_AT_MOST:
+        problems.append(f"frames differ by {parity.frames_max_difference:.1e}, more than {FP32_DIFFERENCE_AT_MOST:.0e}")
+    if precision == "fp32" and not (parity.padding_max_difference or 0.0) <= FP32_PADDING_AT_MOST:
+        problems.append(f"padding changes frames by {parity.padding_max_difference:.1e}")
+    if problems:
+        raise WorkError(f"the {precision} graphs do not match PyTorch ({'; '.join(problems)}): nothing was written")

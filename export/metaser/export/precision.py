@@ -1,0 +1,45 @@
+"""A float32 graph in another precision: int8 matrix products for CPUs, float16 for GPUs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import onnx
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from metaser.export.float16 import to_fp16
+from metaser.export.graphs import quiet
+
+
+def in_precision(encoder: onnx.ModelProto, precision: str) -> onnx.ModelProto:
+    """A copy of a float32 encoder in `fp32`, `fp16` or `int8`; inputs and outputs stay float32."""
+    if precision == "int8":
+        return to_int8(encoder)
+    return to_fp16(encoder) if precision == "fp16" else encoder
+
+
+def to_int8(encoder: onnx.ModelProto) -> onnx.ModelProto:
+    """Dynamic int8: weights of matrix products per channel, activations by one scale a tensor at run time.
+
+    Convolutions stay float32: quantised ones make speech encoders far slower on CPUs.
+    """
+    with TemporaryDirectory() as folder, quiet():
+        source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
+        onnx.save(encoder, source)
+        quantize_dynamic(source, target, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8)
+        quantised = onnx.load(target)
+    quantised.producer_name, quantised.producer_version = encoder.producer_name, ""
+    return quantised
+
+
+def contents(model: onnx.ModelProto) -> dict[str, Any]:
+    """What a written graph really holds: operators by count, and bytes of weights by type."""
+    operators = Counter(node.op_type for node in model.graph.node)
+    size_bytes: Counter[str] = Counter()
+    for tensor in model.graph.initializer:
+        kind = onnx.TensorProto.DataType.Name(tensor.data_type).lower()
+        size_bytes[kind] += len(tensor.raw_data) or tensor.ByteSize()
+    return {"operators": dict(sorted(operators.items())), "weight_bytes": dict(sorted(size_bytes.items()))}

@@ -1,0 +1,64 @@
+"""What is exported: a checkpoint, or an untrained backbone from a folder or the hub under an identity head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from metaser.runtime.decision import Calibration
+from metaser.toolkit.backbone import load_backbone
+from metaser.toolkit.checkpoint import DESCRIPTION_FILE, load_checkpoint
+from metaser.toolkit.network import ProtoNet, identity_head
+
+DEFAULT_MODEL = "facebook/wav2vec2-xls-r-300m"
+UNKNOWN_LICENCE = "LicenseRef-unknown"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network and what a bundle has to say about where it comes from."""
+
+    network: ProtoNet
+    name: str
+    licence: str
+    licence_text: str
+    corpora: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+
+
+def default_model(runs: Path) -> str:
+    """The newest checkpoint under `runs`, else XLS-R 300M on the hub."""
+    checkpoints = sorted(runs.rglob(DESCRIPTION_FILE), key=lambda path: (path.stat().st_mtime, str(path)))
+    return str(checkpoints[-1].parent) if checkpoints else DEFAULT_MODEL
+
+
+def open_source(model: str, layers: int | None, licence: str | None) -> Source:
+    """Load what `model` names; `licence` (SPDX) overrides what it says of itself.
+
+    Raises:
+        MetaserError: it does not exist, cannot be reached or is not a model; the message says which.
+    """
+    folder = Path(model)
+    licence_file = folder / "LICENSE"
+    licence_text = licence_file.read_text(encoding="utf-8") if licence_file.is_file() else ""
+    if (folder / DESCRIPTION_FILE).is_file():
+        network, metadata = load_checkpoint(folder, layers)
+        values = metadata.calibration or {}
+        return Source(
+            network,
+            name=metadata.source,
+            licence=licence or metadata.licence,
+            licence_text=licence_text,
+            corpora=metadata.corpora,
+            languages=metadata.languages,
+            calibration=Calibration(**values) if values else None,
+        )
+    backbone = load_backbone(model, layers)
+    name = folder.resolve().name if folder.is_dir() else model
+    return Source(
+        ProtoNet(backbone, identity_head(backbone.width)).eval(),
+        name=name,
+        licence=licence or UNKNOWN_LICENCE,
+        licence_text=licence_text,
+    )

@@ -1,0 +1,45 @@
+"""What the runtime's tests share: the shipped bundle, a damaged copy of it, and the demonstration clips."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from metaser.runtime import Engine, Profile, load_audio
+from metaser.runtime.bundle import shipped_folder
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    return Engine.open(provider="cpu")
+
+
+@pytest.fixture(scope="session")
+def support_folder() -> Path:
+    return shipped_folder() / "demo" / "support"
+
+
+@pytest.fixture(scope="session")
+def profile(engine: Engine, support_folder: Path) -> Profile:
+    return engine.enroll(support_folder)
+
+
+@pytest.fixture(scope="session")
+def conversation() -> npt.NDArray[np.float32]:
+    return load_audio(shipped_folder() / "demo" / "conversation.flac")
+
+
+@pytest.fixture(scope="session")
+def truth() -> list[dict[str, object]]:
+    document = json.loads((shipped_folder() / "demo" / "conversation.json").read_text())
+    segments: list[dict[str, object]] = document["segments"]
+    return segments
+
+
+@pytest.fixture
+def bundle_copy(tmp_path: Path, engine: Engine) -> Path:
+    """A bundle of the test's own, to damage."""
+    return Path(shutil.copytree(engine.bundle.folder, tmp_path / "bundle"))

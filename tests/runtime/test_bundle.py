@@ -1,0 +1,142 @@
+"""A bundle is opened only when every file is what the manifest says."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metaser.runtime import BundleError, Engine, NotFoundError, open_bundle, shipped_bundles
+from metaser.runtime.bundle import DEFAULT_BUNDLE
+from metaser.runtime.manifest import Manifest
+
+
+def change_manifest(bundle: Path, **changes: Any) -> None:
+    document = json.loads((bundle / "bundle.json").read_text())
+    (bundle / "bundle.json").write_text(json.dumps({**document, **changes}))
+
+
+def relist(bundle: Path, name: str) -> None:
+    """List a changed file under its new hash, as someone who tampers with a bundle would."""
+    content = (bundle / name).read_bytes()
+    files = json.loads((bundle / "bundle.json").read_text())["files"]
+    files[name] = {**files[name], "sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
+    change_manifest(bundle, files=files)
+
+
+def test_the_default_bundle_is_shipped_and_opens_by_name() -> None:
+    assert DEFAULT_BUNDLE in shipped_bundles()
+    assert open_bundle().folder == open_bundle(DEFAULT_BUNDLE).folder
+
+
+def test_shipped_bundles_fit_in_20_mb_and_name_their_licence() -> None:
+    for name in shipped_bundles():
+        bundle = open_bundle(name)
+        assert sum(path.stat().st_size for path in bundle.folder.iterdir()) <= 20_000_000
+        assert bundle.manifest.licence == "MIT"
+        assert "OpenAI" in (bundle.folder / "LICENSE").read_text()
+
+
+def test_a_manifest_comes_back_as_it_was_written(bundle_copy: Path) -> None:
+    text = (bundle_copy / "bundle.json").read_text()
+    assert Manifest.from_json(text).to_json() == text
+
+
+@pytest.mark.parametrize("name", ["encoder.onnx", "head.onnx", "head.safetensors", "golden.safetensors", "LICENSE"])
+def test_a_changed_byte_is_refused(bundle_copy: Path, name: str) -> None:
+    content = bytearray((bundle_copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle_copy / name).write_bytes(content)
+    with pytest.raises(BundleError, match=f"{name} in .* is not the file its manifest lists"):
+        open_bundle(bundle_copy)
+
+
+@pytest.mark.parametrize("name", ["encoder.onnx", "MODEL_CARD.md", "LICENSE"])
+def test_a_missing_file_is_refused(bundle_copy: Path, name: str) -> None:
+    (bundle_copy / name).unlink()
+    with pytest.raises(BundleError, match=f"lacks {name}"):
+        open_bundle(bundle_copy)
+
+
+def test_a_manifest_that_does_not_list_a_file_is_refused(bundle_copy: Path) -> None:
+    files = json.loads((bundle_copy / "bundle.json").read_text())["files"]
+    del files["head.onnx"]
+    change_manifest(bundle_copy, files=files)
+    with pytest.raises(BundleError, match=r"does not list head\.onnx"):
+        open_bundle(bundle_copy)
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "sub/../../secret", "sub/file", "."])
+def test_a_path_out_of_the_folder_is_refused(bundle_copy: Path, name: str) -> None:
+    (bundle_copy.parent / "secret").write_text("x")
+    files = json.loads((bundle_copy / "bundle.json").read_text())["files"]
+    change_manifest(bundle_copy, files={name: files["LICENSE"], **files})
+    with pytest.raises(BundleError, match="lies outside its folder"):
+        open_bundle(bundle_copy)
+
+
+def test_a_link_out_of_the_folder_is_refused(bundle_copy: Path) -> None:
+    elsewhere = bundle_copy.parent / "elsewhere"
+    (bundle_copy / "LICENSE").rename(elsewhere)
+    (bundle_copy / "LICENSE").symlink_to(elsewhere)
+    with pytest.raises(BundleError, match="lies outside its folder"):
+        open_bundle(bundle_copy)
+
+
+def test_external_data_that_is_not_listed_is_refused(bundle_copy: Path) -> None:
+    def field(number: int, body: bytes) -> bytes:
+        return bytes([number << 3 | 2, len(body)]) + body
+
+    entry = field(1, b"location") + field(2, b"../secret")
+    tampered = field(7, field(5, field(13, entry)))
+    (bundle_copy / "head.onnx").write_bytes(tampered)
+    relist(bundle_copy, "head.onnx")
+    with pytest.raises(BundleError, match=r"head\.onnx .* reads files its manifest does not list: \.\./secret"):
+        open_bundle(bundle_copy)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": 2}, "version 2 and this metaser reads 1: update metaser"),
+        ({"format": "zip"}, "does not describe a metaser bundle"),
+        ({"surprise": 1}, "unknown field"),
+        ({"precision": "int3"}, "precision 'int3'"),
+        ({"opset": "23"}, "opset = '23'"),
+        ({"audio": {}}, "missing or an unknown field"),
+        ({"calibration": {"temperature": 0.0, "threshold": 0.0, "margin": 0.0}}, "temperature"),
+    ],
+)
+def test_a_manifest_with_another_content_is_refused(bundle_copy: Path, changes: dict[str, Any], message: str) -> None:
+    change_manifest(bundle_copy, **changes)
+    with pytest.raises(BundleError, match=message):
+        open_bundle(bundle_copy)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe"])
+def test_a_manifest_that_is_none_is_refused(bundle_copy: Path, content: bytes) -> None:
+    (bundle_copy / "bundle.json").write_bytes(content)
+    with pytest.raises(BundleError):
+        open_bundle(bundle_copy)
+
+
+def test_folders_that_are_no_bundle_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"no such bundle: .*nowhere"):
+        open_bundle(tmp_path / "nowhere")
+    with pytest.raises(BundleError, match=r"has no bundle\.json"):
+        open_bundle(tmp_path)
+
+
+def test_a_graph_that_onnxruntime_refuses_is_a_bundle_error(bundle_copy: Path) -> None:
+    (bundle_copy / "encoder.onnx").write_bytes(b"")
+    relist(bundle_copy, "encoder.onnx")
+    with pytest.raises(BundleError, match=r"refuses encoder\.onnx"):
+        Engine.open(bundle_copy, provider="cpu")
+
+
+def test_head_parameters_that_do_not_fit_the_manifest_are_refused(bundle_copy: Path) -> None:
+    head = json.loads((bundle_copy / "bundle.json").read_text())["head"]
+    change_manifest(bundle_copy, head={**head, "parameters": {"scale": []}})
+    with pytest.raises(BundleError, match="does not fit its manifest"):
+        open_bundle(bundle_copy)
