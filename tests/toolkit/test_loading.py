@@ -1,0 +1,199 @@
+"""Pre-trained weights from a folder or the hub: exactly the ones that are used, or an error that says what is wrong."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from metaser.runtime.errors import InputError, NotFoundError, WorkError
+from metaser.toolkit.backbone import ARCHITECTURES, build_backbone, load_backbone
+
+if TYPE_CHECKING:
+    from tests.toolkit.conftest import Pretrained
+
+Weights = dict[str, Tensor]
+
+
+@pytest.fixture
+def folder(wav2vec2: "Pretrained", tmp_path: Path) -> Path:
+    """A copy of the tiny wav2vec2 to damage."""
+    return shutil.copytree(wav2vec2.folder, tmp_path / "encoder")
+
+
+def change_weights(folder: Path, change: Callable[[Weights], object]) -> None:
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors")
+
+
+def change_json(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def same_weights(folder: Path, expected: Path) -> bool:
+    ours, theirs = load_backbone(folder).state_dict(), load_backbone(expected).state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_only_the_layers_asked_for_are_built(pretrained: "Pretrained") -> None:
+    names = pretrained.backbone(2).state_dict().keys()
+    layers = {name.split(".")[2] for name in names if name.startswith("encoder.layers.")}
+    assert layers == {"0", "1"}
+    assert not any("decoder" in name or "masked_spec_embed" in name for name in names)
+
+
+def test_loading_prints_nothing(pretrained: "Pretrained", capfd: pytest.CaptureFixture[str]) -> None:
+    load_backbone(pretrained.folder, 1)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_backbone_is_rebuilt_from_its_description(pretrained: "Pretrained") -> None:
+    backbone = pretrained.backbone(2)
+    rebuilt = build_backbone(json.loads(json.dumps(backbone.description())))
+    rebuilt.load_state_dict(backbone.state_dict())
+    waveform, lengths = torch.rand(1, 3_000), torch.tensor([3_000])
+    with torch.no_grad():
+        assert torch.equal(rebuilt(waveform, lengths)[0], backbone(waveform, lengths)[0])
+    assert rebuilt.description() == backbone.description()
+    assert str(pretrained.folder) not in json.dumps(backbone.description())
+
+
+def test_half_precision_files_are_loaded_in_float32(wav2vec2: "Pretrained", folder: Path) -> None:
+    change_weights(folder, lambda weights: weights.update({k: v.half() for k, v in weights.items()}))
+    expected = wav2vec2.loaded.state_dict()
+    loaded = load_backbone(folder).state_dict()
+    assert all(torch.equal(loaded[name], expected[name].half().float()) for name in expected)
+
+
+def test_sharded_files_are_read(wav2vec2: "Pretrained", folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    shards = {name: f"model-{i % 2}.safetensors" for i, name in enumerate(weights)}
+    for shard in set(shards.values()):
+        save_file({name: weights[name] for name in weights if shards[name] == shard}, folder / shard)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    assert same_weights(folder, wav2vec2.folder)
+
+
+def test_a_pickle_with_the_old_names_of_weight_norm_is_read(wav2vec2: "Pretrained", folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    new = "parametrizations.weight.original"
+    old = {name.replace(f"{new}0", "weight_g").replace(f"{new}1", "weight_v"): v for name, v in weights.items()}
+    assert old.keys() != weights.keys()
+    torch.save(old, folder / "pytorch_model.bin")
+    assert same_weights(folder, wav2vec2.folder)
+
+
+def test_a_pickle_that_runs_code_is_refused(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    torch.save({"weight": Path("anything")}, folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"pytorch_model\.bin is damaged or not a file of weights"):
+        load_backbone(folder)
+
+
+def test_a_missing_weight_is_never_a_random_one(folder: Path) -> None:
+    change_weights(folder, lambda weights: weights.pop("wav2vec2.encoder.layers.1.attention.q_proj.bias"))
+    with pytest.raises(InputError, match=r"1 missing \(encoder\.layers\.1\.attention\.q_proj\.bias\)"):
+        load_backbone(folder)
+    assert load_backbone(folder, 1).layers == 1  # that layer is not used
+
+
+@pytest.mark.parametrize("name", ["feature_extractor.conv_layers.0.extra", "encoder.layers.2.adapter_layer.norm.bias"])
+def test_a_weight_that_the_architecture_has_no_place_for_is_an_error(folder: Path, name: str) -> None:
+    change_weights(folder, lambda weights: weights.update({f"wav2vec2.{name}": torch.zeros(2)}))
+    with pytest.raises(InputError, match=rf"1 unexpected \({name}\)"):
+        load_backbone(folder)
+
+
+def test_a_weight_of_another_shape_is_an_error(folder: Path) -> None:
+    name = "wav2vec2.feature_projection.projection.bias"
+    change_weights(folder, lambda weights: weights.update({name: torch.ones(5)}))
+    with pytest.raises(InputError, match=r"feature_projection\.projection\.bias is \[5\] instead of \[32\]"):
+        load_backbone(folder)
+
+
+def test_a_truncated_file_is_an_error(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"model\.safetensors is damaged"):
+        load_backbone(folder)
+
+
+def test_input_normalisation_follows_the_preprocessor(folder: Path) -> None:
+    assert load_backbone(folder).do_normalize  # transformers' default
+    preprocessor = folder / "preprocessor_config.json"
+    preprocessor.write_text('{"do_normalize": false}')
+    assert not load_backbone(folder).do_normalize
+    preprocessor.write_text('{"sampling_rate": 8000}')
+    with pytest.raises(InputError, match="8000 Hz; only 16000 Hz"):
+        load_backbone(folder)
+
+
+@pytest.mark.parametrize("layers", [0, -1, 4])
+def test_layers_out_of_range_are_refused_with_the_range(folder: Path, layers: int) -> None:
+    with pytest.raises(InputError, match=f"has 3 layers: choose 1 to 3, not {layers}"):
+        load_backbone(folder, layers)
+
+
+def test_an_unknown_architecture_is_refused_with_the_known_ones(folder: Path) -> None:
+    change_json(folder / "config.json", model_type="bert")
+    with pytest.raises(InputError, match=rf"'bert' is not known; known are {', '.join(ARCHITECTURES)}"):
+        load_backbone(folder)
+
+
+@pytest.mark.parametrize("change", [{"config": {}}, {"config": {"hidden_size": "wide"}}, {"layers": None}])
+def test_a_description_that_cannot_be_built_is_an_input_error(wav2vec2: "Pretrained", change: dict[str, Any]) -> None:
+    description = {**wav2vec2.loaded.description(), **change}
+    if change == {"config": {}}:
+        del description["config"]
+    with pytest.raises(InputError, match="not complete or not valid"):
+        build_backbone(description)
+
+
+def test_what_is_not_a_folder_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    for path in ("./absent", str(folder / "absent"), "encoder/absent", Path("absent")):
+        with pytest.raises(NotFoundError, match=r"no folder .*absent"):
+            load_backbone(path)
+    with pytest.raises(InputError, match="is a file"):
+        load_backbone(folder / "config.json")
+    with pytest.raises(NotFoundError, match=r"neither a folder nor a name on the model hub"):
+        load_backbone("no model/has/this name")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(NotFoundError, match="no weights in"):
+        load_backbone(folder)
+    (folder / "config.json").unlink()
+    with pytest.raises(NotFoundError, match=r"no config\.json in"):
+        load_backbone(folder)
+
+
+def test_an_unreachable_hub_is_one_clear_error(tmp_path: Path) -> None:
+    """In a process of its own: the hub's client reads its settings when it is imported."""
+    code = "from metaser.toolkit import load_backbone; load_backbone('someone/some-encoder')"
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    lines = run.stderr.strip().splitlines()
+    assert WorkError.__name__ in lines[-1]
+    assert "cannot reach the model hub for 'someone/some-encoder'; download the model elsewhere" in lines[-1]
+
+
+def test_importing_the_toolkit_loads_neither_torch_nor_transformers() -> None:
+    code = "import sys, metaser.toolkit; assert not {'torch', 'transformers'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_torch_the_error_says_what_to_install() -> None:
+    code = "import sys; sys.modules['torch'] = None; import metaser.toolkit as t; t.load_backbone"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "MissingDependencyError" in run.stderr
+    assert "pip install 'metaser[train]'" in run.stderr.splitlines()[-1]

@@ -1,0 +1,149 @@
+"""Pre-trained encoders by name: their first L layers from a folder, from the model hub or from a description."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is of the client that the hub uses
+    HFValidationError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    StrictDataclassError,
+)
+from transformers import (
+    Data2VecAudioConfig,
+    Data2VecAudioModel,
+    HubertConfig,
+    HubertModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+    Wav2Vec2Config,
+    Wav2Vec2Model,
+    WavLMConfig,
+    WavLMModel,
+    WhisperConfig,
+)
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+from metaser.runtime.arrays import SAMPLE_RATE_HZ
+from metaser.runtime.errors import InputError, NotFoundError, WorkError
+from metaser.toolkit.encoder import Backbone
+from metaser.toolkit.wav2vec2 import Wav2Vec2Backbone
+from metaser.toolkit.weights import fill, read_folder, read_json, weight_files
+from metaser.toolkit.whisper import WhisperBackbone
+
+__all__ = ["ARCHITECTURES", "Backbone", "Wav2Vec2Backbone", "WhisperBackbone", "build_backbone", "load_backbone"]
+
+Architecture: TypeAlias = tuple[
+    type[Wav2Vec2Backbone] | type[WhisperBackbone], type[PreTrainedConfig], type[PreTrainedModel]
+]
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "wav2vec2": (Wav2Vec2Backbone, Wav2Vec2Config, Wav2Vec2Model),
+    "hubert": (Wav2Vec2Backbone, HubertConfig, HubertModel),
+    "wavlm": (Wav2Vec2Backbone, WavLMConfig, WavLMModel),
+    "data2vec-audio": (Wav2Vec2Backbone, Data2VecAudioConfig, Data2VecAudioModel),
+    "whisper": (WhisperBackbone, WhisperConfig, WhisperEncoder),
+}
+"""By `model_type`: our module, transformers' configuration, transformers' modules."""
+
+
+def load_backbone(source: str | Path, layers: int | None = None) -> Backbone:
+    """The first `layers` layers (default: all) of a pre-trained encoder, in eval mode, weights in float32.
+
+    Parameters
+    ----------
+    source : a folder in the hub's layout (config.json, preprocessor_config.json, model.safetensors) or a hub id
+    layers : 1 to the encoder's depth
+
+    Raises
+    ------
+    NotFoundError
+        no such folder, no such model on the hub, or no weights in it
+    InputError
+        an unknown architecture, layers out of range, weights that do not fit
+    WorkError
+        the hub cannot be reached
+    """
+    folder = find_folder(source)
+    config = read_json(folder / "config.json")
+    backbone_class, config_class, _ = architecture(config.get("model_type"))
+    depth = config.get(backbone_class.depth_field, getattr(config_class(), backbone_class.depth_field))
+    layers = depth if layers is None else layers
+    if not 1 <= layers <= depth:
+        raise InputError(f"{source} has {depth} layers: choose 1 to {depth}, not {layers}")
+    backbone = build_backbone(
+        {
+            "model_type": config["model_type"],
+            "layers": layers,
+            "do_normalize": backbone_class is Wav2Vec2Backbone and normalizes(folder),
+            "config": {name: config[name] for name in backbone_class.described_fields if name in config},
+        }
+    )
+    fill(backbone, read_folder(folder, backbone.state_dict()), str(source))
+    return backbone
+
+
+def build_backbone(description: Mapping[str, Any]) -> Backbone:
+    """The backbone of a `Backbone.description()`, in eval mode; its weights are undefined until they are loaded."""
+    try:
+        backbone_class, config_class, model_class = architecture(description["model_type"])
+        config = config_class(**description["config"], **{backbone_class.depth_field: description["layers"]})
+        with torch.device("meta"):  # neither memory nor time for a random initialisation
+            model = model_class(config)
+        return backbone_class(model.to_empty(device="cpu"), description["do_normalize"]).eval()
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, StrictDataclassError) as error:
+        raise InputError(f"the backbone's description is not complete or not valid: {error!r}") from error
+
+
+def architecture(model_type: object) -> Architecture:
+    """The classes of an architecture, or an error that names the known ones."""
+    if model_type not in ARCHITECTURES:
+        raise InputError(f"the architecture {model_type!r} is not known; known are {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[str(model_type)]
+
+
+def normalizes(folder: Path) -> bool:
+    """Whether the encoder was trained on clips of zero mean and unit variance; as in transformers, yes by default."""
+    path = folder / "preprocessor_config.json"
+    preprocessor = read_json(path) if path.exists() else {}
+    rate_hz = preprocessor.get("sampling_rate", SAMPLE_RATE_HZ)
+    if rate_hz != SAMPLE_RATE_HZ:
+        raise InputError(f"{folder} is for audio at {rate_hz} Hz; only {SAMPLE_RATE_HZ} Hz is supported")
+    return bool(preprocessor.get("do_normalize", True))
+
+
+def find_folder(source: str | Path) -> Path:
+    """The folder that `source` is, or the hub's copy of the model that it names."""
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise InputError(f"{source} is a file; a model is a folder with config.json and weights")
+    nested = len(path.parts) > 1 and path.parent.exists()
+    if isinstance(source, Path) or nested or source.startswith((".", "/", "~")):
+        raise NotFoundError(f"no folder {source}")
+    return download(source)
+
+
+def download(name: str) -> Path:
+    """The hub's copy of a model, or the one in the hub's cache when the hub cannot be reached."""
+    files = ["config.json", "preprocessor_config.json", "model*.safetensors", "model.safetensors.index.json"]
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=files))
+        if not weight_files(folder):
+            folder = Path(snapshot_download(name, allow_patterns=[*files, "pytorch_model.bin"]))
+    except HFValidationError as error:
+        raise NotFoundError(f"{name!r} is neither a folder nor a name on the model hub") from error
+    except RepositoryNotFoundError as error:
+        raise NotFoundError(f"the model hub has no {name!r}, or it needs a login") from error
+    except (LocalEntryNotFoundError, HTTPError) as error:
+        raise WorkError(
+            f"cannot reach the model hub for {name!r}; download the model elsewhere and give the folder"
+        ) from error
+    return folder

@@ -1,0 +1,121 @@
+"""Finding the labelled clips of a corpus below a folder, by the names of published corpora or by label folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from metaser.runtime.enrolment import AUDIO_SUFFIXES, UNREADABLE_SUFFIXES
+from metaser.runtime.errors import InputError, NotFoundError
+from metaser.toolkit.manifests import MANIFEST_COLUMNS, read_manifest
+from metaser.toolkit.readers import READERS, Reader, matches, read_name
+from metaser.toolkit.survey import Report, readable, report
+from metaser.toolkit.utterances import (
+    Column,
+    Corpus,
+    Problem,
+    Utterance,
+    check_suffix,
+    classes_by,
+    to_vocabulary,
+)
+
+__all__ = [
+    "FOLDERS",
+    "MANIFEST_COLUMNS",
+    "Column",
+    "Corpus",
+    "Problem",
+    "Report",
+    "Utterance",
+    "classes_by",
+    "read_corpus",
+    "read_manifest",
+    "readable",
+    "report",
+]
+
+FOLDERS = "folders"
+"""The name of the generic reader, `<root>/<label>/<speaker>/clip` or `<root>/<label>/clip`."""
+
+
+def read_corpus(root: str | Path, name: str | None = None) -> Corpus:
+    """Read the corpus below `root`, with the reader called `name`, by default the one whose naming fits most files.
+
+    Where no reader fits at least half of the files, the folders are the labels: `<root>/<label>/<speaker>/clip` or
+    `<root>/<label>/clip`, and the root's name is the corpus's. A second copy of a clip is left out as a problem.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        InputError: no audio files, none that can be used, no reader of that name, or several corpora below one root.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise NotFoundError(f"no such folder: {root}")
+    if name is not None and name != FOLDERS and name not in READERS:
+        raise InputError(f"no reader called {name!r}: there are {', '.join(READERS)} and {FOLDERS}")
+    paths = _audio_files(root)
+    if not paths:
+        raise InputError(f"{root} has no audio files: give the folder of a corpus")
+    reader = _detect(root, paths) if name is None else READERS.get(name)
+    utterances: list[Utterance] = []
+    problems: list[Problem] = []
+    first: dict[tuple[str, str], Utterance] = {}
+    for path in paths:
+        clip = _read_clip(root, path, reader)
+        if isinstance(clip, Problem):
+            problems.append(clip)
+        elif reader and (twin := first.setdefault((clip.speaker, path.stem), clip)) is not clip:
+            problems.append(Problem(path, f"a second copy of {twin.path.relative_to(root).as_posix()}"))
+        else:
+            utterances.append(clip)
+    if not utterances:
+        raise InputError(
+            f"none of the {len(paths)} audio files in {root} can be used; {problems[0].path.name}: {problems[0].reason}"
+        )
+    return Corpus(reader.name if reader else root.resolve().name, tuple(utterances), tuple(problems))
+
+
+def _audio_files(root: Path) -> list[Path]:
+    """Audio below a folder, hidden files and folders left out, sorted by path below it."""
+    found: list[Path] = []
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        found += [Path(folder, name) for name in names if not name.startswith(".")]
+    audio = (path for path in found if path.suffix.lower() in AUDIO_SUFFIXES | UNREADABLE_SUFFIXES)
+    return sorted(audio, key=lambda path: path.relative_to(root).as_posix())
+
+
+def _detect(root: Path, paths: Sequence[Path]) -> Reader | None:
+    """The reader that matches most files, the folder's name deciding a tie; None where it matches less than half."""
+    matched = {reader.name: sum(matches(reader, path) for path in paths) for reader in READERS.values()}
+    folder = root.resolve().name.lower()
+    best = max(READERS, key=lambda name: (matched[name], name in folder))
+    if 2 * matched[best] >= len(paths):
+        return READERS[best]
+    if 2 * sum(matched.values()) >= len(paths):
+        counts = ", ".join(f"{count} of {name}" for name, count in matched.items() if count)
+        raise InputError(f"{root} holds clips of several corpora ({counts}): give the folder of one")
+    return None
+
+
+def _read_clip(root: Path, path: Path, reader: Reader | None) -> Utterance | Problem:
+    try:
+        check_suffix(path)
+        return _by_name(reader, path) if reader else _by_folder(root, path)
+    except InputError as error:
+        return Problem(path, str(error))
+
+
+def _by_name(reader: Reader, path: Path) -> Utterance:
+    name = read_name(reader, path)
+    return Utterance(path, name.label, name.speaker, reader.language, reader.name, name.original_label)
+
+
+def _by_folder(root: Path, path: Path) -> Utterance:
+    folders = path.relative_to(root).parts[:-1]
+    if not folders:
+        raise InputError("not in a folder that names its label")
+    speaker = folders[1] if len(folders) > 1 else ""
+    return Utterance(path, to_vocabulary(folders[0]), speaker, "", root.resolve().name, folders[0])

@@ -1,0 +1,59 @@
+"""What every backbone is: the first L layers of a pre-trained speech encoder, waveform in, frames out.
+
+The modules are transformers' own, under transformers' names; only the order of calls is ours, so that every clip of a
+padded batch gives what it gives alone.
+"""
+
+import math
+from typing import Any, ClassVar
+
+from torch import nn
+from transformers import PreTrainedConfig
+
+
+class Backbone(nn.Module):
+    """Waveform [B, T] float32 at 16 kHz, lengths [B] int64 -> frames [B, N, D], frame_lengths [B] int64.
+
+    Frames are transformers' `hidden_states[L]` of each clip alone, before any final norm; padded frames are exactly 0.
+    In train mode dropout is active, as the configuration says; transformers' own SpecAugment and LayerDrop never are.
+    `strides` holds kernel and stride of each convolution between samples and frames.
+    """
+
+    family: ClassVar[str]
+    """'wav2vec2' (raw waveform) or 'whisper' (log-mel inside)."""
+
+    depth_field: ClassVar[str]
+    """The field of the transformers configuration that counts the layers."""
+
+    described_fields: ClassVar[tuple[str, ...]]
+    """The other fields of the transformers configuration that the modules depend on."""
+
+    def __init__(self, config: PreTrainedConfig, strides: list[tuple[int, int]], do_normalize: bool) -> None:
+        super().__init__()
+        self.config = config
+        self.model_type: str = config.model_type
+        self.width: int = config.hidden_size
+        self.layers: int = getattr(config, self.depth_field)
+        self.do_normalize = do_normalize
+        self.strides = strides
+        self.hop_samples = math.prod(stride for _, stride in strides)
+        self.receptive_field_samples = receptive_field(strides)
+
+    def description(self) -> dict[str, Any]:
+        """What `build_backbone` needs to build this backbone again, weights aside; JSON, and free of paths."""
+        fields = {name: getattr(self.config, name) for name in self.described_fields if hasattr(self.config, name)}
+        return {
+            "model_type": self.model_type,
+            "layers": self.layers,
+            "do_normalize": self.do_normalize,
+            "config": {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()},
+        }
+
+
+def receptive_field(strides: list[tuple[int, int]]) -> int:
+    """Samples that one output sees through convolutions of these kernels and strides."""
+    samples, hop = 1, 1
+    for kernel, stride in strides:
+        samples += (kernel - 1) * hop
+        hop *= stride
+    return samples

@@ -1,0 +1,41 @@
+"""Padding: which samples or frames belong to a clip, and statistics over those alone.
+
+Letters: B batch, T samples, N frames, D frame width, C channels.
+"""
+
+import torch
+from torch import Tensor
+
+
+def frame_mask(frame_lengths: Tensor, n: int) -> Tensor:
+    """[B] valid lengths -> [B, n] float, 1 for the first `frame_lengths[i]` positions of row i and 0 beyond."""
+    return (torch.arange(n, device=frame_lengths.device) < frame_lengths[:, None]).to(torch.float32)
+
+
+def masked_mean(frames: Tensor, mask: Tensor) -> Tensor:
+    """[B, N, D] and [B, N] -> [B, D], the mean over the frames of mask 1; zeros where a clip has none."""
+    return (frames * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+
+
+def masked_standardise(x: Tensor, mask: Tensor, eps: float) -> Tensor:
+    """Zero mean and unit variance over the last axis, where mask is 1; zeros elsewhere.
+
+    Parameters
+    ----------
+    x : [..., T]
+    mask : broadcast to x
+    eps : added to the (biased) variance
+    """
+    count = mask.sum(-1, keepdim=True).clamp(min=1)
+    centred = (x - (x * mask).sum(-1, keepdim=True) / count) * mask
+    variance = centred.square().sum(-1, keepdim=True) / count
+    return centred * torch.rsqrt(variance + eps)
+
+
+def attention_bias(mask: Tensor) -> Tensor:
+    """[B, N] -> [B, 1, N, N] to add to attention scores: 0 for valid keys, the most negative float for padding.
+
+    Finite, so that a clip without any valid frame gives numbers and not NaN.
+    """
+    bias = (1 - mask) * torch.finfo(mask.dtype).min  # [B, N]
+    return bias[:, None, None, :].expand(-1, 1, mask.shape[1], -1)

@@ -1,0 +1,196 @@
+"""What the file names of the published emotion corpora say: one row a corpus.
+
+A row is data: a pattern that must match the whole file stem, the language, the corpus's emotion codes in the shared
+vocabulary, and how the speaker is formed from the pattern's named groups. Folder names are never read, except SAVEE's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from metaser.runtime.errors import InputError
+
+VOCABULARY = ("anger", "joy", "sadness", "fear", "disgust", "surprise", "neutral", "calm", "boredom")
+"""Every reader's labels are among these, so that classes of different corpora have one name."""
+
+SYNONYMS: Mapping[str, str] = {name: name for name in VOCABULARY} | {
+    "angry": "anger", "happiness": "joy", "happy": "joy", "sad": "sadness", "fearful": "fear", "afraid": "fear",
+    "disgusted": "disgust", "surprised": "surprise", "ps": "surprise", "neutrality": "neutral", "bored": "boredom",
+}  # fmt: skip
+"""Words, in lower case, that name a class of the vocabulary."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How one corpus names its clips."""
+
+    name: str
+    language: str
+    """ISO 639-1, with a region where the corpus is of one."""
+    stem: str
+    """Regular expression for the whole file stem; its group `emotion` is a key of `labels`."""
+    labels: Mapping[str, str]
+    """Emotion code to a word of the vocabulary."""
+    speaker: str = "{speaker}"
+    """The speaker's id as a format string over the pattern's groups."""
+    only: Mapping[str, str] = field(default_factory=dict)
+    """Values that groups must have; clips with others are reported and left out."""
+    bad: Mapping[str, str] = field(default_factory=dict)
+    """Stems known to be unusable, with the reason."""
+    speaker_folders: frozenset[str] = frozenset()
+    """Folders that name the speaker where the stem does not."""
+
+
+@dataclass(frozen=True)
+class ClipName:
+    """What a clip's path says about it."""
+
+    label: str
+    original_label: str
+    speaker: str
+
+
+READERS: Mapping[str, Reader] = {
+    reader.name: reader
+    for reader in (
+        Reader(  # some copies pad the speaker (`f10 (01)`): the zeros stay outside the group, as int() drops them
+            name="aesdd",
+            language="el",
+            stem=r"(?P<emotion>[adfhs])(?P<utterance>\d\d) ?\(0*(?P<speaker>\d+)\)(?P<take>[a-z]?)",
+            labels={"a": "anger", "d": "disgust", "f": "fear", "h": "joy", "s": "sadness"},
+            bad={"s05 (3)": "a damaged recording of the corpus"},
+        ),
+        Reader(
+            name="emodb",
+            language="de",
+            stem=r"(?P<speaker>\d\d)(?P<text>[ab]\d\d)(?P<emotion>[WLEAFTN])(?P<version>[a-f])",
+            labels={
+                "W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "joy", "T": "sadness", "N": "neutral",
+            },
+        ),
+        Reader(  # modality 03 is audio without video, channel 01 is speech (02 is song)
+            name="ravdess",
+            language="en",
+            stem=r"(?P<modality>\d\d)-(?P<channel>\d\d)-(?P<emotion>\d\d)-(?P<intensity>\d\d)"
+            r"-(?P<sentence>\d\d)-(?P<repetition>\d\d)-(?P<speaker>\d\d)",
+            labels={
+                "01": "neutral", "02": "calm", "03": "joy", "04": "sadness",
+                "05": "anger", "06": "fear", "07": "disgust", "08": "surprise",
+            },
+            only={"modality": "03", "channel": "01"},
+        ),
+        Reader(
+            name="crema-d",
+            language="en",
+            stem=r"(?P<speaker>1\d{3})_(?P<sentence>[A-Z]{3})_(?P<emotion>ANG|DIS|FEA|HAP|NEU|SAD)_(?P<level>LO|MD|HI|XX|X)",
+            labels={
+                "ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "joy", "NEU": "neutral", "SAD": "sadness",
+            },
+            bad={"1076_MTI_SAD_XX": "silent"},
+        ),
+        Reader(
+            name="tess",
+            language="en",
+            stem=r"(?P<speaker>OAF|YAF)_(?P<word>[a-z]+)_(?P<emotion>angry|disgust|fear|happy|neutral|ps|sad)",
+            labels={
+                "angry": "anger", "disgust": "disgust", "fear": "fear", "happy": "joy", "neutral": "neutral",
+                "ps": "surprise", "sad": "sadness",
+            },
+        ),
+        Reader(  # copies are flat (`DC_a01`) or have a folder a speaker (`DC/a01`)
+            name="savee",
+            language="en",
+            stem=r"(?:(?P<speaker>DC|JE|JK|KL)_)?(?P<emotion>a|d|f|h|n|sa|su)(?P<sentence>\d\d)",
+            labels={
+                "a": "anger", "d": "disgust", "f": "fear", "h": "joy", "n": "neutral", "sa": "sadness",
+                "su": "surprise",
+            },
+            speaker_folders=frozenset({"DC", "JE", "JK", "KL"}),
+        ),
+        Reader(
+            name="emovo",
+            language="it",
+            stem=r"(?P<emotion>dis|gio|neu|pau|rab|sor|tri)-(?P<speaker>[fm]\d)-(?P<sentence>[bdln]\d)",
+            labels={
+                "dis": "disgust", "gio": "joy", "neu": "neutral", "pau": "fear", "rab": "anger", "sor": "surprise",
+                "tri": "sadness",
+            },
+        ),
+        Reader(  # unpacking can garble the accents of its folders, so the emotion is read from the name
+            name="cafe",
+            language="fr-CA",
+            stem=r"(?P<speaker>\d\d)-(?P<emotion>[CDJNPST])-(?P<intensity>[12])-(?P<sentence>[1-6])",
+            labels={
+                "C": "anger", "D": "disgust", "J": "joy", "N": "neutral", "P": "fear", "S": "surprise", "T": "sadness",
+            },
+        ),
+        Reader(  # F is female in front and fear in the middle
+            name="shemo",
+            language="fa",
+            stem=r"(?P<gender>[FM])(?P<number>\d\d)(?P<emotion>[AFHNSW])(?P<clip>\d+)",
+            labels={"A": "anger", "F": "fear", "H": "joy", "N": "neutral", "S": "sadness", "W": "surprise"},
+            speaker="{gender}{number}",
+        ),
+        Reader(
+            name="urdu",
+            language="ur",
+            stem=r"S(?P<gender>[MF])(?P<number>\d+)_F(?P<file>\d+)_(?P<emotion>[AHNS])(?P<clip>\d+)",
+            labels={"A": "anger", "H": "joy", "N": "neutral", "S": "sadness"},
+            speaker="{gender}{number}",
+        ),
+        Reader(  # names tell child, female or male voices and no persons: groups are disjoint, but are not one person
+            name="mesd",
+            language="es-MX",
+            stem=r"(?P<emotion>Anger|Disgust|Fear|Happiness|Neutral|Sadness)_(?P<speaker>[CFM])_(?P<list>[AB])_(?P<word>.+)",
+            labels={
+                "Anger": "anger", "Disgust": "disgust", "Fear": "fear", "Happiness": "joy", "Neutral": "neutral",
+                "Sadness": "sadness",
+            },
+        ),
+        Reader(
+            name="nemo",
+            language="pl",
+            stem=r"(?P<speaker>[A-Z]+\d)_(?P<emotion>[a-z]+)_(?P<sentence>\d+)",
+            labels={
+                "anger": "anger", "fear": "fear", "happiness": "joy", "neutral": "neutral", "sadness": "sadness",
+                "surprised": "surprise",
+            },
+        ),
+    )
+}  # fmt: skip
+
+
+def matches(reader: Reader, path: Path) -> bool:
+    """Whether the file's stem is one of the corpus's."""
+    return re.fullmatch(reader.stem, path.stem, re.ASCII) is not None
+
+
+def read_name(reader: Reader, path: Path) -> ClipName:
+    """What the corpus's naming says about a clip; `original_label` is the emotion's code in the name.
+
+    Raises:
+        InputError: the stem does not match, is a known bad file, or is of a part of the corpus that is not used.
+    """
+    match = re.fullmatch(reader.stem, path.stem, re.ASCII)
+    if match is None:
+        raise InputError(f"its name is not one of {reader.name}")
+    if path.stem in reader.bad:
+        raise InputError(reader.bad[path.stem])
+    groups = match.groupdict()
+    for group, value in reader.only.items():
+        if groups[group] != value:
+            raise InputError(f"{group} {groups[group]}, and only {group} {value} is read")
+    if groups["emotion"] not in reader.labels:
+        raise InputError(f"unknown emotion {groups['emotion']!r}: {reader.name} has {', '.join(reader.labels)}")
+    if groups.get("speaker", "") is None:
+        if path.parent.name not in reader.speaker_folders:
+            raise InputError(f"no speaker in its name, nor a folder {', '.join(sorted(reader.speaker_folders))}")
+        groups["speaker"] = path.parent.name
+    return ClipName(
+        label=reader.labels[groups["emotion"]],
+        original_label=groups["emotion"],
+        speaker=reader.speaker.format(**groups),
+    )

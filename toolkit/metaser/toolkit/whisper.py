@@ -1,0 +1,46 @@
+"""Whisper's encoder from the waveform, for clips of any length and with padding that changes nothing."""
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from metaser.runtime.errors import InputError
+from metaser.toolkit.encoder import Backbone
+from metaser.toolkit.logmel import HOP_SAMPLES, STEP_SAMPLES, WINDOW_SAMPLES, LogMel, encoder_steps
+from metaser.toolkit.masking import attention_bias, frame_mask
+
+
+class WhisperBackbone(Backbone):
+    """The encoder of Whisper for clips of any length up to its 30 s, log-mel included."""
+
+    family = "whisper"
+    depth_field = "encoder_layers"
+    described_fields = (
+        *("d_model", "encoder_attention_heads", "encoder_ffn_dim", "activation_function"),
+        *("num_mel_bins", "max_source_positions", "dropout", "attention_dropout", "activation_dropout"),
+    )
+
+    def __init__(self, encoder: Any, do_normalize: bool = False) -> None:
+        convolutions = [(conv.kernel_size[0], conv.stride[0]) for conv in (encoder.conv1, encoder.conv2)]
+        super().__init__(encoder.config, [(WINDOW_SAMPLES, HOP_SAMPLES), *convolutions], do_normalize)
+        self.encoder = encoder
+        self.encoder.layer_norm = nn.Identity()  # the final norm, after hidden_states[L]
+        self.log_mel = LogMel(encoder.config.num_mel_bins)
+
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, T] and [B] -> [B, N, D] and [B], N = ceil(T / 320)."""
+        longest = self.config.max_source_positions * STEP_SAMPLES
+        if waveform.shape[1] > longest:
+            raise InputError(f"whisper takes {longest} samples at most, got {waveform.shape[1]}; split the clip")
+        mel = self.log_mel(waveform, lengths)  # [B, mel_bins, M], 0 beyond a clip as conv1's padding is
+        frame_lengths = encoder_steps(lengths)
+        x = F.gelu(self.encoder.conv1(mel))  # [B, D, M], M_i is even: the last step of conv2 ends within the clip
+        frames = F.gelu(self.encoder.conv2(x)).transpose(1, 2).contiguous()  # [B, N, D]; plain strides export
+        frames = frames + self.encoder.embed_positions.weight[: frames.shape[1]]
+        frames = F.dropout(frames, p=self.config.dropout, training=self.training)
+        mask = frame_mask(frame_lengths, frames.shape[1])  # [B, N]
+        bias = attention_bias(mask)
+        for layer in self.encoder.layers:
+            frames = layer(frames, attention_mask=bias)
+        return frames * mask[..., None], frame_lengths
