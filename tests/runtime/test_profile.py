@@ -114,7 +114,6 @@ def test_random_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
     ("change", "message"),
     [
         ({"version": 2}, "version 2 and this metaser reads 1"),
-        ({"format": "other"}, "not a metaser profile"),
         ({"clips": []}, "damaged"),
         ({"calibration": {"temperature": 0.0}}, "damaged"),
         ({"calibration": {"surprise": 1.0}}, "damaged"),
@@ -126,10 +125,21 @@ def test_a_profile_with_another_header_is_refused(tmp_path: Path, change: dict[s
     profile.save(path)
     content = path.read_bytes()
     size = int.from_bytes(content[:8], "little")
-    header = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["metaser"])
-    path.write_bytes(save({"embeddings": profile.embeddings}, {"metaser": json.dumps({**header, **change})}))
+    header = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["metaser-profile"])
+    path.write_bytes(save({"embeddings": profile.embeddings}, {"metaser-profile": json.dumps({**header, **change})}))
     with pytest.raises(ProfileError, match=message):
         Profile.load(path)
+
+
+def test_a_file_that_is_no_profile_is_neither_replaced_nor_deleted(tmp_path: Path) -> None:
+    document = tmp_path / "thesis.txt"
+    document.write_text("years of work " * 10)
+    for lose in (make_profile([0, 1]).save, forget):
+        with pytest.raises(ProfileError, match="is not a metaser profile"):
+            lose(document)
+    with pytest.raises(ProfileError, match="is a folder"):
+        make_profile([0, 1]).save(tmp_path)
+    assert document.read_text() == "years of work " * 10
 
 
 def test_embeddings_that_are_not_finite_are_refused(tmp_path: Path) -> None:

@@ -29,6 +29,14 @@ def test_a_window_that_disagrees_waits_and_then_joins_the_mean() -> None:
     np.testing.assert_allclose(segment.decision.confidence, (0.9 + 0.2 + 0.9) / 3)
 
 
+def test_unknown_does_not_follow_unknown() -> None:
+    segment = Segment(0, ("a", "b"), Calibration(threshold=0.95), 2)
+    for start, scores in enumerate((A, B, B)):
+        assert segment.hear(scores, start) is None
+    assert segment.decision.label is None
+    np.testing.assert_allclose(segment.decision.scores["b"], (0.1 + 0.8 + 0.8) / 3)
+
+
 def test_a_new_label_that_holds_for_the_dwell_starts_where_it_was_first_heard() -> None:
     segment = new_segment(dwell_windows=3)
     segment.hear(A, 0)

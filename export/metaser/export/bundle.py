@@ -144,6 +144,8 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
     (folder / "MODEL_CARD.md").write_text(model_card(manifest, settings.command), encoding="utf-8")
     manifest.files.update(_entries(folder))
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    for path in folder.iterdir():
+        path.chmod(0o644)  # safetensors files are their owner's alone, and a bundle is everybody's
     return manifest
 
 

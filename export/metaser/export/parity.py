@@ -13,7 +13,7 @@ from metaser.export.golden import voiced_waveform
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.decision import unit
 from metaser.runtime.errors import WorkError
-from metaser.runtime.session import open_session
+from metaser.runtime.session import open_session, run
 from metaser.toolkit.network import ProtoNet
 
 COSINE_AT_LEAST = {"fp32": 0.99999, "fp16": 0.999, "int8": 0.99}
@@ -48,14 +48,12 @@ class Graphs:
     def frames(self, waveform: npt.NDArray[np.float32], lengths: list[int]) -> npt.NDArray[np.float32]:
         """[B, T] and lengths -> [B, N, D]."""
         feeds = {"input_values": waveform, "input_lengths": np.array(lengths, np.int64)}
-        frames: npt.NDArray[np.float32] = self._encoder.run(["last_hidden_state"], feeds)[0]
-        return frames
+        return run(self._encoder, "last_hidden_state", feeds)
 
     def embedding(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """[1, N, D] -> [1, E]."""
         feeds = {"frames": frames, "frame_mask": np.ones(frames.shape[:2], np.float32), **self._parameters}
-        embedding: npt.NDArray[np.float32] = self._head.run(["embedding"], feeds)[0]
-        return embedding
+        return run(self._head, "embedding", feeds)
 
 
 def measure_parity(folder: Path, network: ProtoNet, precision: str, max_window_s: float) -> Parity:

@@ -17,7 +17,7 @@ from metaser.runtime.decision import Decision, decide, probabilities, unit
 from metaser.runtime.enrolment import Progress, Support, raise_unusable, read_support
 from metaser.runtime.errors import AudioError, ProfileError
 from metaser.runtime.profile import Profile
-from metaser.runtime.session import choose_provider, open_session
+from metaser.runtime.session import choose_provider, open_session, run
 from metaser.runtime.stream import Stream, StreamSettings
 
 if TYPE_CHECKING:
@@ -87,15 +87,13 @@ class Engine:
                 f"a window of {len(waveform)} samples: the encoder takes {self.min_samples} to {self.max_samples}"
             )
         feeds = {"input_values": waveform[None], "input_lengths": np.array([len(waveform)], np.int64)}
-        batch = self._encoder.run(["last_hidden_state"], feeds)[0]  # [1, N, D]
-        frames: Frames = batch[0]
+        frames: Frames = run(self._encoder, "last_hidden_state", feeds)[0]  # of [1, N, D]
         return frames
 
     def pool(self, frames: Frames) -> Embedding:
         """[N, D] frames -> [E] by the pooling head."""
         feeds = {"frames": frames[None], "frame_mask": np.ones((1, len(frames)), np.float32), **self._head_inputs}
-        batch = self._head.run(["embedding"], feeds)[0]  # [1, E]
-        embedding: Embedding = batch[0]
+        embedding: Embedding = run(self._head, "embedding", feeds)[0]  # of [1, E]
         return embedding
 
     def embed(self, waveform: Waveform) -> Embedding:

@@ -22,8 +22,10 @@ from metaser.runtime.errors import NotFoundError, ProfileError
 from metaser.runtime.files import replace_file
 
 FORMAT = "metaser-profile"
+"""The key under which the header holds everything but the embeddings; it stands near the file's first byte."""
+
 VERSION = 1
-HEADER_KEY = "metaser"
+SIGNATURE_BYTES = 64
 
 
 @dataclass(frozen=True, order=True)
@@ -76,11 +78,12 @@ class Profile:
         """Write the profile whole or not at all; what it replaces is kept as `FILE.undo`.
 
         Raises:
+            ProfileError: the file that is there is no profile.
             WorkError: the file cannot be written; an older profile is untouched.
         """
         path = Path(path)
+        check_is_profile(path)
         header = {
-            "format": FORMAT,
             "version": VERSION,
             "model_id": self.model_id,
             "graph_id": self.graph_id,
@@ -88,7 +91,7 @@ class Profile:
             "calibration": asdict(self.calibration),
             "clips": [asdict(clip) for clip in self.clips],
         }
-        content = save({"embeddings": self.embeddings}, {HEADER_KEY: json.dumps(header, sort_keys=True)})
+        content = save({"embeddings": self.embeddings}, {FORMAT: json.dumps(header, sort_keys=True)})
         previous = path.read_bytes() if path.is_file() else None
         if previous == content:
             return
@@ -110,9 +113,7 @@ class Profile:
         content = path.read_bytes()
         try:
             embeddings = load(content)["embeddings"]
-            header = json.loads(_metadata(content)[HEADER_KEY])
-            if header["format"] != FORMAT:
-                raise ProfileError(f"{path} is not a metaser profile: give a file that `metaser enroll` wrote")
+            header = json.loads(_metadata(content)[FORMAT])
             if header["version"] != VERSION:
                 raise ProfileError(
                     f"{path} is of version {header['version']} and this metaser reads {VERSION}: update metaser"
@@ -155,6 +156,17 @@ def _sound(profile: Profile) -> bool:
     )
 
 
+def check_is_profile(path: Path) -> None:
+    """Raise ProfileError where a file is there that is no profile, so that a wrong path costs nobody a document."""
+    if path.is_dir():
+        raise ProfileError(f"{path} is a folder: give a file for the profile")
+    if path.is_file():
+        with path.open("rb") as file:
+            start = file.read(SIGNATURE_BYTES)
+        if start and FORMAT.encode() not in start:
+            raise ProfileError(f"{path} is not a metaser profile: choose another file")
+
+
 def undo_path(path: Path) -> Path:
     """Where the profile that was replaced last is kept."""
     return path.with_name(path.name + ".undo")
@@ -177,8 +189,10 @@ def forget(path: str | Path) -> list[Path]:
 
     Raises:
         NotFoundError: there is nothing of this profile.
+        ProfileError: the file is no profile.
     """
     path = Path(path)
+    check_is_profile(path)
     leftovers = path.parent.glob(f".{path.name}*.tmp") if path.parent.is_dir() else ()
     found = [file for file in (path, undo_path(path), *leftovers) if file.is_file()]
     if not found:

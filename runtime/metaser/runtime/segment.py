@@ -44,14 +44,21 @@ class Segment:
         if self._windows and scores.argmax() != self._total.argmax():
             self._held.append((news_start, scores))
             recent: Scores = np.mean([held for _, held in self._held], axis=0)
-            if len(self._held) >= self._dwell_windows and recent.argmax() != self._total.argmax():
-                return self._next_segment()
+            if len(self._held) < self._dwell_windows or recent.argmax() == self._total.argmax():
+                return None
+            successor = self._next_segment()
+            if successor.decision.label != self.decision.label:
+                return successor
+            self._take_held()  # unknown follows unknown: nothing new for a person
             return None
+        self._take_held()
+        self._add(scores)
+        return None
+
+    def _take_held(self) -> None:
         for _, held in self._held:
             self._add(held)
         self._held.clear()
-        self._add(scores)
-        return None
 
     def _add(self, scores: Scores) -> None:
         self._total = self._total + scores

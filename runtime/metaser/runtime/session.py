@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metaser.runtime.errors import BundleError, InputError, MissingDependencyError
+import numpy as np
+import numpy.typing as npt
+
+from metaser.runtime.errors import BundleError, InputError, MissingDependencyError, WorkError
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -84,6 +87,19 @@ def open_session(path: Path, provider: str, threads: int | None) -> onnxruntime.
             "run with --provider cpu, or install the libraries it needs"
         )
     return session
+
+
+def run(session: onnxruntime.InferenceSession, output: str, feeds: dict[str, Any]) -> npt.NDArray[np.float32]:
+    """One output of a graph.
+
+    Raises:
+        WorkError: the run failed, for want of memory say.
+    """
+    try:
+        found: npt.NDArray[np.float32] = session.run([output], feeds)[0]
+    except _failures() as error:
+        raise WorkError(f"the model failed to run: {str(error).splitlines()[0]}") from error
+    return found
 
 
 def _failures() -> tuple[type[Exception], ...]:

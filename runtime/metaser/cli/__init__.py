@@ -1,0 +1,1 @@
+"""The `metaser` command: one file a command, and few shared ones beside them."""

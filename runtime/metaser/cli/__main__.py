@@ -1,0 +1,5 @@
+"""`python -m metaser.cli` is the `metaser` command."""
+
+from metaser.cli.main import main
+
+main()

@@ -1,0 +1,129 @@
+"""`metaser classify`: a label for each file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metaser.cli.console import GAP, PlainConsole, SlowProgress, complain, new_table, people, percent, plain, print_json
+from metaser.cli.drawing import Palette
+from metaser.cli.options import (
+    AcceptPrecisionOption,
+    BundleOption,
+    JsonOption,
+    ProfileOption,
+    Provider,
+    ProviderOption,
+    ThreadsOption,
+    profile_path,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from metaser.runtime import Decision, Engine, Profile
+
+BAD_INPUT = 2
+FILE_COLUMNS = 20  # a longer path gives way to the bars
+WIDEST_BAR, NARROWEST_BAR = 12, 5
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer for one file."""
+
+    file: str
+    decision: Decision
+    duration_s: float
+
+
+def classify(  # noqa: PLR0913 # one parameter an option
+    *,
+    files: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Clips of a few seconds.")],
+    profile: ProfileOption = None,
+    accept_precision: AcceptPrecisionOption = False,
+    bundle: BundleOption = None,
+    provider: ProviderOption = Provider.auto,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Label each clip with one of your classes.
+
+    Each FILE is one clip of a few seconds, and gets one label. A file that cannot be used is named, the others are
+    labelled all the same, and the exit code is 2. For a conversation or a long recording use `metaser stream`.
+    """
+    from metaser.runtime import Engine
+
+    engine = Engine.open(bundle, provider=provider.value, threads=threads)
+    enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision)
+    results = []
+    with SlowProgress("Classifying", as_json=as_json) as progress:
+        for done, file in enumerate(files, start=1):
+            if result := _classify(engine, enrolled, file):
+                results.append(result)
+                if as_json:
+                    _print_json(result, engine.provider)
+            progress(done, len(files))
+    if results and not as_json:
+        console = people(as_json)
+        console.print(_table(results, console))
+    if len(results) < len(files):
+        raise typer.Exit(BAD_INPUT)
+
+
+def _classify(engine: Engine, profile: Profile, file: Path) -> Result | None:
+    """The answer for one file; None, and a line that says why, where it cannot be used."""
+    from metaser.runtime import InputError, load_audio
+    from metaser.runtime.arrays import SAMPLE_RATE_HZ
+
+    try:
+        waveform = load_audio(file)
+        decision = engine.classify(waveform, profile)
+    except (InputError, OSError) as error:
+        complain(error if file.name in str(error) else f"{file.name}: {error}")
+        return None
+    return Result(str(file), decision, len(waveform) / SAMPLE_RATE_HZ)
+
+
+def _print_json(result: Result, provider: str) -> None:
+    decision = result.decision
+    print_json(
+        file=result.file,
+        label=decision.label,
+        confidence=round(decision.confidence, 6),
+        scores={label: round(score, 6) for label, score in decision.scores.items()},
+        duration_s=round(result.duration_s, 3),
+        provider=provider,
+    )
+
+
+def _table(results: list[Result], console: PlainConsole) -> Table:
+    palette = Palette(list(results[0].decision.scores))
+    files = [plain(result.file) for result in results]
+    longest = max(len(file) for file in files)
+    if not console.is_terminal:
+        console.width += longest  # no edge to wrap or cut a path at
+    text_columns = max(palette.name(label).cell_len for label in (*palette.labels, None)) + len("confidence") + 2 * GAP
+    bar_width = _bar_width(palette, console.width - text_columns - min(longest, FILE_COLUMNS))
+    bars = palette.labels if bar_width else ()
+    room = console.width - text_columns - (_bar_columns(palette, bar_width) if bars else 0)
+    table = new_table("file", "label", "confidence", *(plain(label) for label in bars))
+    table.columns[2].justify = "right"
+    for file, decision in zip(files, (result.decision for result in results), strict=True):
+        drawn = [palette.bar(label, decision.scores[label], bar_width) for label in bars]
+        shown = file if len(file) <= room else "…" + file[-(room - 1) :]
+        table.add_row(shown, palette.name(decision.label), percent(decision.confidence), *drawn)
+    return table
+
+
+def _bar_width(palette: Palette, room: int) -> int:
+    """The widest bar that leaves a column for each label; 0 where none that says anything does."""
+    widths = range(WIDEST_BAR, NARROWEST_BAR - 1, -1)
+    return next((width for width in widths if _bar_columns(palette, width) <= room), 0)
+
+
+def _bar_columns(palette: Palette, width: int) -> int:
+    return sum(max(width, palette.name(label).cell_len) + GAP for label in palette.labels)

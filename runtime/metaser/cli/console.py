@@ -1,0 +1,107 @@
+"""What is printed: lines for people, JSON for programs, a progress bar for slow work."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+SLOW_S = 1.0
+GAP = 2  # between the columns of a table
+
+
+class PlainConsole(Console):
+    """A console that colours only what it is told to and leaves a closed pipe to `main`."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    def on_broken_pipe(self) -> None:
+        """Pass the closed pipe on."""
+        raise BrokenPipeError
+
+    def say(self, line: str = "", style: str | None = None) -> None:
+        """Print one line; it is not cut where the terminal ends, so that paths can be copied."""
+        self.print(plain(line), style=style, soft_wrap=True)
+
+
+def people(as_json: bool) -> PlainConsole:
+    """Where people read: standard output, or standard error where JSON goes to standard output."""
+    return PlainConsole(stderr=as_json)
+
+
+def plain(text: object) -> str:
+    r"""Text for one line of a terminal: file names may hold control characters, which become `\n` or `\x1b`."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
+
+
+def complain(error: object) -> None:
+    """Print an error in one line on standard error."""
+    sys.stderr.write(f"metaser: {plain(error)}\n")
+    sys.stderr.flush()
+
+
+def print_json(**values: Any) -> None:
+    """Print one JSON object in one line, at once."""
+    sys.stdout.write(json.dumps(values) + "\n")
+    sys.stdout.flush()
+
+
+def settle_stdout() -> None:
+    """Flush standard output; what nobody takes is dropped, or the interpreter complains about it at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def new_table(*columns: str, title: str | None = None) -> Table:
+    """An empty table in the one look that all commands share; `columns` are headed so."""
+    return Table(
+        *columns, box=SIMPLE, title=title, title_justify="left", title_style="bold", padding=(0, GAP - 1, 0, 0),
+        pad_edge=False, show_edge=False,
+    )  # fmt: skip
+
+
+def percent(share: float) -> str:
+    """0.934 -> "93 %"."""
+    return f"{100 * share:.0f} %"
+
+
+class SlowProgress:
+    """A progress bar on standard error that appears when the work takes longer than a second."""
+
+    def __init__(self, task: str, *, as_json: bool) -> None:
+        self._task = task
+        self._console = PlainConsole(stderr=True)
+        self._wanted = self._console.is_terminal and not (as_json and sys.stdout.isatty())
+        self._began = time.monotonic()
+        self._progress: Progress | None = None
+
+    def __enter__(self) -> SlowProgress:
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that `done` of `total` are done."""
+        if not self._wanted or time.monotonic() - self._began < SLOW_S:
+            return
+        if self._progress is None:
+            from rich.progress import Progress
+
+            self._progress = Progress(console=self._console, transient=True, redirect_stdout=False)
+            self._progress.add_task(self._task)
+            self._progress.start()
+        self._progress.update(self._progress.task_ids[0], completed=done, total=total)
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()

@@ -1,0 +1,60 @@
+"""`metaser export`: a network becomes a bundle; the work is done by `metaser.export`, which needs PyTorch."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metaser.cli.console import people
+
+NEEDED = frozenset({"accelerate", "onnx", "onnxscript", "torch", "transformers"})
+
+
+def export(  # noqa: PLR0913 # one parameter an option
+    *,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="A checkpoint, a folder or the name of a model on the hub. Without it, the newest checkpoint "
+            "under runs/, else facebook/wav2vec2-xls-r-300m.",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")] = Path("bundle"),
+    fp32: Annotated[bool, typer.Option("--fp32", help="Full precision; what you get without a choice.")] = False,
+    fp16: Annotated[bool, typer.Option("--fp16", help="Half precision, for graphics processors.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Quantised matrix products, for small processors.")] = False,
+    layers: Annotated[
+        int | None, typer.Option("--layers", metavar="L", help="Keep the first L layers of an untrained model.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What the bundle is called.")] = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", metavar="SPDX", help="The licence of the weights, such as MIT.")
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", metavar="FILE.json", help="Temperature, threshold and margin.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT where it exists.")] = False,
+) -> None:
+    """Write a bundle: the network in the form a small device runs.
+
+    The bundle is compared with PyTorch before it is written. Give --bundle OUT to the other commands to use it.
+    This needs more than a device does: `pip install 'metaser[export]'`
+    """
+    from metaser.runtime import InputError, MissingDependencyError
+
+    chosen = [precision for precision, asked in {"fp32": fp32, "fp16": fp16, "int8": int8}.items() if asked]
+    if len(chosen) > 1:
+        raise InputError(f"--{' and --'.join(chosen)} exclude each other: choose one")
+    try:
+        from metaser.export.command import ExportRequest, run_export
+
+        request = ExportRequest(
+            model, out, chosen[0] if chosen else "fp32", layers, force=force, name=name, licence=licence,
+            calibration=calibration,
+        )  # fmt: skip
+        run_export(request, people(as_json=False).say)
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in NEEDED:
+            raise
+        raise MissingDependencyError("`metaser export` needs PyTorch: pip install 'metaser[export]'") from error

@@ -1,0 +1,102 @@
+"""The `metaser` command: its subcommands, its version, and the one place that turns errors into lines."""
+
+from __future__ import annotations
+
+import sys
+from io import TextIOWrapper
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from metaser.cli.classify import classify
+from metaser.cli.console import complain, settle_stdout
+from metaser.cli.demo import demo
+from metaser.cli.enroll import enroll
+from metaser.cli.export import export
+from metaser.cli.forget import forget
+from metaser.cli.info import info
+from metaser.cli.stream import stream
+from metaser.cli.verify import verify
+
+INTERRUPTED = 130
+
+
+class Commands(TyperGroup):
+    """The group of all commands; an error leaves it as one line on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            settle_stdout()
+            raise typer.Exit(0) from None
+        except _errors_of_ours() as error:
+            complain(error)
+            raise typer.Exit(error.exit_code) from None
+        except OSError as error:
+            settle_stdout()
+            place = f" ({error.filename})" if error.filename else ""
+            complain(f"{error.strerror or error}{place}")
+            raise typer.Exit(1) from None
+        return result
+
+
+def _errors_of_ours() -> Any:
+    """MetaserError; where its module was never imported none was raised, and help stays quick."""
+    if "metaser.runtime.errors" not in sys.modules:
+        return ()
+    from metaser.runtime.errors import MetaserError
+
+    return MetaserError
+
+
+app = typer.Typer(
+    name="metaser",
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: metaser demo",
+)
+app.command(epilog="Example: metaser enroll support/")(enroll)
+app.command(epilog="Example: metaser classify clip.wav", no_args_is_help=True)(classify)
+app.command(epilog="Example: metaser stream recording.wav", no_args_is_help=True)(stream)
+app.command(epilog="Example: metaser info")(info)
+app.command(epilog="Example: metaser verify --provider cpu")(verify)
+app.command(epilog="Example: metaser forget")(forget)
+app.command(epilog="Example: metaser export openai/whisper-base bundle/ --int8")(export)
+app.command(epilog="Example: metaser demo")(demo)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"metaser {version('metaser')}")
+        raise typer.Exit
+
+
+@app.callback()
+def metaser(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Recognise emotions in speech from a few labelled clips of your own.
+
+    Put a few clips of each emotion in support/LABEL/, enrol them once, then label clips and recordings.
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, TextIOWrapper):
+            output.reconfigure(errors="backslashreplace")  # a label that the terminal cannot show stops nothing
+    app(prog_name="metaser")

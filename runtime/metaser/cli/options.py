@@ -1,0 +1,62 @@
+"""The options that several commands share, each declared once."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Provider(str, Enum):
+    """What runs the network."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    tensorrt = "tensorrt"
+    openvino = "openvino"
+
+
+BundleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--bundle",
+        envvar="METASER_BUNDLE",
+        metavar="NAME|DIR",
+        help="The bundle: a folder, or the name of one that came with metaser. Without it, the default one.",
+    ),
+]
+ProfileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--profile",
+        envvar="METASER_PROFILE",
+        metavar="FILE",
+        help="The profile. Without it, your own default one; `metaser info` shows where that is.",
+    ),
+]
+ProviderOption = Annotated[
+    Provider,
+    typer.Option(
+        "--provider",
+        metavar="PROVIDER",
+        help="What runs the network: cpu, cuda, tensorrt or openvino; auto takes the best the bundle is for.",
+    ),
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", metavar="N", help="How many threads the network may use.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, on standard output.")]
+AcceptPrecisionOption = Annotated[
+    bool,
+    typer.Option("--accept-precision", help="Take a profile of the same model in another precision."),
+]
+
+
+def profile_path(profile: Path | None) -> Path:
+    """The profile that was asked for, or the user's default one."""
+    if profile is not None:
+        return profile
+    from platformdirs import user_data_path
+
+    return user_data_path("metaser") / "profile.safetensors"

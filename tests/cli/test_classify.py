@@ -1,0 +1,118 @@
+"""`metaser classify`."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+
+ClipMaker: TypeAlias = Callable[[str, float, int], npt.NDArray[np.float32]]
+Run: TypeAlias = Callable[..., CompletedProcess[str]]
+BadClip: TypeAlias = Callable[[str], tuple[Path, str]]
+Refused: TypeAlias = Callable[..., str]
+
+
+@pytest.fixture
+def queries(make_clip: ClipMaker, tmp_path: Path) -> list[Path]:
+    """Two clips nobody enrolled, calm and keen."""
+    paths = [tmp_path / f"{label} [bold].wav" for label in ("calm", "keen")]
+    for path in paths:
+        soundfile.write(path, make_clip(path.name.split()[0], 1.25, 20), 16_000)
+    return paths
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_every_file_gets_one_json_line_with_the_right_label(run: Run, queries: list[Path]) -> None:
+    result = run("classify", *queries, "--json")
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.returncode == 0
+    assert [list(answer) for answer in answers] == 2 * [
+        ["file", "label", "confidence", "scores", "duration_s", "provider"]
+    ]
+    assert [answer["file"] for answer in answers] == [str(path) for path in queries]
+    assert [answer["label"] for answer in answers] == ["calm", "keen"]
+    for answer in answers:
+        assert answer["confidence"] == max(answer["scores"].values()) > 0.5
+        assert sum(answer["scores"].values()) == pytest.approx(1, abs=1e-5)
+        assert (answer["duration_s"], answer["provider"]) == (1.25, "cpu")
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_people_get_a_table_with_names_as_they_are(run: Run, queries: list[Path]) -> None:
+    result = run("classify", *queries)
+    assert result.returncode == 0
+    for path, label in zip(queries, ("calm", "keen"), strict=True):
+        (line,) = (line for line in result.stdout.splitlines() if str(path) in line)
+        assert line.split(str(path))[1].split()[0] == label
+        assert "━" in line
+
+
+@pytest.mark.usefixtures("enrolled")
+@pytest.mark.parametrize(
+    "kind", ["absent", "unreadable", "empty", "no samples", "silent", "not a number", "clipped", "short", "long"]
+)
+def test_a_bad_file_has_its_line_and_the_others_their_labels(
+    run: Run, queries: list[Path], bad_clip: BadClip, kind: str
+) -> None:
+    path, words = bad_clip(kind)
+    result = run("classify", queries[0], path, queries[1], "--json")
+    assert result.returncode == 2
+    assert [json.loads(line)["label"] for line in result.stdout.splitlines()] == ["calm", "keen"]
+    assert result.stderr.count("\n") == 1
+    assert words in result.stderr
+    assert "bad.wav" in result.stderr
+
+
+def test_without_a_profile_no_file_is_opened(refused: Refused, queries: list[Path]) -> None:
+    assert "make one with `metaser enroll SUPPORT/`" in refused("classify", queries[0], "absent.wav")
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_a_profile_of_another_bundle_is_refused(
+    refused: Refused, run: Run, queries: list[Path], other_bundle: Callable[[str], Path]
+) -> None:
+    assert "another model" in refused("classify", queries[0], "--bundle", other_bundle("model_id"))
+    sibling = other_bundle("graph_id")
+    assert "--accept-precision" in refused("classify", queries[0], "--bundle", sibling)
+    assert run("classify", queries[0], "--bundle", sibling, "--accept-precision").returncode == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"no profile", b"\xff" * 64])
+def test_a_damaged_profile_is_refused(refused: Refused, profile: Path, content: bytes, queries: list[Path]) -> None:
+    profile.parent.mkdir()
+    profile.write_bytes(content)
+    assert "damaged" in refused("classify", queries[0])
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_a_bad_bundle_is_refused(refused: Refused, bad_bundle: tuple[Path, str], queries: list[Path]) -> None:
+    folder, words = bad_bundle
+    assert words in refused("classify", queries[0], "--bundle", folder)
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_threads_below_one_are_refused(refused: Refused, queries: list[Path]) -> None:
+    assert "threads is 0" in refused("classify", queries[0], "--threads", "0")
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_an_absent_provider_is_a_missing_dependency(run: Run, queries: list[Path]) -> None:
+    result = run("classify", queries[0], "--provider", "cuda")
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (3, "", 1)
+
+
+@pytest.mark.usefixtures("enrolled")
+@pytest.mark.skipif(os.name == "nt", reason="file names are bytes on POSIX only")
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_name_that_is_no_text_is_labelled_too(run: Run, queries: list[Path], options: tuple[str, ...]) -> None:
+    odd = queries[0].with_name(os.fsdecode(b"odd\xff.wav"))
+    queries[0].rename(odd)
+    result = run("classify", odd, *options)
+    assert result.returncode == 0
+    assert r"odd\udcff.wav" in result.stdout

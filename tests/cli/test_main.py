@@ -1,0 +1,132 @@
+"""The command as a whole: help, version, exit codes and what never happens."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from subprocess import CompletedProcess, Popen
+from typing import TypeAlias
+
+import pytest
+
+Run: TypeAlias = Callable[..., CompletedProcess[str]]
+Start: TypeAlias = Callable[..., Popen[str]]
+
+COMMANDS = ("enroll", "classify", "stream", "info", "verify", "forget", "export", "demo")
+HEAVY = ("numpy", "onnx", "onnxruntime", "soundfile", "torch", "transformers", "metaser.runtime")
+
+
+def test_help_names_every_command(run: Run) -> None:
+    result = run("--help")
+    assert result.returncode == 0
+    assert all(re.search(rf"\b{command}  ", result.stdout) for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(run: Run, command: str) -> None:
+    result = run(command, "--help")
+    assert result.returncode == 0
+    assert f"Example: metaser {command}" in result.stdout
+
+
+def test_every_option_is_explained(run: Run) -> None:
+    for command in COMMANDS:
+        for line in run(command, "--help").stdout.splitlines():
+            if option := re.match(r"│\s+(?:\*\s+)?(--[a-z0-9-]+)", line):
+                assert re.search(r"[a-z]{3}", line[option.end() :]), line
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, metaser.cli.main as cli\n"
+        "try: cli.app(['enroll', '--help'])\n"
+        f"finally: sys.stderr.write(' '.join(name for name in {HEAVY} if name in sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stderr == ""
+
+
+def test_the_version_is_that_of_the_package(run: Run) -> None:
+    assert run("--version").stdout == f"metaser {version('metaser')}\n"
+
+
+@pytest.mark.parametrize("words", [("absent",), ("enroll", "--absent"), ("verify", "--provider", "abacus")])
+def test_wrong_use_is_code_2(run: Run, words: tuple[str, ...]) -> None:
+    assert run(*words).returncode == 2
+
+
+def test_an_absent_bundle_is_one_line(start: Start) -> None:
+    with start("verify", "--bundle", "absent") as process:
+        output, errors = process.communicate(timeout=20)
+    assert (process.returncode, output) == (2, "")
+    assert errors.startswith("metaser: no such bundle: absent")
+    assert errors.count("\n") == 1
+
+
+def test_without_onnxruntime_the_package_is_named(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError('not here')")
+    with start("verify", env={"PYTHONPATH": str(tmp_path)}) as process:
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 3
+    assert "pip install 'metaser[cpu]'" in errors
+    assert errors.count("\n") == 1
+
+
+def test_without_torch_export_names_the_package(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('not here', name='torch')")
+    with start("export", "model", tmp_path / "bundle", env={"PYTHONPATH": str(tmp_path)}) as process:
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 3
+    assert errors == "metaser: `metaser export` needs PyTorch: pip install 'metaser[export]'\n"
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_two_precisions_exclude_each_other(run: Run) -> None:
+    result = run("export", "--fp16", "--int8")
+    assert (result.returncode, result.stderr) == (2, "metaser: --fp16 and --int8 exclude each other: choose one\n")
+
+
+@pytest.mark.usefixtures("enrolled")
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_closed_pipe_ends_quietly(start: Start, conversation: Path, options: tuple[str, ...]) -> None:
+    with start("stream", conversation, *options) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_full_disk_is_one_line_and_code_1(start: Start, options: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full, start("verify", *options, stdout=full.fileno()) as process:
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert errors == "metaser: No space left on device\n"
+
+
+def test_an_interrupt_is_code_130(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "onnxruntime.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)")
+    with start("verify", env={"PYTHONPATH": str(tmp_path)}) as process:
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert errors == ""
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_a_terminal_that_knows_only_ascii_gets_its_table(start: Start, support_folder: Path) -> None:
+    clip = support_folder / "calm" / "0.wav"
+    with start("classify", clip, env={"PYTHONIOENCODING": "ascii"}) as process:
+        output, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
+    assert "calm" in output
+
+
+def test_completion_stays_that_of_typer(start: Start) -> None:
+    environment = {"_METASER_COMPLETE": "complete_bash", "COMP_WORDS": "metaser cl", "COMP_CWORD": "1"}
+    with start(env=environment) as process:
+        output, _ = process.communicate(timeout=20)
+    assert output.split() == ["classify"]
