@@ -12,7 +12,7 @@ import onnx
 from safetensors.numpy import save_file
 
 from metaser.export.golden import golden_vectors
-from metaser.export.graphs import OPSET, encoder_graph, head_graph
+from metaser.export.graphs import OPSET, encoder_graph, head_graph, longest_window_s
 from metaser.export.identity import graph_id, model_id
 from metaser.export.model_card import model_card
 from metaser.export.parity import measure_parity
@@ -93,7 +93,8 @@ def check_target(out: Path, force: bool) -> None:
 def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable[[str], None]) -> Manifest:
     network = source.network
     say(f"tracing {network.backbone.layers} layers of {source.name}")
-    encoder, head = encoder_graph(network.backbone, settings.max_window_s), head_graph(network.head)
+    max_window_s = longest_window_s(network.backbone, settings.max_window_s)
+    encoder, head = encoder_graph(network.backbone, max_window_s), head_graph(network.head)
     say(f"writing {settings.precision} graphs")
     encoder = in_precision(encoder, settings.precision)
     _save_graph(encoder, folder / "encoder.onnx")
@@ -103,7 +104,7 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
     waveform, frames, embedding = golden_vectors(network)
     _save_tensors({"waveform": waveform, "frames": frames, "embedding": embedding}, folder / "golden.safetensors")
     say("comparing with PyTorch")
-    parity = measure_parity(folder, network, settings.precision, settings.max_window_s)
+    parity = measure_parity(folder, network, settings.precision, max_window_s)
     (folder / "LICENSE").write_text(
         source.licence_text or f"Licence of the weights: {source.licence}\n", encoding="utf-8"
     )
@@ -127,7 +128,7 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
             sample_rate_hz=SAMPLE_RATE_HZ,
             hop_samples=network.backbone.hop_samples,
             receptive_field_samples=network.backbone.receptive_field_samples,
-            max_window_s=settings.max_window_s,
+            max_window_s=max_window_s,
         ),
         precision=settings.precision,
         opset=OPSET,

@@ -52,6 +52,14 @@ class HeadGraph(nn.Module):
         return embedding
 
 
+def longest_window_s(backbone: Backbone, wanted_s: float) -> float:
+    """The window that was wanted, or the longest that the backbone has positions for."""
+    if isinstance(backbone, WhisperBackbone):
+        positions: int = backbone.config.max_source_positions
+        return min(wanted_s, positions * backbone.hop_samples / SAMPLE_RATE_HZ)
+    return wanted_s
+
+
 def encoder_graph(backbone: Backbone, max_window_s: float) -> onnx.ModelProto:
     """A backbone for windows of up to `max_window_s` as an ONNX model in float32.
 

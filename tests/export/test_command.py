@@ -1,0 +1,95 @@
+"""`metaser export` as a person types it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from metaser.export.command import ExportRequest, read_calibration, run_export
+from metaser.export.source import DEFAULT_MODEL, default_model
+from metaser.runtime import Calibration, InputError, NotFoundError, open_bundle
+from metaser.toolkit.checkpoint import CheckpointMetadata, save_checkpoint
+from metaser.toolkit.network import ProtoNet, make_head
+
+
+def metaser(*words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "metaser.cli", *map(str, words)]
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub")}
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+
+def test_a_folder_becomes_an_int8_bundle_that_enrols(whisper: Any, tmp_path: Path) -> None:
+    done = metaser("export", whisper.folder, "out", "--int8", "--layers", "1", "--licence", "MIT", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    manifest = open_bundle(tmp_path / "out").manifest
+    assert (manifest.precision, manifest.backbone.layers, manifest.licence) == ("int8", 1, "MIT")
+    assert "metaser enroll support/ --bundle out" in done.stdout
+    assert metaser("verify", "--bundle", "out", folder=tmp_path).returncode == 0
+
+
+def test_fp16_alone_takes_the_newest_checkpoint_and_says_so(wav2vec2: Any, tmp_path: Path) -> None:
+    network = ProtoNet(wav2vec2.backbone(1), make_head("mean-fc", 32, 8)).eval()
+    for index, name in enumerate(("old", "new")):
+        torch.manual_seed(index)
+        save_checkpoint(tmp_path / "runs" / name / "best", network, CheckpointMetadata(source=name, licence="MIT"))
+        os.utime(tmp_path / "runs" / name / "best" / "checkpoint.json", (index, index))
+    done = metaser("export", "--fp16", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "exporting runs/new/best to bundle" in done.stdout
+    assert "slower than float32" in done.stdout
+    assert open_bundle(tmp_path / "bundle").manifest.precision == "fp16"
+
+
+def test_fp16_alone_without_checkpoints_means_xlsr_and_names_the_hub(tmp_path: Path) -> None:
+    assert default_model(tmp_path / "runs") == DEFAULT_MODEL
+    done = metaser("export", "--fp16", folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"metaser: cannot reach the model hub for '{DEFAULT_MODEL}'; download the model elsewhere and give the folder"
+    ]
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["{whisper}", "out", "--layers", "9"], 2, "has 3 layers: choose 1 to 3, not 9"),
+        (["{whisper}", "out", "--layers", "0"], 2, "not 0"),
+        (["./nowhere", "out"], 2, "no folder ./nowhere"),
+        (["{whisper}", "out", "--calibration", "none.json"], 2, "no such file: none.json"),
+        (["{empty}", "out"], 2, "no config.json"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_line(
+    whisper: Any, tmp_path: Path, words: list[str], code: int, message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    places = {"whisper": whisper.folder, "empty": tmp_path / "empty"}
+    done = metaser("export", *(word.format(**places) for word in words), folder=tmp_path)
+    assert done.returncode == code
+    (line,) = done.stderr.splitlines()
+    assert message in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_calibration_comes_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    path.write_text('{"calibration": {"temperature": 0.5, "threshold": 0.25}, "accuracy": {"somewhere": "60 ± 2"}}')
+    assert read_calibration(path) == (Calibration(temperature=0.5, threshold=0.25), {"somewhere": "60 ± 2"})
+    for text in ("", "[]", "{}", '{"calibration": {"heat": 1}}', '{"calibration": {"temperature": "warm"}}'):
+        path.write_text(text)
+        with pytest.raises(InputError, match="holds no calibration"):
+            read_calibration(path)
+    with pytest.raises(NotFoundError):
+        read_calibration(tmp_path / "other.json")
+
+
+def test_the_target_is_checked_before_the_model_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    with pytest.raises(InputError, match="exists and is not a bundle"):
+        run_export(ExportRequest(model="nowhere", out=tmp_path / "thesis"), print)
