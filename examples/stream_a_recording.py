@@ -2,18 +2,23 @@
 
 import sys
 
-from metaser.runtime import Engine
+from metaser.runtime import Engine, StreamEvent
 from metaser.runtime.audio import read_blocks
 
 engine = Engine.open(threads=1)
 profile = engine.enroll(sys.argv[1])
+
+
+def show(events: list[StreamEvent]) -> None:
+    """Print what is over."""
+    for event in events:
+        if event.event == "leave":
+            print(f"{event.start_s:8.2f} {event.end_s:8.2f}  {event.label or 'unknown'}", flush=True)
+
+
 stream = None
-events = []
 for block, sample_rate_hz in read_blocks(sys.argv[2]):
     stream = stream or engine.stream(profile, sample_rate_hz=sample_rate_hz)
-    events += stream.push(block.mean(axis=1))
+    show(stream.push(block.mean(axis=1)))
 if stream:
-    events += stream.finish()
-for event in events:
-    if event.event == "leave":
-        print(f"{event.start_s:8.2f} {event.end_s:8.2f}  {event.label or 'unknown'}")
+    show(stream.finish())

@@ -117,6 +117,9 @@ def test_a_bundle_is_replaced_only_by_force_and_other_folders_never(
     assert snapshot(out) == before
     export_bundle(source, out, settings("int8", force=True), silent)
     assert open_bundle(out).manifest.precision == "int8"
+    (out / "me.safetensors").write_bytes(b"a person's profile")
+    with pytest.raises(InputError, match=r"holds me\.safetensors, which is not of a bundle"):
+        export_bundle(source, out, settings("int8", force=True), silent)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "1.jpg").write_bytes(b"x")
     with pytest.raises(InputError, match="exists and is not a bundle"):

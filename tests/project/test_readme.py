@@ -15,6 +15,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 DEMO = ROOT / "runtime" / "metaser" / "runtime" / "data" / "demo"
 
 NOT_RUN = {
+    ". .venv/bin/activate": "the tests run in an environment of their own",
     "make demo    # make .venv, install .[cpu], run the main job on shipped clips": "makes an environment; CI does",
     "make test    # the same with the development extras, run the tests": "this is that run",
     "metaser export openai/whisper-base bundle/ --int8 --layers 2": "needs the model hub",

@@ -105,6 +105,8 @@ def test_external_data_that_is_not_listed_is_refused(bundle_copy: Path) -> None:
         ({"precision": "int3"}, "precision 'int3'"),
         ({"opset": "23"}, "opset = '23'"),
         ({"audio": {}}, "missing or an unknown field"),
+        ({"training_corpora": [1]}, "not a list of text"),
+        ({"calibration": {"temperature": float("nan"), "threshold": 0.0, "margin": 0.0}}, "NaN is not a number"),
         ({"calibration": {"temperature": 0.0, "threshold": 0.0, "margin": 0.0}}, "temperature"),
     ],
 )
@@ -114,7 +116,43 @@ def test_a_manifest_with_another_content_is_refused(bundle_copy: Path, changes: 
         open_bundle(bundle_copy)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe"])
+@pytest.mark.parametrize("max_window_s", [float("inf"), 1e-9, 0.05, 1e9, -1.0])
+def test_a_window_that_cannot_be_is_refused(bundle_copy: Path, max_window_s: float) -> None:
+    audio = json.loads((bundle_copy / "bundle.json").read_text())["audio"]
+    change_manifest(bundle_copy, audio={**audio, "max_window_s": max_window_s})
+    with pytest.raises(BundleError):
+        open_bundle(bundle_copy)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000, ""])
+def test_a_name_that_no_file_has_is_refused(bundle_copy: Path, name: str) -> None:
+    files = json.loads((bundle_copy / "bundle.json").read_text())["files"]
+    change_manifest(bundle_copy, files={name: files["LICENSE"], **files})
+    with pytest.raises(BundleError):
+        open_bundle(bundle_copy)
+
+
+def test_graphs_under_each_others_names_are_refused(bundle_copy: Path) -> None:
+    head, encoder = ((bundle_copy / name).read_bytes() for name in ("head.onnx", "encoder.onnx"))
+    (bundle_copy / "encoder.onnx").write_bytes(head)
+    (bundle_copy / "head.onnx").write_bytes(encoder)
+    relist(bundle_copy, "encoder.onnx")
+    relist(bundle_copy, "head.onnx")
+    with pytest.raises(BundleError, match=r"encoder\.onnx has no input_values"):
+        Engine.open(bundle_copy, provider="cpu")
+
+
+def test_a_folder_goes_before_a_shipped_name(
+    bundle_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert open_bundle(DEFAULT_BUNDLE).folder != Path(DEFAULT_BUNDLE)
+    bundle_copy.rename(tmp_path / DEFAULT_BUNDLE)
+    assert open_bundle(DEFAULT_BUNDLE).folder == Path(DEFAULT_BUNDLE)
+    assert open_bundle().folder != Path(DEFAULT_BUNDLE)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000])
 def test_a_manifest_that_is_none_is_refused(bundle_copy: Path, content: bytes) -> None:
     (bundle_copy / "bundle.json").write_bytes(content)
     with pytest.raises(BundleError):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 import pytest
 import soundfile
 
@@ -20,6 +21,7 @@ from metaser.runtime import (
     load_audio,
 )
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
+from metaser.runtime.session import choose_providers
 
 Audio = npt.NDArray[np.float32]
 
@@ -143,6 +145,27 @@ def test_every_bad_clip_is_counted_and_the_first_is_named(engine: Engine, tmp_pa
     soundfile.write(tmp_path / "b" / "short.wav", noise(100), 16_000)
     with pytest.raises(AudioError, match=r"silent.* \(2 more clips cannot be used either\)"):
         engine.enroll(tmp_path)
+
+
+def test_a_clip_is_named_with_its_class(engine: Engine, tmp_path: Path) -> None:
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        soundfile.write(tmp_path / label / "1.wav", noise(16_000, ord(label)), 16_000)
+    soundfile.write(tmp_path / "b" / "2.wav", np.zeros(16_000), 16_000)
+    with pytest.raises(AudioError, match=r"^b/2\.wav is silent"):
+        engine.enroll(tmp_path)
+    soundfile.write(tmp_path / "b" / "2.wav", noise(300), 16_000)
+    with pytest.raises(AudioError, match=r"^b/2\.wav: a clip of 300 samples is too short"):
+        engine.enroll(tmp_path)
+
+
+def test_auto_goes_to_the_processor_where_a_gpu_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    available = onnxruntime.get_available_providers()
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*available, "CUDAExecutionProvider"])
+    assert choose_providers("auto", ["cuda", "cpu"], "fp16") == ["cuda", "cpu"]
+    assert choose_providers("auto", ["cpu"], "int8") == ["cpu"]
+    with pytest.raises(InputError, match="int8 bundle is for the CPU"):
+        choose_providers("cuda", ["cpu"], "int8")
 
 
 def test_a_profile_of_another_model_is_refused(engine: Engine, profile: Profile, tmp_path: Path) -> None:

@@ -65,7 +65,16 @@ def test_fixed_width_fields_are_skipped() -> None:
     assert external_files(fixed + message((7, message((5, tensor("a")))))) == {"a"}
 
 
-@pytest.mark.parametrize("damaged", [b"\x3a\xff", b"\xff\xff", b"\x3a\x05ab", b"\x0b"])
+def test_a_tag_beyond_32_bits_does_not_hide_a_field() -> None:
+    body = tensor("secret.bin")
+    overlong = varint((5 << 3 | 2) | 1 << 32) + varint(len(body)) + body
+    with pytest.raises(BundleError):
+        external_files(message((7, overlong)))
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"\x80" * 20 + b"\x01", b"\x02\x00", b"\x3a\xff", b"\xff\xff", b"\x3a\x05ab", b"\x0b"]
+)
 def test_bytes_that_are_no_message_are_refused(damaged: bytes) -> None:
     with pytest.raises(BundleError, match="not an ONNX file"):
         external_files(damaged)

@@ -1,6 +1,8 @@
 """The profile file: exact, whole or not at all, and unreadable when damaged."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -76,10 +78,40 @@ def test_forgetting_leaves_nothing(tmp_path: Path) -> None:
     make_profile([0, 1]).save(path)
     make_profile([0, 1], seed=1).save(path)
     (tmp_path / ".me.safetensors.left.tmp").write_bytes(b"an interrupted write")
+    neighbour = tmp_path / ".me.safetensors2.left.tmp"
+    neighbour.write_bytes(b"somebody else's")
     assert len(forget(path)) == 3
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [neighbour]
     with pytest.raises(NotFoundError, match="nothing to forget"):
         forget(path)
+
+
+def test_undo_never_puts_back_a_damaged_profile(tmp_path: Path) -> None:
+    path = tmp_path / "me.safetensors"
+    make_profile([0, 1], seed=1).save(path)
+    path.write_bytes(path.read_bytes()[:-4])
+    make_profile([0, 1], seed=2).save(path)
+    assert not undo_path(path).exists()
+    good = path.read_bytes()
+    undo_path(path).write_bytes(good[:-4])
+    with pytest.raises(ProfileError, match="damaged"):
+        undo(path)
+    assert path.read_bytes() == good
+
+
+def test_a_full_disk_leaves_the_old_profile_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "me.safetensors"
+    make_profile([0, 1], seed=1).save(path)
+    old = path.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WorkError, match="No space left on device"):
+        make_profile([0, 1], seed=2).save(path)
+    assert path.read_bytes() == old
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_profile_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
@@ -97,7 +129,7 @@ def test_a_profile_cut_off_at_any_byte_is_refused(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for size in range(len(whole)):
         path.write_bytes(whole[:size])
-        with pytest.raises(ProfileError, match="damaged"):
+        with pytest.raises(ProfileError, match=r"damaged|not a metaser profile"):
             Profile.load(path)
 
 

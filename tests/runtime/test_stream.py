@@ -101,11 +101,32 @@ def test_segments_lie_where_the_truth_has_speech(
     assert sum((event.end_s or 0.0) - event.start_s for event in left) <= len(conversation) / SAMPLE_RATE_HZ * 0.9
 
 
-def test_silence_and_noise_bursts_give_no_label(engine: Engine, profile: Profile) -> None:
+def test_silence_gives_no_label(engine: Engine, profile: Profile) -> None:
     quiet = np.random.default_rng(0).normal(0, 1e-4, 5 * SAMPLE_RATE_HZ).astype(np.float32)
     stream = engine.stream(profile)
     assert run(stream, [quiet]) == []
     assert not stream.in_speech
+
+
+def test_a_burst_of_speech_too_short_to_label_gives_nothing(
+    engine: Engine, profile: Profile, excerpt: Audio, expected: list[StreamEvent]
+) -> None:
+    start = round(expected[0].start_s * SAMPLE_RATE_HZ)
+    quiet = np.random.default_rng(0).normal(0, 1e-4, SAMPLE_RATE_HZ).astype(np.float32)
+    burst = np.concatenate([quiet, excerpt[start : start + SAMPLE_RATE_HZ // 2], quiet])
+    patient = StreamSettings(min_utterance_s=0.9)
+    assert run(engine.stream(profile, settings=patient), [burst]) == []
+    assert [event.event for event in run(engine.stream(profile), [burst])] == ["enter", "leave", "silence"]
+
+
+@settings(max_examples=8, deadline=None)
+@given(cut=st.integers(0, 12 * SAMPLE_RATE_HZ))
+def test_the_future_never_changes_the_past(
+    engine: Engine, profile: Profile, excerpt: Audio, expected: list[StreamEvent], cut: int
+) -> None:
+    stream = engine.stream(profile)
+    heard = [replace(event, latency_ms=0.0) for event in stream.push(excerpt[:cut])]
+    assert heard == expected[: len(heard)]
 
 
 def test_an_utterance_cut_by_the_end_is_closed_at_the_last_sample(

@@ -67,6 +67,7 @@ def export_bundle(source: Source, out: Path, settings: ExportSettings, say: Call
         InputError: `out` holds something else, or a bundle without `force`.
         WorkError: the graphs do not match PyTorch, or the folder cannot be written; nothing is left of it.
     """
+    out = out.resolve()
     check_target(out, settings.force)
     temporary = out.with_name(f".{out.name}.new")
     try:
@@ -86,6 +87,9 @@ def check_target(out: Path, force: bool) -> None:
     """Raise InputError where a bundle must not be written."""
     if out.exists() and not (out / MANIFEST).is_file():
         raise InputError(f"{out} exists and is not a bundle: choose another folder")
+    kept = [path.name for path in out.iterdir() if path.name not in {*ROLES, MANIFEST}] if out.is_dir() else []
+    if kept:
+        raise InputError(f"{out} holds {kept[0]}, which is not of a bundle: move it, or choose another folder")
     if out.exists() and not force:
         raise InputError(f"{out} holds a bundle: pass --force to replace it, or choose another folder")
 
@@ -97,6 +101,7 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
     encoder, head = encoder_graph(network.backbone, max_window_s), head_graph(network.head)
     say(f"writing {settings.precision} graphs")
     encoder = in_precision(encoder, settings.precision)
+    operators = {"encoder.onnx": contents(encoder), "head.onnx": contents(head)}
     _save_graph(encoder, folder / "encoder.onnx")
     _save_graph(head, folder / "head.onnx")
     parameters = {name: value.detach().numpy() for name, value in network.head.named_parameters()}
@@ -139,7 +144,7 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
         training_languages=list(source.languages),
         files={},
         parity=asdict(parity),
-        operators={"encoder.onnx": contents(encoder), "head.onnx": contents(head)},
+        operators=operators,
         accuracy=settings.accuracy or {},
     )
     (folder / "MODEL_CARD.md").write_text(model_card(manifest, settings.command), encoding="utf-8")

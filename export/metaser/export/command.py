@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,12 +39,12 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
         MetaserError: the model, the folder or an option cannot be used, or the graphs miss their tolerance.
     """
     check_target(request.out, request.force)
+    calibration, accuracy = read_calibration(request.calibration) if request.calibration else (None, None)
     model = request.model or default_model(RUNS)
     say(f"exporting {model} to {request.out}{'' if request.model else ' (no MODEL was given)'}")
     if request.precision == "fp16":
         say("float16 is for GPUs: on a CPU it is slower than float32, and --int8 is the fast one")
     source = open_source(model, request.layers, request.licence)
-    calibration, accuracy = read_calibration(request.calibration) if request.calibration else (None, None)
     layers = source.network.backbone.layers
     name = request.name or f"{re.sub('[^A-Za-z0-9.-]+', '-', source.name)}-{layers}-layers"
     settings = ExportSettings(
@@ -57,7 +58,7 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
     manifest = export_bundle(source, request.out, settings, say)
     size_mb = sum(entry.size_bytes for entry in manifest.files.values()) / 1e6
     say(f"wrote {request.out}: {size_mb:.1f} MB, licence of the weights {manifest.licence}")
-    say(f"next: metaser enroll support/ --bundle {request.out}")
+    say(f"next: metaser enroll support/ --bundle {shlex.quote(str(request.out))}")
 
 
 def read_calibration(path: Path) -> tuple[Calibration, dict[str, Any]]:

@@ -13,7 +13,7 @@ from metaser.export.golden import voiced_waveform
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.decision import unit
 from metaser.runtime.errors import WorkError
-from metaser.runtime.session import open_session, run
+from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, open_session, run
 from metaser.toolkit.network import ProtoNet
 
 COSINE_AT_LEAST = {"fp32": 0.99999, "fp16": 0.999, "int8": 0.99}
@@ -39,8 +39,8 @@ class Graphs:
     """The written encoder and head, run on the CPU."""
 
     def __init__(self, folder: Path, network: ProtoNet) -> None:
-        self._encoder = open_session(folder / "encoder.onnx", "cpu", None)
-        self._head = open_session(folder / "head.onnx", "cpu", None)
+        self._encoder = open_session(folder / "encoder.onnx", "cpu", None, ENCODER_NAMES)
+        self._head = open_session(folder / "head.onnx", "cpu", None, HEAD_NAMES)
         taken = {given.name for given in self._head.get_inputs()}
         parameters = {f"parameter.{name}": value.detach().numpy() for name, value in network.head.named_parameters()}
         self._parameters = {name: value for name, value in parameters.items() if name in taken}
@@ -74,7 +74,7 @@ def measure_parity(folder: Path, network: ProtoNet, precision: str, max_window_s
         if frames.shape != reference.shape:
             raise WorkError(f"the {precision} graph gives {frames.shape} frames and PyTorch {reference.shape}")
         differences.append(_difference(frames, reference))
-        # clips of a frame or two say little of an embedding; their frames are compared above
+        # the embedding of a frame or two says little
         if samples >= SAMPLE_RATE_HZ:
             cosines.append(float(unit(graphs.embedding(frames)[0]) @ unit(embedding[0])))
     parity = Parity(

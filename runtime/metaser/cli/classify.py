@@ -83,7 +83,7 @@ def _classify(engine: Engine, profile: Profile, file: Path) -> Result | None:
         waveform = load_audio(file)
         decision = engine.classify(waveform, profile)
     except (InputError, OSError) as error:
-        complain(error if file.name in str(error) else f"{file.name}: {error}")
+        complain(error if str(error).startswith((file.name, "no such file")) else f"{file.name}: {error}")
         return None
     return Result(str(file), decision, len(waveform) / SAMPLE_RATE_HZ)
 

@@ -51,6 +51,7 @@ def enroll(  # noqa: PLR0913 # one parameter an option
     """
     from metaser.runtime import Engine, InputError, Profile
     from metaser.runtime import undo as put_back
+    from metaser.runtime.profile import check_is_profile
 
     if undo == (support is not None):
         raise InputError("give either SUPPORT, a folder with a folder of clips for each label, or --undo")
@@ -60,6 +61,7 @@ def enroll(  # noqa: PLR0913 # one parameter an option
         put_back(path)
         enrolled = Profile.load(path)
     else:
+        check_is_profile(path)
         engine = Engine.open(bundle, provider=provider.value, threads=threads)
         with SlowProgress("Enrolling", as_json=as_json) as progress:
             enrolled = engine.enroll(support, progress=progress)

@@ -7,7 +7,7 @@ import typer
 
 from metaser.cli.console import people
 
-NEEDED = frozenset({"accelerate", "onnx", "onnxscript", "torch", "transformers"})
+NEEDED = frozenset({"onnx", "onnxscript", "torch", "transformers"})
 
 
 def export(  # noqa: PLR0913 # one parameter an option

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from metaser.cli.spans import Span
 
 if TYPE_CHECKING:
-    from metaser.runtime import Stream, StreamEvent
+    from metaser.runtime import AudioError, Stream, StreamEvent
     from metaser.runtime.arrays import Waveform
 
 CHUNK_S = 0.1
@@ -39,6 +39,9 @@ class Heard:
 
     interrupted: bool = False
     """Ctrl-C ended it before its end."""
+
+    error: AudioError | None = None
+    """What is wrong with the rest of the recording; what came before it was heard."""
 
     @property
     def real_time_factor(self) -> float:
@@ -84,17 +87,22 @@ def play(path: Path, open_stream: Callable[[int], Stream], view: View, *, realti
             view.hear(event)
 
     with _interruptible() as interrupted:
-        for chunk, rate_hz in _chunks(path):
-            stream = stream or open_stream(rate_hz)
-            work(partial(stream.push, chunk))
-            heard.duration_s += len(chunk) / rate_hz
-            heard.in_speech = stream.in_speech
-            view.tick(heard)
-            if realtime:
-                time.sleep(max(0.0, began + heard.duration_s - time.monotonic()))
-            heard.interrupted = interrupted()
-            if heard.interrupted:
-                break
+        try:
+            for chunk, rate_hz in _chunks(path):
+                stream = stream or open_stream(rate_hz)
+                work(partial(stream.push, chunk))
+                heard.duration_s += len(chunk) / rate_hz
+                heard.in_speech = stream.in_speech
+                view.tick(heard)
+                if realtime:
+                    time.sleep(max(0.0, began + heard.duration_s - time.monotonic()))
+                heard.interrupted = interrupted()
+                if heard.interrupted:
+                    break
+        except AudioError as error:
+            if stream is None:
+                raise
+            heard.error = error
         if stream is None:
             raise AudioError(f"{path.name} holds no samples: record it again")
         work(stream.finish)

@@ -36,7 +36,7 @@ def stream(  # noqa: PLR0913 # one parameter an option
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Label a recording as it goes: who speaks when, and how.
+    """Label a recording as it goes.
 
     Speech is found, labelled after its first second, and the label follows the speaker. On a terminal you see it move;
     elsewhere each finished segment is one line. Ctrl-C ends it with the summary.
@@ -58,3 +58,5 @@ def stream(  # noqa: PLR0913 # one parameter an option
             realtime=realtime,
         )  # fmt: skip
     print_summary(console, heard, enrolled.labels)
+    if heard.error:
+        raise heard.error

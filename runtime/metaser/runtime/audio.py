@@ -68,6 +68,8 @@ def read_blocks(path: str | Path) -> Iterator[tuple[npt.NDArray[np.float32], int
         AudioError: the file cannot be read as audio or holds NaN or infinite samples.
     """
     path = Path(path)
+    if path.is_dir():
+        raise AudioError(f"{path} is a folder: give the files in it")
     if not path.is_file():
         raise NotFoundError(f"no such file: {path}")
     if path.stat().st_size == 0:

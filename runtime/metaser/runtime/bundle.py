@@ -20,6 +20,7 @@ from metaser.runtime.onnx_data import external_files
 MANIFEST = "bundle.json"
 REQUIRED = ("encoder.onnx", "head.onnx", "head.safetensors", "golden.safetensors", "MODEL_CARD.md", "LICENSE")
 DEFAULT_BUNDLE = "frozen"
+MAX_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,9 @@ def open_bundle(bundle: str | Path | None = None) -> Bundle:
 
 
 def _folder(bundle: str | Path | None) -> Path:
-    if bundle is None:
-        bundle = DEFAULT_BUNDLE
-    if bundle in shipped_bundles():
-        return shipped_folder() / "bundles" / bundle
-    folder = Path(bundle)
+    folder = Path(bundle or DEFAULT_BUNDLE)
+    if str(folder) in shipped_bundles() and (bundle is None or not (folder / MANIFEST).is_file()):
+        return shipped_folder() / "bundles" / folder
     if not folder.is_dir():
         raise NotFoundError(f"no such bundle: {bundle} (a folder, or one of {', '.join(shipped_bundles())})")
     return folder
@@ -104,8 +103,9 @@ def contained(folder: Path, name: str) -> Path:
     Raises:
         BundleError: the name, or the link behind it, leads elsewhere.
     """
-    path = (folder / name).resolve()
-    if name != Path(name).name or path.parent != folder.resolve():
+    plain = name == Path(name).name and name.isprintable() and len(name) <= MAX_NAME
+    path = (folder / name).resolve() if plain else folder
+    if path.parent != folder.resolve():
         raise BundleError(f"{folder / MANIFEST} names {name!r}, which lies outside its folder: do not use this bundle")
     return path
 
@@ -127,13 +127,14 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[np.float32]]:
     """
     try:
         return load_file(path)
-    except SafetensorError as error:
+    except (SafetensorError, TypeError, KeyError) as error:
         raise BundleError(f"{path} is damaged ({error}): export the bundle again") from error
 
 
 def _head_parameters(folder: Path, manifest: Manifest) -> dict[str, npt.NDArray[np.float32]]:
     parameters = read_tensors(folder / "head.safetensors")
     shapes = {name: list(value.shape) for name, value in parameters.items()}
-    if shapes != manifest.head.parameters or "scale" not in shapes:
+    floats = all(value.dtype == np.float32 and np.isfinite(value).all() for value in parameters.values())
+    if shapes != manifest.head.parameters or shapes.get("scale") != [] or not floats:
         raise BundleError(f"head.safetensors in {folder} does not fit its manifest: export the bundle again")
     return parameters

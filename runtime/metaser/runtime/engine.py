@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +16,9 @@ from metaser.runtime.audio import check_array
 from metaser.runtime.bundle import Bundle, open_bundle, read_tensors
 from metaser.runtime.decision import Decision, decide, probabilities, unit
 from metaser.runtime.enrolment import Progress, Support, raise_unusable, read_support
-from metaser.runtime.errors import AudioError, ProfileError
+from metaser.runtime.errors import AudioError, BundleError, MissingDependencyError, ProfileError
 from metaser.runtime.profile import Profile
-from metaser.runtime.session import choose_provider, open_session, run
+from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, choose_providers, open_session, run
 from metaser.runtime.stream import Stream, StreamSettings
 
 if TYPE_CHECKING:
@@ -66,9 +67,17 @@ class Engine:
             MissingDependencyError: onnxruntime or the provider is not on this machine.
         """
         opened = open_bundle(bundle)
-        chosen = choose_provider(provider, opened.manifest.providers)
-        encoder, head = (open_session(opened.folder / name, chosen, threads) for name in ("encoder.onnx", "head.onnx"))
-        return cls(opened, encoder, head, chosen)
+        candidates = choose_providers(provider, opened.manifest.providers, opened.manifest.precision)
+        for chosen in candidates[:-1]:  # only `auto` has more than one
+            with suppress(MissingDependencyError):
+                return cls._on(opened, chosen, threads)
+        return cls._on(opened, candidates[-1], threads)
+
+    @classmethod
+    def _on(cls, bundle: Bundle, provider: str, threads: int | None) -> Engine:
+        encoder = open_session(bundle.folder / "encoder.onnx", provider, threads, ENCODER_NAMES)
+        head = open_session(bundle.folder / "head.onnx", provider, threads, HEAD_NAMES)
+        return cls(bundle, encoder, head, provider)
 
     @property
     def min_samples(self) -> int:
@@ -127,8 +136,11 @@ class Engine:
             try:
                 embeddings.append(self.embed(clip.waveform()))
             except AudioError as error:
-                named = str(error) if clip.clip.name in str(error) else f"{clip.clip.label}/{clip.clip.name}: {error}"
-                errors.append(AudioError(named))
+                label, name = clip.clip.label, clip.clip.name
+                told = str(error).removeprefix(f"{label}/").removeprefix(f"{name} ")
+                errors.append(
+                    AudioError(f"{label}/{name} {told}" if told != str(error) else f"{label}/{name}: {error}")
+                )
             if progress:
                 progress(done, len(clips))
         raise_unusable(errors)
@@ -195,9 +207,20 @@ class Engine:
         )
 
     def verify(self) -> Verification:
-        """Run the bundle's golden waveform on this device and compare with the reference vectors."""
+        """Run the bundle's golden waveform on this device and compare with the reference vectors.
+
+        Raises:
+            BundleError: the golden vectors do not fit the graphs.
+        """
         golden = read_tensors(self.bundle.folder / "golden.safetensors")
+        if set(golden) != {"waveform", "frames", "embedding"}:
+            raise BundleError("golden.safetensors holds other tensors than it must: export the bundle again")
         frames = self.frames(golden["waveform"])
+        if {name: golden[name].shape for name in ("frames", "embedding")} != {
+            "frames": frames.shape,
+            "embedding": (self.bundle.manifest.head.embedding_size,),
+        }:
+            raise BundleError("golden.safetensors does not fit the graphs: export the bundle again")
         embedding = self.pool(frames)
         difference = float(np.abs(frames - golden["frames"]).max() / np.abs(golden["frames"]).max())
         cosine = float(unit(embedding) @ unit(golden["embedding"]))

@@ -11,6 +11,7 @@ from metaser.runtime.errors import BundleError
 
 FORMAT = "metaser-bundle"
 VERSION = 1
+MAX_WINDOW_SAMPLES = 2**31
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
@@ -99,8 +100,8 @@ class Manifest:
             BundleError: it is not a manifest, is of a newer version, or a field is missing or of the wrong type.
         """
         try:
-            document = json.loads(text)
-        except ValueError as error:
+            document = json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
             raise BundleError(f"bundle.json is not JSON ({error}): export the bundle again") from error
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise BundleError(
@@ -130,6 +131,10 @@ class Manifest:
         return manifest
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number")
+
+
 def _check_types(manifest: Manifest) -> None:
     parts = (manifest.backbone, manifest.head, manifest.audio, manifest.calibration, *manifest.files.values())
     for part in (manifest, *parts):
@@ -138,11 +143,17 @@ def _check_types(manifest: Manifest) -> None:
             value = getattr(part, item.name)
             if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
                 raise BundleError(f"bundle.json has {item.name} = {value!r}, not {item.type}: export the bundle again")
+            if isinstance(value, list) and not all(isinstance(element, str) for element in value):
+                raise BundleError(
+                    f"bundle.json has {item.name} = {value!r}, not a list of text: export the bundle again"
+                )
     if manifest.precision not in PRECISIONS:
         raise BundleError(f"bundle.json names the precision {manifest.precision!r}, not one of {', '.join(PRECISIONS)}")
     audio = manifest.audio
     if min(audio.sample_rate_hz, audio.hop_samples, audio.receptive_field_samples, audio.max_window_s) <= 0:
         raise BundleError("bundle.json has a rate, hop, receptive field or window that is not above zero")
+    if not 2 * audio.receptive_field_samples <= audio.max_window_s * audio.sample_rate_hz <= MAX_WINDOW_SAMPLES:
+        raise BundleError(f"bundle.json has a window of {audio.max_window_s:g} s, which the encoder cannot have")
     if not manifest.calibration.temperature > 0:
         raise BundleError("bundle.json has a temperature that is not above zero")
 

@@ -25,6 +25,8 @@ FIELDS = {
     "Tensor": {13: "Entry"},
 }
 KEY, VALUE = 1, 2  # fields of Entry
+MAX_TAG = 2**32 - 1
+MAX_VARINT_BITS = 70
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
 
 
@@ -36,7 +38,7 @@ def external_files(model: bytes | memoryview) -> set[str]:
     """
     try:
         return set(_locations(memoryview(model), "Model"))
-    except (IndexError, UnicodeDecodeError) as error:
+    except (IndexError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError("not an ONNX file, or a damaged one: export the bundle again") from error
 
 
@@ -57,6 +59,8 @@ def _length_delimited(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     while position < len(message):
         tag, position = _varint(message, position)
         number, wire_type = tag >> 3, tag & 7
+        if tag > MAX_TAG or number == 0:  # other readers cut such a tag to 32 bits and see another field
+            raise IndexError(f"tag {tag}")
         if wire_type == VARINT:
             _, position = _varint(message, position)
         elif wire_type == FIXED64:
@@ -82,3 +86,5 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position
         shift += 7
+        if shift >= MAX_VARINT_BITS:
+            raise IndexError("a varint of more than ten bytes")

@@ -7,8 +7,10 @@ same clips gives the same bytes.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +98,9 @@ class Profile:
         if previous == content:
             return
         if previous is not None:
-            replace_file(undo_path(path), previous)
+            with suppress(ProfileError):  # a damaged one is not worth going back to
+                Profile.load(path)
+                replace_file(undo_path(path), previous)
         replace_file(path, content)
 
     @classmethod
@@ -110,6 +114,7 @@ class Profile:
         path = Path(path)
         if not path.is_file():
             raise NotFoundError(f"no profile at {path}: make one with `metaser enroll SUPPORT/`")
+        check_is_profile(path)
         content = path.read_bytes()
         try:
             embeddings = load(content)["embeddings"]
@@ -126,7 +131,15 @@ class Profile:
                 clips=tuple(Clip(**{key: str(value) for key, value in clip.items()}) for clip in header["clips"]),
                 embeddings=embeddings,
             )
-        except (SafetensorError, KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        except (
+            SafetensorError,
+            TypeError,
+            AttributeError,
+            ValueError,
+            LookupError,
+            OverflowError,
+            RecursionError,
+        ) as error:
             if isinstance(error, ProfileError):
                 raise
             raise ProfileError(f"{path} is damaged: enrol again, or go back with `metaser enroll --undo`") from error
@@ -177,10 +190,13 @@ def undo(path: str | Path) -> None:
 
     Raises:
         NotFoundError: nothing was replaced.
+        ProfileError: the copy is damaged, or a file that is no profile stands in its way.
     """
     path = Path(path)
     if not undo_path(path).is_file():
         raise NotFoundError(f"nothing to undo: {undo_path(path)} does not exist")
+    check_is_profile(path)
+    Profile.load(undo_path(path))
     undo_path(path).replace(path)
 
 
@@ -193,7 +209,7 @@ def forget(path: str | Path) -> list[Path]:
     """
     path = Path(path)
     check_is_profile(path)
-    leftovers = path.parent.glob(f".{path.name}*.tmp") if path.parent.is_dir() else ()
+    leftovers = path.parent.glob(f".{escape(path.name)}.*.tmp") if path.parent.is_dir() else ()
     found = [file for file in (path, undo_path(path), *leftovers) if file.is_file()]
     if not found:
         raise NotFoundError(f"no profile at {path}: nothing to forget")

@@ -20,7 +20,10 @@ PROVIDERS = {
     "openvino": "OpenVINOExecutionProvider",
 }
 EXTRAS = {"cpu": "cpu", "cuda": "gpu", "tensorrt": "gpu", "openvino": "openvino"}
+GPU_PROVIDERS = ("cuda", "tensorrt")
 ERRORS_ONLY = 3
+ENCODER_NAMES = ("input_values", "input_lengths", "last_hidden_state", "frame_lengths")
+HEAD_NAMES = ("frames", "frame_mask", "embedding")
 
 
 def import_onnxruntime() -> Any:
@@ -38,16 +41,16 @@ def import_onnxruntime() -> Any:
     return onnxruntime
 
 
-def choose_provider(asked: str, intended: list[str]) -> str:
-    """The name ("cpu", "cuda", ...) to run on; `auto` takes the first one the bundle is meant for that is here.
+def choose_providers(asked: str, intended: list[str], precision: str) -> list[str]:
+    """The names ("cpu", "cuda", ...) to try in turn; `auto` means those the bundle is meant for that may be here.
 
     Raises:
-        InputError: the name is not known.
+        InputError: the name is not known, or the precision is not for it.
         MissingDependencyError: the provider is not in this installation of onnxruntime.
     """
     available = import_onnxruntime().get_available_providers()
     if asked == "auto":
-        return next((name for name in intended if PROVIDERS.get(name) in available), "cpu")
+        return [name for name in intended if PROVIDERS.get(name) in available and name != "cpu"] + ["cpu"]
     if asked not in PROVIDERS:
         raise InputError(f"no provider is called {asked!r}: choose auto, {', '.join(PROVIDERS)}")
     if PROVIDERS[asked] not in available:
@@ -55,15 +58,19 @@ def choose_provider(asked: str, intended: list[str]) -> str:
             f"provider {asked} is not in this onnxruntime (it has {', '.join(available)}): "
             f"pip install 'metaser[{EXTRAS[asked]}]' in an environment of its own"
         )
-    return asked
+    if precision == "int8" and asked in GPU_PROVIDERS:
+        raise InputError(f"an int8 bundle is for the CPU and not for {asked}: export one with --fp16")
+    return [asked]
 
 
-def open_session(path: Path, provider: str, threads: int | None) -> onnxruntime.InferenceSession:
-    """A session for one graph, which is on `provider` or not at all.
+def open_session(
+    path: Path, provider: str, threads: int | None, needs: tuple[str, ...]
+) -> onnxruntime.InferenceSession:
+    """A session for one graph, which is on `provider` or not at all; `needs` are inputs and outputs it must have.
 
     Raises:
         InputError: `threads` is not above zero.
-        BundleError: onnxruntime refuses the graph.
+        BundleError: onnxruntime refuses the graph, or it is another one than its name says.
         MissingDependencyError: the provider did not start on this machine.
     """
     ort = import_onnxruntime()
@@ -86,6 +93,9 @@ def open_session(path: Path, provider: str, threads: int | None) -> onnxruntime.
             f"provider {provider} was asked for and did not start (running on {', '.join(session.get_providers())}): "
             "run with --provider cpu, or install the libraries it needs"
         )
+    names = {given.name for given in session.get_inputs()} | {given.name for given in session.get_outputs()}
+    if missing := [name for name in needs if name not in names]:
+        raise BundleError(f"{path.name} has no {', '.join(missing)}: export the bundle again")
     return session
 
 
@@ -107,10 +117,13 @@ def _failures() -> tuple[type[Exception], ...]:
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     return (
+        state.EPFail,
         state.Fail,
         state.InvalidArgument,
         state.InvalidGraph,
         state.InvalidProtobuf,
+        state.NoModel,
+        state.NoSuchFile,
         state.NotImplemented,
         state.RuntimeException,
     )
