@@ -11,8 +11,10 @@ from typer.core import TyperGroup
 
 from metaser.cli.classify import classify
 from metaser.cli.console import complain, settle_stdout
+from metaser.cli.corpora import corpora
 from metaser.cli.demo import demo
 from metaser.cli.enroll import enroll
+from metaser.cli.evaluate import evaluate
 from metaser.cli.export import export
 from metaser.cli.forget import forget
 from metaser.cli.info import info
@@ -71,6 +73,8 @@ app.command(epilog="Example: metaser info")(info)
 app.command(epilog="Example: metaser verify --provider cpu")(verify)
 app.command(epilog="Example: metaser forget")(forget)
 app.command(epilog="Example: metaser export openai/whisper-base bundle/ --int8")(export)
+app.command(epilog="Example: metaser corpora ravdess/", no_args_is_help=True)(corpora)
+app.command(epilog="Example: metaser evaluate frozen --corpus ravdess/", no_args_is_help=True)(evaluate)
 app.command(epilog="Example: metaser demo")(demo)
 
 

@@ -31,6 +31,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.runtime.errors import InputError, NotFoundError, WorkError
 from metaser.toolkit.encoder import Backbone
+from metaser.toolkit.mixing import WeightedSum
 from metaser.toolkit.wav2vec2 import Wav2Vec2Backbone
 from metaser.toolkit.weights import fill, read_folder, read_json, weight_files
 from metaser.toolkit.whisper import WhisperBackbone
@@ -94,7 +95,10 @@ def build_backbone(description: Mapping[str, Any]) -> Backbone:
         config = config_class(**description["config"], **{backbone_class.depth_field: description["layers"]})
         with torch.device("meta"):  # neither memory nor time for a random initialisation
             model = model_class(config)
-        return backbone_class(model.to_empty(device="cpu"), description["do_normalize"]).eval()
+        backbone = backbone_class(model.to_empty(device="cpu"), description["do_normalize"])
+        if description.get("weighted_sum"):
+            backbone.layer_sum = WeightedSum(backbone.layers)
+        return backbone.eval()
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, StrictDataclassError) as error:

@@ -5,16 +5,21 @@ padded batch gives what it gives alone.
 """
 
 import math
+from collections import deque
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedConfig
+
+from metaser.toolkit.mixing import WeightedSum
 
 
 class Backbone(nn.Module):
     """Waveform [B, T] float32 at 16 kHz, lengths [B] int64 -> frames [B, N, D], frame_lengths [B] int64.
 
-    Frames are transformers' `hidden_states[L]` of each clip alone, before any final norm; padded frames are exactly 0.
+    Frames are transformers' `hidden_states[L]` of each clip alone, before any final norm, or with a `layer_sum` that
+    sum over `hidden_states[0 ... L]`; padded frames are exactly 0.
     In train mode dropout is active, as the configuration says; transformers' own SpecAugment and LayerDrop never are.
     `strides` holds kernel and stride of each convolution between samples and frames.
     """
@@ -38,14 +43,24 @@ class Backbone(nn.Module):
         self.strides = strides
         self.hop_samples = math.prod(stride for _, stride in strides)
         self.receptive_field_samples = receptive_field(strides)
+        self.layer_sum: WeightedSum | None = None
+
+    def combine(self, states: Iterable[Tensor]) -> Tensor:
+        """The input of the first layer and the output of each, [B, N, D] -> frames [B, N, D]."""
+        if self.layer_sum is not None:
+            summed: Tensor = self.layer_sum(states)
+            return summed
+        return deque(states, maxlen=1).pop()
 
     def description(self) -> dict[str, Any]:
         """What `build_backbone` needs to build this backbone again, weights aside; JSON, and free of paths."""
         fields = {name: getattr(self.config, name) for name in self.described_fields if hasattr(self.config, name)}
+        summed = {"weighted_sum": True} if self.layer_sum is not None else {}
         return {
             "model_type": self.model_type,
             "layers": self.layers,
             "do_normalize": self.do_normalize,
+            **summed,
             "config": {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()},
         }
 

@@ -1,5 +1,6 @@
 """Wav2Vec2 and its relatives with padding that changes nothing: the order of calls around transformers' modules."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -60,7 +61,7 @@ class Wav2Vec2Backbone(Backbone):
         frames = projected * mask[..., None]
         frames = frames + self._positions(frames.transpose(1, 2), mask[:, None]).transpose(1, 2)
         frames = self.encoder.dropout(self.encoder.layer_norm(frames))
-        frames = self._attend(frames, attention_bias(mask))
+        frames = self.combine(self._attend(frames, attention_bias(mask)))
         return frames * mask[..., None], frame_lengths
 
     def _convolve(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,16 +89,16 @@ class Wav2Vec2Backbone(Backbone):
         positions: Tensor = embedding.activation(embedding.padding(embedding.conv(x)))
         return positions
 
-    def _attend(self, frames: Tensor, bias: Tensor) -> Tensor:
-        """[B, N, D] -> [B, N, D] through the transformer layers."""
-        if self.model_type != "wavlm":
-            for layer in self.encoder.layers:
-                frames = layer(frames, attention_mask=bias)
-            return frames
-        positions = None  # made by the first layer, gated anew by each
+    def _attend(self, frames: Tensor, bias: Tensor) -> Iterator[Tensor]:
+        """[B, N, D] -> itself, then the output of each transformer layer, [B, N, D]."""
+        yield frames
+        positions = None  # of WavLM: made by the first layer, gated anew by each
         for layer in self.encoder.layers:
-            frames, positions = layer(frames, attention_mask=bias, position_bias=positions)
-        return frames
+            if self.model_type == "wavlm":
+                frames, positions = layer(frames, attention_mask=bias, position_bias=positions)
+            else:
+                frames = layer(frames, attention_mask=bias)
+            yield frames
 
 
 class PaddedWavLMAttention(WavLMAttention):

@@ -1,5 +1,6 @@
 """Whisper's encoder from the waveform, for clips of any length and with padding that changes nothing."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch.nn.functional as F
@@ -41,6 +42,11 @@ class WhisperBackbone(Backbone):
         frames = F.dropout(frames, p=self.config.dropout, training=self.training)
         mask = frame_mask(frame_lengths, frames.shape[1])  # [B, N]
         bias = attention_bias(mask)
+        return self.combine(self._attend(frames, bias)) * mask[..., None], frame_lengths
+
+    def _attend(self, frames: Tensor, bias: Tensor) -> Iterator[Tensor]:
+        """[B, N, D] -> itself, then the output of each layer, [B, N, D]."""
+        yield frames
         for layer in self.encoder.layers:
             frames = layer(frames, attention_mask=bias)
-        return frames * mask[..., None], frame_lengths
+            yield frames

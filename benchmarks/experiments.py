@@ -1,0 +1,67 @@
+"""The comparisons of the method on cached frames, one command each.
+
+    python -m benchmarks.experiments NAME BACKBONE CORPORA
+
+NAME is one of those below, or all. BACKBONE is a folder of Whisper base in the hub's layout, CORPORA one with ravdess,
+emodb, nemo and urdu. Heads train on the training speakers of the first three; every setting is chosen on validation
+speakers; test speakers and the Urdu corpus are for the report alone. Frames are computed once and kept. Each experiment
+writes `results/experiment_NAME.json`, `.md` and, where it says something, `.png`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from platformdirs import user_cache_path
+
+from benchmarks.experiments_frames import open_store
+from benchmarks.experiments_frozen import adaptation, layers
+from benchmarks.experiments_heads import adversarial, heads, persons, sampling, supervised, unseen
+from benchmarks.experiments_lab import TRAINED_ON, UNSEEN, Budget, Lab
+from benchmarks.experiments_outcome import Outcome, write
+from benchmarks.experiments_tuning import one_shot, sweep, tuning
+from benchmarks.machine import RESULTS
+
+LAYERS = 2
+"""Of Whisper base; chosen on validation speakers by `choose_default`."""
+
+EXPERIMENTS: Mapping[str, Callable[[Lab], Outcome]] = {
+    "heads": heads,
+    "sampling": sampling,
+    "adversarial": adversarial,
+    "supervised": supervised,
+    "unseen": unseen,
+    "persons": persons,
+    "layers": layers,
+    "adaptation": adaptation,
+    "tuning": tuning,
+    "one_shot": one_shot,
+    "sweep": sweep,
+}
+
+
+def main() -> None:
+    """Run one experiment, or all of them with the heads they share trained once."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.experiments", description=__doc__.split("\n")[0])
+    parser.add_argument("name", choices=[*EXPERIMENTS, "all"])
+    parser.add_argument("backbone", type=Path)
+    parser.add_argument("corpora", type=Path)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--cache", type=Path, default=user_cache_path("metaser") / "frames")
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    folders = [given.corpora / name for name in (*TRAINED_ON, UNSEEN)]
+    lab = Lab(open_store(given.backbone, LAYERS, folders, given.cache), Budget())
+    for name in EXPERIMENTS if given.name == "all" else [given.name]:
+        start = time.perf_counter()
+        outcome = EXPERIMENTS[name](lab)
+        print(write(given.out, name, outcome, lab.budget, time.perf_counter() - start), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""What an experiment found, written as JSON, as a Markdown table and as plots."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.experiments_frames import STRIDE
+from benchmarks.experiments_lab import TEST_SEED, VALIDATION_SEED, Budget
+from benchmarks.experiments_scores import markdown
+from benchmarks.machine import machine
+from metaser.toolkit.charts import draw_lines
+
+LEGEND = (
+    "Accuracy in per cent ± half of its 95 % interval over training seeds (over episodes where nothing is trained). "
+    "Differences are paired by seed and query; the brackets hold the 95 % interval over speakers. Bold: both intervals "
+    "exclude zero, so the difference is decided."
+)
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Lines over a setting, each point a value with half of its interval."""
+
+    name: str
+    """Added to the experiment's name where there are several."""
+    x: Sequence[Any]
+    lines: Mapping[str, Sequence[tuple[float, float]]]
+    labels: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The figures of an experiment."""
+
+    question: str
+    scores: Mapping[str, Mapping[str, Any]]
+    """Title to what `score` gives."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever else was found."""
+    plots: Sequence[Plot] = ()
+    tables: Mapping[str, str] = field(default_factory=dict)
+    """Title to further tables in Markdown."""
+
+
+def write(folder: Path, name: str, outcome: Outcome, budget: Budget, seconds: float) -> str:
+    """Write an outcome to `folder/experiment_NAME.*`; returns the Markdown."""
+    stem = f"experiment_{name}"
+    command = f"python -m benchmarks.experiments {name} BACKBONE CORPORA"
+    seeds = {"training": list(range(budget.seeds)), "test episodes": TEST_SEED, "validation episodes": VALIDATION_SEED}
+    where = machine()
+    document = {
+        "machine": where,
+        "command": command,
+        "seeds": seeds,
+        "budget": asdict(budget),
+        "frames": f"means of {STRIDE} of the frozen backbone's",
+        "seconds": round(seconds, 1),
+        "question": outcome.question,
+        "scores": outcome.scores,
+        "facts": outcome.facts,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{stem}.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    sections = [
+        f"# {outcome.question}",
+        f"`{command}`, commit {where['commit']}, {where['processor']} with {where['cores']} cores, training seeds "
+        f"0 to {budget.seeds - 1}, {seconds:.0f} s.",
+        LEGEND,
+        *(f"## {title}\n\n{markdown(own)}" for title, own in outcome.scores.items()),
+        *(f"## {title}\n\n{text}" for title, text in outcome.tables.items()),
+    ]
+    for plot in outcome.plots:
+        picture = f"{stem}{f'_{plot.name}' if plot.name else ''}.png"
+        draw_lines(folder / picture, plot.x, plot.lines, plot.labels)
+        sections.append(f"![{plot.labels[1]} over {plot.labels[0]}]({picture})")
+    text = "\n\n".join(sections) + "\n"
+    (folder / f"{stem}.md").write_text(text, encoding="utf-8")
+    return text

@@ -1,0 +1,79 @@
+"""`metaser corpora`: what a corpus of labelled clips holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metaser.cli.console import PlainConsole, new_table, people, plain, print_json
+from metaser.cli.options import JsonOption
+
+if TYPE_CHECKING:
+    from metaser.toolkit.corpora import Report
+
+LISTED_PROBLEMS = 20
+LISTED_SPEAKERS = 12
+
+
+def corpora(
+    *,
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="The folder of a corpus, or a manifest in CSV.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Report the clips, classes, speakers and minutes of a corpus, and the files that cannot be used.
+
+    DIR is a corpus with its original file names, LABEL/SPEAKER/clips, LABEL/clips, or a CSV table with the columns
+    path, label, speaker, language and corpus. Only headers are read.
+    """
+    from metaser.toolkit.corpora import read_corpus, read_manifest, report
+
+    for folder in folders:
+        found = report(read_manifest(folder) if folder.suffix.lower() == ".csv" else read_corpus(folder))
+        if as_json:
+            _print_json(folder, found)
+        else:
+            _print(people(as_json), found)
+
+
+def _print_json(folder: Path, found: Report) -> None:
+    print_json(
+        folder=str(folder),
+        corpus=found.name,
+        clips=found.clips,
+        minutes=round(found.minutes, 3),
+        classes=dict(found.classes),
+        speakers=dict(found.speakers),
+        languages=list(found.languages),
+        sample_rates_hz=list(found.sample_rates_hz),
+        problems=[{"file": str(problem.path), "reason": problem.reason} for problem in found.problems],
+    )
+
+
+def _print(console: PlainConsole, found: Report) -> None:
+    speakers = [f"{name.partition('/')[2]} {clips}" for name, clips in found.speakers.items()]
+    if len(speakers) > LISTED_SPEAKERS:
+        speakers[LISTED_SPEAKERS:] = [f"{len(speakers) - LISTED_SPEAKERS} more"]
+    table = new_table("", "", title=plain(found.name))
+    table.show_header = False
+    table.columns[0].no_wrap = True
+    table.columns[1].overflow = "fold"
+    rows = {
+        "clips": f"{found.clips} in {found.minutes:.1f} minutes",
+        "classes": f"{len(found.classes)}: {', '.join(f'{name} {clips}' for name, clips in found.classes.items())}",
+        "speakers": f"{len(found.speakers)}: {', '.join(speakers)}" if speakers else "unknown",
+        "languages": ", ".join(found.languages) or "unknown",
+        "rates": ", ".join(f"{rate} Hz" for rate in found.sample_rates_hz),
+        "problems": str(len(found.problems)),
+    }
+    for name, text in rows.items():
+        table.add_row(name, plain(text))
+    console.print(table)
+    for problem in found.problems[:LISTED_PROBLEMS]:
+        console.say(f"  {problem.path}: {problem.reason}")
+    if (more := len(found.problems) - LISTED_PROBLEMS) > 0:
+        console.say(f"  and {more} more; --json lists all")
+    console.say()

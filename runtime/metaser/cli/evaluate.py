@@ -1,0 +1,198 @@
+"""`metaser evaluate`: few-shot accuracy of a checkpoint or a bundle on labelled corpora."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, plain, print_json
+from metaser.cli.options import JsonOption, Provider, ProviderOption, ThreadsOption
+
+if TYPE_CHECKING:
+    from metaser.toolkit.embeddings import Embedded, Embedder
+    from metaser.toolkit.evaluate import Comparison, Evaluation
+    from metaser.toolkit.intervals import Interval
+    from metaser.toolkit.runs import Run
+    from metaser.toolkit.utterances import Utterance
+
+
+class Speakers(str, Enum):
+    """Who speaks in support and queries."""
+
+    disjoint = "disjoint"
+    same = "same"
+    any = "any"
+
+
+class Part(str, Enum):
+    """Which speakers of the protocol."""
+
+    all = "all"
+    train = "train"
+    validation = "validation"
+    test = "test"
+
+
+class Classes(str, Enum):
+    """What the classes are."""
+
+    label = "label"
+    original_label = "original_label"
+    speaker = "speaker"
+    language = "language"
+
+
+def evaluate(  # noqa: PLR0913 # one parameter an option
+    *,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A checkpoint, a bundle, or the name of one.")],
+    corpus: Annotated[
+        list[Path], typer.Option("--corpus", metavar="DIR", help="A corpus or a CSV manifest; may come several times.")
+    ],
+    n_way: Annotated[int, typer.Option("--n-way", metavar="N", help="Classes of an episode.")] = 4,
+    k_shot: Annotated[int, typer.Option("--k-shot", metavar="K", help="Labelled clips of each class.")] = 5,
+    n_query: Annotated[int, typer.Option("--n-query", metavar="Q", help="Queries of each class, at most.")] = 15,
+    episodes: Annotated[int, typer.Option("--episodes", metavar="N", help="How many episodes of each corpus.")] = 600,
+    speakers: Annotated[
+        Speakers,
+        typer.Option(
+            "--speakers",
+            metavar="WHO",
+            help="disjoint: support and queries by different people; same: by one person; any: not looked at.",
+        ),
+    ] = Speakers.disjoint,
+    split: Annotated[
+        Part,
+        typer.Option("--split", metavar="PART", help="Which speakers of the protocol: all, train, validation or test."),
+    ] = Part.all,
+    classes: Annotated[
+        Classes,
+        typer.Option(
+            "--classes", metavar="COLUMN", help="What is told apart: label, original_label, speaker, language."
+        ),
+    ] = Classes.label,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed draws other episodes.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write evaluation.json and confusion matrices.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option("--against", metavar="FILE.json", help="Compare with another run's evaluation.json.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", metavar="DIR", help="Where embeddings are kept between runs.")
+    ] = None,
+    provider: ProviderOption = Provider.auto,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how well a model tells classes apart from a few labelled clips.
+
+    Each episode draws classes and K labelled clips of each, and labels other clips. Two runs with the same options
+    see the same episodes, so --against gives the interval of their difference. A bundle needs no PyTorch.
+    """
+    from metaser.toolkit.embeddings import open_embedder
+    from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings
+    from metaser.toolkit.evaluate import evaluate as measure
+    from metaser.toolkit.runs import Run, compare_runs, read_run
+
+    settings = EpisodeSettings(n_way, k_shot, n_query, speakers.value)
+    other = read_run(against) if against else None
+    clips = [_read(folder, split) for folder in corpus]
+    for own in clips:
+        EpisodeSampler(own, settings, seed, classes.value)  # a shortage is told before the slow part
+    embedder = open_embedder(model, provider=provider.value, threads=threads)
+    evaluations = []
+    for own in clips:
+        embedded = _embed(embedder, own, cache, as_json)
+        sampler = EpisodeSampler(embedded.utterances, settings, seed, classes.value)
+        evaluations.append(measure(embedded, sampler, episodes))
+    run = Run({"name": embedder.name, "form": embedder.form, "key": embedder.key}, tuple(evaluations))
+    differences = compare_runs(run, other) if other else {}
+    _report(run, differences, as_json)
+    if out:
+        _write(out, run)
+
+
+def _read(path: Path, split: Part) -> tuple[Utterance, ...]:
+    from metaser.runtime import InputError
+    from metaser.toolkit.corpora import read_corpus, read_manifest, readable
+    from metaser.toolkit.episodes import split_of
+
+    corpus = readable(read_manifest(path) if path.suffix.lower() == ".csv" else read_corpus(path))
+    _warn(corpus.problems)
+    clips = tuple(clip for clip in corpus.utterances if split is Part.all or split_of(clip) == split.value)
+    if not clips:
+        raise InputError(f"{path}: none of its {len(corpus.utterances)} clips is of the {split.value} speakers")
+    return clips
+
+
+def _embed(embedder: Embedder, clips: tuple[Utterance, ...], cache: Path | None, as_json: bool) -> Embedded:
+    from metaser.toolkit.embeddings import embed_clips
+
+    with SlowProgress("Embedding", as_json=as_json) as progress:
+        embedded = embed_clips(embedder, clips, cache=cache, progress=progress)
+    _warn(embedded.problems)
+    return embedded
+
+
+def _warn(problems: tuple[Any, ...]) -> None:
+    if problems:
+        first = problems[0]
+        line = f"{len(problems)} files are left out, the first is {first.path.name}: {first.reason}"
+        people(as_json=True).say(line, style="yellow")
+
+
+def _write(out: Path, run: Run) -> None:
+    from metaser.runtime.files import replace_file
+    from metaser.toolkit.charts import draw_confusion
+    from metaser.toolkit.runs import to_document
+
+    replace_file(out / "evaluation.json", json.dumps(to_document(run), ensure_ascii=False).encode())
+    for one in run.evaluations:
+        name = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in one.corpus)
+        draw_confusion(
+            out / f"confusion-{name}.png", one.confusion, one.classes, f"{run.model['name']} on {one.corpus}"
+        )
+
+
+def _report(run: Run, differences: dict[str, Comparison], as_json: bool) -> None:
+    from metaser.toolkit.runs import comparison_summary, summary
+
+    if as_json:
+        for one in run.evaluations:
+            against = {name: comparison_summary(found) for name, found in differences.items() if name == one.corpus}
+            print_json(model=dict(run.model), **summary(one), against=against.get(one.corpus))
+        return
+    _print(people(as_json), run.evaluations, differences)
+
+
+def _print(console: PlainConsole, evaluations: tuple[Evaluation, ...], differences: dict[str, Comparison]) -> None:
+    protocol = evaluations[0].protocol
+    title = (
+        f"{protocol['n_way']}-way {protocol['k_shot']}-shot, speakers: {protocol['speaker_split']}, "
+        f"episodes: {protocol['episodes']}, per cent"
+    )
+    table = new_table("corpus", "accuracy", "95 % over speakers", "recall", title=title)
+    if differences:
+        table.add_column("difference")
+        table.add_column("over speakers")
+        table.add_column("decided")
+    for one in evaluations:
+        row = [
+            plain(one.corpus), _mean(one.accuracy), _range(one.accuracy_by_speakers), f"{100 * one.recall:.1f}",
+        ]  # fmt: skip
+        if found := differences.get(one.corpus):
+            row += [_mean(found.by_episodes), _range(found.by_speakers), "yes" if found.decided else "no"]
+        table.add_row(*row)
+    console.print(table)
+
+
+def _mean(interval: Interval) -> str:
+    return f"{100 * interval.mean:.1f} ± {100 * (interval.high - interval.mean):.1f}"
+
+
+def _range(interval: Interval | None) -> str:
+    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}" if interval else "unknown"

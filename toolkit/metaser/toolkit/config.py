@@ -1,0 +1,235 @@
+"""What a training run is: one TOML file, one frozen dataclass a section."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from metaser.runtime.errors import InputError
+from metaser.toolkit.protocol import EpisodeSettings
+from metaser.toolkit.tables import read_toml, to_dataclass
+from metaser.toolkit.utterances import Column
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """`[data]`: the clips."""
+
+    corpora: tuple[Path, ...] = ()
+    """Folders of corpora; relative paths start from the working directory."""
+    manifests: tuple[Path, ...] = ()
+    """CSV tables `path,label,speaker,language,corpus`."""
+    column: Column = "label"
+    """What is the class of an episode."""
+    validation_speakers: Mapping[str, tuple[str, ...]] | None = None
+    """Corpus to held-out speakers, instead of the protocol's; its test speakers never train either way."""
+    crop_s: float = 2.5
+    """Longer clips are cut to a random stretch of this length."""
+    cache: Literal["disk", "memory", "none"] = "disk"
+    """Where decoded clips at 16 kHz are kept: below `out`, in memory, or nowhere."""
+    strict: bool = False
+    """Stop at a clip that is missing or unreadable instead of leaving it out."""
+
+
+@dataclass(frozen=True)
+class EpisodesConfig(EpisodeSettings):
+    """`[episodes]`: how an episode is drawn, and how many."""
+
+    n_query: int = 5
+    """Queries a class."""
+    count: int = 2000
+    """Episodes of the whole run."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """`[model]`: the network."""
+
+    backbone: str
+    """A hub id, a folder in the hub's layout, or a checkpoint to go on from, head included."""
+    layers: int | None = None
+    """How many of its first layers; without it all."""
+    head: str = "glu"
+    embedding_size: int = 256
+    weighted_sum: bool = False
+    """Frames are a learnt weighted sum over the input of the first layer and the output of each."""
+    licence: str = "LicenseRef-unknown"
+    """SPDX identifier for the trained weights; corpora can restrict it."""
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """`[optimiser]`: how a step is made."""
+
+    kind: Literal["adamw", "sgd"] = "adamw"
+    backbone_rate: float = 5e-5
+    """Learning rate of the topmost layer."""
+    head_rate: float = 1e-3
+    """Learning rate of the head, the weighted sum and the discriminator."""
+    layer_decay: float = 1.0
+    """Each layer learns at so many times the rate of the one above it."""
+    weight_decay: float = 0.01
+    """Of matrices; vectors (biases, norms, the scale) never decay."""
+    momentum: float = 0.9
+    """Of sgd."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warm_up: int = 100
+    """Episodes over which the rates rise linearly."""
+    accumulation: int = 1
+    """Episodes a step, shared by all processes."""
+    clip_norm: float = 1.0
+    """Gradients are scaled down to this norm; 0 leaves them."""
+
+
+@dataclass(frozen=True)
+class FreezeConfig:
+    """`[freeze]`: what of the backbone keeps its weights and runs without dropout."""
+
+    front_end: bool = True
+    """The convolutions; with Whisper also the positions, which are fixed sinusoids."""
+    layers: int = 0
+    """So many of the first layers, and all that is below them."""
+    all: bool = False
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """`[augment]`: each effect hits a clip with its own chance; ranges are drawn from evenly."""
+
+    noise_chance: float = 0.5
+    noise_snr_db: tuple[float, float] = (5.0, 30.0)
+    gain_chance: float = 0.5
+    gain_db: tuple[float, float] = (-12.0, 6.0)
+    speed_chance: float = 0.3
+    speed: tuple[float, float] = (0.9, 1.1)
+    """Times as fast, which moves the pitch too."""
+    reverberation_chance: float = 0.3
+    reverberation_s: tuple[float, float] = (0.1, 0.6)
+    """Time in which the echo falls by 60 dB."""
+    time_masks: int = 2
+    """SpecAugment: so many stretches of a clip are blanked, on the log-mel or on the features."""
+    time_mask_s: float = 0.25
+    """Their greatest length."""
+    frequency_masks: int = 2
+    """SpecAugment: so many bands of the log-mel are blanked; families without one ignore it."""
+    frequency_mask_bins: int = 12
+    """Their greatest width."""
+
+
+@dataclass(frozen=True)
+class AdversaryConfig:
+    """`[adversary]`: domain-adversarial training (Ganin et al., JMLR 2016). Episodes 'within' hold one corpus each."""
+
+    on: Literal["none", "corpus", "language"] = "none"
+    """What the discriminator tells apart."""
+    weight: float = 0.1
+    """The greatest strength of the reversed gradient."""
+    schedule: Literal["dann", "constant"] = "dann"
+    """`dann`: weight · (2 / (1 + exp(-10 p)) - 1) at progress p of the run."""
+    hidden_size: int = 128
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """`[validation]`: episodes of held-out speakers, drawn as those of training."""
+
+    every: int = 100
+    """Training episodes from one validation to the next; 0 for none."""
+    episodes: int = 200
+    n_query: int = 15
+    patience: int = 0
+    """Stop after so many validations without a new best; 0 for never."""
+    max_s: float = 10.0
+    """Longer clips are cut to their start."""
+    batch_clips: int = 16
+    """Clips of like length are embedded together, so many at once."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A training run. Raises InputError where settings exclude each other."""
+
+    data: DataConfig
+    model: ModelConfig
+    episodes: EpisodesConfig = field(default_factory=EpisodesConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    freeze: FreezeConfig = field(default_factory=FreezeConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    out: Path = Path("runs/default")
+    """Receives best/, state.pt, log.jsonl, config.json, tensorboard/ and cache/."""
+    seed: int = 0
+    device: str = "auto"
+    """`cpu`, `cuda`, `cuda:1`; `auto` is cuda where there is one."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Of the backbone's arithmetic; weights and loss stay in fp32."""
+    gradient_checkpointing: bool = False
+    """Compute each layer twice and keep less in memory."""
+    workers: int = 2
+    """Threads that decode and augment clips ahead of the training; 0 for none."""
+    threads: int | None = None
+    """Threads of PyTorch on the CPU; without it PyTorch's choice."""
+    save_every: int = 200
+    """Episodes from one saved state to the next, beside one at each validation."""
+
+    def __post_init__(self) -> None:
+        least: dict[str, float] = {
+            "data.crop_s": 0.1, "episodes.count": 1, "model.embedding_size": 1, "optimiser.accumulation": 1,
+            "optimiser.warm_up": 0, "optimiser.clip_norm": 0, "optimiser.backbone_rate": 0, "optimiser.head_rate": 0,
+            "optimiser.layer_decay": 0, "freeze.layers": 0, "augment.time_masks": 0, "augment.frequency_masks": 0,
+            "adversary.weight": 0, "adversary.hidden_size": 1, "validation.every": 0, "validation.episodes": 2,
+            "validation.patience": 0, "validation.max_s": 0.1, "validation.batch_clips": 1, "seed": 0, "workers": 0,
+            "save_every": 1, "augment.speed": 0.1, "augment.reverberation_s": 0.01,
+        }  # fmt: skip
+        for name, bound in least.items():
+            value = self._value(name)
+            if (value[0] if isinstance(value, tuple) else value) < bound:
+                raise InputError(f"{name} is {value} and must be at least {bound:g}")
+        for name, value in asdict(self.augment).items():
+            if isinstance(value, tuple) and value[0] > value[1]:
+                raise InputError(f"augment.{name} goes from {value[0]} down to {value[1]}: give the lower end first")
+            if name.endswith("_chance") and not 0 <= value <= 1:
+                raise InputError(f"augment.{name} is {value} and must be between 0 and 1")
+        if not self.data.corpora and not self.data.manifests:
+            raise InputError("data.corpora and data.manifests are both empty: name at least one folder or table")
+        if self.episodes.count % self.optimiser.accumulation:
+            raise InputError(
+                f"episodes.count is {self.episodes.count} and must be a multiple of optimiser.accumulation, "
+                f"{self.optimiser.accumulation}"
+            )
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return self.episodes.count // self.optimiser.accumulation
+
+    def plain(self) -> dict[str, Any]:
+        """The settings as JSON holds them."""
+        settings: dict[str, Any] = _plain(asdict(self))
+        return settings
+
+    def _value(self, name: str) -> Any:
+        section, _, key = name.rpartition(".")
+        return getattr(getattr(self, section) if section else self, key)
+
+
+def load_config(path: str | Path) -> Config:
+    """Read a TOML file.
+
+    Raises:
+        NotFoundError: there is no such file.
+        InputError: not TOML, a key that does not exist, a value of another type, or settings that exclude each other.
+    """
+    path = Path(path)
+    return to_dataclass(Config, read_toml(path), path.name)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return value.as_posix() if isinstance(value, Path) else value
