@@ -14,7 +14,19 @@ import pytest
 Run: TypeAlias = Callable[..., CompletedProcess[str]]
 Start: TypeAlias = Callable[..., Popen[str]]
 
-COMMANDS = ("enroll", "classify", "stream", "info", "verify", "forget", "export", "corpora", "evaluate", "demo")
+COMMANDS = (
+    "enroll",
+    "classify",
+    "stream",
+    "info",
+    "verify",
+    "forget",
+    "export",
+    "train",
+    "corpora",
+    "evaluate",
+    "demo",
+)
 HEAVY = ("numpy", "onnx", "onnxruntime", "soundfile", "torch", "transformers", "metaser.runtime")
 
 

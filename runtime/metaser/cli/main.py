@@ -19,6 +19,7 @@ from metaser.cli.export import export
 from metaser.cli.forget import forget
 from metaser.cli.info import info
 from metaser.cli.stream import stream
+from metaser.cli.train import train
 from metaser.cli.verify import verify
 
 INTERRUPTED = 130
@@ -73,6 +74,7 @@ app.command(epilog="Example: metaser info")(info)
 app.command(epilog="Example: metaser verify --provider cpu")(verify)
 app.command(epilog="Example: metaser forget")(forget)
 app.command(epilog="Example: metaser export openai/whisper-base bundle/ --int8")(export)
+app.command(epilog="Example: metaser train configs/whisper-small-cpu.toml", no_args_is_help=True)(train)
 app.command(epilog="Example: metaser corpora ravdess/", no_args_is_help=True)(corpora)
 app.command(epilog="Example: metaser evaluate frozen --corpus ravdess/", no_args_is_help=True)(evaluate)
 app.command(epilog="Example: metaser demo")(demo)

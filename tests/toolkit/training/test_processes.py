@@ -1,0 +1,98 @@
+"""Several processes: the episodes of a step are shared out, and the weights are those of one process."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+import torch
+
+from metaser.runtime.errors import InputError
+from metaser.toolkit.config import Config
+from metaser.toolkit.processes import Processes
+from metaser.toolkit.train import train
+
+MakeConfig: TypeAlias = Callable[..., Config]
+
+SETTINGS: dict[str, Any] = {
+    "model": {"weighted_sum": True},
+    "adversary": {"on": "corpus", "weight": 0.5, "schedule": "constant"},
+    "optimiser": {
+        "kind": "sgd",
+        "accumulation": 2,
+        "warm_up": 0,
+        "backbone_rate": 0.1,
+        "head_rate": 0.1,
+        "clip_norm": 0.1,
+    },
+    "episodes": {"count": 2},
+    "validation": {"every": 2},
+    "device": "cpu",
+}
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def launch(config_file: Path, rank: int, count: int, port: int) -> subprocess.Popen[str]:
+    """One process with the environment that `accelerate launch --cpu` gives it."""
+    variables = {
+        "ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count),
+    }  # fmt: skip
+    command = [sys.executable, "-m", "metaser.toolkit.train", str(config_file)]
+    return subprocess.Popen(command, env={**os.environ, **variables}, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_processes_make_the_step_of_one_with_the_same_episodes(
+    make_config: MakeConfig, to_toml: Callable[[Config], str], saved: Callable[[str], Any], tmp_path: Path
+) -> None:
+    alone = make_config({**SETTINGS, "out": str(tmp_path / "alone")}, "wav2vec2")
+    train(alone, lambda _: None)
+    shared = make_config({**SETTINGS, "out": str(tmp_path / "shared")}, "wav2vec2")
+    config_file = tmp_path / "shared.toml"
+    config_file.write_text(to_toml(shared))
+    port = free_port()
+    processes = [launch(config_file, rank, 2, port) for rank in range(2)]
+    said = [process.communicate(timeout=120)[1] for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert "validation" in said[0]
+    assert "validation" not in said[1]  # one of them speaks
+    one, two = (torch.load(config.out / "state.pt", weights_only=True) for config in (alone, shared))
+    for part in ("network", "discriminator"):
+        for name, expected in one["parts"][part].items():
+            torch.testing.assert_close(two["parts"][part][name], expected, rtol=0, atol=1e-6)
+    start = json.loads((shared.out / "log.jsonl").read_text().splitlines()[1])
+    assert start["processes"] == 2
+    before = saved("wav2vec2").backbone(2).state_dict()
+    moved = [float((one["parts"]["network"][f"backbone.{name}"] - value).abs().max()) for name, value in before.items()]
+    assert max(moved) > 1e-4  # far above the tolerance
+    assert one["progress"]["best"] == pytest.approx(two["progress"]["best"])
+
+
+def test_a_step_has_an_episode_for_every_process(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_three(self: Processes, _device: str) -> None:
+        self.count, self.rank, self.device = 3, 0, torch.device("cpu")
+
+    monkeypatch.setattr(Processes, "__init__", of_three)
+    with pytest.raises(InputError, match="3 processes share the 1 episodes of a step"):
+        train(make_config(), lambda _: None)
+
+
+def test_items_are_shared_out_without_gaps() -> None:
+    processes = Processes("cpu")
+    shares = []
+    for rank in range(3):
+        processes.rank, processes.count = rank, 3
+        shares.append(processes.own(range(10, 17)))
+    assert sorted(index for share in shares for index in share) == list(range(10, 17))

@@ -1,0 +1,230 @@
+"""The whole loop on tiny encoders: it learns, resumes bit by bit, stops when told, and says what is wrong."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from metaser.runtime.errors import InputError, MetaserError, MissingDependencyError, WorkError
+from metaser.toolkit.checkpoint import load_checkpoint
+from metaser.toolkit.config import Config
+from metaser.toolkit.train import train
+
+MakeConfig: TypeAlias = Callable[..., Config]
+
+EVERYTHING: dict[str, Any] = {
+    "model": {"weighted_sum": True},
+    "optimiser": {"accumulation": 2, "layer_decay": 0.9},
+    "adversary": {"on": "corpus", "weight": 0.5},
+    "episodes": {"count": 12},
+    "gradient_checkpointing": True,
+}
+
+
+def quiet(_line: str) -> None:
+    pass
+
+
+def records(config: Config, event: str) -> list[dict[str, Any]]:
+    lines = (config.out / "log.jsonl").read_text().splitlines()
+    return [record for record in map(json.loads, lines) if record["event"] == event]
+
+
+def final_weights(config: Config) -> Mapping[str, Tensor]:
+    state = torch.load(config.out / "state.pt", weights_only=True)
+    weights: dict[str, Tensor] = state["parts"]["network"]
+    weights |= {f"discriminator.{name}": value for name, value in state["parts"].get("discriminator", {}).items()}
+    return weights
+
+
+def interrupt_at(text: str) -> Callable[[str], None]:
+    """A `say` that presses Ctrl-C when a line starts so."""
+
+    def say(line: str) -> None:
+        if line.startswith(text):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return say
+
+
+def test_accuracy_rises_on_training_and_held_out_speakers(make_config: MakeConfig) -> None:
+    config = make_config({"episodes": {"count": 40}, "validation": {"every": 20, "episodes": 20}})
+    best = train(config, quiet)
+
+    accuracy = [record["accuracy"] for record in records(config, "step")]
+    validation = [record["accuracy"] for record in records(config, "validation")]
+    assert np.mean(accuracy[-10:]) > max(0.6, np.mean(accuracy[:5]))
+    assert max(validation) > 0.6  # of 3 classes
+    network, metadata = load_checkpoint(best)
+    assert network.backbone.layers == 2
+    assert metadata.corpora == ("birds", "kettles")
+
+
+@pytest.mark.parametrize("backbone", ["whisper", "wav2vec2"])
+def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
+    make_config: MakeConfig, tmp_path: Path, backbone: str
+) -> None:
+    whole = make_config({**EVERYTHING, "out": str(tmp_path / "whole")}, backbone)
+    train(whole, quiet)
+
+    parts = make_config({**EVERYTHING, "out": str(tmp_path / "parts"), "workers": 0}, backbone)
+    with pytest.raises(KeyboardInterrupt):
+        train(parts, interrupt_at("step 2 of 6"))
+    torch.manual_seed(123)  # what happens in between does not matter
+    with pytest.raises(KeyboardInterrupt):
+        train(parts, interrupt_at("step 4 of 6"), resume=True)
+    train(parts, quiet, resume=True)
+
+    expected, found = final_weights(whole), final_weights(parts)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert [record["step"] for record in records(parts, "step")] == [1, 2, 3, 4, 5, 6]
+    assert [record["loss"] for record in records(parts, "step")] == [r["loss"] for r in records(whole, "step")]
+    assert (whole.out / "best/model.safetensors").read_bytes() == (parts.out / "best/model.safetensors").read_bytes()
+
+
+def test_ctrl_c_saves_the_state_and_says_so(make_config: MakeConfig) -> None:
+    config = make_config()
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        interrupt_at("step 4")(line)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, say)
+    assert said[-1] == "stopped by Ctrl-C after step 5 of 8; --resume goes on from there"
+    assert torch.load(config.out / "state.pt", weights_only=True)["progress"]["step"] == 5
+
+
+def test_the_weights_of_frozen_parts_stay_and_others_learn(
+    make_config: MakeConfig, saved: Callable[[str], Any]
+) -> None:
+    before = saved("wav2vec2").backbone(2).state_dict()
+    best = train(make_config({"freeze": {"layers": 1}, "episodes": {"count": 3}}, "wav2vec2"), quiet)
+    after = load_checkpoint(best)[0].backbone.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(name.startswith("encoder.layers.1.") for name in changed)
+
+
+def test_the_generator_of_the_caller_is_left_alone(make_config: MakeConfig) -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    train(make_config({"episodes": {"count": 1}}), quiet)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_gradient_checkpointing_changes_nothing(make_config: MakeConfig, tmp_path: Path) -> None:
+    configs = [
+        make_config(
+            {"out": str(tmp_path / str(on)), "gradient_checkpointing": on, "episodes": {"count": 3}}, "wav2vec2"
+        )
+        for on in (False, True)
+    ]
+    for config in configs:
+        train(config, quiet)
+    plain, checkpointed = map(final_weights, configs)
+    assert all(torch.equal(plain[name], checkpointed[name]) for name in plain)
+
+
+@pytest.mark.parametrize("backbone", ["whisper", "wav2vec2"])
+def test_half_precision_trains(make_config: MakeConfig, backbone: str) -> None:
+    config = make_config({"precision": "bf16", "episodes": {"count": 3}}, backbone)
+    train(config, quiet)
+    assert all(np.isfinite(record["gradient_norm"]) for record in records(config, "step"))
+
+
+def test_a_run_without_patience_left_stops(make_config: MakeConfig) -> None:
+    config = make_config(
+        {
+            "optimiser": {"backbone_rate": 0.0, "head_rate": 0.0},
+            "validation": {"every": 1, "patience": 2},
+        }
+    )
+    train(config, quiet)
+    assert len(records(config, "validation")) == 3
+
+
+def test_without_validation_the_last_weights_are_kept(make_config: MakeConfig) -> None:
+    config = make_config({"validation": {"every": 0}, "episodes": {"count": 2}})
+    best = load_checkpoint(train(config, quiet))[0].state_dict()
+    assert all(torch.equal(best[name], value) for name, value in final_weights(config).items())
+
+
+def test_a_checkpoint_can_be_trained_on_if_the_settings_are_its_own(make_config: MakeConfig, tmp_path: Path) -> None:
+    first = train(make_config({"episodes": {"count": 2}}), quiet)
+    model = {"backbone": str(first)}
+    train(make_config({"out": str(tmp_path / "again"), "episodes": {"count": 2}, "model": model}), quiet)
+    for change in ({"head": "mean-fc"}, {"embedding_size": 4}, {"weighted_sum": True}):
+        with pytest.raises(InputError, match=rf"model.{next(iter(change))} is .* was trained with"):
+            train(make_config({"out": str(tmp_path / "other"), "model": {**model, **change}}), quiet)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "message"),
+    [
+        ({"device": "cuda"}, MissingDependencyError, "PyTorch sees 0 CUDA devices"),
+        ({"device": "quantum"}, InputError, "choose auto, cpu, cuda"),
+        ({"precision": "fp16"}, InputError, "needs a CUDA device"),
+        ({"episodes": {"k_shot": 30}}, InputError, r"3-way 30-shot .* needs 3 classes of at least 31 clips"),
+        ({"data": {"validation_speakers": {}}}, InputError, "is of a validation speaker"),
+        ({"data": {"validation_speakers": {"birds": ["z"]}}}, InputError, "birds has no speaker 'z'"),
+        ({"data": {"validation_speakers": {"fish": ["a"]}}}, InputError, "names the corpus 'fish'"),
+        ({"freeze": {"layers": 3}}, InputError, "has 2 layers"),
+        ({"model": {"layers": 9}}, InputError, "has 3 layers"),
+        ({"adversary": {"on": "language"}}, InputError, "clips name none"),
+    ],
+)
+def test_what_cannot_be_used_is_one_clear_line_and_writes_nothing(
+    make_config: MakeConfig, changes: dict[str, Any], kind: type[MetaserError], message: str
+) -> None:
+    if torch.cuda.is_available() and kind is MissingDependencyError:
+        pytest.skip("there is a GPU")
+    config = make_config(changes)
+    with pytest.raises(kind, match=message):
+        train(config, quiet)
+    assert not config.out.exists()
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(make_config: MakeConfig) -> None:
+    config = make_config({"optimiser": {"kind": "sgd", "head_rate": 1e38, "warm_up": 0, "clip_norm": 0.0}})
+    with pytest.raises(WorkError, match="not finite at step"):
+        train(config, quiet)
+
+
+def test_a_folder_that_holds_a_run_is_not_trained_over(make_config: MakeConfig) -> None:
+    config = make_config({"episodes": {"count": 1}})
+    train(config, quiet)
+    with pytest.raises(InputError, match=r"already holds a run \(state.pt\): go on with --resume"):
+        train(config, quiet)
+
+
+def test_other_settings_cannot_be_resumed(make_config: MakeConfig) -> None:
+    train(make_config({"episodes": {"count": 4}}), quiet)
+    with pytest.raises(InputError, match=r"episodes.k_shot was 2 and is 1"):
+        train(make_config({"episodes": {"count": 4, "k_shot": 1}}), quiet, resume=True)
+    with pytest.raises(InputError, match="of other clips"):
+        train(
+            make_config(
+                {"episodes": {"count": 4}, "data": {"corpora": make_config().plain()["data"]["corpora"][::-1]}}
+            ),
+            quiet,
+            resume=True,
+        )
+
+
+def test_a_damaged_state_is_named(make_config: MakeConfig) -> None:
+    config = make_config({"episodes": {"count": 1}})
+    train(config, quiet)
+    (config.out / "state.pt").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="is damaged"):
+        train(config, quiet, resume=True)

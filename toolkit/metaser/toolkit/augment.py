@@ -1,0 +1,77 @@
+"""Clips as other rooms, microphones and speakers would give them: speed, reverberation, noise, gain.
+
+All randomness comes from the generator that is passed in. T is a clip's number of samples at 16 kHz.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import soxr
+
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
+from metaser.toolkit.config import AugmentConfig
+
+ECHO_END_DB = 60.0
+DIRECT_TO_ECHO_DB = (0.0, 12.0)
+"""How much louder the direct sound is than all its echo."""
+NOISE_SLOPE = (0.0, 1.0)
+"""The noise's amplitude falls with frequency to this power: 0 is white, 1 is brown."""
+
+
+def augment(waveform: Waveform, crop_samples: int, settings: AugmentConfig, rng: np.random.Generator) -> Waveform:
+    """[T] -> [at most crop_samples]: a random stretch, and by chance each effect; samples stay in [-1, 1]."""
+    speed = rng.uniform(*settings.speed) if rng.random() < settings.speed_chance else 1.0
+    clip = random_crop(waveform, round(crop_samples * speed), rng)
+    if speed != 1.0:
+        clip = change_speed(clip, speed)[:crop_samples]
+    if rng.random() < settings.reverberation_chance:
+        clip = reverberate(clip, rng.uniform(*settings.reverberation_s), rng)
+    if rng.random() < settings.noise_chance:
+        clip = add_noise(clip, rng.uniform(*settings.noise_snr_db), rng)
+    if rng.random() < settings.gain_chance:
+        clip = clip * np.float32(10 ** (rng.uniform(*settings.gain_db) / 20))
+    clipped: Waveform = np.clip(clip, -1, 1)
+    return clipped
+
+
+def random_crop(waveform: Waveform, samples: int, rng: np.random.Generator) -> Waveform:
+    """[T] -> [min(T, samples)], a stretch that starts anywhere."""
+    start = int(rng.integers(0, max(0, len(waveform) - samples) + 1))
+    return waveform[start : start + samples]
+
+
+def change_speed(waveform: Waveform, speed: float) -> Waveform:
+    """[T] -> about [T / speed], faster and higher in pitch for a speed above 1."""
+    resampled: Waveform = soxr.resample(np.ascontiguousarray(waveform), speed * SAMPLE_RATE_HZ, SAMPLE_RATE_HZ)
+    return resampled
+
+
+def add_noise(waveform: Waveform, snr_db: float, rng: np.random.Generator) -> Waveform:
+    """[T] -> [T] with noise between white and brown at this ratio of the clip's power to the noise's."""
+    spectrum = np.fft.rfft(rng.standard_normal(len(waveform), dtype=np.float32))
+    spectrum[0] = 0  # no offset
+    spectrum[1:] *= np.arange(1, len(spectrum)) ** -rng.uniform(*NOISE_SLOPE)
+    noise = np.fft.irfft(spectrum, len(waveform))
+    power = np.mean(np.square(waveform, dtype=np.float64)) / np.mean(np.square(noise))
+    noisy: Waveform = waveform + (noise * np.sqrt(power / 10 ** (snr_db / 10))).astype(np.float32)
+    return noisy
+
+
+def reverberate(waveform: Waveform, reverberation_s: float, rng: np.random.Generator) -> Waveform:
+    """[T] -> [T] in a room whose echo falls by 60 dB in `reverberation_s`: the direct sound, then decaying noise."""
+    response = impulse_response(reverberation_s, rng.uniform(*DIRECT_TO_ECHO_DB), rng)
+    size = 1 << (len(waveform) + len(response) - 2).bit_length()  # no wrap-around
+    product = np.fft.rfft(waveform, size) * np.fft.rfft(response, size)
+    wet: Waveform = np.fft.irfft(product, size)[: len(waveform)].astype(np.float32)
+    return wet
+
+
+def impulse_response(reverberation_s: float, direct_to_echo_db: float, rng: np.random.Generator) -> Waveform:
+    """[reverberation_s · 16000] of unit energy: an impulse, then noise that falls exponentially by 60 dB."""
+    samples = max(2, round(reverberation_s * SAMPLE_RATE_HZ))
+    response = rng.standard_normal(samples) * 10 ** (-ECHO_END_DB / 20 * np.arange(samples) / samples)
+    response[0] = 0
+    response *= 10 ** (-direct_to_echo_db / 20) / np.linalg.norm(response)
+    response[0] = 1
+    unit: Waveform = (response / np.linalg.norm(response)).astype(np.float32)
+    return unit

@@ -1,0 +1,87 @@
+"""What of a network learns and how it computes: frozen parts, dropout, gradient checkpointing, precision."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from metaser.runtime.errors import InputError
+from metaser.toolkit.config import FreezeConfig
+from metaser.toolkit.encoder import Backbone
+from metaser.toolkit.network import ProtoNet
+from metaser.toolkit.wav2vec2 import Wav2Vec2Backbone
+from metaser.toolkit.whisper import WhisperBackbone
+
+
+def freeze(backbone: Backbone, settings: FreezeConfig) -> None:
+    """Take the gradients from frozen parts; below the first part that learns nothing is kept for the way back.
+
+    Raises:
+        InputError: more layers are to be frozen than there are.
+    """
+    if settings.layers > backbone.layers:
+        raise InputError(f"freeze.layers is {settings.layers} and the backbone has {backbone.layers} layers")
+    everything_below = settings.all or settings.layers > 0
+    for parameter in backbone.parameters():
+        parameter.requires_grad_(not everything_below)
+    for part in front_end(backbone) if settings.front_end else ():
+        part.requires_grad_(requires_grad=False)
+    if not settings.all:
+        for layer in layers_of(backbone)[settings.layers :]:
+            layer.requires_grad_()
+    if backbone.layer_sum is not None:
+        backbone.layer_sum.requires_grad_()
+
+
+def set_training_mode(network: ProtoNet, settings: FreezeConfig) -> None:
+    """Dropout where weights learn, none where they are frozen; batch statistics never change."""
+    network.train()
+    backbone = network.backbone
+    if settings.all or settings.layers > 0:
+        backbone.eval()
+    if not settings.all:
+        for layer in layers_of(backbone)[settings.layers :]:
+            layer.train()
+    for module in backbone.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            module.eval()
+
+
+def checkpoint_gradients(backbone: Backbone) -> None:
+    """Let every layer keep its input alone and compute the rest again on the way back."""
+    for layer in layers_of(backbone):
+        assert isinstance(layer, GradientCheckpointingLayer)
+        layer.gradient_checkpointing = True
+        recompute: Any = partial(checkpoint, use_reentrant=False)
+        layer._gradient_checkpointing_func = recompute
+
+
+def keep_log_mel_precise(backbone: Backbone) -> None:
+    """Keep autocast away from Whisper's log-mel, whose powers span more than half precision holds."""
+    if isinstance(backbone, WhisperBackbone):
+        log_mel = backbone.log_mel.forward
+
+        def precise(waveform: Tensor, lengths: Tensor) -> Tensor:
+            with torch.autocast(waveform.device.type, enabled=False):
+                return log_mel(waveform, lengths)
+
+        backbone.log_mel.forward = precise  # type: ignore[method-assign]
+
+
+def layers_of(backbone: Backbone) -> nn.ModuleList:
+    """The transformer layers."""
+    layers = backbone.get_submodule("encoder.layers")
+    assert isinstance(layers, nn.ModuleList)
+    return layers
+
+
+def front_end(backbone: Backbone) -> tuple[nn.Module, ...]:
+    """The convolutions, and Whisper's fixed positions."""
+    if isinstance(backbone, Wav2Vec2Backbone):
+        return (backbone.feature_extractor,)
+    return tuple(backbone.get_submodule(f"encoder.{name}") for name in ("conv1", "conv2", "embed_positions"))

@@ -1,0 +1,131 @@
+"""A run put together: clips, network, optimiser and state, everything that the training loop works with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from metaser.runtime.errors import InputError, WorkError
+from metaser.toolkit.adversary import Discriminator
+from metaser.toolkit.batches import BatchMaker
+from metaser.toolkit.checkpoint import CheckpointMetadata, save_checkpoint
+from metaser.toolkit.config import Config
+from metaser.toolkit.freezing import checkpoint_gradients, freeze, keep_log_mel_precise
+from metaser.toolkit.material import Material, gather
+from metaser.toolkit.network import ProtoNet
+from metaser.toolkit.processes import Processes
+from metaser.toolkit.schedule import make_optimiser, trainable
+from metaser.toolkit.starting import open_network
+from metaser.toolkit.state import STATE_FILE, Progress, load_state, save_state
+from metaser.toolkit.validate import Validator
+
+BEST = "best"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Everything the training loop works with; `progress`, the network and the optimiser change as it goes."""
+
+    config: Config
+    processes: Processes
+    material: Material
+    network: ProtoNet
+    metadata: CheckpointMetadata
+    discriminator: Discriminator | None
+    """None without an adversary."""
+    parameters: list[nn.Parameter]
+    """All that learn."""
+    optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    """Does nothing but with fp16."""
+    maker: BatchMaker
+    validator: Validator | None
+    """None where no validation is wanted."""
+    progress: Progress
+
+    def own_episodes(self, step: int) -> range:
+        """The episodes of a step that this process takes."""
+        count = self.config.optimiser.accumulation
+        return self.processes.own(range(step * count, (step + 1) * count))
+
+    def save_state(self) -> None:
+        """Keep where the run is."""
+        if self.processes.is_main:
+            save_state(self.config, self.material.fingerprint, self.progress, self.parts)
+
+    def save_best(self) -> None:
+        """Keep the network as the best so far."""
+        if self.processes.is_main:
+            save_checkpoint(self.config.out / BEST, self.network, self.metadata)
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """Whatever has a state dict that a resumed run needs."""
+        parts = {"network": self.network, "optimiser": self.optimiser, "scaler": self.scaler}
+        return parts | ({} if self.discriminator is None else {"discriminator": self.discriminator})
+
+
+def prepare(config: Config, say: Callable[[str], None], *, resume: bool) -> Run:
+    """Check and load everything, with the state of an interrupted run if it is to be resumed.
+
+    Raises:
+        MetaserError: something cannot be used; nothing is written then but decoded clips.
+    """
+    processes = Processes(config.device)
+    _check(config, processes, resume=resume)
+    material = gather(config, say if processes.is_main else lambda _: None)
+    network, metadata = open_network(config, material)
+    freeze(network.backbone, config.freeze)
+    if config.gradient_checkpointing:
+        checkpoint_gradients(network.backbone)
+    if config.precision != "fp32":
+        keep_log_mel_precise(network.backbone)
+    network.to(processes.device)
+    discriminator = None
+    if material.domains:
+        sizes = (config.model.embedding_size, len(material.domains), config.adversary.hidden_size)
+        discriminator = Discriminator(*sizes).to(processes.device)
+    validator = None
+    if material.validation is not None:
+        validator = Validator(config.validation, material.validation, material.validation_clips, processes)
+    run = Run(
+        config, processes, material, network, metadata, discriminator,
+        parameters=trainable(network, discriminator),
+        optimiser=make_optimiser(config.optimiser, network, discriminator),
+        scaler=torch.amp.GradScaler(processes.device.type, enabled=config.precision == "fp16"),
+        maker=BatchMaker(config, material.training, material.training_clips, material.domains),
+        validator=validator,
+        progress=Progress(),
+    )  # fmt: skip
+    if resume:
+        load_state(config, material.fingerprint, run.parts, run.progress)
+    if processes.is_main:
+        _open_folder(config)
+    processes.wait()
+    return run
+
+
+def _check(config: Config, processes: Processes, *, resume: bool) -> None:
+    if config.optimiser.accumulation < processes.count:
+        raise InputError(
+            f"{processes.count} processes share the {config.optimiser.accumulation} episodes of a step "
+            "(optimiser.accumulation): give each at least one"
+        )
+    if config.precision == "fp16" and processes.device.type != "cuda":
+        raise InputError(f"precision 'fp16' needs a CUDA device and this is {processes.device.type}: use 'bf16'")
+    for name in () if resume else (STATE_FILE, BEST):
+        if (config.out / name).exists():
+            raise InputError(f"{config.out} already holds a run ({name}): go on with --resume, or choose another out")
+
+
+def _open_folder(config: Config) -> None:
+    try:
+        config.out.mkdir(parents=True, exist_ok=True)
+        (config.out / "config.json").write_text(json.dumps(config.plain(), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise WorkError(f"cannot write to {config.out}: {error.strerror}") from error

@@ -1,0 +1,74 @@
+"""The optimiser of a run: which weights learn at which rate, and how the rates change over the run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from metaser.toolkit.config import Config, OptimiserConfig
+from metaser.toolkit.network import ProtoNet
+
+
+def make_optimiser(
+    settings: OptimiserConfig, network: ProtoNet, discriminator: nn.Module | None
+) -> torch.optim.Optimizer:
+    """AdamW or SGD over everything that is not frozen; each group keeps its full rate as `full_rate`."""
+    groups = parameter_groups(settings, network, discriminator)
+    if settings.kind == "sgd":
+        return torch.optim.SGD(groups, lr=settings.head_rate, momentum=settings.momentum)
+    return torch.optim.AdamW(groups, lr=settings.head_rate)
+
+
+def parameter_groups(
+    settings: OptimiserConfig, network: ProtoNet, discriminator: nn.Module | None
+) -> list[dict[str, Any]]:
+    """Groups of one rate and one decay, in the order of the network's parameters."""
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, parameter in _named(network, discriminator):
+        if not parameter.requires_grad:
+            continue
+        rate = rate_of(name, settings, network.backbone.layers)
+        decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+        new = {"params": [], "lr": rate, "full_rate": rate, "weight_decay": decay}
+        groups.setdefault((rate, decay), new)["params"].append(parameter)
+    return list(groups.values())
+
+
+def rate_of(name: str, settings: OptimiserConfig, layers: int) -> float:
+    """The full rate of a parameter: the topmost layer's, times `layer_decay` for each layer further down."""
+    if not name.startswith("backbone.") or name.startswith("backbone.layer_sum."):
+        return settings.head_rate
+    marker = "encoder.layers."
+    below = layers - 1 - int(name.partition(marker)[2].partition(".")[0]) if marker in name else layers
+    return settings.backbone_rate * settings.layer_decay**below
+
+
+def rate_factor(config: Config, step: int) -> float:
+    """What the full rates are multiplied by at step 0 to steps - 1: a linear rise, then half a cosine down to 0."""
+    warm_up = min(math.ceil(config.optimiser.warm_up / config.optimiser.accumulation), config.steps)
+    if step < warm_up:
+        return (step + 1) / warm_up
+    if config.optimiser.schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (config.steps - warm_up)))
+
+
+def set_rates(optimiser: torch.optim.Optimizer, factor: float) -> None:
+    """Let every group learn at its full rate times `factor`."""
+    for group in optimiser.param_groups:
+        group["lr"] = group["full_rate"] * factor
+
+
+def trainable(network: ProtoNet, discriminator: nn.Module | None) -> list[nn.Parameter]:
+    """Every parameter that is not frozen, always in the same order."""
+    return [parameter for _, parameter in _named(network, discriminator) if parameter.requires_grad]
+
+
+def _named(network: ProtoNet, discriminator: nn.Module | None) -> Iterator[tuple[str, nn.Parameter]]:
+    yield from network.named_parameters()
+    if discriminator is not None:
+        yield from discriminator.named_parameters(prefix="discriminator")

@@ -1,0 +1,243 @@
+"""Meta-training: the loop, from the first episode to the best checkpoint.
+
+`metaser train CONFIG.toml`, or on several GPUs `accelerate launch -m metaser.toolkit.train CONFIG.toml`. Without GPUs
+Accelerate starts one process unless there is MPI; `torchrun --nproc_per_node N -m metaser.toolkit.train` starts N.
+Letters: B clips of an episode, M of them support, R queries, E embedding size, C classes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from metaser.runtime.errors import MetaserError, WorkError
+from metaser.toolkit.adversary import reversal_strength
+from metaser.toolkit.batches import EpisodeBatch, prefetch
+from metaser.toolkit.config import Config, load_config
+from metaser.toolkit.freezing import set_training_mode
+from metaser.toolkit.logs import TrainingLog
+from metaser.toolkit.network import cosine_logits, prototypes
+from metaser.toolkit.preparation import BEST, Run, prepare
+from metaser.toolkit.randomness import Purpose, generator, seed_dropout
+from metaser.toolkit.schedule import rate_factor, set_rates
+from metaser.toolkit.spec_augment import masked
+
+INTERRUPTED = 130
+AUTOCAST = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def train(config: Config, say: Callable[[str], None], *, resume: bool = False) -> Path:
+    """Train, and return the folder of the best checkpoint, `out/best`; without validation it is the last.
+
+    With `resume` a run goes on where its state is, and on a CPU ends with the very weights of a run that never stopped;
+    without a state it begins. `say` receives the lines for people.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; the state is saved first.
+        MetaserError: the settings, clips, backbone or device cannot be used, or the loss is not finite.
+    """
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]):  # of the CPU; a GPU's generator is nobody else's in a training
+        try:
+            torch.set_num_threads(config.threads or threads)
+            run = prepare(config, say, resume=resume)
+            quiet = not run.processes.is_main
+            with TrainingLog(config.out, config.steps, run.progress.step, say, quiet=quiet) as log:
+                _log_start(run, log)
+                with _interruptible() as interrupted:
+                    _loop(run, log, interrupted)
+        finally:
+            torch.set_num_threads(threads)
+    return config.out / BEST
+
+
+def _loop(run: Run, log: TrainingLog, interrupted: Callable[[], bool]) -> None:
+    """Episodes, steps, validations and saved states until the end, the end of patience or Ctrl-C."""
+    config, progress = run.config, run.progress
+    steps = range(progress.step, config.steps)
+    batches = prefetch(run.maker.make, (index for step in steps for index in run.own_episodes(step)), config.workers)
+    set_training_mode(run.network, config.freeze)
+    for step in steps:
+        if 0 < config.validation.patience <= progress.since_best:
+            log.say(f"stopped: no better validation in {progress.since_best}")
+            break
+        stop = _step(run, [next(batches) for _ in run.own_episodes(step)], step, log, stop=interrupted())
+        validated = _due(config, step, config.validation.every)
+        if validated:
+            _validate(run, log)
+        if stop or validated or _due(config, step, config.save_every):
+            run.save_state()
+        if stop:
+            log.say(f"stopped by Ctrl-C after step {step + 1} of {config.steps}; --resume goes on from there")
+            batches.close()
+            raise KeyboardInterrupt
+    if run.validator is None:
+        run.save_best()
+    else:
+        log.say(f"best: {100 * progress.best:.1f} % at step {progress.best_step}, in {config.out / BEST}")
+    batches.close()
+
+
+def _step(run: Run, episodes: Sequence[EpisodeBatch], step: int, log: TrainingLog, *, stop: bool) -> bool:
+    """One step of the optimiser; whether any process was asked to stop."""
+    began = time.perf_counter()
+    config, device = run.config, run.processes.device
+    set_rates(run.optimiser, rate_factor(config, step))
+    sums = torch.zeros(5, dtype=torch.float64, device=device)
+    sums[-1] = stop
+    for episode in episodes:
+        loss, figures = episode_loss(run, episode.to(device), step / config.steps)
+        run.scaler.scale(loss / config.optimiser.accumulation).backward()
+        sums[:-1] += figures / config.optimiser.accumulation
+    loss_sum, accuracy, domain_loss, domain_accuracy, stops = run.processes.sum(sums).tolist()
+    if not math.isfinite(loss_sum + domain_loss):
+        raise WorkError(f"the loss is not finite at step {step + 1} of {config.steps}: lower the rates of [optimiser]")
+    run.processes.sum_gradients(run.parameters)
+    run.scaler.unscale_(run.optimiser)
+    norm = nn.utils.clip_grad_norm_(run.parameters, config.optimiser.clip_norm or math.inf)
+    run.scaler.step(run.optimiser)
+    run.scaler.update()
+    run.optimiser.zero_grad()
+    run.progress.step = step + 1
+    adversary = {"domain_loss": domain_loss, "domain_accuracy": domain_accuracy} if run.discriminator else {}
+    log.write(
+        "step", step=step + 1, episodes=(step + 1) * config.optimiser.accumulation, loss=loss_sum, accuracy=accuracy,
+        **adversary, scale=float(run.network.head.scale.detach()), gradient_norm=float(norm),
+        rate_factor=rate_factor(config, step), seconds=time.perf_counter() - began,
+    )  # fmt: skip
+    log.advance(step + 1, f"loss {loss_sum:.3f}, accuracy {100 * accuracy:.0f} %")
+    return bool(stops)
+
+
+def episode_loss(run: Run, episode: EpisodeBatch, at: float) -> tuple[Tensor, Tensor]:
+    """The loss of one episode, and [4] figures: class loss and accuracy, domain loss and accuracy.
+
+    `at` is the progress of the run, 0 to 1.
+    """
+    config, network = run.config, run.network
+    seed_dropout(config.seed, episode.index)
+    rng = generator(config.seed, Purpose.MASKS, episode.index)
+    precision = AUTOCAST[config.precision]
+    with (
+        torch.autocast(run.processes.device.type, dtype=precision, enabled=precision != torch.float32),
+        masked(network.backbone, episode.lengths.tolist(), config.augment, rng),
+    ):
+        embeddings = network.embed(episode.waveform, episode.lengths)  # [B, E]
+    embeddings = embeddings.float()
+    shots = episode.support_weights.shape[1]
+    classes = prototypes(embeddings[:shots], episode.support_weights)  # [C, E]
+    logits = cosine_logits(embeddings[shots:], classes, network.head.scale)  # [R, C]
+    class_loss = F.cross_entropy(logits, episode.targets)
+    domain_loss, domain_accuracy = torch.zeros_like(class_loss), torch.zeros_like(class_loss)
+    if run.discriminator is not None:
+        guesses = run.discriminator(embeddings, reversal_strength(config.adversary, at))  # [B, domains]
+        domain_loss = F.cross_entropy(guesses, episode.domains)
+        domain_accuracy = _accuracy(guesses, episode.domains)
+    figures = torch.stack([class_loss, _accuracy(logits, episode.targets), domain_loss, domain_accuracy])
+    return class_loss + domain_loss, figures.detach().double()
+
+
+def _validate(run: Run, log: TrainingLog) -> None:
+    """Measure, and keep the network where it is the best so far."""
+    if run.validator is None:
+        return
+    progress = run.progress
+    found = run.validator.accuracy(run.network)
+    set_training_mode(run.network, run.config.freeze)
+    progress.since_best += 1
+    if found.mean > progress.best:
+        progress.best, progress.best_step, progress.since_best = found.mean, progress.step, 0
+        run.save_best()
+    log.write("validation", step=progress.step, accuracy=found.mean, low=found.low, high=found.high)
+    log.say(
+        f"step {progress.step} of {run.config.steps}: validation {100 * found.mean:.1f} ± "
+        f"{100 * (found.high - found.mean):.1f} %{', the best so far' if progress.since_best == 0 else ''}"
+    )
+
+
+def _log_start(run: Run, log: TrainingLog) -> None:
+    stores = (run.material.training_clips, run.material.validation_clips)
+    log.write(
+        "start",
+        step=run.progress.step,
+        training_clips=len(stores[0].utterances),
+        validation_clips=len(stores[1].utterances),
+        trained_parameters=sum(parameter.numel() for parameter in run.parameters),
+        processes=run.processes.count,
+        device=str(run.processes.device),
+        left_out=[f"{problem.path.name}: {problem.reason}" for problem in run.material.problems],
+    )
+    log.say(
+        f"{len(stores[0].utterances)} clips train, {len(stores[1].utterances)} validate; steps {run.progress.step} "
+        f"to {run.config.steps} on {run.processes.device}, processes: {run.processes.count}"
+    )
+
+
+def _accuracy(logits: Tensor, targets: Tensor) -> Tensor:
+    return (logits.argmax(-1) == targets).float().mean()
+
+
+def _due(config: Config, step: int, every: int) -> bool:
+    """Whether this step completes another `every` episodes, or the run."""
+    count = config.optimiser.accumulation
+    return every > 0 and ((step + 1) * count // every > step * count // every or step + 1 == config.steps)
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C be asked for, not raised, so that it never lands inside a step; a second one raises."""
+    came = False
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: came
+        return
+    normal = signal.getsignal(signal.SIGINT)
+
+    def note(*_: object) -> None:
+        nonlocal came
+        came = True
+        signal.signal(signal.SIGINT, normal)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: came
+    finally:
+        signal.signal(signal.SIGINT, normal)
+
+
+def main() -> int:
+    """The command line of `accelerate launch -m metaser.toolkit.train`; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="metaser.toolkit.train", description="Meta-train from a TOML file.")
+    parser.add_argument("config", type=Path, metavar="CONFIG.toml")
+    parser.add_argument("--resume", action="store_true", help="go on where the run in `out` stopped")
+    arguments = parser.parse_args()
+    try:
+        train(load_config(arguments.config), _write, resume=arguments.resume)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except MetaserError as error:
+        _write(f"metaser: {error}")
+        return error.exit_code
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+    return 0
+
+
+def _write(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
