@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-import metaser.toolkit.checkpoint as module
+from metaser.runtime import files
 from metaser.runtime.errors import InputError, NotFoundError, WorkError
 from metaser.toolkit.checkpoint import CheckpointMetadata, load_checkpoint, save_checkpoint
 from metaser.toolkit.network import HEADS, ProtoNet, make_head
@@ -88,7 +88,7 @@ def test_a_failure_while_writing_leaves_the_old_checkpoint(
         raise OSError(28, f"no space left for {path.name}")
 
     before = (folder / "checkpoint.json").read_bytes()
-    monkeypatch.setattr(module, "flush", full_disk)
+    monkeypatch.setattr(files, "flush", full_disk)
     with pytest.raises(WorkError, match=r"cannot write the checkpoint .* no space left"):
         save_checkpoint(folder, network, CheckpointMetadata(source="other", licence="MIT"))
     assert (folder / "checkpoint.json").read_bytes() == before

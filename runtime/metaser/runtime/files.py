@@ -43,7 +43,7 @@ def replace_folder(folder: Path, new: Path) -> None:
         OSError: the disk or the rights do not allow it.
     """
     for path in (*new.iterdir(), new):
-        _flush(path)
+        flush(path)
     old = folder.with_name(f".{folder.name}.old")
     if folder.exists():
         shutil.rmtree(old, ignore_errors=True)
@@ -54,11 +54,11 @@ def replace_folder(folder: Path, new: Path) -> None:
         if old.exists():
             old.rename(folder)
         raise
-    _flush(folder.parent)
+    flush(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Force a file or a folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

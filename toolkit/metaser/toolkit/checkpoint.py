@@ -5,7 +5,6 @@ model.safetensors    the weights, `backbone.*` and `head.*`, stored as float32 o
 """
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from metaser.runtime.errors import InputError, NotFoundError, WorkError
+from metaser.runtime.files import replace_folder
 from metaser.toolkit.backbone import build_backbone
 from metaser.toolkit.network import ProtoNet, make_head
 from metaser.toolkit.weights import fill, read_file, read_json
@@ -79,9 +79,7 @@ def save_checkpoint(
         text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
         (temporary / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
         save_file({name: t.contiguous() for name, t in tensors.items()}, temporary / WEIGHTS_FILE)
-        for path in (temporary / DESCRIPTION_FILE, temporary / WEIGHTS_FILE, temporary):
-            flush(path)
-        replace(folder, temporary)
+        replace_folder(folder, temporary)
     except (OSError, SafetensorError) as error:
         raise WorkError(f"cannot write the checkpoint {folder}: {error}") from error
     finally:
@@ -131,28 +129,3 @@ def read_metadata(description: Mapping[str, Any]) -> CheckpointMetadata:
         languages=tuple(description["languages"]),
         calibration=description["calibration"],
     )
-
-
-def replace(folder: Path, new: Path) -> None:
-    """Put `new` where `folder` is; the old one is removed last."""
-    old = folder.with_name(f".{folder.name}.old")
-    if folder.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-    try:
-        new.rename(folder)
-    except OSError:
-        if old.exists():
-            old.rename(folder)
-        raise
-    flush(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def flush(path: Path) -> None:
-    """Force a file or a folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

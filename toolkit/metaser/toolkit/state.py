@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from metaser.runtime.errors import InputError, WorkError
-from metaser.toolkit.checkpoint import flush
+from metaser.runtime.files import flush
 from metaser.toolkit.config import Config
 
 STATE_FILE = "state.pt"
