@@ -36,12 +36,11 @@ class SupportClip:
 
     clip: Clip
     samples: Waveform | None = None
+    """Of an array, checked; None for a file."""
 
     def waveform(self) -> Waveform:
         """Float32 [T] at 16 kHz, checked."""
-        if self.samples is None:
-            return load_audio(self.clip.path)
-        return check_array(self.samples, f"{self.clip.label}/{self.clip.name}")
+        return load_audio(self.clip.path) if self.samples is None else self.samples
 
 
 def read_support(support: Support) -> list[SupportClip]:
