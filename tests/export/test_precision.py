@@ -11,14 +11,14 @@ from metaser.export.float16 import FP32_OPERATORS
 from metaser.export.golden import voiced_waveform
 from metaser.export.precision import contents, in_precision
 from metaser.runtime.decision import unit
+from metaser.runtime.session import session_options
 
 
 def mean_frame(model: Any) -> np.ndarray:
     clip = voiced_waveform(20_000)[None]
     feeds = {"input_values": clip, "input_lengths": np.array([clip.shape[1]], np.int64)}
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    frames = onnxruntime.InferenceSession(model.SerializeToString(), options).run(["last_hidden_state"], feeds)[0]
+    session = onnxruntime.InferenceSession(model.SerializeToString(), session_options())
+    frames = session.run(["last_hidden_state"], feeds)[0]
     assert frames.dtype == np.float32
     mean: np.ndarray = frames[0].mean(axis=0)
     return mean
