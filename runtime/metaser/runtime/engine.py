@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,12 @@ import numpy.typing as npt
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Frames, Waveform
 from metaser.runtime.audio import check_array
 from metaser.runtime.bundle import Bundle, open_bundle, read_tensors
-from metaser.runtime.decision import Decision, decide, probabilities, unit
-from metaser.runtime.enrolment import Progress, Support, raise_unusable, read_support
-from metaser.runtime.errors import AudioError, BundleError, MissingDependencyError, ProfileError
+from metaser.runtime.calibration import Evidence, calibrate
+from metaser.runtime.cross_fitting import cross_fit
+from metaser.runtime.decision import Decision, cosines, decide, score, unit
+from metaser.runtime.embedded import EmbeddedClips, embed_clips
+from metaser.runtime.enrolment import Progress, Support, read_support
+from metaser.runtime.errors import AudioError, BundleError, InputError, MissingDependencyError, ProfileError
 from metaser.runtime.profile import Profile
 from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, choose_providers, open_session, run
 from metaser.runtime.stream import Stream, StreamSettings
@@ -129,30 +132,79 @@ class Engine:
             SupportError: fewer than two classes, a class without clips, or one recording in two classes.
             AudioError: clips that cannot be used; nothing is enrolled.
         """
-        clips = read_support(support)
-        embeddings: list[Embedding] = []
-        errors: list[AudioError] = []
-        for done, clip in enumerate(clips, start=1):
-            try:
-                embeddings.append(self.embed(clip.waveform()))
-            except AudioError as error:
-                label, name = clip.clip.label, clip.clip.name
-                told = str(error).removeprefix(f"{label}/").removeprefix(f"{name} ")
-                errors.append(
-                    AudioError(f"{label}/{name} {told}" if told != str(error) else f"{label}/{name}: {error}")
-                )
-            if progress:
-                progress(done, len(clips))
-        raise_unusable(errors)
+        return self.new_profile(self.embed_support(support, progress=progress).checked())
+
+    def embed_support(
+        self, support: Support, *, min_classes: int = 2, progress: Progress | None = None
+    ) -> EmbeddedClips:
+        """Embed and measure the clips of a support set; those that cannot be used are told, not raised.
+
+        Raises:
+            NotFoundError, SupportError: as `enroll`.
+        """
+        return embed_clips(read_support(support, min_classes=min_classes), self.embed, progress)
+
+    def new_profile(self, support: EmbeddedClips) -> Profile:
+        """A calibrated profile of these clips."""
         manifest = self.bundle.manifest
-        return Profile(
-            model_id=manifest.model_id,
-            graph_id=manifest.graph_id,
-            bundle_name=manifest.name,
-            calibration=manifest.calibration,
-            clips=tuple(clip.clip for clip in clips),
-            embeddings=np.stack(embeddings),
+        return self.calibrate(
+            Profile(
+                model_id=manifest.model_id,
+                graph_id=manifest.graph_id,
+                bundle_name=manifest.name,
+                calibration=manifest.calibration,
+                clips=support.clips,
+                embeddings=support.embeddings,
+            )
         )
+
+    def calibrate(
+        self, profile: Profile, *, false_accepts: float | None = None, others: EmbeddedClips | None = None
+    ) -> Profile:
+        """The profile with temperature and thresholds from its own clips, left out in turn.
+
+        Parameters:
+            false_accepts: the wanted share of clips of no enrolled class that get a label; None refuses only answers
+                of little confidence.
+            others: other speech and noise, instead of what the profile holds of it.
+
+        Raises:
+            InputError: `false_accepts` is not between 0 and 1.
+        """
+        if false_accepts is not None and not 0 < false_accepts < 1:
+            raise InputError(f"a false-accept rate of {false_accepts:g}: give one between 0 and 1, such as 0.05")
+        if others is not None:
+            profile = replace(profile, others=others.clips, other_embeddings=others.embeddings)
+        embedded = profile.other_embeddings
+        calibration, reliability = calibrate(
+            Evidence(
+                fitted=cross_fit(profile.embeddings, profile.targets),
+                shots=float(np.median(np.bincount(profile.targets))),
+                others=np.zeros(0) if embedded is None else cosines(embedded, profile.prototypes).max(axis=1),
+                scale=self.bundle.scale,
+                base=self.bundle.manifest.calibration,
+                prior=self.bundle.manifest.prior,
+            ),
+            false_accepts,
+        )
+        return replace(profile, calibration=calibration, reliability=reliability)
+
+    def add(self, profile: Profile, support: EmbeddedClips) -> Profile:
+        """The profile with more clips, calibrated again.
+
+        Raises:
+            SupportError: a recording is enrolled in another class.
+        """
+        wanted = profile.reliability.wanted_false_accepts
+        return self.calibrate(profile.with_clips(support.clips, support.embeddings), false_accepts=wanted)
+
+    def remove(self, profile: Profile, what: str) -> Profile:
+        """The profile without `LABEL`, or without one clip of it, `LABEL/CLIP`, calibrated again.
+
+        Raises:
+            SupportError: there is no such class or clip, or fewer than two classes would be left.
+        """
+        return self.calibrate(profile.without(what), false_accepts=profile.reliability.wanted_false_accepts)
 
     def open_profile(self, path: str | Path, *, accept_precision: bool = False) -> Profile:
         """Load a profile that this bundle made; `accept_precision` takes one of the same model in another precision.
@@ -166,12 +218,12 @@ class Engine:
         if profile.model_id != manifest.model_id or profile.embeddings.shape[1] != manifest.head.embedding_size:
             raise ProfileError(
                 f"{path} was made with the bundle {profile.bundle_name} and this is {manifest.name}, another model: "
-                "enrol again, or give the old one with --bundle"
+                "renew it with `metaser reenroll`, or give the old one with --bundle"
             )
         if profile.graph_id != manifest.graph_id and not accept_precision:
             raise ProfileError(
                 f"{path} was made with {profile.bundle_name}, another export of the same model as {manifest.name}: "
-                "enrol again, or pass --accept-precision"
+                "renew it with `metaser reenroll`, or pass --accept-precision"
             )
         return profile
 
@@ -188,9 +240,8 @@ class Engine:
         return decide(self.scores(embedding, profile), profile.labels, profile.calibration)
 
     def scores(self, embedding: Embedding, profile: Profile) -> npt.NDArray[np.float64]:
-        """[E] -> [C], the probability of each of the profile's labels."""
-        temperature = profile.calibration.temperature
-        rows = probabilities(embedding[None], profile.prototypes, self.bundle.scale, temperature)  # [1, C]
+        """[E] -> [C], the probability of each label; they sum to nearly 0 where the clip resembles no class."""
+        rows = score(cosines(embedding[None], profile.prototypes), self.bundle.scale, profile.calibration)  # [1, C]
         scores: npt.NDArray[np.float64] = rows[0]
         return scores
 
