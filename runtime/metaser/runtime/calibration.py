@@ -159,9 +159,9 @@ def fit_temperature(fitted: CrossFitted, scale: float, prior: float) -> float:
 def expected_rates(evidence: Evidence, calibration: Calibration) -> tuple[float, float]:
     """Expected false accepts and false rejects: the support set's own, held near the prior's."""
     fitted = evidence.fitted
-    accepted = float(np.mean(_accepts(fitted.others, evidence.scale, calibration)))
+    accepted = float(np.mean(accepts(fitted.others, evidence.scale, calibration)))
     own = fitted.cosines[fitted.right]
-    rejected = 1 - float(np.mean(_accepts(own, evidence.scale, calibration))) if len(own) else 1.0
+    rejected = 1 - float(np.mean(accepts(own, evidence.scale, calibration))) if len(own) else 1.0
     prior = evidence.prior
     if prior is None:
         return accepted, rejected
@@ -174,21 +174,24 @@ def expected_rates(evidence: Evidence, calibration: Calibration) -> tuple[float,
     )
 
 
-def confidence_error(confidence: Floats, right: npt.NDArray[np.bool_]) -> float:
+def confidence_error(confidence: Floats, right: npt.NDArray[np.bool_], groups: int = ERROR_GROUPS) -> float:
     """Expected calibration error (Guo et al., arXiv 1706.04599) over a few groups of equally many clips."""
     order = np.argsort(confidence, kind="stable")
-    groups = np.array_split(order, min(ERROR_GROUPS, len(order)))
-    gaps = [len(group) * abs(float(confidence[group].mean() - right[group].mean())) for group in groups]
+    parts = np.array_split(order, min(groups, len(order)))
+    gaps = [len(group) * abs(float(confidence[group].mean() - right[group].mean())) for group in parts]
     return sum(gaps) / len(order)
 
 
-def _accepts(cosines: Floats, scale: float, calibration: Calibration) -> npt.NDArray[np.bool_]:
+def accepts(cosines: Floats, scale: float, calibration: Calibration) -> npt.NDArray[np.bool_]:
     """[B, C] -> [B] whether a clip gets a label."""
     best = score(cosines, scale, calibration)
     runner_up = np.sort(best, axis=1)[:, -2] if best.shape[1] > 1 else np.zeros(len(best))
     top = best.max(axis=1)
-    accepted: npt.NDArray[np.bool_] = (top >= calibration.threshold) & (top - runner_up >= calibration.margin)
-    return accepted & (cosines.max(axis=1) >= calibration.min_cosine)
+    familiar = cosines.max(axis=1) >= calibration.min_cosine
+    accepted: npt.NDArray[np.bool_] = (
+        familiar & (top >= calibration.threshold) & (top - runner_up >= calibration.margin)
+    )
+    return accepted
 
 
 def _nearest(fitted: CrossFitted) -> Floats:

@@ -15,13 +15,13 @@ from metaser.runtime.audio import FULL_SCALE
 from metaser.runtime.voice_activity import CHUNK_SAMPLES, VoiceActivity, VoiceActivitySettings
 
 LITTLE_SPEECH_S = 0.5
-"""With less speech a clip tells its class clearly less well."""
+"""With less speech one of five clips does more harm than a fifth clip does good."""
 
 QUIET_DBFS = -50.0
 """Speech at this level uses about seven of 16 bits."""
 
 NOISY_DB = 5.0
-"""Speech that stands out less from the noise tells its class clearly less well."""
+"""Where the estimate is lower the noise is about as loud as the speech or louder, and the same holds."""
 
 DISTORTED_SHARE = 0.001
 """More samples at full scale can be heard; from ten times as many on the clip is refused."""
@@ -50,6 +50,11 @@ class ClipQuality:
 
     clipped_share: float
     """Samples at full scale."""
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether the clip does more harm than one clip fewer would, by measurement."""
+        return self.speech_s < LITTLE_SPEECH_S or self.snr_db < NOISY_DB
 
     def faults(self) -> list[str]:
         """What is wrong with the recording, each in a few words."""

@@ -38,12 +38,12 @@ class EmbeddedClips:
         return self
 
     def good(self) -> tuple[EmbeddedClips, list[str]]:
-        """The clips without a fault, and a line for each that was left out.
+        """The clips that help, and a line for each that was left out.
 
         Raises:
             SupportError: nothing of a class is left.
         """
-        faults = [clip.quality.faults() if clip.quality else [] for clip in self.clips]
+        faults = [clip.quality.faults() if clip.quality and clip.quality.is_bad else [] for clip in self.clips]
         kept = [row for row, found in enumerate(faults) if not found]
         dropped = [f"{clip.title}: {', '.join(found)}" for clip, found in zip(self.clips, faults, strict=True) if found]
         dropped = sorted([*map(str, self.errors), *dropped])

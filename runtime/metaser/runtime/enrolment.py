@@ -51,8 +51,9 @@ def read_support(support: Support, *, min_classes: int = 2) -> list[SupportClip]
         SupportError: fewer classes than `min_classes`, a class without clips, or one recording in two classes.
         AudioError: a class holds a file in a format that cannot be read.
     """
-    is_mapping = isinstance(support, Mapping)
-    clips = _from_arrays(support, min_classes) if is_mapping else _from_folder(Path(support), min_classes)
+    clips = (
+        _from_arrays(support, min_classes) if isinstance(support, Mapping) else _from_folder(Path(support), min_classes)
+    )
     unique: dict[str, SupportClip] = {}
     for clip in clips:
         twin = unique.setdefault(clip.clip.sha256, clip)
