@@ -17,6 +17,8 @@ from metaser.cli.options import (
     Provider,
     ProviderOption,
     ThreadsOption,
+    Unknown,
+    UnknownOption,
     profile_path,
 )
 
@@ -29,6 +31,7 @@ def stream(  # noqa: PLR0913 # one parameter an option
         float, typer.Option("--window", metavar="SECONDS", help="The longest stretch of speech a label looks back on.")
     ] = 3.0,
     hop_s: Annotated[float, typer.Option("--hop", metavar="SECONDS", help="Time between two looks.")] = 0.5,
+    unknown: UnknownOption = Unknown.calibrated,
     profile: ProfileOption = None,
     accept_precision: AcceptPrecisionOption = False,
     bundle: BundleOption = None,
@@ -47,7 +50,7 @@ def stream(  # noqa: PLR0913 # one parameter an option
 
     settings = StreamSettings(window_s, hop_s, min_window_s=min(StreamSettings.min_window_s, window_s))
     engine = Engine.open(bundle, provider=provider.value, threads=threads)
-    enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision)
+    enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision).answering(unknown.value)
     console = people(as_json)
     opened = (
         nullcontext(JsonLines(engine.provider)) if as_json else open_view(console, enrolled.labels, duration_of(file))

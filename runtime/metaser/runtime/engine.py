@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +19,17 @@ from metaser.runtime.calibration import Evidence, calibrate
 from metaser.runtime.cross_fitting import cross_fit
 from metaser.runtime.decision import Decision, cosines, decide, score, unit
 from metaser.runtime.embedded import EmbeddedClips, embed_clips
-from metaser.runtime.enrolment import Progress, Support, read_support
-from metaser.runtime.errors import AudioError, BundleError, InputError, MissingDependencyError, ProfileError
-from metaser.runtime.profile import Profile
+from metaser.runtime.enrolment import Progress, Support, SupportClip, read_others, read_support
+from metaser.runtime.errors import (
+    AudioError,
+    BundleError,
+    InputError,
+    MissingDependencyError,
+    ProfileError,
+    SupportError,
+)
+from metaser.runtime.profile import Clip, Profile, check_others
+from metaser.runtime.reenrolment import FoundClips, find_clips
 from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, choose_providers, open_session, run
 from metaser.runtime.stream import Stream, StreamSettings
 
@@ -170,10 +179,12 @@ class Engine:
 
         Raises:
             InputError: `false_accepts` is not between 0 and 1.
+            SupportError: a clip of the other speech is enrolled.
         """
         if false_accepts is not None and not 0 < false_accepts < 1:
             raise InputError(f"a false-accept rate of {false_accepts:g}: give one between 0 and 1, such as 0.05")
         if others is not None:
+            check_others(others.clips, profile)
             profile = replace(profile, others=others.clips, other_embeddings=others.embeddings)
         embedded = profile.other_embeddings
         calibration, reliability = calibrate(
@@ -205,6 +216,33 @@ class Engine:
             SupportError: there is no such class or clip, or fewer than two classes would be left.
         """
         return self.calibrate(profile.without(what), false_accepts=profile.reliability.wanted_false_accepts)
+
+    def reenroll(self, profile: Profile, found: FoundClips, *, progress: Progress | None = None) -> Profile:
+        """A profile of this bundle from the clips of another's, at the places where they were found.
+
+        Other speech and noise is embedded again where its files are still there, and left out where not.
+
+        Raises:
+            SupportError: fewer than two classes are left.
+            AudioError: a clip cannot be used by this bundle.
+        """
+        if len({clip.label for clip in found.clips}) < 2:
+            raise SupportError("clips of fewer than two classes were found: enrol again from a folder of clips")
+        renewed = self.new_profile(self._embed_files(found.clips, progress))
+        still_there = find_clips(profile.others).clips
+        others = self._embed_files(still_there, None) if still_there else None
+        return self.calibrate(renewed, false_accepts=profile.reliability.wanted_false_accepts, others=others)
+
+    def _embed_files(self, clips: Sequence[Clip], progress: Progress | None) -> EmbeddedClips:
+        return embed_clips([SupportClip(clip) for clip in clips], self.embed, progress).checked()
+
+    def embed_others(self, folder: str | Path, *, progress: Progress | None = None) -> EmbeddedClips:
+        """Embed other speech and noise for `calibrate`; what cannot be used is told, not raised.
+
+        Raises:
+            NotFoundError, SupportError: there is no such folder, or no audio in it.
+        """
+        return embed_clips(read_others(folder), self.embed, progress)
 
     def open_profile(self, path: str | Path, *, accept_precision: bool = False) -> Profile:
         """Load a profile that this bundle made; `accept_precision` takes one of the same model in another precision.

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from glob import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,8 @@ from metaser.runtime.files import replace_file
 
 FORMAT = "metaser-profile"
 """The key under which the header holds everything but the embeddings; it stands near the file's first byte."""
+
+Unknown: TypeAlias = Literal["off", "calibrated", "strict"]
 
 VERSION = 1
 SIGNATURE_BYTES = 64
@@ -145,6 +147,30 @@ class Profile:
                 "add another class first, or delete the profile with `metaser forget`"
             )
         return replace(self, clips=tuple(self.clips[row] for row in kept), embeddings=self.embeddings[kept])
+
+    def without_others(self) -> Profile:
+        """This profile without what it holds of other speech and noise."""
+        return replace(self, others=(), other_embeddings=None)
+
+    def answering(self, unknown: Unknown) -> Profile:
+        """This profile with another idea of when to say that it does not know.
+
+        `off`: always a label. `calibrated`: as calibrated. `strict`: about 1 in 20 clips of no enrolled class pass.
+
+        Raises:
+            ProfileError: the profile was never calibrated for `strict`.
+        """
+        now = self.calibration
+        if unknown == "off":
+            return replace(self, calibration=Calibration(now.temperature))
+        if unknown == "strict":
+            if now.strict_cosine <= -1:
+                raise ProfileError(
+                    "this profile does not know how near is near: enrol at least two clips of each class, and "
+                    "calibrate a profile of before with `metaser calibrate --false-accepts 0.05`"
+                )
+            return replace(self, calibration=replace(now, min_cosine=now.strict_cosine))
+        return self
 
     def save(self, path: str | Path) -> None:
         """Write the profile whole or not at all; what it replaces is kept as `FILE.undo`.
@@ -265,6 +291,16 @@ def _sound(profile: Profile) -> bool:
         and np.isfinite(list(asdict(calibration).values())).all()
         and calibration.temperature > 0
     )
+
+
+def check_others(others: Sequence[Clip], profile: Profile) -> None:
+    """Raise SupportError where a clip of other speech is enrolled as a class."""
+    enrolled = {clip.sha256: clip.title for clip in profile.clips}
+    if both := [clip for clip in others if clip.sha256 in enrolled]:
+        raise SupportError(
+            f"{both[0].name} is enrolled as {enrolled[both[0].sha256]} and cannot be other speech too: "
+            "take it out of one of the two"
+        )
 
 
 def check_is_profile(path: Path) -> None:

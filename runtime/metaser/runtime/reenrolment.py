@@ -1,0 +1,60 @@
+"""Renewing a profile after a new bundle: the clips that are still where they were are embedded again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from metaser.runtime.bundle import sha256_of
+from metaser.runtime.enrolment import AUDIO_SUFFIXES
+from metaser.runtime.profile import Clip
+
+
+@dataclass(frozen=True, eq=False)
+class FoundClips:
+    """Where the clips of a profile are now."""
+
+    clips: tuple[Clip, ...]
+    """At the path where they are now."""
+
+    moved: tuple[tuple[Clip, str], ...]
+    """Clips that were found elsewhere, with their new path."""
+
+    changed: tuple[Clip, ...]
+    """Clips whose file has another content now."""
+
+    missing: tuple[Clip, ...]
+    """Clips without a file, and those that were enrolled as arrays."""
+
+    @property
+    def lost(self) -> tuple[Clip, ...]:
+        """Clips that cannot be embedded again."""
+        return (*self.changed, *self.missing)
+
+
+def find_clips(clips: Sequence[Clip], folder: Path | None = None) -> FoundClips:
+    """Look for clips by content, first at their own path, then anywhere below `folder`."""
+    state = {clip.sha256: _state(clip) for clip in clips}
+    elsewhere: dict[str, str] = {}
+    if folder is not None and any(found != "there" for found in state.values()):
+        files = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
+        for path in files:
+            elsewhere.setdefault(sha256_of(path), str(path.resolve()))
+    there = [clip for clip in clips if state[clip.sha256] == "there"]
+    gone = [clip for clip in clips if state[clip.sha256] != "there"]
+    moved = [(clip, elsewhere[clip.sha256]) for clip in gone if clip.sha256 in elsewhere]
+    lost = [clip for clip in gone if clip.sha256 not in elsewhere]
+    return FoundClips(
+        clips=(*there, *(replace(clip, path=path, name=Path(path).name) for clip, path in moved)),
+        moved=tuple(moved),
+        changed=tuple(clip for clip in lost if state[clip.sha256] == "changed"),
+        missing=tuple(clip for clip in lost if state[clip.sha256] == "missing"),
+    )
+
+
+def _state(clip: Clip) -> str:
+    path = Path(clip.path)
+    if not clip.path or not path.is_file():
+        return "missing"
+    return "there" if sha256_of(path) == clip.sha256 else "changed"
