@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnx
-from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from metaser.export.float16 import to_fp16
-from metaser.export.graphs import quiet
+from metaser.export.int8 import to_int8
 
 
 def in_precision(encoder: onnx.ModelProto, precision: str) -> onnx.ModelProto:
@@ -19,20 +16,6 @@ def in_precision(encoder: onnx.ModelProto, precision: str) -> onnx.ModelProto:
     if precision == "int8":
         return to_int8(encoder)
     return to_fp16(encoder) if precision == "fp16" else encoder
-
-
-def to_int8(encoder: onnx.ModelProto) -> onnx.ModelProto:
-    """Dynamic int8: weights of matrix products per channel, activations by one scale a tensor at run time.
-
-    Convolutions stay float32: quantised ones make speech encoders far slower on CPUs.
-    """
-    with TemporaryDirectory() as folder, quiet():
-        source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
-        onnx.save(encoder, source)
-        quantize_dynamic(source, target, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8)
-        quantised = onnx.load(target)
-    quantised.producer_name, quantised.producer_version = encoder.producer_name, ""
-    return quantised
 
 
 def contents(model: onnx.ModelProto) -> dict[str, Any]:
