@@ -30,7 +30,7 @@ from metaser.toolkit.corpora import read_corpus
 LEGEND = (
     "Accuracy in per cent ± half of its 95 % interval over episodes. Differences are paired by episode and query; the "
     "brackets hold the 95 % interval over speakers. Bold: both intervals exclude zero. Single runs: one training seed, "
-    "so a difference is one of two networks and says little of two ways to train."
+    "so how much a figure varies from training to training is not known."
 )
 INTERRUPTED = 130
 
