@@ -95,15 +95,11 @@ def open_session(
         BundleError: onnxruntime refuses the graph, or it is another one than its name says.
         MissingDependencyError: the provider did not start on this machine, or cannot run this graph.
     """
-    ort = import_onnxruntime()
     options = session_options(threads)
     if profile:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile)
-    if provider == "cpu":
-        session = _open_on_cpu(path, options)
-    else:
-        session = _open_on_provider(path, provider, options)
+    session = _open_on_cpu(path, options) if provider == "cpu" else _open_on_provider(path, provider, options)
     if PROVIDERS[provider] not in session.get_providers():
         raise MissingDependencyError(
             f"provider {provider} was asked for and did not start (running on {', '.join(session.get_providers())}): "
@@ -123,9 +119,7 @@ def _open_on_cpu(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime
         raise BundleError(f"onnxruntime {ort.__version__} refuses {path.name}: {str(error).splitlines()[0]}") from error
 
 
-def _open_on_provider(
-    path: Path, provider: str, options: onnxruntime.SessionOptions
-) -> onnxruntime.InferenceSession:
+def _open_on_provider(path: Path, provider: str, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     """The CPU is named too, for the shapes and masks that no other provider takes; nothing falls back to it as a whole.
 
     With its fall-back on, the InferenceSession prints to standard output and begins again on the CPU.
@@ -136,7 +130,7 @@ def _open_on_provider(
         return ort.InferenceSession(
             str(path), options, providers=[PROVIDERS[provider], PROVIDERS["cpu"]], enable_fallback=False
         )
-    except (*_failures(), RuntimeError, ValueError) as error:
+    except _failures() as error:
         reason = [line for line in str(error).splitlines() if line.strip()][-1]  # the first lines are the call stack
         raise MissingDependencyError(
             f"provider {provider} cannot run {path.name} ({reason.strip()}): "
@@ -158,7 +152,7 @@ def run(session: onnxruntime.InferenceSession, output: str, feeds: dict[str, Any
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What onnxruntime raises for a graph it cannot load: unrelated classes, each straight under Exception."""
+    """What onnxruntime raises for a graph it cannot load or run: its own classes are unrelated to each other."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     return (
@@ -171,4 +165,6 @@ def _failures() -> tuple[type[Exception], ...]:
         state.NoSuchFile,
         state.NotImplemented,
         state.RuntimeException,
+        RuntimeError,  # of a provider's options or libraries
+        ValueError,
     )
