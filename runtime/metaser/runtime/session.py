@@ -126,14 +126,14 @@ def _open_on_provider(path: Path, provider: str, options: onnxruntime.SessionOpt
     """
     ort = import_onnxruntime()
     options.log_severity_level = FATAL_ONLY  # the error is raised as well, and told in one line
+    failures: tuple[type[Exception], ...] = (*_failures(), RuntimeError, ValueError)  # of its libraries and options
     try:
         return ort.InferenceSession(
             str(path), options, providers=[PROVIDERS[provider], PROVIDERS["cpu"]], enable_fallback=False
         )
-    except _failures() as error:
-        reason = [line for line in str(error).splitlines() if line.strip()][-1]  # the first lines are the call stack
+    except failures as error:
         raise MissingDependencyError(
-            f"provider {provider} cannot run {path.name} ({reason.strip()}): "
+            f"provider {provider} cannot run {path.name} ({_reason(error)}): "
             "run with --provider cpu, or use a bundle that was exported for it"
         ) from error
 
@@ -147,12 +147,17 @@ def run(session: onnxruntime.InferenceSession, output: str, feeds: dict[str, Any
     try:
         found: npt.NDArray[np.float32] = session.run([output], feeds)[0]
     except _failures() as error:
-        raise WorkError(f"the model failed to run: {str(error).splitlines()[0]}") from error
+        raise WorkError(f"the model failed to run: {_reason(error)}") from error
     return found
 
 
+def _reason(error: Exception) -> str:
+    """The last line: the lines before it are places in onnxruntime's source."""
+    return [line.strip() for line in str(error).splitlines() if line.strip()][-1]
+
+
 def _failures() -> tuple[type[Exception], ...]:
-    """What onnxruntime raises for a graph it cannot load or run: its own classes are unrelated to each other."""
+    """What onnxruntime raises for a graph it cannot load: unrelated classes, each straight under Exception."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     return (
@@ -165,6 +170,4 @@ def _failures() -> tuple[type[Exception], ...]:
         state.NoSuchFile,
         state.NotImplemented,
         state.RuntimeException,
-        RuntimeError,  # of a provider's options or libraries
-        ValueError,
     )
