@@ -208,6 +208,19 @@ def test_a_steady_power_gives_its_product_with_time() -> None:
     assert energy.joules_a_run == energy.joules / energy.runs
 
 
+def test_a_reading_that_fails_in_between_fails_the_measurement() -> None:
+    readings = iter([10.0, 10.0])
+
+    def watts() -> float:
+        try:
+            return next(readings)
+        except StopIteration:
+            raise WorkError("the rail stopped to answer") from None
+
+    with pytest.raises(WorkError, match="stopped to answer"):
+        measure(PowerSampler("two readings", watts, interval_s=0.005), lambda: None, seconds=0.05)
+
+
 def test_work_is_done_at_least_once_and_its_energy_counted(tmp_path: Path) -> None:
     meter = find_meter(write(tmp_path, rapl_zone("intel-rapl:0", "package-0", 1_000_000)))
     energy = measure(meter, lambda: write(tmp_path, rapl_zone("intel-rapl:0", "package-0", 4_000_000)), seconds=0.0)

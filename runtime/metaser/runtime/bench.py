@@ -94,6 +94,7 @@ class Result:
             "stages_ms": {name: round(value, 4) for name, value in self.stages_ms.items()},
             "peak_mb": round(self.peak_mb, 1),
             "energy": energy and {**asdict(energy), "joules_a_run": energy.joules_a_run, "watts": energy.watts},
+            "no_energy": self.no_energy,
             "warm_up": self.case.warm_up,
             "runs": self.case.runs,
             "repetitions": len(self.measured),

@@ -21,7 +21,7 @@ from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.device import read_text
 from metaser.runtime.energy import Energy, find_meter, measure
 from metaser.runtime.engine import Engine
-from metaser.runtime.errors import InputError, MetaserError, MissingDependencyError
+from metaser.runtime.errors import InputError, MetaserError, MissingDependencyError, WorkError
 from metaser.runtime.profile import Profile
 from metaser.runtime.session import import_onnxruntime
 
@@ -142,10 +142,9 @@ def _energy(engine: Engine, clip: Waveform, profile: Profile, seconds: float) ->
     if not seconds:
         return None, None
     try:
-        meter = find_meter()
-    except MissingDependencyError as error:
+        return measure(find_meter(), lambda: _stages_ms(engine, clip, profile), seconds), None
+    except (MissingDependencyError, WorkError) as error:
         return None, str(error)
-    return measure(meter, lambda: _stages_ms(engine, clip, profile), seconds), None
 
 
 def main() -> None:

@@ -82,9 +82,9 @@ def _onnxruntime(wheels: dict[str, str]) -> Check:
     try:
         ort = import_onnxruntime()
         available = ort.get_available_providers()
-    except (MissingDependencyError, AttributeError) as error:  # AttributeError: what an uninstalled second wheel leaves
+    except MissingDependencyError as error:
         mend = f"pip install --force-reinstall {' '.join(wheels)}" if wheels else "pip install 'metaser[cpu]'"
-        return Check("onnxruntime", State.problem, f"it cannot be imported ({error})", mend)
+        return Check("onnxruntime", State.problem, str(error), mend)
     providers = ", ".join(name.removesuffix("ExecutionProvider") for name in available)
     return Check("onnxruntime", State.fine, f"{found or f'onnxruntime {ort.__version__}'}, built with {providers}")
 

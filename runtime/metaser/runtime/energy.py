@@ -13,7 +13,7 @@ from typing import Protocol
 from metaser.runtime.energy_jetson import find_rails
 from metaser.runtime.energy_pi import find_pmic
 from metaser.runtime.energy_rapl import find_packages
-from metaser.runtime.errors import MissingDependencyError
+from metaser.runtime.errors import MissingDependencyError, WorkError
 
 
 class Meter(Protocol):
@@ -40,6 +40,7 @@ class PowerSampler:
         self._over = threading.Event()
         self._samples: list[tuple[float, float]] = []
         self._thread: threading.Thread | None = None
+        self._error: WorkError | None = None
 
     def start(self) -> None:
         """Begin to sample."""
@@ -49,16 +50,25 @@ class PowerSampler:
         self._thread.start()
 
     def stop_j(self) -> float:
-        """End; the joules since the start."""
+        """End; the joules since the start.
+
+        Raises:
+            WorkError: a sample failed.
+        """
         assert self._thread is not None
         self._over.set()
         self._thread.join()
+        if self._error:
+            raise self._error
         self._samples.append(self._sample())
         return integrate_j(self._samples)
 
     def _keep_sampling(self) -> None:
-        while not self._over.wait(self._interval_s):
-            self._samples.append(self._sample())
+        try:
+            while not self._over.wait(self._interval_s):
+                self._samples.append(self._sample())
+        except WorkError as error:
+            self._error = error
 
     def _sample(self) -> tuple[float, float]:
         return time.monotonic(), self._watts()

@@ -30,7 +30,7 @@ def import_onnxruntime() -> Any:
     """The onnxruntime module, imported on first use.
 
     Raises:
-        MissingDependencyError: none of its packages is installed.
+        MissingDependencyError: none of its packages is installed, or uninstalling one took files of another away.
     """
     try:
         import onnxruntime
@@ -38,6 +38,10 @@ def import_onnxruntime() -> Any:
         raise MissingDependencyError(
             "onnxruntime is not installed: pip install 'metaser[cpu]' (or one of 'metaser[gpu]', 'metaser[openvino]')"
         ) from error
+    if not hasattr(onnxruntime, "InferenceSession"):
+        raise MissingDependencyError(
+            "onnxruntime is damaged, as it is where one of two packages of it was uninstalled: see metaser doctor"
+        )
     return onnxruntime
 
 
