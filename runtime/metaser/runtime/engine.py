@@ -17,7 +17,7 @@ from metaser.runtime.audio import check_array
 from metaser.runtime.bundle import Bundle, open_bundle, read_tensors
 from metaser.runtime.decision import Decision, decide, probabilities, unit
 from metaser.runtime.enrolment import Progress, Support, raise_unusable, read_support
-from metaser.runtime.errors import AudioError, BundleError, MissingDependencyError, ProfileError
+from metaser.runtime.errors import AudioError, BundleError, MissingDependencyError, ProfileError, WorkError
 from metaser.runtime.profile import Profile
 from metaser.runtime.provider_check import check_profile
 from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, PROVIDERS, choose_providers, open_session, run
@@ -81,7 +81,11 @@ class Engine:
             return cls._open(bundle, provider, threads)
         with TemporaryDirectory(prefix="metaser-") as folder:  # the profiles of one run, which prove who ran it
             engine = cls._open(bundle, provider, threads, Path(folder))
-            engine.pool(engine.frames(_golden(bundle)["waveform"]))
+            try:
+                engine.pool(engine.frames(_golden(bundle)["waveform"]))
+            except WorkError as error:
+                name = bundle.manifest.name
+                raise MissingDependencyError(f"provider {provider} cannot run {name}: {error}") from error
             for session, graph in ((engine._encoder, "encoder.onnx"), (engine._head, "head.onnx")):
                 check_profile(Path(session.end_profiling()), PROVIDERS[provider], graph)
         return engine
