@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from metaser.runtime import InputError, MissingDependencyError, NotFoundError, WorkError
-from metaser.runtime.bench import Result, run_cases
+from metaser.runtime.bench import Result, names, run_cases
 from metaser.runtime.bench_case import Case, Measured, measure_case, peak_mb
 from metaser.runtime.energy import Energy
 
@@ -24,6 +24,18 @@ def test_percentiles_are_over_the_runs_of_all_repetitions() -> None:
     assert result.latency_ms["p50"] == (33.5 + 41.5) / 2
     assert result.latency_ms["p90"] == pytest.approx(np.quantile(totals, 0.9))
     assert result.real_time_factor == pytest.approx(0.0375 / 0.5)
+
+
+def test_bundles_of_one_name_are_told_apart_as_they_were_given() -> None:
+    first, second = (
+        Result(Case(bundle, "cpu", threads=1, window_s=0.5, runs=1, warm_up=0), (measured(1, [1, 1, 1], 1),))
+        for bundle in (None, "mine/frozen")
+    )
+    assert names([first]) == ["frozen int8, cpu, 1 thread, 0.5 s"]
+    assert names([first, second]) == [
+        "default: frozen int8, cpu, 1 thread, 0.5 s",
+        "mine/frozen: frozen int8, cpu, 1 thread, 0.5 s",
+    ]
 
 
 def test_stages_are_medians_and_memory_is_the_largest() -> None:

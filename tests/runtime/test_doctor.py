@@ -53,12 +53,31 @@ def test_a_sound_machine_has_no_problem(engine: Engine, profile: Profile, tmp_pa
 
 def test_no_profile_yet_is_a_notice_and_a_damaged_one_a_problem(tmp_path: Path) -> None:
     path = tmp_path / "profile.safetensors"
-    assert (checks(None, path)["profile"].state, checks(None, path)["profile"].mend) == (
-        State.notice,
-        "metaser enroll support/",
-    )
+    absent = checks(None, path)["profile"]
+    assert (absent.state, absent.mend) == (State.notice, "metaser enroll support/")
     path.write_bytes(b"no profile")
     assert checks(None, path)["profile"].state is State.problem
+
+
+def test_a_jetson_is_told_what_its_onnxruntime_lacks_and_how_its_energy_is_read(tmp_path: Path) -> None:
+    monitor = "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon1"
+    tree = {
+        "proc/device-tree/model": "NVIDIA Jetson Orin Nano\0",
+        "etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 38968081",
+        "etc/nvpmodel.conf": "< POWER_MODEL ID=2 NAME=MAXN_SUPER >",
+        "var/lib/nvpmodel/status": "pmode:0002",
+        **{f"{monitor}/{name}": text for name, text in (("in1_label", "VDD_IN"), ("in1_input", "5000"))},
+        f"{monitor}/curr1_input": "900",
+    }
+    for name, text in tree.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = {check.name: check for check in examine(None, tmp_path / "none", tmp_path)}
+    assert found["machine"].found.startswith("NVIDIA Jetson Orin Nano (")
+    assert found["jetson"].found.startswith("Jetson Linux 36.4.3 (JetPack 6), power mode MAXN_SUPER")
+    lacks_tensorrt = PROVIDERS["tensorrt"] not in onnxruntime.get_available_providers()
+    assert (found["jetson"].state is State.notice) == lacks_tensorrt
+    assert found["energy"].found == "INA3221 VDD_IN"
 
 
 def test_a_damaged_bundle_is_a_problem(bundle_copy: Path, tmp_path: Path) -> None:

@@ -138,19 +138,23 @@ def _described(device: Device) -> str:
 
 
 def _latencies(results: list[Result]) -> Table:
+    from metaser.runtime.bench import names
+
     joules = ["J a run"] if any(result.energy for result in results) else []
     table = new_table("case", *PERCENTILES, "real-time factor", "MB", *joules, title="Latency")
-    for result in results:
-        times = [milliseconds(result.latency_ms[name]) for name in PERCENTILES]
+    for name, result in zip(names(results), results, strict=True):
+        times = [milliseconds(result.latency_ms[percentile]) for percentile in PERCENTILES]
         cells = (*times, f"{result.real_time_factor:.4f}", f"{result.peak_mb:.0f}")
-        table.add_row(plain(result.name), *cells, *([joules_a_run(result)] if joules else []))
+        table.add_row(plain(name), *cells, *([joules_a_run(result)] if joules else []))
     return _aligned(table)
 
 
 def _stages(results: list[Result]) -> Table:
+    from metaser.runtime.bench import names
+
     table = new_table("case", *results[0].stages_ms, title="Median of each stage")
-    for result in results:
-        table.add_row(plain(result.name), *(milliseconds(time_ms) for time_ms in result.stages_ms.values()))
+    for name, result in zip(names(results), results, strict=True):
+        table.add_row(plain(name), *(milliseconds(time_ms) for time_ms in result.stages_ms.values()))
     return _aligned(table)
 
 

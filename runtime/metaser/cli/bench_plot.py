@@ -16,6 +16,7 @@ def draw_cases(path: Path, results: list[Result], title: str) -> None:
     """Write the PNG; needs matplotlib."""
     from matplotlib.figure import Figure
 
+    from metaser.runtime.bench import names
     from metaser.runtime.bench_case import STAGES
 
     figure = Figure(figsize=(8, 1.5 + INCH_A_CASE * len(results)), layout="constrained")
@@ -28,7 +29,7 @@ def draw_cases(path: Path, results: list[Result], title: str) -> None:
         left = [start + time_ms for start, time_ms in zip(left, times_ms, strict=True)]
     for name, marker in (("p90", "|"), ("p99", "x")):
         axes.scatter([result.latency_ms[name] for result in results], places, marker=marker, color="black", label=name)
-    axes.set_yticks(places, [result.name for result in results])
+    axes.set_yticks(places, names(results))
     axes.invert_yaxis()
     axes.set(xlabel="milliseconds a window, medians", title=title)
     axes.legend()

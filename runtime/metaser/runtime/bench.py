@@ -101,6 +101,14 @@ class Result:
         }
 
 
+def names(results: Sequence[Result]) -> list[str]:
+    """The cases' names, with the bundles as they were given where two would be called the same."""
+    plain = [result.name for result in results]
+    if len(set(plain)) == len(plain):
+        return plain
+    return [f"{result.case.bundle or 'default'}: {result.name}" for result in results]
+
+
 def run_cases(cases: Sequence[Case], repetitions: int, progress: Progress | None = None) -> list[Result]:
     """Measure every case in turn, `repetitions` times over: A B C, A B C, A B C. Energy is measured in the last turn.
 

@@ -40,9 +40,9 @@ class Check:
     """The command, or the words, that mend it."""
 
 
-def examine(bundle: str | None, profile: Path) -> Iterator[Check]:
-    """Look at this machine; each check comes as soon as it is made."""
-    device = read_device()
+def examine(bundle: str | None, profile: Path, root: Path = Path("/")) -> Iterator[Check]:
+    """Look at this machine, whose file system begins at `root`; each check comes as soon as it is made."""
+    device = read_device(root)
     yield _machine(device)
     yield _packages()
     runtime = _onnxruntime(onnxruntime_wheels())
@@ -56,7 +56,7 @@ def examine(bundle: str | None, profile: Path) -> Iterator[Check]:
     if device.jetson:
         yield _jetson(device, runtime)
     yield _microphone()
-    yield _energy()
+    yield _energy(root)
 
 
 def _machine(device: Device) -> Check:
@@ -158,9 +158,9 @@ def _microphone() -> Check:
     return Check("microphone", State.fine, ", ".join(inputs))
 
 
-def _energy() -> Check:
+def _energy(root: Path) -> Check:
     try:
-        return Check("energy", State.fine, find_meter().name)
+        return Check("energy", State.fine, find_meter(root).name)
     except MetaserError as error:
         reason, _, mend = str(error).partition(" to allow it until the next start: ")
         return Check("energy", State.notice if mend else State.fine, reason, mend or None)
