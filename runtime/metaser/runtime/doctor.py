@@ -12,10 +12,13 @@ from metaser.runtime.bundle import Bundle, open_bundle
 from metaser.runtime.device import INT8_FLAGS, Device, read_device
 from metaser.runtime.doctor_providers import FINE, provider_findings, verified
 from metaser.runtime.energy import find_meter
+from metaser.runtime.energy_rapl import MEND, REASON
 from metaser.runtime.errors import MetaserError, MissingDependencyError
 from metaser.runtime.profile import Profile
 from metaser.runtime.session import import_onnxruntime
 from metaser.runtime.versions import onnxruntime_wheels, versions
+
+LIST_MICROPHONES = "arecord --list-devices shows what the system finds; sudo usermod --append --groups audio $USER"
 
 
 class State(str, Enum):
@@ -101,10 +104,11 @@ def _bundle(bundle: str | None) -> Bundle | Check:
 def _running(bundle: Bundle, profile: Path) -> Iterator[Check]:
     """What needs both a bundle and onnxruntime."""
     found = verified(bundle, "cpu")
-    mend = None if found.startswith(FINE) else "pip install --force-reinstall onnxruntime"
+    wheel = next(iter(onnxruntime_wheels()), "onnxruntime")
+    mend = None if found.startswith(FINE) else f"pip install --force-reinstall {wheel}"
     yield Check("bundle", State.problem if mend else State.fine, f"{bundle.manifest.name} {found}", mend)
     for finding in provider_findings(bundle):
-        state = State.notice if finding.mend else State.fine
+        state = State.fine if finding.runs_bundle else State.notice
         yield Check(f"provider {finding.provider}", state, finding.found, finding.mend)
     yield _profile(bundle, profile)
 
@@ -142,19 +146,20 @@ def _jetson(device: Device, runtime: Check) -> Check:
 
 def _microphone() -> Check:
     try:
-        devices = import_module("sounddevice").query_devices()
+        sounddevice = import_module("sounddevice")
     except OSError as error:
         return Check("microphone", State.notice, f"{error}", "sudo apt install libportaudio2")
     except ImportError as error:
         return Check("microphone", State.notice, f"{error}", "pip install sounddevice")
+    try:
+        devices = sounddevice.query_devices()
+    except sounddevice.PortAudioError as error:
+        return Check("microphone", State.notice, str(error), LIST_MICROPHONES)
     inputs = [
         f"{device['name']} ({device['default_samplerate']:g} Hz)" for device in devices if device["max_input_channels"]
     ]
     if not inputs:
-        return Check(
-            "microphone", State.notice, "PortAudio is here and finds no microphone",
-            "arecord --list-devices shows what the system finds; sudo usermod --append --groups audio $USER",
-        )  # fmt: skip
+        return Check("microphone", State.notice, "PortAudio is here and finds no microphone", LIST_MICROPHONES)
     return Check("microphone", State.fine, ", ".join(inputs))
 
 
@@ -162,5 +167,6 @@ def _energy(root: Path) -> Check:
     try:
         return Check("energy", State.fine, find_meter(root).name)
     except MetaserError as error:
-        reason, _, mend = str(error).partition(" to allow it until the next start: ")
-        return Check("energy", State.notice if mend else State.fine, reason, mend or None)
+        if str(error).startswith(REASON):
+            return Check("energy", State.notice, REASON, MEND)
+        return Check("energy", State.fine, str(error))

@@ -32,6 +32,9 @@ class Finding:
     mend: str | None
     """What may make it start; None where it did."""
 
+    runs_bundle: bool = False
+    """Whether it runs the whole bundle."""
+
 
 def provider_findings(bundle: Bundle) -> Iterator[Finding]:
     """Every provider of this onnxruntime that metaser knows, the CPU apart: it is what everything else runs on."""
@@ -44,7 +47,8 @@ def provider_findings(bundle: Bundle) -> Iterator[Finding]:
         except MetaserError as error:
             yield Finding(provider, str(error), MEND[provider])
         else:
-            yield Finding(provider, f"starts; {bundle.manifest.name} on it {verified(bundle, provider)}", None)
+            told = verified(bundle, provider)
+            yield Finding(provider, f"starts; {bundle.manifest.name} on it {told}", None, told.startswith(FINE))
 
 
 def verified(bundle: Bundle, provider: str) -> str:

@@ -21,6 +21,7 @@ from pathlib import Path
 from metaser.runtime.device import read_text
 from metaser.runtime.errors import MissingDependencyError, WorkError
 
+REASON = "only root may read RAPL"
 MEND = "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
 
 
@@ -74,6 +75,6 @@ def _read_uj(path: Path) -> int:
     try:
         return int(path.read_text(encoding="ascii"))
     except PermissionError as error:
-        raise MissingDependencyError(f"only root may read RAPL; to allow it until the next start: {MEND}") from error
+        raise MissingDependencyError(f"{REASON}; until the next start this allows it: {MEND}") from error
     except (OSError, ValueError) as error:
         raise WorkError(f"{path} cannot be read ({error}): measure again") from error
