@@ -21,6 +21,8 @@ COMMANDS = (
     "info",
     "verify",
     "forget",
+    "doctor",
+    "bench",
     "export",
     "train",
     "corpora",

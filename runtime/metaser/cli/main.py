@@ -9,10 +9,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from metaser.cli.bench import bench
 from metaser.cli.classify import classify
 from metaser.cli.console import complain, settle_stdout
 from metaser.cli.corpora import corpora
 from metaser.cli.demo import demo
+from metaser.cli.doctor import doctor
 from metaser.cli.enroll import enroll
 from metaser.cli.evaluate import evaluate
 from metaser.cli.export import export
@@ -73,6 +75,8 @@ app.command(epilog="Example: metaser stream recording.wav", no_args_is_help=True
 app.command(epilog="Example: metaser info")(info)
 app.command(epilog="Example: metaser verify --provider cpu")(verify)
 app.command(epilog="Example: metaser forget")(forget)
+app.command(epilog="Example: metaser doctor")(doctor)
+app.command(epilog="Example: metaser bench --window 1 --window 3")(bench)
 app.command(epilog="Example: metaser export openai/whisper-base bundle/ --int8")(export)
 app.command(epilog="Example: metaser train configs/whisper-small-cpu.toml", no_args_is_help=True)(train)
 app.command(epilog="Example: metaser corpora ravdess/", no_args_is_help=True)(corpora)

@@ -6,6 +6,7 @@ import math
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +17,10 @@ from metaser.runtime.audio import check_array
 from metaser.runtime.bundle import Bundle, open_bundle, read_tensors
 from metaser.runtime.decision import Decision, decide, probabilities, unit
 from metaser.runtime.enrolment import Progress, Support, raise_unusable, read_support
-from metaser.runtime.errors import AudioError, BundleError, MissingDependencyError, ProfileError
+from metaser.runtime.errors import AudioError, BundleError, MissingDependencyError, ProfileError, WorkError
 from metaser.runtime.profile import Profile
-from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, choose_providers, open_session, run
+from metaser.runtime.provider_check import check_profile
+from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, PROVIDERS, choose_providers, open_session, run
 from metaser.runtime.stream import Stream, StreamSettings
 
 if TYPE_CHECKING:
@@ -75,8 +77,25 @@ class Engine:
 
     @classmethod
     def _on(cls, bundle: Bundle, provider: str, threads: int | None) -> Engine:
-        encoder = open_session(bundle.folder / "encoder.onnx", provider, threads, ENCODER_NAMES)
-        head = open_session(bundle.folder / "head.onnx", provider, threads, HEAD_NAMES)
+        if provider == "cpu":
+            return cls._open(bundle, provider, threads)
+        with TemporaryDirectory(prefix="metaser-") as folder:  # the profiles of one run, which prove who ran it
+            engine = cls._open(bundle, provider, threads, Path(folder))
+            try:
+                engine.pool(engine.frames(_golden(bundle)["waveform"]))
+            except WorkError as error:
+                name = bundle.manifest.name
+                raise MissingDependencyError(f"provider {provider} cannot run {name}: {error}") from error
+            for session, graph in ((engine._encoder, "encoder.onnx"), (engine._head, "head.onnx")):
+                check_profile(Path(session.end_profiling()), PROVIDERS[provider], graph)
+        return engine
+
+    @classmethod
+    def _open(cls, bundle: Bundle, provider: str, threads: int | None, profiles: Path | None = None) -> Engine:
+        encoder, head = (
+            open_session(bundle.folder / f"{name}.onnx", provider, threads, needs, profiles and profiles / name)
+            for name, needs in (("encoder", ENCODER_NAMES), ("head", HEAD_NAMES))
+        )
         return cls(bundle, encoder, head, provider)
 
     @property
@@ -212,9 +231,7 @@ class Engine:
         Raises:
             BundleError: the golden vectors do not fit the graphs.
         """
-        golden = read_tensors(self.bundle.folder / "golden.safetensors")
-        if set(golden) != {"waveform", "frames", "embedding"}:
-            raise BundleError("golden.safetensors holds other tensors than it must: export the bundle again")
+        golden = _golden(self.bundle)
         frames = self.frames(golden["waveform"])
         if {name: golden[name].shape for name in ("frames", "embedding")} != {
             "frames": frames.shape,
@@ -226,3 +243,10 @@ class Engine:
         cosine = float(unit(embedding) @ unit(golden["embedding"]))
         exact = difference <= FP32_TOLERANCE or self.bundle.manifest.precision != "fp32"
         return Verification(difference, cosine, passed=exact and cosine >= SAME_PRECISION_COSINE)
+
+
+def _golden(bundle: Bundle) -> dict[str, npt.NDArray[np.float32]]:
+    golden = read_tensors(bundle.folder / "golden.safetensors")
+    if set(golden) != {"waveform", "frames", "embedding"}:
+        raise BundleError("golden.safetensors holds other tensors than it must: export the bundle again")
+    return golden
