@@ -17,7 +17,7 @@ RING_S = 10.0
 """What the ring holds: a model that is busy for longer loses audio, which is counted."""
 
 BLOCK_S = 0.032
-GONE_S = 1.5
+GONE_S = 3.0
 """A device that is silent for this long, not a sample, is gone."""
 
 RETRY_S = 1.0
