@@ -44,8 +44,8 @@ class SegmentFormat:
             times = (f"{event.start_s:.3f}", f"{event.end_s:.3f}")
             self._rows.writerow([*times, event.label or "", f"{event.confidence:.4f}"])
         elif self._form is Format.srt:
-            times = (f"{subtitle_time(event.start_s)} --> {subtitle_time(event.end_s)}",)
-            sys.stdout.write(f"{self._count}\n{times[0]}\n{label}\n\n")
+            shown = f"{subtitle_time(event.start_s)} --> {subtitle_time(event.end_s)}"
+            sys.stdout.write(f"{self._count}\n{shown}\n{label}\n\n")
         else:
             sys.stdout.write(f"{event.start_s:.6f}\t{event.end_s:.6f}\t{label}\n")
         sys.stdout.flush()

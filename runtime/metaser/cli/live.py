@@ -195,5 +195,5 @@ def print_summary(console: PlainConsole, heard: Heard, labels: tuple[str, ...]) 
         f"Real-time factor: {heard.real_time_factor:.3f}."
         + (f" Lost: {heard.dropped_ms / 1000:.2f} s." if heard.dropped_ms else "")
     )
-    if not heard.spans:
+    if not heard.spans and not heard.pipe_closed:
         console.say("No speech was found: is this the right source, and is it loud enough?")

@@ -113,9 +113,7 @@ def play(
                     stream = stream or open_stream(chunk.rate_hz)
                     heard.level_dbfs = _level_dbfs(chunk.samples)
                     heard.dropped_ms = chunk.dropped_ms
-                    work(
-                        partial(stream.push, chunk.samples, heard_at=chunk.heard_at, dropped_ms=chunk.dropped_ms)
-                    )
+                    work(partial(stream.push, chunk.samples, heard_at=chunk.heard_at, dropped_ms=chunk.dropped_ms))
                     heard.duration_s += len(chunk.samples) / chunk.rate_hz
                     heard.in_speech, heard.hop_s = stream.in_speech, stream.hop_s
                 view.tick(heard)

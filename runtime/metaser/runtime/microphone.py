@@ -132,9 +132,7 @@ class Microphone:
         if self._stream is None:
             return self._wait(timeout_s)
         samples, lost, heard_at = self._ring.read(timeout_s)  # [T, channels]
-        if not len(samples) and (
-            not self._stream.active or time.perf_counter() - self._ring.written_at > GONE_S
-        ):
+        if not len(samples) and (not self._stream.active or time.perf_counter() - self._ring.written_at > GONE_S):
             self._close()
             self._silent_until = self._ring.written_at
             return self._wait(timeout_s)
@@ -158,9 +156,7 @@ class Microphone:
             ring.write(block)
 
         try:
-            stream = sd.InputStream(
-                rate_hz, round(BLOCK_S * rate_hz), device.index, channels, "float32", callback=hear
-            )
+            stream = sd.InputStream(rate_hz, round(BLOCK_S * rate_hz), device.index, channels, "float32", callback=hear)
             stream.start()
         except sd.PortAudioError as error:
             raise MissingDependencyError(

@@ -93,7 +93,7 @@ class PipedAudio:
             form, length = self._header()
             if first not in (None, form):
                 raise AudioError(
-                    f"standard input changes from {first.rate_hz} Hz, {first.channels} channels to "  # type: ignore[union-attr]
+                    f"standard input changes from {first.rate_hz} Hz, {first.channels} channels to "
                     f"{form.rate_hz} Hz, {form.channels} channels: convert everything to one format first"
                 )
             first = form
@@ -198,7 +198,12 @@ class LivePipe:
             samples, lost, heard_at = ring.read(POLL_S)
             self._lost += lost
             mono = np.concatenate([np.zeros(lost, np.float32), samples[:, 0]])
-            yield Chunk(mono, first.rate_hz, heard_at if len(samples) else time.perf_counter(), 1000 * self._lost / first.rate_hz)
+            yield Chunk(
+                mono,
+                first.rate_hz,
+                heard_at if len(samples) else time.perf_counter(),
+                1000 * self._lost / first.rate_hz,
+            )
         if self._error:
             raise self._error
 

@@ -36,7 +36,7 @@ __all__ = ["Stream", "StreamEvent", "StreamSettings"]
 class Stream:
     """The state of one stream; made by `Engine.stream`. Not safe from two threads at once; two streams are."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # made by Engine.stream
         self,
         embed_scores: Callable[[Waveform], Scores],
         labels: tuple[str, ...],
