@@ -18,6 +18,7 @@ COMMANDS = (
     "enroll",
     "classify",
     "stream",
+    "record",
     "info",
     "verify",
     "forget",
