@@ -59,5 +59,7 @@ def test_without_portaudio_or_a_device_it_is_said_what_to_do() -> None:
     code = "from metaser.runtime.microphone import find_device; find_device(None)"
     env = {**os.environ, "ALSA_CONFIG_PATH": "/dev/null"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        pytest.skip("there is a microphone that needs no configuration")
     last = done.stderr.splitlines()[-1]
     assert "there is no microphone on this machine" in last or "apt install libportaudio2" in last
