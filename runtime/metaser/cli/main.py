@@ -20,6 +20,7 @@ from metaser.cli.evaluate import evaluate
 from metaser.cli.export import export
 from metaser.cli.forget import forget
 from metaser.cli.info import info
+from metaser.cli.record import record
 from metaser.cli.stream import stream
 from metaser.cli.train import train
 from metaser.cli.verify import verify
@@ -72,6 +73,7 @@ app = typer.Typer(
 app.command(epilog="Example: metaser enroll support/")(enroll)
 app.command(epilog="Example: metaser classify clip.wav", no_args_is_help=True)(classify)
 app.command(epilog="Example: metaser stream recording.wav", no_args_is_help=True)(stream)
+app.command(epilog="Example: metaser record joy --count 5", no_args_is_help=True)(record)
 app.command(epilog="Example: metaser info")(info)
 app.command(epilog="Example: metaser verify --provider cpu")(verify)
 app.command(epilog="Example: metaser forget")(forget)

@@ -214,15 +214,24 @@ class Engine:
         return scores
 
     def stream(
-        self, profile: Profile, *, sample_rate_hz: int = SAMPLE_RATE_HZ, settings: StreamSettings | None = None
+        self,
+        profile: Profile,
+        *,
+        sample_rate_hz: int = SAMPLE_RATE_HZ,
+        settings: StreamSettings | None = None,
+        live: bool = False,
     ) -> Stream:
-        """A new stream; it owns all its state, so one engine serves many."""
+        """A new stream; it owns all its state, so one engine serves many, each in a thread of its own if you like.
+
+        A `live` one never falls behind: it leaves out late windows and widens its hop while the model is too slow.
+        """
         return Stream(
             embed_scores=lambda window: self.scores(self.embed(window), profile),
             labels=profile.labels,
             calibration=profile.calibration,
             sample_rate_hz=sample_rate_hz,
             settings=settings or StreamSettings(),
+            live=live,
         )
 
     def verify(self) -> Verification:
