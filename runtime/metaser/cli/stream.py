@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from metaser.cli.console import people
+from metaser.cli.console import people, tell
 from metaser.cli.options import (
     AcceptPrecisionOption,
     BundleOption,
@@ -46,7 +46,7 @@ def stream(  # noqa: PLR0913 # one parameter an option
     from metaser.runtime import Engine, StreamSettings
 
     settings = StreamSettings(window_s, hop_s, min_window_s=min(StreamSettings.min_window_s, window_s))
-    engine = Engine.open(bundle, provider=provider.value, threads=threads)
+    engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
     enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision)
     console = people(as_json)
     opened = (

@@ -84,7 +84,11 @@ def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
 
 
 def open_session(
-    path: Path, provider: str, threads: int | None, needs: tuple[str, ...]
+    path: Path,
+    provider: str,
+    threads: int | None,
+    needs: tuple[str, ...],
+    provider_options: dict[str, str] | None = None,
 ) -> onnxruntime.InferenceSession:
     """A session for one graph, which is on `provider` or not at all; `needs` are inputs and outputs it must have.
 
@@ -95,7 +99,8 @@ def open_session(
     """
     ort = import_onnxruntime()
     options = session_options(threads)
-    wanted = [PROVIDERS[provider]] + (["CPUExecutionProvider"] if provider != "cpu" else [])
+    wanted: list[Any] = [(PROVIDERS[provider], provider_options or {})]
+    wanted += ["CPUExecutionProvider"] if provider != "cpu" else []
     try:
         session = ort.InferenceSession(str(path), options, providers=wanted)
     except _failures() as error:
@@ -117,8 +122,18 @@ def run(session: onnxruntime.InferenceSession, output: str, feeds: dict[str, Any
     Raises:
         WorkError: the run failed, for want of memory say.
     """
+    found: npt.NDArray[np.float32] = run_outputs(session, [output], feeds)[0]
+    return found
+
+
+def run_outputs(session: onnxruntime.InferenceSession, outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
+    """Several outputs of a graph by one run.
+
+    Raises:
+        WorkError: the run failed, for want of memory say.
+    """
     try:
-        found: npt.NDArray[np.float32] = session.run([output], feeds)[0]
+        found: list[Any] = session.run(outputs, feeds)
     except _failures() as error:
         raise WorkError(f"the model failed to run: {str(error).splitlines()[0]}") from error
     return found
