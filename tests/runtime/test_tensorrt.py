@@ -28,9 +28,7 @@ def test_a_machine_without_a_driver_says_so() -> None:
         gpu_facts()
 
 
-@pytest.mark.parametrize(
-    ("number", "text"), [(100300, "10.3.0"), (101501, "10.15.1"), (8601, "8.6.1")]
-)
+@pytest.mark.parametrize(("number", "text"), [(100300, "10.3.0"), (101501, "10.15.1"), (8601, "8.6.1")])
 def test_versions_of_both_numbering_schemes_are_read(number: int, text: str) -> None:
     assert decoded_version(number) == text
 
