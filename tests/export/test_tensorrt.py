@@ -15,7 +15,7 @@ from metaser.export.command import ExportRequest, run_export
 from metaser.export.golden import voiced_waveform
 from metaser.export.precision import contents
 from metaser.export.source import Source, open_source
-from metaser.export.tensorrt import measure_tensorrt_parity, tensorrt_graph
+from metaser.export.tensorrt import for_tensorrt, measure_tensorrt_parity, static_graph
 from metaser.export.tensorrt_audit import audit
 from metaser.export.tensorrt_support import SUPPORTED
 from metaser.runtime import Engine, InputError, WorkError, open_bundle
@@ -86,12 +86,18 @@ def test_the_dynamic_graph_is_no_graph_for_tensorrt(graph: Any) -> None:
     assert any("Attention" in problem and "is not in" in problem for problem in problems)
 
 
+@pytest.fixture(scope="session")
+def static(pretrained: Any) -> onnx.ModelProto:
+    """The static graph of every architecture in turn."""
+    return static_graph(pretrained.backbone(LAYERS), WINDOW)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_every_architecture_passes_the_audit_and_equals_pytorch_in_its_window(
-    pretrained: Any, tmp_path: Path, precision: str
+    pretrained: Any, static: onnx.ModelProto, tmp_path: Path, precision: str
 ) -> None:
     backbone = pretrained.backbone(LAYERS)
-    model = tensorrt_graph(backbone, WINDOW, precision)  # raises where the audit finds something
+    model = for_tensorrt(static, precision)  # raises where the audit finds something
     onnx.checker.check_model(model, full_check=True)
     operators = contents(model)["operators"]
     assert operators["Softmax"] == LAYERS

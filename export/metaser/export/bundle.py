@@ -18,7 +18,7 @@ from metaser.export.model_card import model_card
 from metaser.export.parity import measure_parity
 from metaser.export.precision import contents, in_precision
 from metaser.export.source import Source
-from metaser.export.tensorrt import measure_tensorrt_parity, tensorrt_graph
+from metaser.export.tensorrt import for_tensorrt, measure_tensorrt_parity, static_graph
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.runtime.bundle import MANIFEST, TENSORRT_GRAPH, open_bundle, sha256_of
 from metaser.runtime.decision import Calibration
@@ -175,7 +175,7 @@ def _write_tensorrt(
     backbone, path = source.network.backbone, folder / TENSORRT_GRAPH
     window_s = longest_window_s(backbone, settings.tensorrt_window_s)
     say(f"writing the graph for TensorRT, for windows of {window_s:g} s")
-    model = tensorrt_graph(backbone, round(window_s * SAMPLE_RATE_HZ), settings.precision)
+    model = for_tensorrt(static_graph(backbone, round(window_s * SAMPLE_RATE_HZ)), settings.precision)
     _save_graph(model, path)
     return contents(model), asdict(measure_tensorrt_parity(path, backbone, settings.precision))
 

@@ -43,12 +43,8 @@ class TensorRTParity:
     mean_frame_cosine_min: float
 
 
-def tensorrt_graph(backbone: Backbone, window_samples: int, precision: str) -> onnx.ModelProto:
-    """A backbone for one clip of up to `window_samples`, under the names of the dynamic graph.
-
-    Raises:
-        WorkError: the audit finds something that TensorRT would not take.
-    """
+def static_graph(backbone: Backbone, window_samples: int) -> onnx.ModelProto:
+    """A backbone in float32 for one clip of up to `window_samples`, under the names of the dynamic graph."""
     model = export_graph(
         EncoderGraph(for_window(backbone, window_samples)),
         (torch.zeros(1, window_samples), torch.tensor([window_samples])),
@@ -57,6 +53,15 @@ def tensorrt_graph(backbone: Backbone, window_samples: int, precision: str) -> o
         opset=NEWEST_OPSET,
     )
     _replace_integer_clips(model)
+    return model
+
+
+def for_tensorrt(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
+    """A static float32 graph in fp32 or fp16, audited.
+
+    Raises:
+        WorkError: the audit finds something that TensorRT would not take.
+    """
     if precision == "fp16":
         model = to_fp16(model)
     if problems := audit(model):
