@@ -17,7 +17,7 @@ AVAILABLE = onnxruntime.get_available_providers()
 def cpu_profile(engine: Engine, tmp_path: Path) -> Path:
     """What ran where when the shipped encoder ran on the CPU."""
     path = engine.bundle.folder / "encoder.onnx"
-    session = open_session(path, "cpu", 1, ENCODER_NAMES, tmp_path / "encoder")
+    session = open_session(path, "cpu", 1, ENCODER_NAMES, profile=tmp_path / "encoder")
     session.run(None, {"input_values": np.zeros((1, 8000), np.float32), "input_lengths": np.array([8000])})
     return Path(session.end_profiling())
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, plain, print_json
+from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, plain, print_json, tell
 from metaser.cli.options import (
     BundleOption,
     JsonOption,
@@ -62,7 +62,7 @@ def enroll(  # noqa: PLR0913 # one parameter an option
         enrolled = Profile.load(path)
     else:
         check_is_profile(path)
-        engine = Engine.open(bundle, provider=provider.value, threads=threads)
+        engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
         with SlowProgress("Enrolling", as_json=as_json) as progress:
             enrolled = engine.enroll(support, progress=progress)
         enrolled.save(path)

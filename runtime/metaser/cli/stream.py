@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, new_table, people, plain, settle_stdout
+from metaser.cli.console import PlainConsole, new_table, people, plain, settle_stdout, tell
 from metaser.cli.formats import Format
 from metaser.cli.options import (
     AcceptPrecisionOption,
@@ -97,7 +97,7 @@ def stream(  # noqa: PLR0913 # one parameter an option
         widest_hop_s=max(StreamSettings.widest_hop_s, hop_s),
     )  # fmt: skip
     raw = RawFormat(rate_hz, channels, sample_format)
-    engine = Engine.open(bundle, provider=provider.value, threads=threads)
+    engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
     enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision)
     console = people(form is not None)
     notice = f"recording into {record}" if record else ""

@@ -65,6 +65,6 @@ def _run_head(bundle: Bundle, provider: str) -> None:
     """Run the head, a matrix product in float32 that any provider takes, whatever the encoder's precision."""
     frames = np.zeros((2, bundle.manifest.backbone.width), np.float32)  # [N, D]
     with TemporaryDirectory(prefix="metaser-") as folder:
-        head = open_session(bundle.folder / "head.onnx", provider, None, HEAD_NAMES, Path(folder) / "head")
+        head = open_session(bundle.folder / "head.onnx", provider, None, HEAD_NAMES, profile=Path(folder) / "head")
         Engine(bundle, head, head, provider).pool(frames)
         check_profile(Path(head.end_profiling()), PROVIDERS[provider], "head.onnx")

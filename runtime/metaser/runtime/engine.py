@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from platformdirs import user_cache_path
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Frames, Waveform
 from metaser.runtime.audio import check_array
 from metaser.runtime.bundle import Bundle, open_bundle, read_tensors
 from metaser.runtime.decision import Decision, decide, probabilities, unit
+from metaser.runtime.engine_cache import Say, print_nothing
 from metaser.runtime.enrolment import Progress, Support, raise_unusable, read_support
 from metaser.runtime.errors import AudioError, BundleError, MissingDependencyError, ProfileError, WorkError
 from metaser.runtime.profile import Profile
 from metaser.runtime.provider_check import check_profile
 from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, PROVIDERS, choose_providers, open_session, run
+from metaser.runtime.static_window import StaticEncoder, has_static_window
 from metaser.runtime.stream import Stream, StreamSettings
+from metaser.runtime.tensorrt import open_tensorrt_encoder
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -53,23 +57,39 @@ class Engine:
         self.bundle = bundle
         self.provider = provider
         self._encoder = encoder
+        self._static = StaticEncoder(encoder) if has_static_window(encoder) else None
         self._head = head
         self._head_inputs = {f"parameter.{name}": value for name, value in bundle.head_parameters.items()}
         taken = {given.name for given in head.get_inputs()}
         self._head_inputs = {name: value for name, value in self._head_inputs.items() if name in taken}
 
     @classmethod
-    def open(cls, bundle: str | Path | None = None, *, provider: str = "auto", threads: int | None = None) -> Engine:
+    def open(
+        cls,
+        bundle: str | Path | None = None,
+        *,
+        provider: str = "auto",
+        threads: int | None = None,
+        cache: Path | None = None,
+        say: Say = print_nothing,
+    ) -> Engine:
         """Open a bundle by folder or shipped name (None: the shipped default) on a provider, all checks made.
+
+        TensorRT, which `auto` never means, builds its engine for this device first, for minutes; it is kept in `cache`
+        (None: the user's own), and `say` hears how that goes.
 
         Raises:
             NotFoundError: there is no such bundle.
             BundleError: a check of the bundle failed.
-            InputError: an unknown provider, or `threads` below 1.
+            InputError: an unknown provider, `threads` below 1, or TensorRT and a bundle without its graph.
             MissingDependencyError: onnxruntime or the provider is not on this machine.
         """
         opened = open_bundle(bundle)
         candidates = choose_providers(provider, opened.manifest.providers, opened.manifest.precision)
+        if provider == "tensorrt":
+            encoder = open_tensorrt_encoder(opened, threads, cache or user_cache_path("metaser") / "engines", say)
+            head = open_session(opened.folder / "head.onnx", "cpu", threads, HEAD_NAMES)  # small, and of any length
+            return cls(opened, encoder, head, provider)
         for chosen in candidates[:-1]:  # only `auto` has more than one
             with suppress(MissingDependencyError):
                 return cls._on(opened, chosen, threads)
@@ -93,7 +113,7 @@ class Engine:
     @classmethod
     def _open(cls, bundle: Bundle, provider: str, threads: int | None, profiles: Path | None = None) -> Engine:
         encoder, head = (
-            open_session(bundle.folder / f"{name}.onnx", provider, threads, needs, profiles and profiles / name)
+            open_session(bundle.folder / f"{name}.onnx", provider, threads, needs, profile=profiles and profiles / name)
             for name, needs in (("encoder", ENCODER_NAMES), ("head", HEAD_NAMES))
         )
         return cls(bundle, encoder, head, provider)
@@ -106,6 +126,8 @@ class Engine:
     @property
     def max_samples(self) -> int:
         """The longest clip that is embedded in one piece."""
+        if self._static:
+            return self._static.window_samples
         return int(self.bundle.manifest.audio.max_window_s * SAMPLE_RATE_HZ)
 
     def frames(self, waveform: Waveform) -> Frames:
@@ -114,6 +136,8 @@ class Engine:
             raise AudioError(
                 f"a window of {len(waveform)} samples: the encoder takes {self.min_samples} to {self.max_samples}"
             )
+        if self._static:
+            return self._static.frames(waveform)
         feeds = {"input_values": waveform[None], "input_lengths": np.array([len(waveform)], np.int64)}
         frames: Frames = run(self._encoder, "last_hidden_state", feeds)[0]  # of [1, N, D]
         return frames

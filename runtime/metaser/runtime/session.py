@@ -87,8 +87,14 @@ def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
     return options
 
 
-def open_session(
-    path: Path, provider: str, threads: int | None, needs: tuple[str, ...], profile: Path | None = None
+def open_session(  # noqa: PLR0913 # a graph, where it runs, and what is asked of it
+    path: Path,
+    provider: str,
+    threads: int | None,
+    needs: tuple[str, ...],
+    *,
+    provider_options: dict[str, str] | None = None,
+    profile: Path | None = None,
 ) -> onnxruntime.InferenceSession:
     """A session for one graph, which is on `provider` or not at all; `needs` are inputs and outputs it must have.
 
@@ -103,7 +109,10 @@ def open_session(
     if profile:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile)
-    session = _open_on_cpu(path, options) if provider == "cpu" else _open_on_provider(path, provider, options)
+    if provider == "cpu":
+        session = _open_on_cpu(path, options)
+    else:
+        session = _open_on_provider(path, provider, options, provider_options or {})
     if PROVIDERS[provider] not in session.get_providers():
         raise MissingDependencyError(
             f"provider {provider} was asked for and did not start (running on {', '.join(session.get_providers())}): "
@@ -123,7 +132,9 @@ def _open_on_cpu(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime
         raise BundleError(f"onnxruntime {ort.__version__} refuses {path.name}: {str(error).splitlines()[0]}") from error
 
 
-def _open_on_provider(path: Path, provider: str, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+def _open_on_provider(
+    path: Path, provider: str, options: onnxruntime.SessionOptions, provider_options: dict[str, str]
+) -> onnxruntime.InferenceSession:
     """The CPU is named too, for the shapes and masks that no other provider takes; nothing falls back to it as a whole.
 
     With its fall-back on, the InferenceSession prints to standard output and begins again on the CPU.
@@ -133,7 +144,10 @@ def _open_on_provider(path: Path, provider: str, options: onnxruntime.SessionOpt
     failures: tuple[type[Exception], ...] = (*_failures(), RuntimeError, ValueError)  # of its libraries and options
     try:
         return ort.InferenceSession(
-            str(path), options, providers=[PROVIDERS[provider], PROVIDERS["cpu"]], enable_fallback=False
+            str(path),
+            options,
+            providers=[(PROVIDERS[provider], provider_options), PROVIDERS["cpu"]],
+            enable_fallback=False,
         )
     except failures as error:
         raise MissingDependencyError(
@@ -148,8 +162,18 @@ def run(session: onnxruntime.InferenceSession, output: str, feeds: dict[str, Any
     Raises:
         WorkError: the run failed, for want of memory say.
     """
+    found: npt.NDArray[np.float32] = run_outputs(session, [output], feeds)[0]
+    return found
+
+
+def run_outputs(session: onnxruntime.InferenceSession, outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
+    """Several outputs of a graph by one run.
+
+    Raises:
+        WorkError: the run failed, for want of memory say.
+    """
     try:
-        found: npt.NDArray[np.float32] = session.run([output], feeds)[0]
+        found: list[Any] = session.run(outputs, feeds)
     except _failures() as error:
         raise WorkError(f"the model failed to run: {_reason(error)}") from error
     return found
