@@ -70,7 +70,7 @@ def encoder_graph(backbone: Backbone, max_window_s: float) -> onnx.ModelProto:
     waveform = torch.linspace(-0.5, 0.5, 2 * SAMPLE_RATE_HZ).reshape(2, SAMPLE_RATE_HZ)  # only its shape matters
     lengths = torch.tensor([SAMPLE_RATE_HZ, SAMPLE_RATE_HZ // 2])
     batch, samples = Dim("batch"), Dim("samples", min=backbone.receptive_field_samples, max=max_samples)
-    model = _export(
+    model = to_onnx(
         EncoderGraph(_for_window(backbone, max_samples)),
         (waveform, lengths),
         ({0: batch, 1: samples}, {0: batch}),
@@ -86,7 +86,7 @@ def head_graph(head: Head) -> onnx.ModelProto:
     """A pooling head as an ONNX model: `parameter.NAME` …, `frames`, `frame_mask` -> `embedding`."""
     parameters = {name: value.detach() for name, value in head.named_parameters()}
     batch, frames = Dim("batch"), Dim("frames")
-    return _export(
+    return to_onnx(
         HeadGraph(head),
         (parameters, torch.ones(2, 5, head.width), torch.ones(2, 5)),
         (dict.fromkeys(parameters), {0: batch, 1: frames}, {0: batch, 1: frames}),
@@ -106,9 +106,10 @@ def _for_window(backbone: Backbone, max_samples: int) -> Backbone:
     return shorter
 
 
-def _export(
+def to_onnx(
     module: nn.Module, arguments: tuple[Any, ...], shapes: tuple[Any, ...], inputs: list[str], outputs: list[str]
 ) -> onnx.ModelProto:
+    """A module in eval mode as an ONNX model, whose inputs and outputs are named in the order of the call's leaves."""
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
             module.eval(),
