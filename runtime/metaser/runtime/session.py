@@ -117,11 +117,22 @@ def run(session: onnxruntime.InferenceSession, output: str, feeds: dict[str, Any
     Raises:
         WorkError: the run failed, for want of memory say.
     """
+    return run_all(session, feeds, [output])[output]
+
+
+def run_all(
+    session: onnxruntime.InferenceSession, feeds: dict[str, Any], outputs: list[str] | None = None
+) -> dict[str, npt.NDArray[np.float32]]:
+    """The outputs of a graph by name, all of them where none are named.
+
+    Raises:
+        WorkError: the run failed, for want of memory say.
+    """
+    names = outputs or [given.name for given in session.get_outputs()]
     try:
-        found: npt.NDArray[np.float32] = session.run([output], feeds)[0]
+        return dict(zip(names, session.run(names, feeds), strict=True))
     except _failures() as error:
         raise WorkError(f"the model failed to run: {str(error).splitlines()[0]}") from error
-    return found
 
 
 def _failures() -> tuple[type[Exception], ...]:
