@@ -38,7 +38,7 @@ from metaser.toolkit.tuning import TuningSettings, tune_head
 CORPORA = ("ravdess", "emodb", "nemo")
 SPLITS: tuple[SpeakerSplit, ...] = ("disjoint", "same")
 EPISODES = 40
-RATES = (1e-4, 3e-4, 1e-3)
+RATES = (3e-4,)
 MARGINS = (-np.inf, -0.1, 0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, np.inf)
 STEPS = AdaptationSettings().steps
 CLIPS, FRAMES, WIDTH, SIZE = 20, 150, 512, 256

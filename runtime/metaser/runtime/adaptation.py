@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.arrays import Embeddings
-from metaser.runtime.decision import probabilities, prototype
+from metaser.runtime.decision import prototype, unit
 from metaser.runtime.errors import SupportError, WorkError
 from metaser.runtime.head_tuning import AdaptationSettings, HeadTuner, Parameters, SupportFrames
 from metaser.runtime.splits import Indices
@@ -22,6 +22,8 @@ Adapt: TypeAlias = Literal["off", "auto", "force"]
 """Whether the head is tuned: never, where the guard finds a gain, or always."""
 
 MAX_FOLDS = 5
+COOLINGS = np.geomspace(1, 64, 61)
+"""Factors on a head's temperature that the guard tries; calibration is never made hotter on so few clips."""
 
 Pool: TypeAlias = Callable[[Parameters, SupportFrames], Embeddings]
 """The embeddings [M, E] of a support set by a head."""
@@ -29,11 +31,17 @@ Pool: TypeAlias = Callable[[Parameters, SupportFrames], Embeddings]
 
 @dataclass(frozen=True)
 class Guard:
-    """What the guard measured: the mean log-loss of clips that neither prototypes nor tuning had seen."""
+    """What the guard measured: the mean log-loss of clips that neither prototypes nor tuning had seen.
+
+    Each head is judged at its own best temperature: tuning makes a head more sure of itself, which costs log-loss and
+    is not what the guard is to find.
+    """
 
     folds: int
     log_loss_before: float
     log_loss_after: float
+    cooling: float = 1.0
+    """What the tuned head's temperature has to be multiplied by, to be as sure as it may be."""
 
     @property
     def gain(self) -> float:
@@ -80,7 +88,9 @@ class Adapter:
             )
         if guard and not force and not guard.gain >= self.settings.margin:
             return Adaptation(None, guard)
-        return Adaptation(self.tune(support), guard)
+        tuned = self.tune(support)
+        cooled = np.asarray(tuned["scale"] / (guard.cooling if guard else 1.0), np.float32)
+        return Adaptation({**tuned, "scale": cooled}, guard)
 
     def tune(self, support: SupportFrames) -> Parameters:
         """The head tuned on these clips; its scale is, as the bundle's is, still to be divided by the temperature."""
@@ -93,21 +103,30 @@ class Adapter:
     def measure(self, support: SupportFrames) -> Guard:
         """Cross-fitted log-loss without and with tuning: each fold is scored by what is learnt from the others."""
         folds = fold_of(support.targets, self.settings.seed)
-        losses = np.zeros((2, len(folds)))
+        classes = int(support.targets.max()) + 1
+        logits = np.zeros((2, len(folds), classes))
         for fold in range(folds.max() + 1):
             inner, outer = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
             learnt, scored = support.take(inner), support.take(outer)
             for row, head in enumerate((self.head, self.tune(learnt))):
-                losses[row, outer] = self._log_losses(head, learnt, scored)
-        before, after = losses.mean(1)
-        return Guard(int(folds.max()) + 1, float(before), float(after))
+                logits[row, outer] = self._logits(head, learnt, scored)
+        (before, _), (after, cooling) = (least_log_loss(own, support.targets) for own in logits)
+        return Guard(int(folds.max()) + 1, before, after, cooling)
 
-    def _log_losses(self, head: Parameters, support: SupportFrames, queries: SupportFrames) -> npt.NDArray[np.float64]:
+    def _logits(self, head: Parameters, support: SupportFrames, queries: SupportFrames) -> npt.NDArray[np.float64]:
         embeddings = self.pool(head, support)
-        classes = [prototype(embeddings[support.targets == number]) for number in range(support.targets.max() + 1)]
-        rows = probabilities(self.pool(head, queries), np.stack(classes), float(head["scale"]), self.temperature)
-        found: npt.NDArray[np.float64] = -np.log(np.maximum(rows[np.arange(len(rows)), queries.targets], 1e-12))
-        return found
+        numbers = range(support.targets.max() + 1)
+        classes = unit(np.stack([prototype(embeddings[support.targets == number]) for number in numbers]))  # [C, E]
+        logits: npt.NDArray[np.float64] = unit(self.pool(head, queries)) @ classes.T
+        return float(head["scale"]) / self.temperature * logits
+
+
+def least_log_loss(logits: npt.NDArray[np.float64], targets: Indices) -> tuple[float, float]:
+    """[M, C] logits -> the least mean log-loss when they are divided by a factor from 1 on, and that factor."""
+    cooled = logits / COOLINGS[:, None, None]  # [coolings, M, C]
+    log_sums = np.log(np.exp(cooled - cooled.max(-1, keepdims=True)).sum(-1)) + cooled.max(-1)
+    losses = (log_sums - cooled[:, np.arange(len(targets)), targets]).mean(-1)
+    return float(losses.min()), float(COOLINGS[losses.argmin()])
 
 
 def fold_of(targets: Indices, seed: int) -> Indices:

@@ -76,7 +76,7 @@ class TunedHead:
             embeddings=tensors["tuned_embeddings"],
             frames=tensors["frames"],
             lengths=tensors["frame_lengths"],
-            guard=None if guard is None else Guard(int(guard["folds"]), *(float(guard[name]) for name in LOSSES)),
+            guard=None if guard is None else Guard(int(guard["folds"]), *(float(guard[name]) for name in FIGURES)),
         )
 
     def is_sound(self, clips: Sequence[str]) -> bool:
@@ -96,4 +96,4 @@ class TunedHead:
         )
 
 
-LOSSES = ("log_loss_before", "log_loss_after")
+FIGURES = ("log_loss_before", "log_loss_after", "cooling")
