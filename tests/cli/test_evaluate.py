@@ -169,3 +169,16 @@ def test_a_bundle_needs_neither_torch_nor_onnx(tiny_bundle: Path, corpus: Path, 
 
 def test_an_absent_model_is_refused(refused: Refused, corpus: Path) -> None:
     assert refused("evaluate", "absent", "--corpus", corpus, *SMALL).startswith("no such model: absent")
+
+
+def test_a_bundle_tunes_its_head_on_each_episode_as_a_device_does(run: Run, corpus: Path, tmp_path: Path) -> None:
+    words = ("evaluate", "frozen", "--corpus", corpus, "--n-way", "2", "--k-shot", "2", "--episodes", "3", "--json")
+    found = answer(run(*words, "--tune", "split", "--cache", tmp_path))
+    assert found["protocol"]["tune"] == "split"
+    assert found["accuracy"]["mean"] == 1.0
+
+
+def test_a_bundle_without_the_adaptation_graph_cannot_be_tuned(evaluate: Run) -> None:
+    result = evaluate("--tune", "split")
+    assert result.returncode == 2
+    assert "has no adapt.onnx" in result.stderr

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from safetensors.numpy import save_file
 
+from metaser.export.adaptation import adapt_graph
 from metaser.export.golden import golden_vectors
 from metaser.export.graphs import OPSET, encoder_graph, head_graph, longest_window_s
 from metaser.export.identity import graph_id, model_id
@@ -18,6 +19,7 @@ from metaser.export.model_card import model_card
 from metaser.export.parity import measure_parity
 from metaser.export.precision import contents, in_precision
 from metaser.export.source import Source
+from metaser.export.step_parity import check_step
 from metaser.export.tensorrt import for_tensorrt, measure_tensorrt_parity, static_graph
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.runtime.bundle import MANIFEST, TENSORRT_GRAPH, open_bundle, sha256_of
@@ -39,6 +41,7 @@ ROLES = {
     TENSORRT_GRAPH: "tensorrt",
     f"{TENSORRT_GRAPH}.data": "external_data",
     "head.onnx": "head",
+    "adapt.onnx": "adapt",
     "head.safetensors": "parameters",
     "golden.safetensors": "golden",
     "MODEL_CARD.md": "model_card",
@@ -108,17 +111,20 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
     say(f"tracing {network.backbone.layers} layers of {source.name}")
     max_window_s = longest_window_s(network.backbone, settings.max_window_s)
     encoder, head = encoder_graph(network.backbone, max_window_s), head_graph(network.head)
+    adapt = adapt_graph(network.head)
     say(f"writing {settings.precision} graphs")
     encoder = in_precision(encoder, settings.precision)
-    operators = {"encoder.onnx": contents(encoder), "head.onnx": contents(head)}
+    operators = {"encoder.onnx": contents(encoder), "head.onnx": contents(head), "adapt.onnx": contents(adapt)}
     _save_graph(encoder, folder / "encoder.onnx")
     _save_graph(head, folder / "head.onnx")
+    _save_graph(adapt, folder / "adapt.onnx")
     parameters = {name: value.detach().numpy() for name, value in network.head.named_parameters()}
     _save_tensors(parameters, folder / "head.safetensors")
     waveform, frames, embedding = golden_vectors(network)
     _save_tensors({"waveform": waveform, "frames": frames, "embedding": embedding}, folder / "golden.safetensors")
     say("comparing with PyTorch")
     parity = asdict(measure_parity(folder, network, settings.precision, max_window_s))
+    parity["adaptation_step_max_difference"] = check_step(adapt, network.head)
     if settings.tensorrt_window_s is not None:
         tensorrt = _write_tensorrt(source, folder, settings, say)
         operators[TENSORRT_GRAPH], parity["tensorrt"] = tensorrt

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from metaser.toolkit.evaluate import Comparison, Evaluation
     from metaser.toolkit.intervals import Interval
     from metaser.toolkit.runs import Run
+    from metaser.toolkit.tuned_evaluation import Framed, TunableModel
     from metaser.toolkit.utterances import Problem, Utterance
 
 
@@ -46,6 +47,16 @@ class Classes(str, Enum):
     original_label = "original_label"
     speaker = "speaker"
     language = "language"
+
+
+class Tune(str, Enum):
+    """How the head is tuned on each support set."""
+
+    none = "none"
+    split_ = "split"  # `split` is a method of text
+    pmf = "pmf"
+    time = "time"
+    views = "views"
 
 
 def evaluate(  # noqa: PLR0913 # one parameter an option
@@ -76,6 +87,15 @@ def evaluate(  # noqa: PLR0913 # one parameter an option
             "--classes", metavar="COLUMN", help="What is told apart: label, original_label, speaker, language."
         ),
     ] = Classes.label,
+    tune: Annotated[
+        Tune,
+        typer.Option(
+            "--tune",
+            metavar="METHOD",
+            help="Tune the head on each episode's support set: split or pmf, with one shot time or views. "
+            "A bundle tunes as a device does, a checkpoint in PyTorch.",
+        ),
+    ] = Tune.none,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed draws other episodes.")] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write evaluation.json and confusion matrices.")
@@ -100,6 +120,7 @@ def evaluate(  # noqa: PLR0913 # one parameter an option
     from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings
     from metaser.toolkit.evaluate import evaluate as measure
     from metaser.toolkit.runs import Run, compare_runs, read_run
+    from metaser.toolkit.tuned_evaluation import evaluate_tuned, open_tunable
 
     settings = EpisodeSettings(n_way, k_shot, n_query, speakers.value)
     other = read_run(against) if against else None
@@ -107,8 +128,18 @@ def evaluate(  # noqa: PLR0913 # one parameter an option
     for own, _ in found:
         EpisodeSampler(own, settings, seed, classes.value)  # a shortage is told before the slow part
     embedder = open_embedder(model, provider=provider.value, threads=threads)
+    tunable = None
+    if tune is not Tune.none:
+        tunable = open_tunable(model, tune.value, provider=provider.value, threads=threads)
     evaluations, left_out = [], []
     for own, problems in found:
+        if tunable:
+            framed = _frames(tunable, own, as_json)
+            _tell(framed.problems, len(own), strict=strict)
+            left_out.append([*problems, *framed.problems])
+            sampler = EpisodeSampler(framed.utterances, settings, seed, classes.value)
+            evaluations.append(evaluate_tuned(tunable, framed, sampler, episodes))
+            continue
         embedded = _embed(embedder, own, cache, as_json)
         _tell(embedded.problems, len(own), strict=strict)
         left_out.append([*problems, *embedded.problems])
@@ -143,6 +174,13 @@ def _embed(embedder: Embedder, clips: tuple[Utterance, ...], cache: Path | None,
 
     with SlowProgress("Embedding", as_json=as_json) as progress:
         return embed_clips(embedder, clips, cache=cache, progress=progress)
+
+
+def _frames(model: TunableModel, clips: tuple[Utterance, ...], as_json: bool) -> Framed:
+    from metaser.toolkit.tuned_evaluation import frame_clips
+
+    with SlowProgress("Reading frames", as_json=as_json) as progress:
+        return frame_clips(model, clips, progress=progress)
 
 
 def _tell(problems: tuple[Problem, ...], found: int, *, strict: bool) -> None:

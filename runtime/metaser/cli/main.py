@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from metaser.cli.adapting import AdaptCommand
 from metaser.cli.bench import bench
 from metaser.cli.classify import classify
 from metaser.cli.console import complain, settle_stdout
@@ -70,7 +71,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with: metaser demo",
 )
-app.command(epilog="Example: metaser enroll support/")(enroll)
+app.command(epilog="Example: metaser enroll support/", cls=AdaptCommand)(enroll)
 app.command(epilog="Example: metaser classify clip.wav", no_args_is_help=True)(classify)
 app.command(epilog="Example: metaser stream recording.wav", no_args_is_help=True)(stream)
 app.command(epilog="Example: metaser record joy --count 5", no_args_is_help=True)(record)

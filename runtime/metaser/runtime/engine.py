@@ -13,19 +13,23 @@ import numpy as np
 import numpy.typing as npt
 from platformdirs import user_cache_path
 
-from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Frames, Waveform
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Embeddings, Frames, Waveform
 from metaser.runtime.audio import check_array
 from metaser.runtime.bundle import Bundle, open_bundle, read_tensors
 from metaser.runtime.decision import Decision, decide, probabilities, unit
 from metaser.runtime.engine_cache import Say, print_nothing
 from metaser.runtime.enrolment import Progress, Support, raise_unusable, read_support
 from metaser.runtime.errors import AudioError, BundleError, MissingDependencyError, ProfileError, WorkError
+from metaser.runtime.head_tuning import AdaptationSettings, Parameters
+from metaser.runtime.manifest import Manifest
 from metaser.runtime.profile import Profile
+from metaser.runtime.profile_adaptation import Adapted, adapt_profile
 from metaser.runtime.provider_check import check_profile
 from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, PROVIDERS, choose_providers, open_session, run
 from metaser.runtime.static_window import StaticEncoder, has_static_window
 from metaser.runtime.stream import Stream, StreamSettings
 from metaser.runtime.tensorrt import open_tensorrt_encoder
+from metaser.runtime.tuned_head import TunedHead
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -52,16 +56,20 @@ class Engine:
     """A bundle's graphs on one provider; it holds no state of a clip, so threads and streams may share it."""
 
     def __init__(
-        self, bundle: Bundle, encoder: onnxruntime.InferenceSession, head: onnxruntime.InferenceSession, provider: str
+        self,
+        bundle: Bundle,
+        encoder: onnxruntime.InferenceSession,
+        head: onnxruntime.InferenceSession,
+        provider: str,
+        threads: int | None = None,
     ) -> None:
         self.bundle = bundle
         self.provider = provider
+        self.threads = threads
         self._encoder = encoder
         self._static = StaticEncoder(encoder) if has_static_window(encoder) else None
         self._head = head
-        self._head_inputs = {f"parameter.{name}": value for name, value in bundle.head_parameters.items()}
-        taken = {given.name for given in head.get_inputs()}
-        self._head_inputs = {name: value for name, value in self._head_inputs.items() if name in taken}
+        self._head_inputs = {given.name for given in head.get_inputs()}
 
     @classmethod
     def open(
@@ -89,7 +97,7 @@ class Engine:
         if provider == "tensorrt":
             encoder = open_tensorrt_encoder(opened, threads, cache or user_cache_path("metaser") / "engines", say)
             head = open_session(opened.folder / "head.onnx", "cpu", threads, HEAD_NAMES)  # small, and of any length
-            return cls(opened, encoder, head, provider)
+            return cls(opened, encoder, head, provider, threads)
         for chosen in candidates[:-1]:  # only `auto` has more than one
             with suppress(MissingDependencyError):
                 return cls._on(opened, chosen, threads)
@@ -116,7 +124,7 @@ class Engine:
             open_session(bundle.folder / f"{name}.onnx", provider, threads, needs, profile=profiles and profiles / name)
             for name, needs in (("encoder", ENCODER_NAMES), ("head", HEAD_NAMES))
         )
-        return cls(bundle, encoder, head, provider)
+        return cls(bundle, encoder, head, provider, threads)
 
     @property
     def min_samples(self) -> int:
@@ -142,14 +150,23 @@ class Engine:
         frames: Frames = run(self._encoder, "last_hidden_state", feeds)[0]  # of [1, N, D]
         return frames
 
-    def pool(self, frames: Frames) -> Embedding:
-        """[N, D] frames -> [E] by the pooling head."""
-        feeds = {"frames": frames[None], "frame_mask": np.ones((1, len(frames)), np.float32), **self._head_inputs}
-        embedding: Embedding = run(self._head, "embedding", feeds)[0]  # of [1, E]
+    def pool(self, frames: Frames, head: Parameters | None = None) -> Embedding:
+        """[N, D] frames -> [E] by the bundle's pooling head, or by one with other parameters."""
+        embedding: Embedding = self.pool_batch(frames[None], np.ones((1, len(frames)), np.float32), head)[0]
         return embedding
 
-    def embed(self, waveform: Waveform) -> Embedding:
+    def pool_batch(
+        self, frames: npt.NDArray[np.float32], frame_mask: npt.NDArray[np.float32], head: Parameters | None = None
+    ) -> Embeddings:
+        """[B, N, D] frames and [B, N], 0 for padding -> [B, E]."""
+        parameters = {f"parameter.{name}": value for name, value in (head or self.bundle.head_parameters).items()}
+        taken = {name: value for name, value in parameters.items() if name in self._head_inputs}
+        return run(self._head, "embedding", {"frames": frames, "frame_mask": frame_mask, **taken})
+
+    def embed(self, waveform: Waveform, profile: Profile | None = None) -> Embedding:
         """Float32 [T] at 16 kHz -> [E], not normalised; longer clips are cut in equal windows and averaged.
+
+        With a profile whose head was tuned, by that head.
 
         Raises:
             AudioError: the clip is shorter than one frame of the encoder.
@@ -160,7 +177,8 @@ class Engine:
                 f"({1000 * self.min_samples / SAMPLE_RATE_HZ:.0f} ms), and a second or more works best"
             )
         windows = np.array_split(waveform, math.ceil(len(waveform) / self.max_samples))
-        embeddings = np.stack([self.pool(self.frames(window)) for window in windows])
+        head = profile.tuned.parameters if profile and profile.tuned else None
+        embeddings = np.stack([self.pool(self.frames(window), head) for window in windows])
         mean: npt.NDArray[np.float32] = embeddings.mean(axis=0)
         return mean
 
@@ -197,6 +215,27 @@ class Engine:
             embeddings=np.stack(embeddings),
         )
 
+    def adapt(
+        self,
+        profile: Profile,
+        support: Support | None = None,
+        *,
+        force: bool = False,
+        settings: AdaptationSettings | None = None,
+        progress: Progress | None = None,
+    ) -> Adapted:
+        """Tune the head on a profile's clips; kept only where clips that were left out gain, or by `force`.
+
+        Parameters:
+            support: the arrays that were enrolled; files are read from where they were enrolled.
+            settings: in place of those of the bundle's manifest.
+
+        Raises:
+            SupportError: a file is no longer there, or a class has a single clip and tuning is not forced.
+            BundleError: the bundle cannot be tuned.
+        """
+        return adapt_profile(self, profile, support, force=force, settings=settings, progress=progress)
+
     def open_profile(self, path: str | Path, *, accept_precision: bool = False) -> Profile:
         """Load a profile that this bundle made; `accept_precision` takes one of the same model in another precision.
 
@@ -211,6 +250,8 @@ class Engine:
                 f"{path} was made with the bundle {profile.bundle_name} and this is {manifest.name}, another model: "
                 "enrol again, or give the old one with --bundle"
             )
+        if profile.tuned and not _fits(profile.tuned, manifest):
+            raise ProfileError(f"the tuned head in {path} does not fit {manifest.name}: enrol again with --adapt")
         if profile.graph_id != manifest.graph_id and not accept_precision:
             raise ProfileError(
                 f"{path} was made with {profile.bundle_name}, another export of the same model as {manifest.name}: "
@@ -224,16 +265,16 @@ class Engine:
         Raises:
             AudioError: the clip is empty, silent, clipped, not finite, too short or too long.
         """
-        return self.decide(self.embed(check_array(waveform, "the clip")), profile)
+        return self.decide(self.embed(check_array(waveform, "the clip"), profile), profile)
 
     def decide(self, embedding: Embedding, profile: Profile) -> Decision:
-        """Label one embedding [E]."""
+        """Label one embedding [E] of `embed(waveform, profile)`."""
         return decide(self.scores(embedding, profile), profile.labels, profile.calibration)
 
     def scores(self, embedding: Embedding, profile: Profile) -> npt.NDArray[np.float64]:
-        """[E] -> [C], the probability of each of the profile's labels."""
-        temperature = profile.calibration.temperature
-        rows = probabilities(embedding[None], profile.prototypes, self.bundle.scale, temperature)  # [1, C]
+        """[E] of `embed(waveform, profile)` -> [C], the probability of each of the profile's labels."""
+        scale = profile.tuned.scale if profile.tuned else self.bundle.scale
+        rows = probabilities(embedding[None], profile.prototypes, scale, profile.calibration.temperature)  # [1, C]
         scores: npt.NDArray[np.float64] = rows[0]
         return scores
 
@@ -250,7 +291,7 @@ class Engine:
         A `live` one never falls behind: it leaves out late windows and widens its hop while the model is too slow.
         """
         return Stream(
-            embed_scores=lambda window: self.scores(self.embed(window), profile),
+            embed_scores=lambda window: self.scores(self.embed(window, profile), profile),
             labels=profile.labels,
             calibration=profile.calibration,
             sample_rate_hz=sample_rate_hz,
@@ -283,3 +324,12 @@ def _golden(bundle: Bundle) -> dict[str, npt.NDArray[np.float32]]:
     if set(golden) != {"waveform", "frames", "embedding"}:
         raise BundleError("golden.safetensors holds other tensors than it must: export the bundle again")
     return golden
+
+
+def _fits(tuned: TunedHead, manifest: Manifest) -> bool:
+    shapes = {name: list(value.shape) for name, value in tuned.parameters.items()}
+    return (
+        shapes == manifest.head.parameters
+        and tuned.embeddings.shape[1] == manifest.head.embedding_size
+        and tuned.frames.shape[1] == manifest.backbone.width
+    )

@@ -162,21 +162,22 @@ def run(session: onnxruntime.InferenceSession, output: str, feeds: dict[str, Any
     Raises:
         WorkError: the run failed, for want of memory say.
     """
-    found: npt.NDArray[np.float32] = run_outputs(session, [output], feeds)[0]
-    return found
+    return run_all(session, feeds, [output])[output]
 
 
-def run_outputs(session: onnxruntime.InferenceSession, outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
-    """Several outputs of a graph by one run.
+def run_all(
+    session: onnxruntime.InferenceSession, feeds: dict[str, Any], outputs: list[str] | None = None
+) -> dict[str, npt.NDArray[np.float32]]:
+    """The outputs of a graph by name, all of them where none are named.
 
     Raises:
         WorkError: the run failed, for want of memory say.
     """
+    names = outputs or [given.name for given in session.get_outputs()]
     try:
-        found: list[Any] = session.run(outputs, feeds)
+        return dict(zip(names, session.run(names, feeds), strict=True))
     except _failures() as error:
         raise WorkError(f"the model failed to run: {_reason(error)}") from error
-    return found
 
 
 def _reason(error: Exception) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from metaser.runtime.arrays import Frames, Waveform
 from metaser.runtime.errors import AudioError, BundleError
-from metaser.runtime.session import run_outputs
+from metaser.runtime.session import run_all
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -46,6 +46,7 @@ class StaticEncoder:
         padded = np.zeros((1, self.window_samples), np.float32)
         padded[0, : len(waveform)] = waveform
         feeds = {"input_values": padded, "input_lengths": np.array([len(waveform)], np.int64)}
-        frames, lengths = run_outputs(self._session, ["last_hidden_state", "frame_lengths"], feeds)
+        found = run_all(self._session, feeds, ["last_hidden_state", "frame_lengths"])
+        frames, lengths = found["last_hidden_state"], found["frame_lengths"]
         valid: Frames = frames[0, : int(lengths[0])]  # of [1, N, D]
         return valid
