@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from safetensors.numpy import save_file
 
+from metaser.export.adaptation import adapt_graph
 from metaser.export.golden import golden_vectors
 from metaser.export.graphs import OPSET, encoder_graph, head_graph, longest_window_s
 from metaser.export.identity import graph_id, model_id
@@ -18,8 +19,10 @@ from metaser.export.model_card import model_card
 from metaser.export.parity import measure_parity
 from metaser.export.precision import contents, in_precision
 from metaser.export.source import Source
+from metaser.export.step_parity import check_step
+from metaser.export.tensorrt import for_tensorrt, measure_tensorrt_parity, static_graph
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
-from metaser.runtime.bundle import MANIFEST, open_bundle, sha256_of
+from metaser.runtime.bundle import MANIFEST, TENSORRT_GRAPH, open_bundle, sha256_of
 from metaser.runtime.decision import Calibration
 from metaser.runtime.errors import InputError, WorkError
 from metaser.runtime.files import replace_folder
@@ -28,11 +31,17 @@ from metaser.runtime.manifest import AudioEntry, BackboneEntry, FileEntry, HeadE
 PROTOBUF_LIMIT_BYTES = 2**31 - 2**20
 """A larger graph keeps its weights in a file beside it."""
 
+MAX_WINDOW_S = 10.0
+"""A longer clip is cut into windows: attention is quadratic in their length."""
+
 PROVIDERS = {"fp32": ["cuda", "cpu"], "fp16": ["cuda", "cpu"], "int8": ["cpu"]}
 ROLES = {
     "encoder.onnx": "encoder",
     "encoder.onnx.data": "external_data",
+    TENSORRT_GRAPH: "tensorrt",
+    f"{TENSORRT_GRAPH}.data": "external_data",
     "head.onnx": "head",
+    "adapt.onnx": "adapt",
     "head.safetensors": "parameters",
     "golden.safetensors": "golden",
     "MODEL_CARD.md": "model_card",
@@ -49,7 +58,10 @@ class ExportSettings:
     command: str
     """What a person types to make it again; it goes into the model card."""
 
-    max_window_s: float = 10.0
+    max_window_s: float = MAX_WINDOW_S
+    tensorrt_window_s: float | None = None
+    """The window of a graph for TensorRT beside the dynamic one; None: there is none."""
+
     calibration: Calibration | None = None
     """Instead of the source's own."""
 
@@ -99,17 +111,23 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
     say(f"tracing {network.backbone.layers} layers of {source.name}")
     max_window_s = longest_window_s(network.backbone, settings.max_window_s)
     encoder, head = encoder_graph(network.backbone, max_window_s), head_graph(network.head)
+    adapt = adapt_graph(network.head)
     say(f"writing {settings.precision} graphs")
     encoder = in_precision(encoder, settings.precision)
-    operators = {"encoder.onnx": contents(encoder), "head.onnx": contents(head)}
+    operators = {"encoder.onnx": contents(encoder), "head.onnx": contents(head), "adapt.onnx": contents(adapt)}
     _save_graph(encoder, folder / "encoder.onnx")
     _save_graph(head, folder / "head.onnx")
+    _save_graph(adapt, folder / "adapt.onnx")
     parameters = {name: value.detach().numpy() for name, value in network.head.named_parameters()}
     _save_tensors(parameters, folder / "head.safetensors")
     waveform, frames, embedding = golden_vectors(network)
     _save_tensors({"waveform": waveform, "frames": frames, "embedding": embedding}, folder / "golden.safetensors")
     say("comparing with PyTorch")
-    parity = measure_parity(folder, network, settings.precision, max_window_s)
+    parity = asdict(measure_parity(folder, network, settings.precision, max_window_s))
+    parity["adaptation_step_max_difference"] = check_step(adapt, network.head)
+    if settings.tensorrt_window_s is not None:
+        tensorrt = _write_tensorrt(source, folder, settings, say)
+        operators[TENSORRT_GRAPH], parity["tensorrt"] = tensorrt
     (folder / "LICENSE").write_text(
         source.licence_text or f"Licence of the weights: {source.licence}\n", encoding="utf-8"
     )
@@ -143,7 +161,7 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
         training_corpora=list(source.corpora),
         training_languages=list(source.languages),
         files={},
-        parity=asdict(parity),
+        parity=parity,
         operators=operators,
         accuracy=settings.accuracy or {},
     )
@@ -153,6 +171,19 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
     for path in folder.iterdir():
         path.chmod(0o644)  # safetensors files are their owner's alone, and a bundle is everybody's
     return manifest
+
+
+def _write_tensorrt(
+    source: Source, folder: Path, settings: ExportSettings, say: Callable[[str], None]
+) -> tuple[dict[str, object], dict[str, object]]:
+    """Write the graph for TensorRT; what it holds and how near it is to PyTorch."""
+    assert settings.tensorrt_window_s is not None
+    backbone, path = source.network.backbone, folder / TENSORRT_GRAPH
+    window_s = longest_window_s(backbone, settings.tensorrt_window_s)
+    say(f"writing the graph for TensorRT, for windows of {window_s:g} s")
+    model = for_tensorrt(static_graph(backbone, round(window_s * SAMPLE_RATE_HZ)), settings.precision)
+    _save_graph(model, path)
+    return contents(model), asdict(measure_tensorrt_parity(path, backbone, settings.precision))
 
 
 def _save_graph(model: onnx.ModelProto, path: Path) -> None:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metaser.export.bundle import ExportSettings, check_target, export_bundle
+from metaser.export.bundle import MAX_WINDOW_S, ExportSettings, check_target, export_bundle
+from metaser.export.golden import GOLDEN_S
 from metaser.export.source import default_model, open_source
 from metaser.runtime.decision import Calibration
 from metaser.runtime.errors import InputError, NotFoundError
+from metaser.runtime.stream import StreamSettings
 
 RUNS = Path("runs")
 
@@ -26,6 +28,10 @@ class ExportRequest:
     out: Path
     precision: str = "fp32"
     layers: int | None = None
+    tensorrt: bool = False
+    window_s: float | None = None
+    """Of the graph for TensorRT; None is that of a stream."""
+
     force: bool = False
     name: str | None = None
     licence: str | None = None
@@ -39,6 +45,7 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
         MetaserError: the model, the folder or an option cannot be used, or the graphs miss their tolerance.
     """
     check_target(request.out, request.force)
+    tensorrt_window_s = _tensorrt_window_s(request)
     calibration, accuracy = read_calibration(request.calibration) if request.calibration else (None, None)
     model = request.model or default_model(RUNS)
     say(f"exporting {model} to {request.out}{'' if request.model else ' (no MODEL was given)'}")
@@ -51,6 +58,7 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
         name=name,
         precision=request.precision,
         command=_command(request, source.name, layers),
+        tensorrt_window_s=tensorrt_window_s,
         calibration=calibration,
         accuracy=accuracy,
         force=request.force,
@@ -59,6 +67,20 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
     size_mb = sum(entry.size_bytes for entry in manifest.files.values()) / 1e6
     say(f"wrote {request.out}: {size_mb:.1f} MB, licence of the weights {manifest.licence}")
     say(f"next: metaser enroll support/ --bundle {shlex.quote(str(request.out))}")
+
+
+def _tensorrt_window_s(request: ExportRequest) -> float | None:
+    """The window of the graph for TensorRT, None where none was asked for."""
+    if not request.tensorrt:
+        if request.window_s is not None:
+            raise InputError("--window is for --tensorrt: pass both, or neither")
+        return None
+    if request.precision == "int8":
+        raise InputError("--tensorrt does not go with --int8, which is for CPUs: choose --fp16 or --fp32")
+    window_s = StreamSettings().window_s if request.window_s is None else request.window_s
+    if not GOLDEN_S <= window_s <= MAX_WINDOW_S:  # `metaser verify` runs the golden vectors in one window
+        raise InputError(f"--window {window_s:g}: give {GOLDEN_S:g} to {MAX_WINDOW_S:g} seconds")
+    return window_s
 
 
 def read_calibration(path: Path) -> tuple[Calibration, dict[str, Any]]:
@@ -81,6 +103,7 @@ def read_calibration(path: Path) -> tuple[Calibration, dict[str, Any]]:
 def _command(request: ExportRequest, source_name: str, layers: int) -> str:
     """The command line that makes the bundle again, without the paths of the machine it ran on."""
     words = ["metaser export", source_name, request.out.name, f"--{request.precision}", f"--layers {layers}"]
+    words += [f"--tensorrt --window {_tensorrt_window_s(request):g}"] if request.tensorrt else []
     words += [f"--name {request.name}"] if request.name else []
     words += [f"--licence {request.licence}"] if request.licence else []
     words += [f"--calibration {request.calibration.name}"] if request.calibration else []

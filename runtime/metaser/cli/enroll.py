@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, plain, print_json
+from metaser.cli.adapting import AdaptOption, ForceAdaptOption, summary, told
+from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, plain, print_json, tell
 from metaser.cli.options import (
     BundleOption,
     JsonOption,
@@ -37,6 +38,8 @@ def enroll(  # noqa: PLR0913 # one parameter an option
     undo: Annotated[
         bool, typer.Option("--undo", help="Put back the profile that the last enrolment replaced.")
     ] = False,
+    adapt: AdaptOption = False,
+    force_adapt: ForceAdaptOption = False,
     profile: ProfileOption = None,
     bundle: BundleOption = None,
     provider: ProviderOption = Provider.auto,
@@ -56,18 +59,25 @@ def enroll(  # noqa: PLR0913 # one parameter an option
     if undo == (support is not None):
         raise InputError("give either SUPPORT, a folder with a folder of clips for each label, or --undo")
     began = time.perf_counter()
+    adapted = None
     path = profile_path(profile)
     if support is None:
         put_back(path)
         enrolled = Profile.load(path)
     else:
         check_is_profile(path)
-        engine = Engine.open(bundle, provider=provider.value, threads=threads)
+        engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
         with SlowProgress("Enrolling", as_json=as_json) as progress:
             enrolled = engine.enroll(support, progress=progress)
+        if adapt or force_adapt:
+            with SlowProgress("Tuning", as_json=as_json) as progress:
+                adapted = engine.adapt(enrolled, force=force_adapt, progress=progress)
+            enrolled = adapted.profile
         enrolled.save(path)
     elapsed_s = time.perf_counter() - began
 
+    if adapted:
+        people(as_json).say(told(adapted))
     _tell(people(as_json), enrolled, path, _options(profile, None), _options(profile, bundle))
     if as_json:
         print_json(
@@ -75,6 +85,7 @@ def enroll(  # noqa: PLR0913 # one parameter an option
             bundle=enrolled.bundle_name,
             classes=_counts(enrolled),
             clips=len(enrolled.clips),
+            adapt=summary(adapted),
             elapsed_s=round(elapsed_s, 3),
         )
 

@@ -27,6 +27,13 @@ def export(  # noqa: PLR0913 # one parameter an option
     layers: Annotated[
         int | None, typer.Option("--layers", metavar="L", help="Keep the first L layers of an untrained model.")
     ] = None,
+    tensorrt: Annotated[
+        bool, typer.Option("--tensorrt", help="Add encoder.tensorrt.onnx, for TensorRT on NVIDIA's processors.")
+    ] = False,
+    window_s: Annotated[
+        float | None,
+        typer.Option("--window", metavar="S", help="The seconds that --tensorrt takes at once; 3 without a choice."),
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="What the bundle is called.")] = None,
     licence: Annotated[
         str | None, typer.Option("--licence", metavar="SPDX", help="The licence of the weights, such as MIT.")
@@ -50,8 +57,8 @@ def export(  # noqa: PLR0913 # one parameter an option
         from metaser.export.command import ExportRequest, run_export
 
         request = ExportRequest(
-            model, out, chosen[0] if chosen else "fp32", layers, force=force, name=name, licence=licence,
-            calibration=calibration,
+            model, out, chosen[0] if chosen else "fp32", layers, tensorrt=tensorrt, window_s=window_s, force=force,
+            name=name, licence=licence, calibration=calibration,
         )  # fmt: skip
         run_export(request, people(as_json=False).say)
     except ImportError as error:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from glob import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -22,6 +23,7 @@ from metaser.runtime.arrays import Embeddings, Prototypes
 from metaser.runtime.decision import Calibration, prototype
 from metaser.runtime.errors import NotFoundError, ProfileError
 from metaser.runtime.files import replace_file
+from metaser.runtime.tuned_head import TunedHead
 
 FORMAT = "metaser-profile"
 """The key under which the header holds everything but the embeddings; it stands near the file's first byte."""
@@ -60,10 +62,15 @@ class Profile:
     embeddings: Embeddings
     """[M, E] by the untuned head, one row a clip, in the order of `clips`."""
 
+    tuned: TunedHead | None = None
+    """A head tuned on these very clips; it is dropped where clips are added or removed."""
+
     def __post_init__(self) -> None:
         order = sorted(range(len(self.clips)), key=lambda row: self.clips[row])
         object.__setattr__(self, "clips", tuple(self.clips[row] for row in order))
         object.__setattr__(self, "embeddings", self.embeddings[order])
+        if self.tuned and self.tuned.clips != tuple(clip.sha256 for clip in self.clips):
+            object.__setattr__(self, "tuned", None)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -74,7 +81,8 @@ class Profile:
     def prototypes(self) -> Prototypes:
         """[C, E] unit rows in the order of `labels`."""
         clip_labels = np.array([clip.label for clip in self.clips])
-        return np.stack([prototype(self.embeddings[clip_labels == label]) for label in self.labels])
+        embeddings = self.tuned.embeddings if self.tuned else self.embeddings
+        return np.stack([prototype(embeddings[clip_labels == label]) for label in self.labels])
 
     def save(self, path: str | Path) -> None:
         """Write the profile whole or not at all; what it replaces is kept as `FILE.undo`.
@@ -92,8 +100,10 @@ class Profile:
             "bundle_name": self.bundle_name,
             "calibration": asdict(self.calibration),
             "clips": [asdict(clip) for clip in self.clips],
+            "tuned": self.tuned.header() if self.tuned else None,
         }
-        content = save({"embeddings": self.embeddings}, {FORMAT: json.dumps(header, sort_keys=True)})
+        tensors = {"embeddings": self.embeddings, **(self.tuned.tensors() if self.tuned else {})}
+        content = save(tensors, {FORMAT: json.dumps(header, sort_keys=True)})
         previous = path.read_bytes() if path.is_file() else None
         if previous == content:
             return
@@ -117,7 +127,7 @@ class Profile:
         check_is_profile(path)
         content = path.read_bytes()
         try:
-            embeddings = load(content)["embeddings"]
+            tensors = load(content)
             header = json.loads(_metadata(content)[FORMAT])
             if header["version"] != VERSION:
                 raise ProfileError(
@@ -129,8 +139,10 @@ class Profile:
                 bundle_name=str(header["bundle_name"]),
                 calibration=Calibration(**{key: float(value) for key, value in header["calibration"].items()}),
                 clips=tuple(Clip(**{key: str(value) for key, value in clip.items()}) for clip in header["clips"]),
-                embeddings=embeddings,
+                embeddings=tensors["embeddings"],
             )
+            if header.get("tuned") is not None:
+                profile = replace(profile, tuned=_read_tuned(header["tuned"], tensors, profile))
         except (
             SafetensorError,
             TypeError,
@@ -153,6 +165,13 @@ def _metadata(content: bytes) -> dict[str, str]:
     size = int.from_bytes(content[:8], "little")
     metadata: dict[str, Any] = json.loads(content[8 : 8 + size])["__metadata__"]
     return metadata
+
+
+def _read_tuned(header: dict[str, Any], tensors: dict[str, npt.NDArray[Any]], profile: Profile) -> TunedHead:
+    tuned = TunedHead.read(header, tensors)
+    if not tuned.is_sound([clip.sha256 for clip in profile.clips]):
+        raise ValueError("the tuned head does not fit the clips")
+    return tuned
 
 
 def _sound(profile: Profile) -> bool:

@@ -67,6 +67,28 @@ def test_accuracy_rises_on_training_and_held_out_speakers(make_config: MakeConfi
     assert metadata.corpora == ("birds", "kettles")
 
 
+def test_persons_train_with_the_same_code(make_config: MakeConfig) -> None:
+    persons = {"data": {"column": "speaker"}, "episodes": {"n_way": 2, "speaker_split": "any"}}
+    config = make_config(persons)
+    train(config, quiet)
+    assert len(records(config, "validation")) == 2  # of the two persons of each corpus that never train
+
+
+def test_accents_of_a_manifest_train_with_the_same_code(
+    make_config: MakeConfig, corpora: tuple[Path, ...], tmp_path: Path
+) -> None:
+    accents = {"low": "scots", "middle": "welsh", "high": "cornish"}
+    lines = [f"{clip},{accents[clip.parts[-3]]},{clip.parts[-2]},en,accents" for clip in corpora[0].rglob("*.wav")]
+    (tmp_path / "accents.csv").write_text("\n".join(["path,label,speaker,language,corpus", *lines]))
+    data = {
+        "corpora": [],
+        "manifests": [str(tmp_path / "accents.csv")],
+        "validation_speakers": {"accents": ["e", "f"]},
+    }
+    _, metadata = load_checkpoint(train(make_config({"data": data}), quiet))
+    assert (metadata.corpora, metadata.languages) == (("accents",), ("en",))
+
+
 @pytest.mark.parametrize("backbone", ["whisper", "wav2vec2"])
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     make_config: MakeConfig, tmp_path: Path, backbone: str
