@@ -11,8 +11,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-FIRST_LEARNED_WEIGHTS = ("encoder.conv1.weight", "feature_extractor.conv_layers.0.conv.weight")
-"""Whisper's and wav2vec2's first learned layer: what it does not reach is signal processing, lengths and masks."""
+FIRST_LEARNED_WEIGHTS = ("products.0.weight", "encoder.conv1.weight", "feature_extractor.conv_layers.0.conv.weight")
+"""The first learned layer of the rewritten graphs and of the plain ones: what it does not reach is signal processing,
+lengths and masks."""
 
 FP32_OPERATORS = frozenset({"LayerNormalization", "Softmax", "Attention", "Cast", "ReduceMean", "ReduceSum"})
 """Statistics and softmax overflow silently in float16."""

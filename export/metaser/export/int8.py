@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from onnx import TensorProto, helper, numpy_helper
 MOVING = frozenset({"Flatten", "Gather", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 """Operators that only move the values of their first input."""
 
-SMALLEST_INNER = 64
+SMALLEST_INNER = 16
 """Products over fewer values gain nothing, and such inputs (the waveform itself) need more than 8 bits."""
 
 WEIGHT_LIMIT = 127
@@ -43,7 +44,7 @@ class _Rewriting:
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)
 
-    def node(self, kind: str, inputs: list[str], outputs: list[str], **attributes: int) -> None:
+    def node(self, kind: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
         self.made.update(outputs)
         self.nodes.append(helper.make_node(kind, inputs, outputs, name=f"{kind} {outputs[0]}", **attributes))
 
@@ -60,9 +61,7 @@ class _Rewriting:
             self.node("DynamicQuantizeLinear", [name], [values, scale, zero])
         else:
             found = affine(self.ranges[name])
-            self.node(
-                "QuantizeLinear", [name, self.constant(scale, found[0]), self.constant(zero, found[1])], [values]
-            )
+            self.node("QuantizeLinear", [name, self.constant(scale, found[0]), self.constant(zero, found[1])], [values])
         return values, scale, zero
 
     def moved(self, name: str) -> tuple[str, str, str]:
@@ -86,8 +85,9 @@ class _Rewriting:
         base, output = node.input[1], node.output[0]
         quantised, scales = by_column(weight)
         both, integer, wide = f"{output}.scale_of_product", f"{output}.int32", f"{output}.float32"
-        weights = [self.constant(f"{base}.int8", quantised), zero, self.constant(f"{base}.zero", np.zeros_like(quantised[0]))]
-        self.node("MatMulInteger", [values, *weights], [integer])
+        integers = self.constant(f"{base}.int8", quantised)
+        zeros = self.constant(f"{base}.zero", np.zeros_like(quantised[0]))
+        self.node("MatMulInteger", [values, integers, zero, zeros], [integer])
         self.node("Cast", [integer], [wide], to=TensorProto.FLOAT)
         self.node("Mul", [scale, self.constant(f"{base}.scale", scales)], [both])
         self.node("Mul", [wide, both], [output])
@@ -147,9 +147,7 @@ def affine(limits: Range) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8
     return np.array(scale, np.float32), np.array(np.rint(-low / scale).clip(0, ACTIVATION_STEPS), np.uint8)
 
 
-def _quantisable(
-    node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]
-) -> npt.NDArray[np.float32] | None:
+def _quantisable(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> npt.NDArray[np.float32] | None:
     """The weight [K, N] of a product that is worth quantising."""
     if node.op_type != "MatMul" or node.input[1] not in weights:
         return None

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metaser.export.products import StridedProduct
@@ -33,7 +34,7 @@ def rewritten(backbone: Backbone) -> Backbone:
     if isinstance(copied, WhisperBackbone):
         for layer in copied.encoder.layers:
             layer.self_attn = OneOperatorAttention(layer.self_attn)
-        return copied.eval()
+        return ProductWhisper(copied).eval()
     assert isinstance(copied, Wav2Vec2Backbone)
     if copied.model_type not in PLAIN:
         for layer in copied.encoder.layers:
@@ -52,13 +53,17 @@ class ProductWav2Vec2(Wav2Vec2Backbone):
         self.norms = nn.ModuleList(getattr(layer, "layer_norm", None) or nn.Identity() for layer in layers)
         self.activations = nn.ModuleList(layer.activation for layer in layers)
         del self.feature_extractor
+        positions = self.encoder.pos_conv_embed
+        if hasattr(positions, "conv"):
+            positions.conv = folded(positions.conv)
 
     def _convolve(self, clip: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """[B, T] -> [B, N, C], with the number of frames of each clip."""
         x = clip[..., None]  # [B, T, 1]
-        for product, norm, activation in zip(self.products, self.norms, self.activations, strict=True):
+        layers = zip(self.products, self.norms, self.activations, self.strides, strict=True)
+        for product, norm, activation, (kernel, stride) in layers:
             x = product(x)
-            lengths = strided_length(lengths, product.kernel, product.stride)
+            lengths = strided_length(lengths, kernel, stride)
             if isinstance(norm, nn.GroupNorm):  # one channel a group: its statistics run over the clip's time
                 x = masked_standardise(x, frame_mask(lengths, x.shape[1])[..., None], norm.eps, dim=1)
                 x = x * norm.weight + norm.bias
@@ -66,6 +71,36 @@ class ProductWav2Vec2(Wav2Vec2Backbone):
                 x = norm(x)
             x = activation(x)
         return x, lengths
+
+
+def folded(convolution: nn.Conv1d) -> nn.Conv1d:
+    """The same convolution without weight norm, which the graph would compute at every start."""
+    plain = nn.Conv1d(
+        convolution.in_channels,
+        convolution.out_channels,
+        convolution.kernel_size[0],
+        padding=convolution.padding,
+        groups=convolution.groups,
+    )
+    plain.weight, plain.bias = nn.Parameter(convolution.weight.detach()), convolution.bias
+    return plain
+
+
+class ProductWhisper(WhisperBackbone):
+    """Whisper's encoder with its two convolutions as matrix products over rows."""
+
+    def __init__(self, backbone: WhisperBackbone) -> None:
+        super().__init__(backbone.encoder, backbone.do_normalize)
+        self.layer_sum = backbone.layer_sum
+        self.products = nn.ModuleList(StridedProduct(conv) for conv in (self.encoder.conv1, self.encoder.conv2))
+        del self.encoder.conv1, self.encoder.conv2
+
+    def _convolve(self, mel: Tensor) -> Tensor:
+        """[B, mel_bins, M] -> [B, N, D]."""
+        rows = mel.transpose(1, 2)  # [B, M, mel_bins]
+        for product in self.products:
+            rows = F.gelu(product(rows))
+        return rows
 
 
 class OneOperatorAttention(nn.Module):
