@@ -79,7 +79,7 @@ def folded(convolution: nn.Conv1d) -> nn.Conv1d:
         convolution.in_channels,
         convolution.out_channels,
         convolution.kernel_size[0],
-        padding=convolution.padding,
+        padding=int(convolution.padding[0]),
         groups=convolution.groups,
     )
     plain.weight, plain.bias = nn.Parameter(convolution.weight.detach()), convolution.bias
