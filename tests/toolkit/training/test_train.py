@@ -165,6 +165,16 @@ def test_half_precision_trains(make_config: MakeConfig, backbone: str) -> None:
     assert all(np.isfinite(record["gradient_norm"]) for record in records(config, "step"))
 
 
+@pytest.mark.parametrize("supported", [True, False])
+def test_bf16_without_arithmetic_for_it_is_told(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, supported: bool
+) -> None:
+    monkeypatch.setattr("metaser.toolkit.preparation.computes_bfloat16", lambda _: supported)
+    said: list[str] = []
+    train(make_config({"precision": "bf16", "episodes": {"count": 1}}), said.append)
+    assert said[0].startswith("this CPU has no arithmetic for bf16") == (not supported)
+
+
 def test_a_run_without_patience_left_stops(make_config: MakeConfig) -> None:
     config = make_config(
         {
