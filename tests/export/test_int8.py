@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from metaser.export.int8 import activations, affine, by_column, to_int8
 from metaser.runtime.session import session_options
 
-INNER = 32
+INNER, COLUMNS = 32, 16
 
 
 def test_each_column_has_its_scale_and_uses_all_of_127() -> None:
@@ -41,7 +41,7 @@ def test_a_range_is_spread_over_255_steps_and_holds_zero(limits: tuple[float, fl
 def model() -> onnx.ModelProto:
     """x -> rows 1 and 0 -> two products that are added, as a front end and attention have them."""
     rng = np.random.default_rng(0)
-    weights = [numpy_helper.from_array(rng.standard_normal((INNER, 3)).astype(np.float32), name) for name in "ab"]
+    weights = [numpy_helper.from_array(rng.standard_normal((INNER, COLUMNS)).astype(np.float32), name) for name in "ab"]
     index = numpy_helper.from_array(np.array([1, 0], np.int64), "index")
     nodes = [
         helper.make_node("Relu", ["input"], ["x"]),
@@ -56,7 +56,7 @@ def model() -> onnx.ModelProto:
         nodes,
         "two products",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 2, INNER])],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 2, 3])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 2, COLUMNS])],
         [*weights, index],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)

@@ -24,8 +24,8 @@ from onnx import TensorProto, helper, numpy_helper
 MOVING = frozenset({"Flatten", "Gather", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 """Operators that only move the values of their first input."""
 
-SMALLEST_INNER = 16
-"""Products over fewer values gain nothing, and such inputs (the waveform itself) need more than 8 bits."""
+SMALLEST_SIDE = 16
+"""Weights with fewer rows or columns gain nothing, and their inputs (the waveform itself) need more than 8 bits."""
 
 WEIGHT_LIMIT = 127
 ACTIVATION_STEPS = 255
@@ -152,7 +152,7 @@ def _quantisable(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) 
     if node.op_type != "MatMul" or node.input[1] not in weights:
         return None
     tensor = weights[node.input[1]]
-    if len(tensor.dims) != 2 or tensor.dims[0] < SMALLEST_INNER:
+    if len(tensor.dims) != 2 or min(tensor.dims) < SMALLEST_SIDE:
         return None
     return numpy_helper.to_array(tensor)
 

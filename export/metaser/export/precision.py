@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import onnx
 
 from metaser.export.float16 import to_fp16
-from metaser.export.int8 import to_int8
+from metaser.export.int8 import Range, to_int8
 
 
-def in_precision(encoder: onnx.ModelProto, precision: str) -> onnx.ModelProto:
-    """A copy of a float32 encoder in `fp32`, `fp16` or `int8`; inputs and outputs stay float32."""
+def in_precision(
+    encoder: onnx.ModelProto, precision: str, ranges: Mapping[str, Range] | None = None
+) -> onnx.ModelProto:
+    """A copy of a float32 encoder in `fp32`, `fp16` or `int8`; inputs and outputs stay float32.
+
+    `ranges` fixes the scales of int8 activations; without it each is measured as it comes.
+    """
     if precision == "int8":
-        return to_int8(encoder)
+        return to_int8(encoder, ranges)
     return to_fp16(encoder) if precision == "fp16" else encoder
 
 
