@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,16 +12,20 @@ import onnx
 from safetensors.numpy import save_file
 
 from metaser.export.adaptation import adapt_graph
+from metaser.export.float16 import largest_half_value
 from metaser.export.golden import golden_vectors
 from metaser.export.graphs import OPSET, encoder_graph, head_graph, longest_window_s
 from metaser.export.identity import graph_id, model_id
+from metaser.export.int8 import activations
 from metaser.export.model_card import model_card
+from metaser.export.observation import layer_cosines, measure_ranges
 from metaser.export.parity import measure_parity
 from metaser.export.precision import contents, in_precision
+from metaser.export.rewriting import PLAIN
 from metaser.export.source import Source
 from metaser.export.step_parity import check_step
 from metaser.export.tensorrt import for_tensorrt, measure_tensorrt_parity, static_graph
-from metaser.runtime.arrays import SAMPLE_RATE_HZ
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.bundle import MANIFEST, TENSORRT_GRAPH, open_bundle, sha256_of
 from metaser.runtime.decision import Calibration
 from metaser.runtime.errors import InputError, WorkError
@@ -61,6 +65,12 @@ class ExportSettings:
     max_window_s: float = MAX_WINDOW_S
     tensorrt_window_s: float | None = None
     """The window of a graph for TensorRT beside the dynamic one; None: there is none."""
+
+    clips: Sequence[Waveform] = ()
+    """Speech on which the precision is compared with PyTorch too."""
+
+    static: bool = False
+    """Whether int8 fixes its scales on the clips."""
 
     calibration: Calibration | None = None
     """Instead of the source's own."""
@@ -109,11 +119,15 @@ def check_target(out: Path, force: bool) -> None:
 def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable[[str], None]) -> Manifest:
     network = source.network
     say(f"tracing {network.backbone.layers} layers of {source.name}")
+    if plain := PLAIN.get(network.backbone.model_type):
+        say(f"not rewritten, as PyTorch exports it: {plain}")
     max_window_s = longest_window_s(network.backbone, settings.max_window_s)
     encoder, head = encoder_graph(network.backbone, max_window_s), head_graph(network.head)
     adapt = adapt_graph(network.head)
     say(f"writing {settings.precision} graphs")
-    encoder = in_precision(encoder, settings.precision)
+    exact = encoder
+    ranges = measure_ranges(exact, activations(exact), settings.clips) if settings.static else None
+    encoder = in_precision(exact, settings.precision, ranges)
     operators = {"encoder.onnx": contents(encoder), "head.onnx": contents(head), "adapt.onnx": contents(adapt)}
     _save_graph(encoder, folder / "encoder.onnx")
     _save_graph(head, folder / "head.onnx")
@@ -123,7 +137,11 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
     waveform, frames, embedding = golden_vectors(network)
     _save_tensors({"waveform": waveform, "frames": frames, "embedding": embedding}, folder / "golden.safetensors")
     say("comparing with PyTorch")
-    parity = asdict(measure_parity(folder, network, settings.precision, max_window_s))
+    parity = asdict(measure_parity(folder, network, settings.precision, max_window_s, settings.clips))
+    if settings.precision != "fp32":
+        parity["layer_cosines"] = [round(cosine, 6) for cosine in layer_cosines(exact, encoder, waveform)]
+    if settings.precision == "fp16":
+        parity["largest_half_value"] = largest_half_value(exact, [waveform, *settings.clips])
     parity["adaptation_step_max_difference"] = check_step(adapt, network.head)
     if settings.tensorrt_window_s is not None:
         tensorrt = _write_tensorrt(source, folder, settings, say)

@@ -13,11 +13,18 @@ from typing import Any
 from metaser.export.bundle import MAX_WINDOW_S, ExportSettings, check_target, export_bundle
 from metaser.export.golden import GOLDEN_S
 from metaser.export.source import default_model, open_source
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
+from metaser.runtime.audio import load_audio
 from metaser.runtime.decision import Calibration
+from metaser.runtime.enrolment import audio_files
 from metaser.runtime.errors import InputError, NotFoundError
 from metaser.runtime.stream import StreamSettings
 
 RUNS = Path("runs")
+
+MOST_CLIPS = 64
+CLIP_S = 5.0
+"""Of the clips that are compared, so many and so long at most: float32 activations of each are looked at."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,10 @@ class ExportRequest:
     window_s: float | None = None
     """Of the graph for TensorRT; None is that of a stream."""
 
+    clips: Path | None = None
+    """A folder of speech on which the precision is compared with PyTorch too."""
+
+    static: bool = False
     force: bool = False
     name: str | None = None
     licence: str | None = None
@@ -46,6 +57,7 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
     """
     check_target(request.out, request.force)
     tensorrt_window_s = _tensorrt_window_s(request)
+    clips = _read_clips(request)
     calibration, accuracy = read_calibration(request.calibration) if request.calibration else (None, None)
     model = request.model or default_model(RUNS)
     say(f"exporting {model} to {request.out}{'' if request.model else ' (no MODEL was given)'}")
@@ -59,6 +71,8 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
         precision=request.precision,
         command=_command(request, source.name, layers),
         tensorrt_window_s=tensorrt_window_s,
+        clips=clips,
+        static=request.static,
         calibration=calibration,
         accuracy=accuracy,
         force=request.force,
@@ -83,6 +97,19 @@ def _tensorrt_window_s(request: ExportRequest) -> float | None:
     return window_s
 
 
+def _read_clips(request: ExportRequest) -> list[Waveform]:
+    """The first clips of the folder that was named, each cut to a window."""
+    if request.static and (request.precision != "int8" or request.clips is None):
+        raise InputError("--static fixes the scales of int8 on clips: pass --int8 and --clips DIR as well")
+    if request.clips is None:
+        return []
+    files = audio_files(request.clips)
+    if not files:
+        raise InputError(f"{request.clips} holds no audio files: name a folder of speech, some minutes of it")
+    chosen = files[:: -(-len(files) // MOST_CLIPS)]  # spread over all
+    return [load_audio(path)[: int(CLIP_S * SAMPLE_RATE_HZ)] for path in chosen]
+
+
 def read_calibration(path: Path) -> tuple[Calibration, dict[str, Any]]:
     """Read {"calibration": {"temperature", "threshold", "margin"}, "accuracy": {...}} as the benchmarks write it.
 
@@ -104,6 +131,8 @@ def _command(request: ExportRequest, source_name: str, layers: int) -> str:
     """The command line that makes the bundle again, without the paths of the machine it ran on."""
     words = ["metaser export", source_name, request.out.name, f"--{request.precision}", f"--layers {layers}"]
     words += [f"--tensorrt --window {_tensorrt_window_s(request):g}"] if request.tensorrt else []
+    words += [f"--clips {request.clips.name}"] if request.clips else []
+    words += ["--static"] if request.static else []
     words += [f"--name {request.name}"] if request.name else []
     words += [f"--licence {request.licence}"] if request.licence else []
     words += [f"--calibration {request.calibration.name}"] if request.calibration else []

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 from torch.func import functional_call
 
+from metaser.export.rewriting import rewritten
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.toolkit.encoder import Backbone
 from metaser.toolkit.network import Head
@@ -72,7 +73,7 @@ def encoder_graph(backbone: Backbone, max_window_s: float) -> onnx.ModelProto:
     lengths = torch.tensor([SAMPLE_RATE_HZ, SAMPLE_RATE_HZ // 2])
     batch, samples = Dim("batch"), Dim("samples", min=backbone.receptive_field_samples, max=max_samples)
     model = export_graph(
-        EncoderGraph(for_window(backbone, max_samples)),
+        EncoderGraph(rewritten(for_window(backbone, max_samples))),
         (waveform, lengths),
         ({0: batch, 1: samples}, {0: batch}),
         ENCODER_VALUES,

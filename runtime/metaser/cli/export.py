@@ -34,6 +34,12 @@ def export(  # noqa: PLR0913 # one parameter an option
         float | None,
         typer.Option("--window", metavar="S", help="The seconds that --tensorrt takes at once; 3 without a choice."),
     ] = None,
+    clips: Annotated[
+        Path | None, typer.Option("--clips", metavar="DIR", help="Speech on which the graphs are compared as well.")
+    ] = None,
+    static: Annotated[
+        bool, typer.Option("--static", help="With --int8: fix the scales of activations on the clips of --clips.")
+    ] = False,
     name: Annotated[str | None, typer.Option("--name", help="What the bundle is called.")] = None,
     licence: Annotated[
         str | None, typer.Option("--licence", metavar="SPDX", help="The licence of the weights, such as MIT.")
@@ -57,8 +63,8 @@ def export(  # noqa: PLR0913 # one parameter an option
         from metaser.export.command import ExportRequest, run_export
 
         request = ExportRequest(
-            model, out, chosen[0] if chosen else "fp32", layers, tensorrt=tensorrt, window_s=window_s, force=force,
-            name=name, licence=licence, calibration=calibration,
+            model, out, chosen[0] if chosen else "fp32", layers, tensorrt=tensorrt, window_s=window_s, clips=clips,
+            static=static, force=force, name=name, licence=licence, calibration=calibration,
         )  # fmt: skip
         run_export(request, people(as_json=False).say)
     except ImportError as error:

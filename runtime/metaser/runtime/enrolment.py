@@ -73,7 +73,15 @@ def _from_folder(folder: Path) -> list[SupportClip]:
     return [clip for path in classes for clip in _class_clips(path)]
 
 
-def _class_clips(folder: Path) -> list[SupportClip]:
+def audio_files(folder: Path) -> list[Path]:
+    """The audio files below a folder, sorted, hidden ones left out.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        AudioError: it holds a recording in a format that cannot be read.
+    """
+    if not folder.is_dir():
+        raise NotFoundError(f"no such folder: {folder}")
     files = sorted(
         path for path in folder.rglob("*")
         if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
@@ -83,7 +91,11 @@ def _class_clips(folder: Path) -> list[SupportClip]:
             f"{folder.name}/{refused[0]} is in a format that cannot be read: "
             f"convert it (ffmpeg -i {refused[0]} clip.wav)"
         )
-    audio = [path for path in files if path.suffix.lower() in AUDIO_SUFFIXES]
+    return [path for path in files if path.suffix.lower() in AUDIO_SUFFIXES]
+
+
+def _class_clips(folder: Path) -> list[SupportClip]:
+    audio = audio_files(folder)
     if not audio:
         raise SupportError(f"class {folder.name} has no audio files: add clips to {folder}, or remove the folder")
     return [

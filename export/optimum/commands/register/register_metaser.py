@@ -41,6 +41,12 @@ class MetaserExportCommand(BaseOptimumCLICommand):
             metavar="S",
             help="The seconds that --tensorrt takes at once; 3 without a choice.",
         )
+        parser.add_argument(
+            "--clips", type=Path, metavar="DIR", help="Speech on which the graphs are compared as well."
+        )
+        parser.add_argument(
+            "--static", action="store_true", help="With --int8: fix the scales of activations on the clips of --clips."
+        )
         parser.add_argument("--name", help="What the bundle is called.")
         parser.add_argument("--licence", metavar="SPDX", help="The licence of the weights, such as MIT.")
         parser.add_argument("--calibration", type=Path, metavar="FILE.json", help="Temperature, threshold and margin.")
