@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from safetensors.numpy import save_file
 
+from metaser.export.accuracy import accuracy_beside_pytorch
 from metaser.export.adaptation import adapt_graph
 from metaser.export.float16 import largest_half_value
 from metaser.export.golden import golden_vectors
@@ -19,7 +20,7 @@ from metaser.export.identity import graph_id, model_id
 from metaser.export.int8 import activations
 from metaser.export.model_card import model_card
 from metaser.export.observation import layer_cosines, measure_ranges
-from metaser.export.parity import measure_parity
+from metaser.export.parity import Graphs, measure_parity
 from metaser.export.precision import contents, in_precision
 from metaser.export.rewriting import PLAIN
 from metaser.export.source import Source
@@ -71,6 +72,9 @@ class ExportSettings:
 
     static: bool = False
     """Whether int8 fixes its scales on the clips."""
+
+    corpora: Sequence[Path] = ()
+    """Labelled speech on which few-shot accuracy is measured beside PyTorch's."""
 
     calibration: Calibration | None = None
     """Instead of the source's own."""
@@ -146,6 +150,11 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
     if settings.tensorrt_window_s is not None:
         tensorrt = _write_tensorrt(source, folder, settings, say)
         operators[TENSORRT_GRAPH], parity["tensorrt"] = tensorrt
+    accuracy = dict(settings.accuracy or {})
+    if settings.corpora:
+        say("measuring few-shot accuracy")
+        embed = Graphs(folder, network).embed
+        accuracy |= accuracy_beside_pytorch(network, embed, max_window_s, settings.corpora)
     (folder / "LICENSE").write_text(
         source.licence_text or f"Licence of the weights: {source.licence}\n", encoding="utf-8"
     )
@@ -181,7 +190,7 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
         files={},
         parity=parity,
         operators=operators,
-        accuracy=settings.accuracy or {},
+        accuracy=accuracy,
     )
     (folder / "MODEL_CARD.md").write_text(model_card(manifest, settings.command), encoding="utf-8")
     manifest.files.update(_entries(folder))

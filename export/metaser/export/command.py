@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metaser.cli.console import SlowProgress
 from metaser.export.bundle import MAX_WINDOW_S, ExportSettings, check_target, export_bundle
 from metaser.export.golden import GOLDEN_S
-from metaser.export.source import default_model, open_source
+from metaser.export.layer_choice import recommended, score_layers
+from metaser.export.source import DEFAULT_MODEL, default_model, open_source
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio import load_audio
 from metaser.runtime.decision import Calibration
 from metaser.runtime.enrolment import audio_files
 from metaser.runtime.errors import InputError, NotFoundError
 from metaser.runtime.stream import StreamSettings
+from metaser.toolkit.backbone import load_backbone
 
 RUNS = Path("runs")
 
@@ -43,6 +46,12 @@ class ExportRequest:
     """A folder of speech on which the precision is compared with PyTorch too."""
 
     static: bool = False
+    corpus: tuple[Path, ...] = ()
+    """Labelled speech on which accuracy is measured."""
+
+    pick_layers: bool = False
+    """Write nothing, and print accuracy and cost after each layer."""
+
     force: bool = False
     name: str | None = None
     licence: str | None = None
@@ -55,6 +64,9 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
     Raises:
         MetaserError: the model, the folder or an option cannot be used, or the graphs miss their tolerance.
     """
+    if request.pick_layers:
+        print_layers(request, say)
+        return
     check_target(request.out, request.force)
     tensorrt_window_s = _tensorrt_window_s(request)
     clips = _read_clips(request)
@@ -73,6 +85,7 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
         tensorrt_window_s=tensorrt_window_s,
         clips=clips,
         static=request.static,
+        corpora=request.corpus,
         calibration=calibration,
         accuracy=accuracy,
         force=request.force,
@@ -81,6 +94,30 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
     size_mb = sum(entry.size_bytes for entry in manifest.files.values()) / 1e6
     say(f"wrote {request.out}: {size_mb:.1f} MB, licence of the weights {manifest.licence}")
     say(f"next: metaser enroll support/ --bundle {shlex.quote(str(request.out))}")
+
+
+def print_layers(request: ExportRequest, say: Callable[[str], None]) -> None:
+    """Say how accurate a pre-trained encoder is after each layer, and what that costs.
+
+    Raises:
+        MetaserError: the model or a corpus cannot be used.
+    """
+    if not request.corpus:
+        raise InputError("--pick-layers measures on labelled speech: pass --corpus DIR as well")
+    model = request.model or DEFAULT_MODEL
+    backbone = load_backbone(model, request.layers)
+    with SlowProgress("Computing layers", as_json=False) as progress:
+        scores = score_layers(backbone, request.corpus, progress)
+    names = list(scores[0].by_corpus)
+    say(f"{model}, 4-way 5-shot accuracy with strangers in per cent;")
+    say("cost is time as a share of all layers'")
+    say("layers  cost  mean  " + "  ".join(names))
+    for score in scores:
+        own = "  ".join(f"{100 * score.by_corpus[name].accuracy.mean:{len(name)}.1f}" for name in names)
+        say(f"{score.layers:6}  {score.cost:4.0%}  {100 * score.accuracy:4.1f}  {own}")
+    best, cheap = recommended(scores)
+    half = 50 * max(found.accuracy.high - found.accuracy.low for found in best.by_corpus.values())
+    say(f"best: --layers {best.layers}, intervals ± {half:.1f}; at most a point worse: --layers {cheap.layers}")
 
 
 def _tensorrt_window_s(request: ExportRequest) -> float | None:

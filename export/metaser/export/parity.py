@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from metaser.export.golden import voiced_waveform
-from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Waveform
 from metaser.runtime.decision import unit
 from metaser.runtime.errors import WorkError
 from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, open_session, run
@@ -56,6 +56,11 @@ class Graphs:
         feeds = {"input_values": waveform, "input_lengths": np.array(lengths, np.int64)}
         return run(self._encoder, "last_hidden_state", feeds)
 
+    def embed(self, clip: Waveform) -> Embedding:
+        """[T] -> [E]."""
+        embedding: Embedding = self.embedding(self.frames(clip[None], [len(clip)]))[0]
+        return embedding
+
     def embedding(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """[1, N, D] -> [1, E]."""
         feeds = {"frames": frames, "frame_mask": np.ones(frames.shape[:2], np.float32), **self._parameters}
@@ -88,7 +93,7 @@ def measure_parity(
     spoken = []
     for clip in clips:
         _, embedding = _reference(network, clip[None])
-        spoken.append(float(unit(graphs.embedding(graphs.frames(clip[None], [len(clip)]))[0]) @ unit(embedding[0])))
+        spoken.append(float(unit(graphs.embed(clip)) @ unit(embedding[0])))
     parity = Parity(
         lengths_samples=lengths,
         frames_max_difference=max(differences),

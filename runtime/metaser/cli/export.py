@@ -40,6 +40,13 @@ def export(  # noqa: PLR0913 # one parameter an option
     static: Annotated[
         bool, typer.Option("--static", help="With --int8: fix the scales of activations on the clips of --clips.")
     ] = False,
+    corpus: Annotated[
+        list[Path] | None,
+        typer.Option("--corpus", metavar="DIR", help="Labelled speech to measure accuracy on; may come several times."),
+    ] = None,
+    pick_layers: Annotated[
+        bool, typer.Option("--pick-layers", help="Only print accuracy and cost after each layer, on --corpus.")
+    ] = False,
     name: Annotated[str | None, typer.Option("--name", help="What the bundle is called.")] = None,
     licence: Annotated[
         str | None, typer.Option("--licence", metavar="SPDX", help="The licence of the weights, such as MIT.")
@@ -64,7 +71,8 @@ def export(  # noqa: PLR0913 # one parameter an option
 
         request = ExportRequest(
             model, out, chosen[0] if chosen else "fp32", layers, tensorrt=tensorrt, window_s=window_s, clips=clips,
-            static=static, force=force, name=name, licence=licence, calibration=calibration,
+            static=static, corpus=tuple(corpus or ()), pick_layers=pick_layers, force=force, name=name,
+            licence=licence, calibration=calibration,
         )  # fmt: skip
         run_export(request, people(as_json=False).say)
     except ImportError as error:

@@ -47,6 +47,17 @@ class MetaserExportCommand(BaseOptimumCLICommand):
         parser.add_argument(
             "--static", action="store_true", help="With --int8: fix the scales of activations on the clips of --clips."
         )
+        parser.add_argument(
+            "--corpus",
+            type=Path,
+            metavar="DIR",
+            action="append",
+            default=[],
+            help="Labelled speech to measure accuracy on; may come several times.",
+        )
+        parser.add_argument(
+            "--pick-layers", action="store_true", help="Only print accuracy and cost after each layer, on --corpus."
+        )
         parser.add_argument("--name", help="What the bundle is called.")
         parser.add_argument("--licence", metavar="SPDX", help="The licence of the weights, such as MIT.")
         parser.add_argument("--calibration", type=Path, metavar="FILE.json", help="Temperature, threshold and margin.")
@@ -58,6 +69,7 @@ class MetaserExportCommand(BaseOptimumCLICommand):
         from metaser.export.command import ExportRequest, run_export
         from metaser.runtime.errors import MetaserError
 
+        self.args.corpus = tuple(self.args.corpus)
         given = {name: value for name, value in vars(self.args).items() if name in ExportRequest.__dataclass_fields__}
         try:
             run_export(ExportRequest(**given), people(as_json=False).say)
