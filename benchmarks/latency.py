@@ -94,17 +94,22 @@ def make_model(work: Path) -> Path:
     return folder
 
 
-def make_bundle(work: Path, model: Path, precision: str, layers: int) -> tuple[Path, dict[str, float] | None]:
-    """A bundle, and what its export cost where it was not there."""
-    folder = work / f"{precision}-{layers}"
-    if folder.exists():
-        return folder, None
+def make_bundle(work: Path, model: Path, precision: str, layers: int) -> tuple[Path, dict[str, float]]:
+    """A bundle, and what its export cost when it was made."""
+    folder, cost_file = work / f"{precision}-{layers}", work / f"{precision}-{layers}.cost.json"
+    if folder.exists() and cost_file.exists():
+        cost: dict[str, float] = json.loads(cost_file.read_text(encoding="utf-8"))
+        return folder, cost
     command = [sys.executable, "-m", "metaser.cli", "export", str(model), str(folder)]
     start = time.perf_counter()
-    child = subprocess.Popen([*command, f"--{precision}", "--layers", str(layers)], stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        [*command, f"--{precision}", "--layers", str(layers), "--force"], stdout=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(child.pid, 0)
     assert status == 0, command
-    return folder, {"seconds": time.perf_counter() - start, "peak_mb": usage.ru_maxrss / 1024}
+    cost = {"seconds": time.perf_counter() - start, "peak_mb": usage.ru_maxrss / 1024}
+    cost_file.write_text(json.dumps(cost), encoding="utf-8")
+    return folder, cost
 
 
 def make_environment(work: Path, name: str) -> Path:
@@ -123,8 +128,7 @@ def make_peers(work: Path, *, compiled: bool) -> tuple[list[Peer], dict[str, Any
     peers = []
     for precision, layers in (("fp32", LAYERS), ("int8", LAYERS), *(("int8", layers) for layers in SHORTER)):
         folder, cost = make_bundle(work, model, precision, layers)
-        if cost:
-            exports[f"{precision}, {layers} layers"] = cost
+        exports[f"{precision}, {layers} layers"] = cost
         peers.append(Peer(f"metaser {precision}, {layers} layers", "metaser", folder))
     peers.append(Peer("PyTorch eager", "eager", model))
     if compiled:
@@ -163,9 +167,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compiled", action="store_true", help="Measure torch.compile too; it needs a C++ compiler.")
+    parser.add_argument("--prepare", action="store_true", help="Only make what is missing in WORK.")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     peers, exports = make_peers(arguments.work.resolve(), compiled=arguments.compiled)
+    if arguments.prepare:
+        return
     products_ms = measure(peers, arguments.seconds, arguments.threads)
     figures: dict[str, Any] = {
         "command": f"python -m benchmarks.latency WORK --seconds {arguments.seconds:g} --threads {arguments.threads}"

@@ -100,9 +100,7 @@ def to_int8(encoder: onnx.ModelProto, ranges: Mapping[str, Range] | None = None)
         ranges: of each of `activations(encoder)`, as measured on clips: then scales are fixed and the clips of a batch
             do not depend on each other; None measures each tensor as it comes.
     """
-    model = onnx.ModelProto()
-    model.CopyFrom(encoder)
-    graph = model.graph
+    graph = encoder.graph
     weights = _weights(graph)
     rewriting = _Rewriting(ranges, _producers(graph))
     for node in graph.node:
@@ -113,10 +111,12 @@ def to_int8(encoder: onnx.ModelProto, ranges: Mapping[str, Range] | None = None)
     nodes = _used(rewriting.nodes, {value.name for value in graph.output})
     needed = {name for node in nodes for name in node.input}
     tensors = [tensor for tensor in [*graph.initializer, *rewriting.constants.values()] if tensor.name in needed]
-    del graph.node[:], graph.initializer[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(tensors)
-    return model
+    return helper.make_model(
+        helper.make_graph(nodes, graph.name, graph.input, graph.output, tensors),
+        producer_name=encoder.producer_name,
+        ir_version=encoder.ir_version,
+        opset_imports=encoder.opset_import,
+    )
 
 
 def activations(encoder: onnx.ModelProto) -> list[str]:

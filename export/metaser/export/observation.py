@@ -24,13 +24,13 @@ Observed = Mapping[str, npt.NDArray[np.float32]]
 
 def observe(encoder: onnx.ModelProto, names: Sequence[str], clips: Sequence[Waveform]) -> Iterator[Observed]:
     """Yield the tensors of these names for each clip [T], by ONNX Runtime on the CPU."""
-    model = onnx.ModelProto()
-    model.CopyFrom(encoder)
-    outputs = {value.name for value in model.graph.output}
-    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names if name not in outputs)
+    outputs = encoder.graph.output
+    count, known = len(outputs), {value.name for value in outputs}
     with TemporaryDirectory() as folder:
         path = Path(folder) / "observed.onnx"
-        onnx.save(model, path)
+        outputs.extend(helper.make_empty_tensor_value_info(name) for name in names if name not in known)
+        onnx.save(encoder, path)
+        del outputs[count:]  # a copy of the whole graph would cost gigabytes
         session = open_session(path, "cpu", None, ENCODER_NAMES)
         for clip in clips:
             feeds = {"input_values": clip[None], "input_lengths": np.array([len(clip)], np.int64)}
