@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, percent, print_json
+from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, percent, print_json, tell
 from metaser.cli.options import (
     BundleOption,
     JsonOption,
@@ -53,11 +53,12 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
     changes nothing. The profile before is kept for metaser enroll --undo.
     """
     from metaser.runtime import Engine, InputError
+    from metaser.runtime.profile_changes import embed_others
 
     if reset and (false_accepts is not None or others is not None):
         raise InputError("--reset goes back to what enrolment sets: give it alone")
     path = profile_path(profile)
-    engine = Engine.open(bundle, provider=provider.value, threads=threads)
+    engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
     calibrated = engine.open_profile(path)
     told: list[str] = []
     if reset:
@@ -66,7 +67,7 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
         wanted = calibrated.reliability.wanted_false_accepts if false_accepts is None else false_accepts
         if others is not None:
             with SlowProgress("Embedding", as_json=as_json) as progress:
-                read = engine.embed_others(others, progress=progress)
+                read = embed_others(engine, others, calibrated, progress)
             told = [f"Left out: {error}" for error in read.errors]
             calibrated = engine.calibrate(calibrated, false_accepts=wanted, others=read)
         else:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, SlowProgress, people, print_json
+from metaser.cli.adapting import AdaptOption, ForceAdaptOption, lost_by_change, summary, told
+from metaser.cli.console import PlainConsole, SlowProgress, people, print_json, tell
 from metaser.cli.enrolment_report import as_json as report_as_json
 from metaser.cli.enrolment_report import class_table, clip_table, pair_table, say_expectations, say_verdicts
 from metaser.cli.options import (
@@ -55,6 +56,8 @@ def enroll(  # noqa: PLR0913 # one parameter an option
         Path | None,
         typer.Option("--plot", metavar="FILE.png", help="Draw a map of the clips. Needs the extra `plots`."),
     ] = None,
+    adapt: AdaptOption = False,
+    force_adapt: ForceAdaptOption = False,
     profile: ProfileOption = None,
     bundle: BundleOption = None,
     provider: ProviderOption = Provider.auto,
@@ -72,38 +75,48 @@ def enroll(  # noqa: PLR0913 # one parameter an option
     from metaser.runtime import Engine, InputError, Profile
     from metaser.runtime import undo as put_back
     from metaser.runtime.profile import check_is_profile
+    from metaser.runtime.profile_changes import new_profile
 
+    tune = adapt or force_adapt
     changes = sum((support is not None, add is not None, remove is not None, undo))
-    if changes > 1 or (changes == 0 and not report and plot is None):
+    if changes > 1 or not (changes or tune or report or plot):
         raise InputError(
             "give either SUPPORT, a folder with a folder of clips for each label, or one of --add, --remove and --undo"
         )
+    if undo and tune:
+        raise InputError("--undo puts back a profile as it was: tune it after, with `metaser enroll --adapt`")
     if drop_bad and support is None and add is None:
         raise InputError("--drop-bad goes with SUPPORT or --add, where clips are read")
     began = time.perf_counter()
     path = profile_path(profile)
     check_is_profile(path)
+    before = adapted = found = None
     dropped: list[str] = []
-    found = None
     if undo:
         put_back(path)
         enrolled = Profile.load(path)
     else:
-        engine = Engine.open(bundle, provider=provider.value, threads=threads)
+        engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
         before = None if support else engine.open_profile(path)
         if folder := support or add:
             clips, dropped = _read(engine, folder, drop_bad=drop_bad, adding=before is not None, as_json=as_json)
-            enrolled = engine.add(before, clips) if before else engine.new_profile(clips)
+            enrolled = engine.add(before, clips) if before else new_profile(engine, clips)
         else:
             assert before is not None
             enrolled = engine.remove(before, remove) if remove else before
+        if tune:
+            with SlowProgress("Tuning", as_json=as_json) as progress:
+                adapted = engine.adapt(enrolled, force=force_adapt, progress=progress)
+            enrolled = adapted.profile
         found = _look(enrolled, engine, plot)
         enrolled.save(path)
     elapsed_s = time.perf_counter() - began
 
     console = people(as_json)
-    for line in dropped:
-        console.say(f"Left out: {line}")
+    for line in (*dropped, *lost_by_change(before, enrolled, adapted)):
+        console.say(line)
+    if adapted:
+        console.say(told(adapted))
     _tell(console, enrolled, found, in_full=report)
     _tell_next(console, enrolled, path, _options(profile, None), _options(profile, bundle))
     if as_json:
@@ -114,6 +127,7 @@ def enroll(  # noqa: PLR0913 # one parameter an option
             classes={label: counts[label] for label in enrolled.labels},
             clips=len(enrolled.clips),
             dropped=dropped,
+            adapt=summary(adapted),
             calibration=asdict(enrolled.calibration),
             expected=asdict(enrolled.reliability),
             report=report_as_json(found) if found else None,
@@ -127,7 +141,10 @@ def _read(
     """The clips of a folder, and a line for each that was left out."""
     with SlowProgress("Enrolling", as_json=as_json) as progress:
         read = engine.embed_support(folder, min_classes=1 if adding else 2, progress=progress)
-    return read.good() if drop_bad else (read.checked(), [])
+    if not drop_bad:
+        return read.checked(), []
+    good, faults = read.good()
+    return good, [f"Left out: {fault}" for fault in faults]
 
 
 def _look(profile: Profile, engine: Engine, plot: Path | None) -> Report:
@@ -137,7 +154,7 @@ def _look(profile: Profile, engine: Engine, plot: Path | None) -> Report:
         from metaser.runtime.embedding_map import draw_map
 
         draw_map(profile, plot)
-    return make_report(profile, engine.bundle.scale)
+    return make_report(profile, engine.scale(profile))
 
 
 def _tell(console: PlainConsole, profile: Profile, report: Report | None, *, in_full: bool) -> None:

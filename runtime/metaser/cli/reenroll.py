@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, SlowProgress, people, print_json
+from metaser.cli.adapting import lost_by_change
+from metaser.cli.console import PlainConsole, SlowProgress, people, print_json, tell
 from metaser.cli.options import (
     BundleOption,
     JsonOption,
@@ -44,11 +45,12 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
     were and have not changed, or wherever in SUPPORT they are now. The profile before is kept for --undo.
     """
     from metaser.runtime import Engine, InputError, NotFoundError, Profile
+    from metaser.runtime.profile_changes import reenroll as renew
     from metaser.runtime.reenrolment import find_clips
 
     path = profile_path(profile)
     before = Profile.load(path)
-    engine = Engine.open(bundle, provider=provider.value, threads=threads)
+    engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
     manifest = engine.bundle.manifest
     console = people(as_json)
     if (before.model_id, before.graph_id) == (manifest.model_id, manifest.graph_id):
@@ -65,14 +67,14 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
             "they are in, `metaser reenroll SUPPORT`, or leave them out with --drop-missing"
         )
     with SlowProgress("Embedding", as_json=as_json) as progress:
-        renewed = engine.reenroll(before, found, progress=progress)
+        renewed = renew(engine, before, found, progress)
     renewed.save(path)
 
     what = "precision" if before.model_id == manifest.model_id else "model"
     console.say(f"Another {what}: {before.bundle_name} before, {manifest.name} now.")
     _tell(console, found)
-    if lost := len(before.others) - len(renewed.others):
-        console.say(f"Other speech that is not there any more: {lost} of {len(before.others)} clips.")
+    for line in lost_by_change(before, renewed):
+        console.say(line)
     console.say(f"Profile of {len(renewed.clips)} clips: {path}")
     if as_json:
         print_json(

@@ -3,7 +3,7 @@
 from metaser.runtime.audio import load_audio
 from metaser.runtime.bundle import open_bundle, shipped_bundles
 from metaser.runtime.decision import Calibration, Decision
-from metaser.runtime.engine import Engine, Verification
+from metaser.runtime.engine import Engine
 from metaser.runtime.errors import (
     AudioError,
     BundleError,
@@ -17,6 +17,7 @@ from metaser.runtime.errors import (
 )
 from metaser.runtime.profile import Clip, Profile, forget, undo
 from metaser.runtime.stream import Stream, StreamEvent, StreamSettings
+from metaser.runtime.verification import Verification
 
 __all__ = [
     "AudioError",

@@ -56,3 +56,12 @@ def cross_fit(embeddings: Embeddings, targets: Indices) -> CrossFitted:
     rows = np.flatnonzero(counts[targets] > 1)
     others = cosines[one_hot == 0].reshape(len(targets), -1)  # [M, C - 1]
     return CrossFitted(left_out[rows], targets[rows], rows, others)
+
+
+def fitted_by_fold(cosines: npt.NDArray[np.floating] | None, targets: Indices, classes: int) -> CrossFitted:
+    """[M, C] cosines to prototypes that were made without the clip's fold; None where no clip could be left out."""
+    if cosines is None:
+        return CrossFitted(np.zeros((0, classes)), targets[:0], targets[:0], np.zeros((0, classes - 1)))
+    wide = cosines.astype(np.float64)
+    others = wide[np.arange(classes) != targets[:, None]].reshape(len(targets), -1)  # [M, C - 1]
+    return CrossFitted(wide, targets, np.arange(len(targets)), others)

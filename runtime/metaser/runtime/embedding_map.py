@@ -20,7 +20,7 @@ def coordinates(profile: Profile) -> tuple[npt.NDArray[np.float64], npt.NDArray[
 
     The components are those of the unit embeddings, each turned so that its largest weight is positive.
     """
-    clips, prototypes = unit(profile.embeddings), unit(profile.prototypes)
+    clips, prototypes = unit(profile.embedded), unit(profile.prototypes)
     centre = clips.mean(axis=0)
     _, spread, directions = np.linalg.svd(clips - centre, full_matrices=False)
     axes = directions[:2]

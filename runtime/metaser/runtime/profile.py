@@ -23,9 +23,11 @@ from safetensors.numpy import load, save
 from metaser.runtime.arrays import Embeddings, Prototypes
 from metaser.runtime.calibration import Reliability
 from metaser.runtime.clip_quality import ClipQuality
+from metaser.runtime.cross_fitting import CrossFitted, cross_fit, fitted_by_fold
 from metaser.runtime.decision import Calibration, prototype
 from metaser.runtime.errors import NotFoundError, ProfileError, SupportError
 from metaser.runtime.files import replace_file
+from metaser.runtime.tuned_head import TunedHead
 
 FORMAT = "metaser-profile"
 """The key under which the header holds everything but the embeddings; it stands near the file's first byte."""
@@ -82,12 +84,19 @@ class Profile:
     """Other speech and noise that `metaser calibrate` was given, without labels."""
 
     other_embeddings: Embeddings | None = None
-    """[O, E], one row a clip of `others`; None where there are none."""
+    """[O, E] by the head in force, one row a clip of `others`; None where there are none."""
+
+    tuned: TunedHead | None = None
+    """A head tuned on these very clips; it is dropped where clips are added or removed."""
 
     def __post_init__(self) -> None:
         order = sorted(range(len(self.clips)), key=lambda row: self.clips[row])
         object.__setattr__(self, "clips", tuple(self.clips[row] for row in order))
         object.__setattr__(self, "embeddings", self.embeddings[order])
+        if self.tuned and self.tuned.clips != tuple(clip.sha256 for clip in self.clips):
+            object.__setattr__(self, "tuned", None)
+            object.__setattr__(self, "others", ())  # they were embedded by that head
+            object.__setattr__(self, "other_embeddings", None)
         if self.other_embeddings is not None and not len(self.other_embeddings):
             object.__setattr__(self, "other_embeddings", None)
 
@@ -104,7 +113,19 @@ class Profile:
     @cached_property
     def prototypes(self) -> Prototypes:
         """[C, E] unit rows in the order of `labels`."""
-        return np.stack([prototype(self.embeddings[self.targets == number]) for number in range(len(self.labels))])
+        return np.stack([prototype(self.embedded[self.targets == number]) for number in range(len(self.labels))])
+
+    @property
+    def embedded(self) -> Embeddings:
+        """[M, E] the clips by the head in force, the tuned one or the bundle's own."""
+        return self.tuned.embeddings if self.tuned else self.embeddings
+
+    @cached_property
+    def cross_fitted(self) -> CrossFitted:
+        """The clips against prototypes, and a tuned head, that have not seen them."""
+        if self.tuned:
+            return fitted_by_fold(self.tuned.cross_fitted, self.targets, len(self.labels))
+        return cross_fit(self.embeddings, self.targets)
 
     def with_clips(self, clips: Sequence[Clip], embeddings: Embeddings) -> Profile:
         """This profile and more clips; one that is enrolled already counts once, at its newer path.
@@ -190,8 +211,9 @@ class Profile:
             "reliability": asdict(self.reliability),
             "clips": [asdict(clip) for clip in self.clips],
             "others": [asdict(clip) for clip in self.others],
+            "tuned": self.tuned.header() if self.tuned else None,
         }
-        tensors = {"embeddings": self.embeddings}
+        tensors = {"embeddings": self.embeddings, **(self.tuned.tensors() if self.tuned else {})}
         if self.other_embeddings is not None:
             tensors["others"] = self.other_embeddings
         content = save(tensors, {FORMAT: json.dumps(header, sort_keys=True)})
@@ -235,6 +257,8 @@ class Profile:
                 others=tuple(_read_clip(clip) for clip in header.get("others", ())),
                 other_embeddings=tensors.get("others"),
             )
+            if header.get("tuned") is not None:
+                profile = replace(profile, tuned=_read_tuned(header["tuned"], tensors, profile))
         except (
             SafetensorError,
             TypeError,
@@ -257,6 +281,13 @@ def _metadata(content: bytes) -> dict[str, str]:
     size = int.from_bytes(content[:8], "little")
     metadata: dict[str, Any] = json.loads(content[8 : 8 + size])["__metadata__"]
     return metadata
+
+
+def _read_tuned(header: dict[str, Any], tensors: dict[str, npt.NDArray[Any]], profile: Profile) -> TunedHead:
+    tuned = TunedHead.read(header, tensors)
+    if not tuned.is_sound([clip.sha256 for clip in profile.clips]):
+        raise ValueError("the tuned head does not fit the clips")
+    return tuned
 
 
 def _read_clip(values: Mapping[str, Any]) -> Clip:
@@ -286,6 +317,7 @@ def _sound(profile: Profile) -> bool:
         and len(embeddings) == len(profile.clips)
         and len(profile.labels) >= 2
         and np.isfinite(embeddings).all()
+        and (profile.tuned is None or profile.tuned.has_classes(len(profile.labels)))
         and (0 if others is None else len(others)) == len(profile.others)
         and (others is None or (others.shape[1:] == embeddings.shape[1:] and np.isfinite(others).all()))
         and np.isfinite(list(asdict(calibration).values())).all()

@@ -11,7 +11,7 @@ from itertools import combinations
 
 import numpy as np
 
-from metaser.runtime.cross_fitting import CrossFitted, cross_fit
+from metaser.runtime.cross_fitting import CrossFitted
 from metaser.runtime.decision import softmax, unit
 from metaser.runtime.profile import Clip, Profile
 
@@ -95,8 +95,8 @@ class Report:
 
 
 def make_report(profile: Profile, scale: float) -> Report:
-    """The report on a profile; `scale` is the bundle's."""
-    fitted = cross_fit(profile.embeddings, profile.targets)
+    """The report on a profile; `scale` is that of the head in force, `Engine.scale`."""
+    fitted = profile.cross_fitted
     clips = _clips(profile, fitted, scale)
     classes = _classes(profile, fitted)
     counts = np.bincount(fitted.targets, minlength=len(profile.labels))

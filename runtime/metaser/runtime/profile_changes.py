@@ -1,0 +1,136 @@
+"""What changes a profile: calibrating it, adding and removing clips, embedding its clips again.
+
+Other speech and noise is kept as embedded by the head in force; where a change puts another head in force it is
+embedded again from its files, and left out where they are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from metaser.runtime.calibration import Evidence, calibrate
+from metaser.runtime.decision import cosines
+from metaser.runtime.embedded import EmbeddedClips, embed_clips
+from metaser.runtime.enrolment import Progress, SupportClip, read_others
+from metaser.runtime.errors import InputError, ProfileError, SupportError
+from metaser.runtime.manifest import Manifest
+from metaser.runtime.profile import Clip, Profile, check_others
+from metaser.runtime.reenrolment import FoundClips, find_clips
+from metaser.runtime.tuned_head import TunedHead
+
+if TYPE_CHECKING:
+    from metaser.runtime.engine import Engine
+
+
+def calibrate_profile(
+    engine: Engine, profile: Profile, *, false_accepts: float | None, others: EmbeddedClips | None
+) -> Profile:
+    """The profile with temperature and thresholds from its own clips, left out in turn."""
+    if false_accepts is not None and not 0 < false_accepts < 1:
+        raise InputError(f"a false-accept rate of {false_accepts:g}: give one between 0 and 1, such as 0.05")
+    if others is not None:
+        check_others(others.clips, profile)
+        profile = replace(profile, others=others.clips, other_embeddings=others.embeddings)
+    embedded = profile.other_embeddings
+    calibration, reliability = calibrate(
+        Evidence(
+            fitted=profile.cross_fitted,
+            shots=float(np.median(np.bincount(profile.targets))),
+            others=np.zeros(0) if embedded is None else cosines(embedded, profile.prototypes).max(axis=1),
+            scale=engine.scale(profile),
+            base=engine.bundle.manifest.calibration,
+            prior=engine.bundle.manifest.prior,
+        ),
+        false_accepts,
+    )
+    return replace(profile, calibration=calibration, reliability=reliability)
+
+
+def settle(engine: Engine, changed: Profile, before: Profile) -> Profile:
+    """A changed profile, calibrated as the one before it was."""
+    others = None
+    if before.others and (changed.tuned is not before.tuned or changed.graph_id != before.graph_id):
+        changed = changed.without_others()
+        if there := find_clips(before.others).clips:
+            others = embed_files(engine, there, None, changed)
+    return calibrate_profile(engine, changed, false_accepts=before.reliability.wanted_false_accepts, others=others)
+
+
+def new_profile(engine: Engine, support: EmbeddedClips) -> Profile:
+    """A calibrated profile of these clips."""
+    manifest = engine.bundle.manifest
+    return engine.calibrate(
+        Profile(
+            model_id=manifest.model_id,
+            graph_id=manifest.graph_id,
+            bundle_name=manifest.name,
+            calibration=manifest.calibration,
+            clips=support.clips,
+            embeddings=support.embeddings,
+        )
+    )
+
+
+def reenroll(engine: Engine, before: Profile, found: FoundClips, progress: Progress | None = None) -> Profile:
+    """A profile of the engine's bundle from the clips of another's, at the places where they were found.
+
+    Raises:
+        SupportError: fewer than two classes are left.
+        AudioError: a clip cannot be used by this bundle.
+    """
+    if len({clip.label for clip in found.clips}) < 2:
+        raise SupportError("clips of fewer than two classes were found: enrol again from a folder of clips")
+    return settle(engine, new_profile(engine, embed_files(engine, found.clips, progress)), before)
+
+
+def embed_others(
+    engine: Engine, folder: str | Path, profile: Profile, progress: Progress | None = None
+) -> EmbeddedClips:
+    """Embed other speech and noise for `calibrate`, by the profile's head; what cannot be used is told, not raised.
+
+    Raises:
+        NotFoundError, SupportError: there is no such folder, or no audio in it.
+        AudioError: none of it can be used.
+    """
+    read = embed_clips(read_others(folder), lambda waveform: engine.embed(waveform, profile), progress)
+    return read if read.clips else read.checked()
+
+
+def embed_files(
+    engine: Engine, clips: Sequence[Clip], progress: Progress | None, profile: Profile | None = None
+) -> EmbeddedClips:
+    """Embed the files of clips, by a profile's head where one is given."""
+    read = embed_clips(
+        [SupportClip(clip) for clip in clips], lambda waveform: engine.embed(waveform, profile), progress
+    )
+    return read.checked()
+
+
+def check_fits(profile: Profile, manifest: Manifest, name: object, *, accept_precision: bool) -> None:
+    """Raise ProfileError where a bundle did not make this profile, called `name`."""
+    if profile.model_id != manifest.model_id or profile.embeddings.shape[1] != manifest.head.embedding_size:
+        raise ProfileError(
+            f"{name} was made with the bundle {profile.bundle_name} and this is {manifest.name}, another model: "
+            "renew it with `metaser reenroll`, or give the old one with --bundle"
+        )
+    if profile.tuned and not _head_fits(profile.tuned, manifest):
+        raise ProfileError(f"the tuned head in {name} does not fit {manifest.name}: enrol again with --adapt")
+    if profile.graph_id != manifest.graph_id and not accept_precision:
+        raise ProfileError(
+            f"{name} was made with {profile.bundle_name}, another export of the same model as {manifest.name}: "
+            "renew it with `metaser reenroll`, or pass --accept-precision"
+        )
+
+
+def _head_fits(tuned: TunedHead, manifest: Manifest) -> bool:
+    shapes = {name: list(value.shape) for name, value in tuned.parameters.items()}
+    return (
+        shapes == manifest.head.parameters
+        and tuned.embeddings.shape[1] == manifest.head.embedding_size
+        and tuned.frames.shape[1] == manifest.backbone.width
+    )
