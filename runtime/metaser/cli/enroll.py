@@ -162,7 +162,9 @@ def _tell(console: PlainConsole, profile: Profile, report: Report | None, *, in_
     if report is None:
         return
     if in_full:
-        console.print(clip_table(report), "", pair_table(report), "")
+        console.print(clip_table(report), "")
+        if any(pair.confused for pair in report.pairs):
+            console.print(pair_table(report), "")
     say_verdicts(console, report, in_full=in_full)
     say_expectations(console, profile)
     console.say()

@@ -65,7 +65,7 @@ def clip_table(report: Report) -> Table:
         column.justify = "right"
     for column in table.columns[:5]:
         column.no_wrap = True
-    for each in report.clips:
+    for each in sorted(report.clips, key=lambda each: each.clip.title):
         quality = each.clip.quality
         measured = (
             [f"{quality.speech_s:.1f} s", f"{quality.level_dbfs:.0f} dB", f"{-quality.snr_db:.0f} dB"]

@@ -63,8 +63,9 @@ class ClipQuality:
             found.append(f"only {self.speech_s:.1f} s of speech" if self.speech_s else "no speech found")
         if self.level_dbfs < QUIET_DBFS:
             found.append(f"very quiet ({self.level_dbfs:.0f} dBFS)")
-        if self.snr_db < NOISY_DB:
-            found.append(f"noisy (speech {self.snr_db:.0f} dB above the noise)")
+        if self.speech_s and self.snr_db < NOISY_DB:
+            above = f"speech {self.snr_db:.0f} dB above the noise" if self.snr_db > 0 else "as loud as the speech"
+            found.append(f"noisy ({above})")
         if self.clipped_share > DISTORTED_SHARE:
             found.append(f"distorted ({self.clipped_share:.1%} of its samples at full scale)")
         return found
