@@ -20,6 +20,7 @@ from metaser.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from metaser.runtime import Profile
     from metaser.runtime.reenrolment import FoundClips
 
 LISTED = 3
@@ -70,11 +71,12 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
         renewed = renew(engine, before, found, progress)
     renewed.save(path)
 
-    what = "precision" if before.model_id == manifest.model_id else "model"
+    what = "export of the same model" if before.model_id == manifest.model_id else "model"
     console.say(f"Another {what}: {before.bundle_name} before, {manifest.name} now.")
     _tell(console, found)
     for line in lost_by_change(before, renewed):
         console.say(line)
+    console.say(f"Recognised when left out: {_recognised(before)} before, {_recognised(renewed)} now.")
     console.say(f"Profile of {len(renewed.clips)} clips: {path}")
     if as_json:
         print_json(
@@ -89,12 +91,19 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
 
 
 def _tell(console: PlainConsole, found: FoundClips) -> None:
-    for clip, place in found.moved:
+    for clip, place in found.moved[:LISTED]:
         console.say(f"Moved: {clip.title}, now {place}")
+    if len(found.moved) > LISTED:
+        console.say(f"Moved: {len(found.moved) - LISTED} more")
     for clip in found.changed:
         console.say(f"Left out: {clip.title} has another content now ({clip.path})")
     for clip in found.missing:
         console.say(f"Left out: {clip.title} is gone" + (f" ({clip.path})" if clip.path else ", it was an array"))
+
+
+def _recognised(profile: Profile) -> str:
+    fitted = profile.cross_fitted
+    return f"{fitted.right.sum()} of {len(fitted.rows)}"
 
 
 def _names(found: FoundClips) -> str:
