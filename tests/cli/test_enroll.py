@@ -8,6 +8,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import TypeAlias
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -182,3 +183,127 @@ def test_force_keeps_the_head_with_one_clip_in_a_class(
     tuned = Profile.load(profile).tuned
     assert tuned is not None
     assert tuned.guard is None
+
+
+def test_clips_are_added_and_removed_and_the_order_does_not_matter(run: Run, own_support: Path, profile: Path) -> None:
+    more = own_support.parent / "more"
+    (more / "calm").mkdir(parents=True)
+    run("enroll", own_support)
+    at_once = Profile.load(profile)
+    (own_support / "calm" / "2.wav").rename(more / "calm" / "2.wav")
+    run("enroll", own_support)
+    assert len(Profile.load(profile).clips) == 5
+    result = run("enroll", "--add", more)
+    assert result.returncode == 0
+    assert "metaser enroll --undo" in result.stdout
+    assert Profile.load(profile).prototypes.tobytes() == at_once.prototypes.tobytes()
+    run("enroll", "--remove", "calm/2.wav")
+    assert [clip.title for clip in Profile.load(profile).clips if clip.label == "calm"] != []
+    assert len(Profile.load(profile).clips) == 5
+    run("enroll", "--undo")
+    assert Profile.load(profile).prototypes.tobytes() == at_once.prototypes.tobytes()
+
+
+def test_a_removed_class_is_nowhere_in_the_file(run: Run, own_support: Path, profile: Path) -> None:
+    shutil.copytree(own_support / "calm", own_support / "serene")
+    for clip in (own_support / "serene").iterdir():
+        samples, rate_hz = soundfile.read(clip)
+        soundfile.write(clip, 0.5 * samples, rate_hz)
+    run("enroll", own_support)
+    assert b"serene" in profile.read_bytes()
+    assert run("enroll", "--remove", "serene").returncode == 0
+    assert Profile.load(profile).labels == ("calm", "keen")
+    assert b"serene" not in profile.read_bytes()
+    assert len(list(profile.parent.iterdir())) == 2  # it and the undo copy
+
+
+@pytest.mark.usefixtures("enrolled")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--remove", "rage"), "no clip rage is enrolled: there are calm, keen"),
+        (("--remove", "calm/9.wav"), "no clip calm/9.wav is enrolled: there are calm/"),
+        (("--remove", "calm"), "at least two classes are needed"),
+        (("--add", "nowhere"), "no such folder: nowhere"),
+        (("--add", ".", "--remove", "calm"), "either SUPPORT"),
+        (("--undo", "--adapt"), "tune it after"),
+        (("--undo", "--drop-bad"), "--drop-bad goes with SUPPORT or --add"),
+    ],
+)
+def test_changes_that_cannot_be_made_are_refused_and_the_profile_stays(
+    refused: Refused, profile: Path, words: tuple[str, ...], message: str
+) -> None:
+    before = profile.read_bytes()
+    assert message in refused("enroll", *words)
+    assert profile.read_bytes() == before
+
+
+def test_adding_needs_a_profile_and_a_clip_of_one_class(refused: Refused, own_support: Path, run: Run) -> None:
+    assert "no profile at" in refused("enroll", "--add", own_support)
+    run("enroll", own_support)
+    (own_support / "keen" / "0.wav").rename(own_support / "calm" / "from keen.wav")
+    assert "calm/from keen.wav is enrolled as keen/0.wav" in refused("enroll", "--add", own_support)
+
+
+def test_bad_clips_are_named_and_left_out_only_when_asked(
+    run: Run, refused: Refused, tmp_path: Path, profile: Path
+) -> None:
+    support = Path(shutil.copytree(shipped_folder() / "demo" / "support", tmp_path / "support"))
+    noise = 0.1 * np.random.default_rng(0).standard_normal(16_000)
+    soundfile.write(support / "joy" / "noise.wav", noise, 16_000)
+    (support / "anger" / "broken.wav").write_bytes(b"no audio at all")
+    assert "anger/broken.wav" in refused("enroll", support)
+    result = run("enroll", support, "--drop-bad", "--json")
+    assert result.returncode == 0
+    dropped = json.loads(result.stdout)["dropped"]
+    assert dropped[0].startswith("Left out: anger/broken.wav cannot be read as audio")
+    assert dropped[1:] == ["Left out: joy/noise.wav: no speech found"]
+    assert "Left out: joy/noise.wav: no speech found" in result.stderr
+    assert len(Profile.load(profile).clips) == 20
+    (support / "anger" / "broken.wav").unlink()
+    result = run("enroll", support)
+    assert "- joy/noise.wav: no speech found; record it again" in result.stdout
+    assert len(Profile.load(profile).clips) == 21
+
+
+def test_a_class_of_bad_clips_alone_is_refused(refused: Refused, own_support: Path) -> None:
+    for clip in (own_support / "keen").iterdir():
+        clip.write_bytes(b"no audio at all")
+    assert "every clip of keen is bad (keen/0.wav cannot be read" in refused("enroll", own_support, "--drop-bad")
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_the_report_tells_about_every_clip_without_the_clips(run: Run, profile: Path) -> None:
+    before = profile.read_bytes()
+    result = run("enroll", "--report")
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines if ".wav " in line and "/" in line.split()[0]] == [
+        f"{label}/{number}.wav" for label in ("calm", "keen") for number in range(3)
+    ]
+    assert max(map(len, (line for line in lines if str(profile) not in line))) <= 80
+    assert profile.read_bytes() == before
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_a_map_is_drawn_as_png(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert run("enroll", "--plot", tmp_path / "map.png").returncode == 0
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_tuned_head_goes_with_its_clips_unless_it_is_tuned_again(run: Run, tmp_path: Path, profile: Path) -> None:
+    support = Path(shutil.copytree(shipped_folder() / "demo" / "support", tmp_path / "support"))
+    clip = min((support / "joy").iterdir())
+    words = ("--bundle", "frozen")
+    run("enroll", support, "--adapt", *words)
+    assert Profile.load(profile).tuned is not None
+    result = run("enroll", "--remove", f"joy/{clip.name}", *words)
+    assert "The tuned head was dropped with this change: metaser enroll --adapt tunes again." in result.stdout
+    assert Profile.load(profile).tuned is None
+    assert "Head tuned" in run("enroll", "--adapt", *words).stdout
+    result = run("enroll", "--add", support, "--adapt", *words)
+    assert "Head tuned" in result.stdout
+    assert "dropped" not in result.stdout
+    tuned = Profile.load(profile)
+    assert tuned.tuned is not None
+    assert len(tuned.clips) == 20

@@ -1,5 +1,6 @@
 """The enrolment report, on embeddings in a plane that can be worked out by hand."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from metaser.runtime.report import make_report
 GOOD = ClipQuality(3.0, 2.5, -25.0, 30.0, 0.0)
 
 
-def profile_of(degrees: dict[str, list[float]], quality: ClipQuality | None = GOOD) -> Profile:
+def profile_of(degrees: Mapping[str, Sequence[float]], quality: ClipQuality | None = GOOD) -> Profile:
     """Clips at these angles; clip 2 of joy is joy/2.wav."""
     angles = [(label, number, angle) for label, own in degrees.items() for number, angle in enumerate(own)]
     return Profile(
@@ -47,7 +48,7 @@ def test_good_clips_of_classes_that_lie_apart_need_nothing() -> None:
 def test_cohesion_and_probability_are_of_the_clip_left_out() -> None:
     report = make_report(profile_of(APART), scale=10.0)
     # the others of its class lie at a mean of 7.5, 5 and 2.5 degrees; the other class's prototype at 95
-    own, other = np.cos(np.deg2rad([[7.5, 0, 7.5], [95, 90, 85]]))
+    own, other = np.cos(np.deg2rad(np.array([[7.5, 0, 7.5], [95, 90, 85]])))
     assert report.classes[0].cohesion == pytest.approx(own.mean(), abs=1e-4)
     expected = 1 / (1 + np.exp(-10 * (own - other)))
     assert [each.probability for each in report.clips[:3]] == pytest.approx(expected, abs=1e-4)

@@ -40,6 +40,8 @@ MIN_LEFT_OUT = 4
 """With fewer clips that can be left out nothing is known of how near is near."""
 
 ERROR_GROUPS = 4
+ROUNDING = 1e-9
+"""The cosine of one clip alone and of the same clip among others may differ, by much less."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,7 @@ def _others_floor(evidence: Evidence, rate: float) -> float:
     if not len(others):
         return -1.0
     allowed = int(rate * len(others))
-    return -1.0 if allowed == len(others) else float(np.nextafter(others[-1 - allowed], np.inf))
+    return -1.0 if allowed == len(others) else float(others[-1 - allowed]) + ROUNDING
 
 
 def _blend(measured: float, clips: int, prior: float) -> float:
