@@ -4,6 +4,7 @@ prior        how clips lie beside a support set, on training speakers; written i
 calibration  expected beside real rates of false accepts and rejects, and the error of confidence, validation speakers
 test         the same on test speakers
 limits       what noise, little speech, a wrong label and a twin do, and how often the report finds them
+tuned        expected beside real rates with a tuned head, validation speakers, and with the clips it was tuned on
 options      several prototypes a class, and a neutral anchor, paired with neither
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 from benchmarks.enrolment_calibration import as_document, measure_calibration, measure_prior
 from benchmarks.enrolment_limits import measure_limits
 from benchmarks.enrolment_options import measure_options
+from benchmarks.enrolment_tuned import measure_tuned
 from benchmarks.machine import RESULTS, write_result
 from metaser.runtime import open_bundle
 from metaser.runtime.bundle import MANIFEST
@@ -41,6 +43,7 @@ def main() -> None:
         "calibration": lambda: measure_calibration(corpora, "validation", bundle.manifest.prior),
         "limits": lambda: measure_limits(corpora),
         "options": lambda: measure_options(corpora),
+        "tuned": lambda: measure_tuned(corpora, bundle.manifest.prior),
         "test": lambda: measure_calibration(corpora, "test", bundle.manifest.prior),
     }[what]()
     write_result(f"enrolment_{what}", {"command": command, "bundle": bundle.manifest.name, "figures": measured})

@@ -63,18 +63,18 @@ def measure_calibration(corpora: Path, part: Split, prior: CalibrationPrior) -> 
         for split in SPEAKER_SPLITS:
             sets = list(draws(clips, split, shots=5, classes=4, count=EPISODES))
             found[f"{name} {split}"] = {
-                **{f"wanted {wanted}": _rates(sets, wanted, prior, None) for wanted in WANTED},
-                "wanted 0.05, with other speech": _rates(sets, 0.05, prior, elsewhere),
-                "wanted 0.05, without a prior": _rates(sets, 0.05, None, None),
-                "error of confidence": _errors(sets, prior),
+                **{f"wanted {wanted}": rates_of(sets, wanted, prior, None) for wanted in WANTED},
+                "wanted 0.05, with other speech": rates_of(sets, 0.05, prior, elsewhere),
+                "wanted 0.05, without a prior": rates_of(sets, 0.05, None, None),
+                "error of confidence": errors_of(sets, prior),
             }
     for split in SPEAKER_SPLITS:
         own = [figures for key, figures in found.items() if key.endswith(split)]
-        found[f"mean {split}"] = _mean_of(own)
+        found[f"mean {split}"] = mean_of(own)
     return found
 
 
-def _rates(
+def rates_of(
     sets: Sequence[Draw], wanted: float | None, prior: CalibrationPrior | None, elsewhere: Floats | None
 ) -> dict[str, Any]:
     """What a calibration expects beside what it does."""
@@ -102,7 +102,7 @@ def _rates(
     return {key: mean_and_spread(values) for key, values in columns.items()}
 
 
-def _errors(sets: Sequence[Draw], prior: CalibrationPrior) -> dict[str, float]:
+def errors_of(sets: Sequence[Draw], prior: CalibrationPrior) -> dict[str, float]:
     """Expected calibration error over all queries, by the bundle's temperature and by each profile's own."""
     found = {}
     for name in ("bundle", "profile"):
@@ -120,7 +120,7 @@ def _errors(sets: Sequence[Draw], prior: CalibrationPrior) -> dict[str, float]:
     return found
 
 
-def _mean_of(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def mean_of(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The mean over corpora of every figure's mean."""
     return {
         key: {

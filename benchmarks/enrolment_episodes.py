@@ -51,6 +51,9 @@ class Draw:
     foreign: Floats
     """[F, C] cosines of clips of the queries' speakers, of classes that were not enrolled."""
 
+    scale: float
+    """The head's factor on cosines."""
+
     @property
     def right(self) -> npt.NDArray[np.bool_]:
         """[Q] whether a query's nearest class is its own."""
@@ -87,6 +90,7 @@ def draws(embedded: Embedded, split: SpeakerSplit, *, shots: int, classes: int, 
             query_clips=episode.query_indices,
             targets=episode.query_targets,
             foreign=directions[foreign] @ prototypes.T,
+            scale=shipped_bundle().scale,
         )
 
 
@@ -103,7 +107,7 @@ def evidence(draw: Draw, prior: CalibrationPrior | None, others: Floats | None =
         fitted=draw.fitted,
         shots=float(draw.support.shape[1]),
         others=np.zeros(0) if others is None else others,
-        scale=bundle.scale,
+        scale=draw.scale,
         base=bundle.manifest.calibration,
         prior=prior,
     )
