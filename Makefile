@@ -1,12 +1,13 @@
 # make demo   the main job on shipped clips: what a person installs, and nothing else
 # make test   the tests, with the development extras
 # make lint   ruff and mypy
+# make gpu-check   TensorRT on this machine's GPU: build, cache, answers, times; ends with 3 where there is no GPU
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint wheel clean
+.PHONY: demo test lint gpu-check wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/metaser demo
@@ -19,18 +20,27 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# in an environment of its own: onnxruntime-gpu and onnxruntime break each other
+gpu-check: $(VENV)-gpu/.gpu
+	$(VENV)-gpu/bin/python -m tools.gpu_check
+
 wheel: $(VENV)/.dev
 	rm -rf dist
 	$(BIN)/python -m build --wheel
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) $(VENV)-gpu build dist
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --editable '.[cpu]'
+	touch $@
+
+$(VENV)-gpu/.gpu: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-gpu
+	$(VENV)-gpu/bin/pip install --quiet --editable '.[gpu,export]'
 	touch $@
 
 # the constraints pin what the project is developed with; torch 2.13.0 is a build without CUDA where one is at hand

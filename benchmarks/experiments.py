@@ -13,16 +13,17 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from platformdirs import user_cache_path
 
-from benchmarks.experiments_frames import open_store
+from benchmarks.experiments_frames import STRIDE, open_store
 from benchmarks.experiments_frozen import adaptation, layers
 from benchmarks.experiments_heads import adversarial, heads, persons, sampling, supervised, unseen
 from benchmarks.experiments_lab import TRAINED_ON, UNSEEN, Budget, Lab
-from benchmarks.experiments_outcome import Outcome, write
+from benchmarks.experiments_outcome import Conditions, Outcome, write
 from benchmarks.experiments_tuning import one_shot, sweep, tuning
 from benchmarks.machine import RESULTS
 
@@ -60,7 +61,14 @@ def main() -> None:
     for name in EXPERIMENTS if given.name == "all" else [given.name]:
         start = time.perf_counter()
         outcome = EXPERIMENTS[name](lab)
-        print(write(given.out, name, outcome, lab.budget, time.perf_counter() - start), flush=True)
+        print(write(given.out, name, outcome, conditions(name, lab.budget, time.perf_counter() - start)), flush=True)
+
+
+def conditions(name: str, budget: Budget, seconds: float) -> Conditions:
+    """What is said beside the figures of an experiment."""
+    command = f"python -m benchmarks.experiments {name} BACKBONE CORPORA"
+    frames = f"means of {STRIDE} of the frozen backbone's"
+    return Conditions(command, asdict(budget), range(budget.seeds), frames, seconds)
 
 
 if __name__ == "__main__":

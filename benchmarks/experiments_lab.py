@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.experiments_frames import FrameStore, Rows
-from metaser.toolkit.corpora import Column
+from metaser.toolkit.corpora import Column, Utterance
 from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings, SpeakerSplit, Split, split_of
 from metaser.toolkit.evaluate import Evaluation, evaluate
 from metaser.toolkit.network import Head
@@ -59,6 +59,20 @@ class Spec:
         return f"{self.corpus} {self.speakers if self.column == 'label' else self.column}"
 
 
+def rows_of(utterances: Sequence[Utterance], corpora: Sequence[str], split: Split | Literal["all"]) -> Rows:
+    """The positions of a part of some corpora."""
+    found = [row for row, clip in enumerate(utterances) if clip.corpus in corpora and split in ("all", split_of(clip))]
+    return np.array(found, dtype=np.int64)
+
+
+def sampler_of(utterances: Sequence[Utterance], spec: Spec) -> tuple[Rows, EpisodeSampler]:
+    """The positions of the clips of a figure, and its episodes over them."""
+    rows = rows_of(utterances, [spec.corpus], spec.split)
+    settings = EpisodeSettings(spec.n_way, spec.k_shot, speaker_split=spec.speakers)
+    seed = VALIDATION_SEED if spec.split == "validation" else TEST_SEED
+    return rows, EpisodeSampler([utterances[row] for row in rows], settings, seed, spec.column)
+
+
 TESTS = (
     *(Spec(corpus) for corpus in (*TRAINED_ON, UNSEEN)),
     *(Spec(corpus, "same") for corpus in TRAINED_ON),  # nobody in the Urdu corpus has four emotions
@@ -75,21 +89,11 @@ class Lab:
 
     def rows(self, corpora: Sequence[str], split: Split | Literal["all"]) -> Rows:
         """The clips of a part of some corpora."""
-        return np.array(
-            [
-                row
-                for row, clip in enumerate(self.store.utterances)
-                if clip.corpus in corpora and split in ("all", split_of(clip))
-            ],
-            dtype=np.int64,
-        )
+        return rows_of(self.store.utterances, corpora, split)
 
     def sampler(self, spec: Spec) -> tuple[Rows, EpisodeSampler]:
         """The clips of a figure, and its episodes over them."""
-        rows = self.rows([spec.corpus], spec.split)
-        settings = EpisodeSettings(spec.n_way, spec.k_shot, speaker_split=spec.speakers)
-        seed = VALIDATION_SEED if spec.split == "validation" else TEST_SEED
-        return rows, EpisodeSampler(self.store.subset(rows), settings, seed, spec.column)
+        return sampler_of(self.store.utterances, spec)
 
     def evaluate_head(self, head: Head, spec: Spec) -> Evaluation:
         """A head on the episodes of a figure."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.experiments_frames import STRIDE
-from benchmarks.experiments_lab import TEST_SEED, VALIDATION_SEED, Budget
+from benchmarks.experiments_lab import TEST_SEED, VALIDATION_SEED
 from benchmarks.experiments_scores import markdown
 from benchmarks.machine import machine
 from metaser.toolkit.charts import draw_lines
@@ -46,19 +45,32 @@ class Outcome:
     """Title to further tables in Markdown."""
 
 
-def write(folder: Path, name: str, outcome: Outcome, budget: Budget, seconds: float) -> str:
+@dataclass(frozen=True)
+class Conditions:
+    """How an experiment was run, to be written beside its figures."""
+
+    command: str
+    budget: Mapping[str, Any]
+    """How much was done."""
+    training_seeds: Sequence[int]
+    frames: str
+    """What the heads see."""
+    seconds: float
+    legend: str = LEGEND
+
+
+def write(folder: Path, name: str, outcome: Outcome, conditions: Conditions) -> str:
     """Write an outcome to `folder/experiment_NAME.*`; returns the Markdown."""
     stem = f"experiment_{name}"
-    command = f"python -m benchmarks.experiments {name} BACKBONE CORPORA"
-    seeds = {"training": list(range(budget.seeds)), "test episodes": TEST_SEED, "validation episodes": VALIDATION_SEED}
+    seeds = list(conditions.training_seeds)
     where = machine()
     document = {
         "machine": where,
-        "command": command,
-        "seeds": seeds,
-        "budget": asdict(budget),
-        "frames": f"means of {STRIDE} of the frozen backbone's",
-        "seconds": round(seconds, 1),
+        "command": conditions.command,
+        "seeds": {"training": seeds, "test episodes": TEST_SEED, "validation episodes": VALIDATION_SEED},
+        "budget": dict(conditions.budget),
+        "frames": conditions.frames,
+        "seconds": round(conditions.seconds, 1),
         "question": outcome.question,
         "scores": outcome.scores,
         "facts": outcome.facts,
@@ -67,9 +79,9 @@ def write(folder: Path, name: str, outcome: Outcome, budget: Budget, seconds: fl
     (folder / f"{stem}.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     sections = [
         f"# {outcome.question}",
-        f"`{command}`, commit {where['commit']}, {where['processor']} with {where['cores']} cores, training seeds "
-        f"0 to {budget.seeds - 1}, {seconds:.0f} s.",
-        LEGEND,
+        f"`{conditions.command}`, commit {where['commit']}, {where['processor']} with {where['cores']} cores, "
+        f"{_seeds(seeds)}, {conditions.seconds:.0f} s.",
+        conditions.legend,
         *(f"## {title}\n\n{markdown(own)}" for title, own in outcome.scores.items()),
         *(f"## {title}\n\n{text}" for title, text in outcome.tables.items()),
     ]
@@ -80,3 +92,7 @@ def write(folder: Path, name: str, outcome: Outcome, budget: Budget, seconds: fl
     text = "\n\n".join(sections) + "\n"
     (folder / f"{stem}.md").write_text(text, encoding="utf-8")
     return text
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"training seed {seeds[0]}" if len(seeds) == 1 else f"training seeds {seeds[0]} to {seeds[-1]}"

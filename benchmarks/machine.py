@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import statistics
 import subprocess
@@ -15,20 +14,19 @@ from typing import Any
 
 import numpy as np
 
+from metaser.runtime.device import read_device
+
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("metaser", "numpy", "onnxruntime", "soundfile", "soxr", "torch", "transformers")
-CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "amx_bf16")
 
 
 def machine() -> dict[str, Any]:
     """Processor with the flags that matter here, cores, system, package versions and commit."""
-    cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
-    model = next((line.split(":")[1].strip() for line in cpuinfo.splitlines() if line.startswith("model name")), "")
-    flags = next((line.split() for line in cpuinfo.splitlines() if line.startswith("flags")), [])
+    device = read_device()
     return {
-        "processor": model or platform.processor(),
-        "flags": [flag for flag in CPU_FLAGS if flag in flags],
-        "cores": len(os.sched_getaffinity(0)),
+        "processor": device.processor,
+        "flags": list(device.flags),
+        "cores": device.cores,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {name: version for name in PACKAGES if (version := installed(name))},

@@ -56,9 +56,13 @@ def run(settings: dict[str, str]) -> Run:
 def start(settings: dict[str, str]) -> Start:
     """`start("stream", file)` as a process of its own; keywords go to Popen."""
 
-    def popen(*words: str | Path, env: dict[str, str] | None = None, stdout: int = PIPE) -> Popen[str]:
+    def popen(
+        *words: str | Path, env: dict[str, str] | None = None, stdout: int = PIPE, stdin: int | None = None
+    ) -> Popen[str]:
         command = [sys.executable, "-m", "metaser.cli", *(str(word) for word in words)]
-        return Popen(command, env={**os.environ, **settings, **(env or {})}, stdout=stdout, stderr=PIPE, text=True)
+        return Popen(
+            command, env={**os.environ, **settings, **(env or {})}, stdin=stdin, stdout=stdout, stderr=PIPE, text=True
+        )
 
     return popen
 

@@ -57,6 +57,17 @@ def test_long_lists_are_cut_for_people(run: Run, support_folder: Path, tmp_path:
     assert "and 10 more; --json lists all" in text
 
 
+def test_strict_reports_and_then_refuses_what_cannot_be_used(run: Run, support_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "voices"
+    shutil.copytree(support_folder, folder)
+    assert run("corpora", folder, "--strict").returncode == 0
+    (folder / "calm" / "empty.wav").touch()
+    result = run("corpora", folder, "--strict", "--json")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert len(json.loads(result.stdout)["problems"]) == 1
+    assert "1 of 7 clips cannot be used and --strict forbids" in result.stderr
+
+
 def test_what_is_no_corpus_is_refused(refused: Refused, tmp_path: Path) -> None:
     assert refused("corpora", tmp_path / "absent").startswith("no such folder")
     assert "has no audio files" in refused("corpora", tmp_path)

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from metaser.runtime import Profile
+from metaser.runtime.bundle import shipped_folder
 
 Run: TypeAlias = Callable[..., CompletedProcess[str]]
 BadClip: TypeAlias = Callable[[str], tuple[Path, str]]
@@ -44,7 +45,13 @@ def test_json_is_one_object_and_the_table_goes_to_stderr(run: Run, support_folde
     result = run("enroll", support_folder, "--json")
     answer = json.loads(result.stdout)
     assert answer.pop("elapsed_s") > 0
-    assert answer == {"profile": str(profile), "bundle": "tiny", "classes": {"calm": 3, "keen": 3}, "clips": 6}
+    assert answer == {
+        "profile": str(profile),
+        "bundle": "tiny",
+        "classes": {"calm": 3, "keen": 3},
+        "clips": 6,
+        "adapt": None,
+    }
     assert "metaser classify clip.wav" in result.stderr
 
 
@@ -132,3 +139,39 @@ def test_clips_of_any_rate_and_channel_count_are_enrolled(run: Run, own_support:
     samples, rate_hz = soundfile.read(own_support / "calm" / "0.wav")
     soundfile.write(own_support / "calm" / "0.wav", [[sample, 0.0] for sample in samples], rate_hz // 2)
     assert run("enroll", own_support).returncode == 0
+
+
+def test_adapt_tunes_the_head_and_says_what_clips_left_out_gain(run: Run, profile: Path) -> None:
+    support = shipped_folder() / "demo" / "support"
+    result = run("enroll", "--adapt", support, "--bundle", "frozen", "--json")
+    answer = json.loads(result.stdout)["adapt"]
+    assert (answer["kept"], answer["folds"]) == (True, 5)
+    assert answer["log_loss_after"] < answer["log_loss_before"]
+    assert "Head tuned: log-loss" in result.stderr
+    tuned = Profile.load(profile).tuned
+    assert tuned is not None
+    run("enroll", support, "--bundle", "frozen")
+    assert Profile.load(profile).tuned is None
+
+
+@pytest.mark.parametrize("words", [("--adapt",), ("--adapt=auto",), ("--adapt=force",)])
+def test_a_bundle_that_cannot_be_tuned_says_so_and_nothing_is_written(
+    refused: Refused, support_folder: Path, profile: Path, words: tuple[str, ...]
+) -> None:
+    assert "has no adapt.onnx" in refused("enroll", *words, support_folder)
+    assert not profile.exists()
+
+
+def test_force_keeps_the_head_with_one_clip_in_a_class(
+    run: Run, refused: Refused, own_support: Path, profile: Path
+) -> None:
+    for clip in (own_support / "keen").iterdir():
+        if clip.name != "0.wav":
+            clip.unlink()
+    words = ("enroll", own_support, "--bundle", "frozen")
+    assert "a class has a single clip" in refused(*words, "--adapt")
+    assert not profile.exists()
+    assert "Head tuned, without a check" in run(*words, "--adapt=force").stdout
+    tuned = Profile.load(profile).tuned
+    assert tuned is not None
+    assert tuned.guard is None

@@ -60,6 +60,7 @@ def test_sounds_that_differ_plainly_are_told_apart(evaluate: Run) -> None:
         "column": "label", "episodes": 10,
     }  # fmt: skip
     assert found["against"] is None
+    assert found["left_out"] == []
 
 
 def test_people_get_a_table(evaluate: Run) -> None:
@@ -110,18 +111,47 @@ def test_persons_can_be_the_classes(evaluate: Run) -> None:
     assert found["classes"] == ["s0", "s1", "s2", "s3"]
 
 
-def test_files_that_cannot_be_used_are_left_out_and_named(
-    run: Run, tiny_bundle: Path, corpus: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def faulty_table(corpus: Path, tmp_path: Path) -> Path:
+    """A manifest of the small corpus and of three clips more: missing, unreadable and silent."""
+    soundfile.write(tmp_path / "silent.wav", np.zeros(8000), 16_000)
+    (tmp_path / "broken.wav").write_bytes(b"RIFF but not really")
+    rows = [f"{path},{path.parts[-3]},{path.parts[-2]}" for path in sorted(corpus.rglob("*.wav"))]
+    rows += [f"{tmp_path / name}.wav,calm,s0" for name in ("missing", "broken", "silent")]
     table = tmp_path / "table.csv"
-    paths = sorted(corpus.rglob("*.wav"))
-    silent = tmp_path / "silent.wav"
-    soundfile.write(silent, np.zeros(8000), 16_000)
-    rows = [f"{path},{path.parts[-3]},{path.parts[-2]},en,vowels" for path in paths] + [f"{silent},calm,s0,en,vowels"]
-    table.write_text("\n".join(["path,label,speaker,language,corpus", *rows]) + "\n")
-    result = run("evaluate", tiny_bundle, "--corpus", table, *SMALL, "--cache", tmp_path, "--json")
+    table.write_text("\n".join(["path,label,speaker,language,corpus", *(f"{row},en,vowels" for row in rows)]) + "\n")
+    return table
+
+
+def test_files_that_cannot_be_used_are_left_out_counted_and_listed(
+    run: Run, tiny_bundle: Path, faulty_table: Path, tmp_path: Path
+) -> None:
+    result = run("evaluate", tiny_bundle, "--corpus", faulty_table, *SMALL, "--cache", tmp_path, "--json")
     assert result.returncode == 0
-    assert "1 files are left out, the first is silent.wav" in result.stderr
+    left_out = json.loads(result.stdout)["left_out"]
+    assert [Path(entry["file"]).name for entry in left_out] == ["missing.wav", "broken.wav", "silent.wav"]
+    reasons = [entry["reason"] for entry in left_out]
+    for reason, words in zip(reasons, ("no such file", "cannot be read as audio", "is silent"), strict=True):
+        assert words in reason
+        assert reason in result.stderr
+    assert "left out, of 27 files: 2" in result.stderr
+    assert "left out, of 25 files: 1" in result.stderr  # whose headers were fine
+
+
+@pytest.mark.parametrize("case", [(3, "2 of 27 clips"), (1, "1 of 25 clips")])
+def test_strict_makes_such_files_fatal_whenever_they_are_found(
+    run: Run, tiny_bundle: Path, faulty_table: Path, tmp_path: Path, case: tuple[int, str]
+) -> None:
+    kept, words = case
+    lines = faulty_table.read_text().splitlines()
+    faulty_table.write_text("\n".join([*lines[:-3], *lines[-kept:]]) + "\n")
+    result = run("evaluate", tiny_bundle, "--corpus", faulty_table, *SMALL, "--cache", tmp_path, "--strict")
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert f"{words} cannot be used and --strict forbids to leave them out" in result.stderr
+
+
+def test_strict_changes_nothing_where_every_clip_can_be_used(evaluate: Run) -> None:
+    assert answer(evaluate("--strict", "--json")) == answer(evaluate("--json"))
 
 
 def test_a_bundle_needs_neither_torch_nor_onnx(tiny_bundle: Path, corpus: Path, tmp_path: Path) -> None:
@@ -139,3 +169,16 @@ def test_a_bundle_needs_neither_torch_nor_onnx(tiny_bundle: Path, corpus: Path, 
 
 def test_an_absent_model_is_refused(refused: Refused, corpus: Path) -> None:
     assert refused("evaluate", "absent", "--corpus", corpus, *SMALL).startswith("no such model: absent")
+
+
+def test_a_bundle_tunes_its_head_on_each_episode_as_a_device_does(run: Run, corpus: Path, tmp_path: Path) -> None:
+    words = ("evaluate", "frozen", "--corpus", corpus, "--n-way", "2", "--k-shot", "2", "--episodes", "3", "--json")
+    found = answer(run(*words, "--tune", "split", "--cache", tmp_path))
+    assert found["protocol"]["tune"] == "split"
+    assert found["accuracy"]["mean"] == 1.0
+
+
+def test_a_bundle_without_the_adaptation_graph_cannot_be_tuned(evaluate: Run) -> None:
+    result = evaluate("--tune", "split")
+    assert result.returncode == 2
+    assert "has no adapt.onnx" in result.stderr

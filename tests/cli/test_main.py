@@ -18,9 +18,12 @@ COMMANDS = (
     "enroll",
     "classify",
     "stream",
+    "record",
     "info",
     "verify",
     "forget",
+    "doctor",
+    "bench",
     "export",
     "train",
     "corpora",
@@ -102,13 +105,17 @@ def test_two_precisions_exclude_each_other(run: Run) -> None:
 
 @pytest.mark.usefixtures("enrolled")
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_a_closed_pipe_ends_quietly(start: Start, conversation: Path, options: tuple[str, ...]) -> None:
+def test_a_closed_pipe_ends_quietly_with_the_summary_where_it_can_be_read(
+    start: Start, conversation: Path, options: tuple[str, ...]
+) -> None:
     with start("stream", conversation, *options) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None
-        assert process.stderr.read() == ""
+        told = process.stderr.read()
     assert process.returncode == 0
+    assert "Traceback" not in told
+    assert ("Segments: " in told) == bool(options)  # the summary is on standard error then
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

@@ -43,6 +43,45 @@ def test_events_are_json_lines_with_the_right_labels(run: Run, conversation: Pat
     assert "Segments: 2." in result.stderr
 
 
+def test_standard_input_gives_what_the_file_gives(run: Run, start: Start, conversation: Path, tmp_path: Path) -> None:
+    samples, rate_hz = soundfile.read(conversation)
+    soundfile.write(tmp_path / "piped.wav", samples, rate_hz)
+    words = ("--format", "csv")
+    expected = run("stream", tmp_path / "piped.wav", *words).stdout
+    with (tmp_path / "piped.wav").open("rb") as piped, start("stream", "-", *words, stdin=piped.fileno()) as process:
+        output, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert output == expected
+    assert output.startswith("start_s,end_s,label,confidence\n")
+    assert output.count("\n") == 3
+
+
+@pytest.mark.parametrize(
+    ("form", "pattern"),
+    [
+        ("srt", r"1\n00:00:00,\d+ --> 00:00:02,\d+\ncalm\n\n2\n00:00:0[34],\d+ --> 00:00:0[45],\d+\nkeen\n\n"),
+        ("audacity", r"0\.\d{6}\t2\.\d{6}\tcalm\n3\.\d{6}\t[45]\.\d{6}\tkeen\n"),
+    ],
+)
+def test_segments_are_written_for_other_programs(run: Run, conversation: Path, form: str, pattern: str) -> None:
+    assert re.fullmatch(pattern, run("stream", conversation, "--format", form).stdout)
+
+
+def test_what_is_heard_is_kept_for_enrolment(run: Run, conversation: Path, tmp_path: Path) -> None:
+    result = run("stream", conversation, "--record", tmp_path / "kept")
+    assert "Recording what is heard into" in result.stdout
+    clips = {path.parent.name: soundfile.info(path).duration for path in (tmp_path / "kept").glob("*/*.wav")}
+    assert clips == {"calm": pytest.approx(1.8, abs=0.4), "keen": pytest.approx(1.8, abs=0.4)}
+    assert [soundfile.info(path).frames for path in (tmp_path / "kept").glob("*.wav")] == [
+        soundfile.info(conversation).frames
+    ]
+
+
+@pytest.mark.parametrize("words", [(), ("--mic", "clip.wav"), ("clip.wav", "--live"), ("-", "--sample-format", "mp3")])
+def test_sources_that_exclude_each_other_are_refused(run: Run, words: tuple[str, ...]) -> None:
+    assert run("stream", *words, "--hop", "0.5").returncode == 2
+
+
 def test_json_numbers_are_rounded(run: Run, conversation: Path) -> None:
     for line in run("stream", conversation, "--json").stdout.splitlines():
         event = json.loads(line)

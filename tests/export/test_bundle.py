@@ -100,6 +100,9 @@ def test_the_manifest_and_the_card_say_what_it_is(bundles: dict[str, Path]) -> N
     assert manifest.backbone.layers == 1
     assert manifest.operators["encoder.onnx"]["operators"]["Attention"] == 1
     assert manifest.parity["frames_max_difference"] <= 1e-4
+    assert manifest.files["adapt.onnx"].role == "adapt"
+    assert manifest.operators["adapt.onnx"]["operators"]["LogSoftmax"] == 1
+    assert manifest.parity["adaptation_step_max_difference"] <= 1e-6
     card = (bundles["fp32"] / "MODEL_CARD.md").read_text()
     for fact in ("made-up (xx)", "made-up: 50 ± 1", "metaser export tiny bundle", "glu, embeddings of 8", "MIT"):
         assert fact in card

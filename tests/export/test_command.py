@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 import torch
 
 from metaser.export.command import ExportRequest, read_calibration, run_export
+from metaser.export.golden import voiced_waveform
 from metaser.export.source import DEFAULT_MODEL, default_model
 from metaser.runtime import Calibration, InputError, NotFoundError, open_bundle
 from metaser.toolkit.checkpoint import CheckpointMetadata, save_checkpoint
@@ -30,6 +32,23 @@ def test_a_folder_becomes_an_int8_bundle_that_enrols(whisper: Any, tmp_path: Pat
     assert (manifest.precision, manifest.backbone.layers, manifest.licence) == ("int8", 1, "MIT")
     assert "metaser enroll support/ --bundle out" in done.stdout
     assert metaser("verify", "--bundle", "out", folder=tmp_path).returncode == 0
+
+
+def test_static_int8_fixes_its_scales_on_the_clips_and_says_how_near_it_is(whisper: Any, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    for seed in range(3):
+        soundfile.write(tmp_path / "clips" / f"{seed}.wav", voiced_waveform(20_000, seed), 16_000)
+    words = (whisper.folder, "out", "--int8", "--static", "--clips", "clips", "--layers", "1", "--licence", "MIT")
+    done = metaser("export", *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    manifest = open_bundle(tmp_path / "out").manifest
+    operators = manifest.operators["encoder.onnx"]["operators"]
+    assert "DynamicQuantizeLinear" not in operators
+    assert operators["QuantizeLinear"] >= 5
+    assert manifest.parity["clips"] == 3
+    assert 0.99 < manifest.parity["clips_embedding_cosine_min"] < 1
+    assert len(manifest.parity["layer_cosines"]) == 1
+    assert "--clips clips --static" in (tmp_path / "out" / "MODEL_CARD.md").read_text(encoding="utf-8")
 
 
 def test_fp16_alone_takes_the_newest_checkpoint_and_says_so(wav2vec2: Any, tmp_path: Path) -> None:
@@ -63,6 +82,9 @@ def test_fp16_alone_without_checkpoints_means_xlsr_and_names_the_hub(tmp_path: P
         (["./nowhere", "out"], 2, "no folder ./nowhere"),
         (["{whisper}", "out", "--calibration", "none.json"], 2, "no such file: none.json"),
         (["{empty}", "out"], 2, "no config.json"),
+        (["{whisper}", "out", "--int8", "--static"], 2, "pass --int8 and --clips DIR as well"),
+        (["{whisper}", "out", "--int8", "--clips", "{empty}"], 2, "holds no audio files"),
+        (["{whisper}", "out", "--int8", "--clips", "clips"], 2, "no such folder: clips"),
     ],
 )
 def test_what_cannot_be_exported_is_one_line(

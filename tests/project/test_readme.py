@@ -73,6 +73,7 @@ def test_every_example_runs(person: Path, script: Path) -> None:
     last = {
         "enroll_and_classify": "clip.wav",
         "stream_a_recording": "recording.wav",
+        "eight_streams": "recording.wav",
         "arrays_and_profile": "me.safetensors",
     }
     assert execute([sys.executable, str(script), "support/", last[script.stem]], person)

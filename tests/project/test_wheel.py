@@ -31,6 +31,11 @@ def test_every_source_and_data_file_is_in_the_wheel(wheel: zipfile.ZipFile) -> N
     assert "metaser/__init__.py" not in names
 
 
+def test_optimum_finds_our_command_in_the_wheel_and_its_namespace_stays_one(wheel: zipfile.ZipFile) -> None:
+    of_optimum = [name for name in wheel.namelist() if name.startswith("optimum/")]
+    assert of_optimum == ["optimum/commands/register/register_metaser.py"]
+
+
 def test_the_wheel_names_both_licences_and_carries_their_texts(wheel: zipfile.ZipFile) -> None:
     names = wheel.namelist()
     metadata = wheel.read(next(name for name in names if name.endswith(".dist-info/METADATA"))).decode()

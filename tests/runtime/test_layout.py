@@ -57,6 +57,19 @@ except MissingDependencyError as error:
     assert python(code).endswith(" 3")
 
 
+def test_the_rest_of_an_uninstalled_onnxruntime_is_told_from_a_whole_one() -> None:
+    code = """
+import sys, types
+sys.modules["onnxruntime"] = types.ModuleType("onnxruntime")  # uninstalling one of two wheels leaves such a folder
+from metaser.runtime import Engine, MissingDependencyError
+try:
+    Engine.open()
+except MissingDependencyError as error:
+    print(error)
+"""
+    assert python(code).startswith("onnxruntime is damaged")
+
+
 def test_the_public_names_are_the_documented_ones() -> None:
     assert sorted(metaser.runtime.__all__) == metaser.runtime.__all__
     for name in metaser.runtime.__all__:

@@ -3,46 +3,63 @@
 import numpy as np
 
 from metaser.runtime.decision import Calibration
-from metaser.runtime.segment import Segment
+from metaser.runtime.segment import Scores, Segment, SegmentRules, Window
 
 A, B = np.array([0.9, 0.1]), np.array([0.2, 0.8])
 
 
-def new_segment(dwell_windows: int = 3) -> Segment:
-    return Segment(0, ("a", "b"), Calibration(), dwell_windows)
+def new_segment(calibration: Calibration | None = None, dwell_windows: int = 3, leave_share: float = 1.0) -> Segment:
+    return Segment(0, SegmentRules(("a", "b"), calibration or Calibration(), dwell_windows, leave_share))
+
+
+def slide(segment: Segment, *windows: Scores) -> list[Segment | None]:
+    """Hear windows that each start, and bring news, 100 samples after the one before."""
+    return [segment.hear(Window(scores, 100 * index, 100 * index)) for index, scores in enumerate(windows)]
+
+
+def test_a_window_that_still_reaches_back_to_the_start_replaces_the_one_before() -> None:
+    segment = new_segment()
+    for scores in (A, B):
+        assert segment.hear(Window(scores, 0, 0)) is None
+    assert segment.decision.label == "b"
+    np.testing.assert_allclose(segment.decision.confidence, 0.8)
 
 
 def test_the_label_is_that_of_the_mean_score() -> None:
     segment = new_segment()
-    for scores in (A, A, np.array([0.6, 0.4])):
-        assert segment.hear(scores, 0) is None
+    assert slide(segment, A, A, np.array([0.6, 0.4])) == [None] * 3
     assert segment.decision.label == "a"
     np.testing.assert_allclose(segment.decision.confidence, (0.9 + 0.9 + 0.6) / 3)
 
 
 def test_a_window_that_disagrees_waits_and_then_joins_the_mean() -> None:
     segment = new_segment()
-    segment.hear(A, 0)
-    assert segment.hear(B, 100) is None
+    slide(segment, A, B)
     np.testing.assert_allclose(segment.decision.confidence, 0.9)
-    assert segment.hear(A, 200) is None
+    assert segment.hear(Window(A, 200, 200)) is None
     np.testing.assert_allclose(segment.decision.confidence, (0.9 + 0.2 + 0.9) / 3)
 
 
 def test_unknown_does_not_follow_unknown() -> None:
-    segment = Segment(0, ("a", "b"), Calibration(threshold=0.95), 2)
-    for start, scores in enumerate((A, B, B)):
-        assert segment.hear(scores, start) is None
+    segment = new_segment(Calibration(threshold=0.95), dwell_windows=2)
+    assert slide(segment, A, B, B) == [None] * 3
     assert segment.decision.label is None
     np.testing.assert_allclose(segment.decision.scores["b"], (0.1 + 0.8 + 0.8) / 3)
 
 
+def test_a_label_that_was_given_stays_a_little_below_the_threshold_and_no_further() -> None:
+    segment = new_segment(Calibration(threshold=0.85), leave_share=0.8)
+    labels = []
+    for score in (0.84, 0.9, 0.7, 0.66, 0.84):  # it enters at 0.85 and leaves below 0.68
+        segment.hear(Window(np.array([score, 1 - score]), 0, 0))
+        labels.append(segment.decision.label)
+    assert labels == [None, "a", "a", None, None]
+
+
 def test_a_new_label_that_holds_for_the_dwell_starts_where_it_was_first_heard() -> None:
-    segment = new_segment(dwell_windows=3)
-    segment.hear(A, 0)
-    assert segment.hear(B, 100) is None
-    assert segment.hear(B, 200) is None
-    successor = segment.hear(B, 300)
+    segment = new_segment()
+    *waiting, successor = slide(segment, A, B, B, B)
+    assert waiting == [None] * 3
     assert successor is not None
     assert successor.start == 100
     assert successor.decision.label == "b"

@@ -69,5 +69,5 @@ def test_clips_that_cannot_be_used_are_listed_with_their_reasons(
 
 
 def test_strict_makes_the_first_of_them_fatal_with_the_numbers(clips: list[Utterance], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"4 of 6 clips cannot be used .* missing.wav: no such file"):
+    with pytest.raises(InputError, match=r"4 of 6 clips cannot be used .*data.strict.* missing.wav: no such file"):
         check_clips(ClipStore(clips, "none", tmp_path), strict=True, threads=1)

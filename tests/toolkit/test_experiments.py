@@ -13,7 +13,7 @@ import pytest
 import soundfile
 import torch
 
-from benchmarks.experiments import EXPERIMENTS
+from benchmarks.experiments import EXPERIMENTS, conditions
 from benchmarks.experiments_frames import FrameStore, mask_of, open_store
 from benchmarks.experiments_frozen import ADAPTATIONS, coral, standardise_each, times_covariance
 from benchmarks.experiments_lab import TRAINED_ON, UNSEEN, Budget, Lab, Spec
@@ -80,7 +80,7 @@ def test_every_experiment_runs_and_writes_its_table(
 ) -> None:
     monkeypatch.setattr("benchmarks.experiments_tuning.RATES", (1e-3,))
     monkeypatch.setattr("benchmarks.experiments_tuning.STEPS", (1, 2))
-    text = write(tmp_path, name, EXPERIMENTS[name](lab), TINY, 1.0)
+    text = write(tmp_path, name, EXPERIMENTS[name](lab), conditions(name, TINY, 1.0))
     document = json.loads((tmp_path / f"experiment_{name}.json").read_text())
     assert document["scores"]
     assert document["command"] == f"python -m benchmarks.experiments {name} BACKBONE CORPORA"

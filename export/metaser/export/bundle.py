@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,15 +11,23 @@ import numpy as np
 import onnx
 from safetensors.numpy import save_file
 
+from metaser.export.accuracy import accuracy_beside_pytorch
+from metaser.export.adaptation import adapt_graph
+from metaser.export.float16 import largest_half_value
 from metaser.export.golden import golden_vectors
 from metaser.export.graphs import OPSET, encoder_graph, head_graph, longest_window_s
 from metaser.export.identity import graph_id, model_id
+from metaser.export.int8 import activations
 from metaser.export.model_card import model_card
-from metaser.export.parity import measure_parity
+from metaser.export.observation import layer_cosines, measure_ranges
+from metaser.export.parity import Graphs, measure_parity
 from metaser.export.precision import contents, in_precision
+from metaser.export.rewriting import PLAIN
 from metaser.export.source import Source
-from metaser.runtime.arrays import SAMPLE_RATE_HZ
-from metaser.runtime.bundle import MANIFEST, open_bundle, sha256_of
+from metaser.export.step_parity import check_step
+from metaser.export.tensorrt import for_tensorrt, measure_tensorrt_parity, static_graph
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
+from metaser.runtime.bundle import MANIFEST, TENSORRT_GRAPH, open_bundle, sha256_of
 from metaser.runtime.decision import Calibration
 from metaser.runtime.errors import InputError, WorkError
 from metaser.runtime.files import replace_folder
@@ -28,11 +36,17 @@ from metaser.runtime.manifest import AudioEntry, BackboneEntry, FileEntry, HeadE
 PROTOBUF_LIMIT_BYTES = 2**31 - 2**20
 """A larger graph keeps its weights in a file beside it."""
 
+MAX_WINDOW_S = 10.0
+"""A longer clip is cut into windows: attention is quadratic in their length."""
+
 PROVIDERS = {"fp32": ["cuda", "cpu"], "fp16": ["cuda", "cpu"], "int8": ["cpu"]}
 ROLES = {
     "encoder.onnx": "encoder",
     "encoder.onnx.data": "external_data",
+    TENSORRT_GRAPH: "tensorrt",
+    f"{TENSORRT_GRAPH}.data": "external_data",
     "head.onnx": "head",
+    "adapt.onnx": "adapt",
     "head.safetensors": "parameters",
     "golden.safetensors": "golden",
     "MODEL_CARD.md": "model_card",
@@ -49,7 +63,19 @@ class ExportSettings:
     command: str
     """What a person types to make it again; it goes into the model card."""
 
-    max_window_s: float = 10.0
+    max_window_s: float = MAX_WINDOW_S
+    tensorrt_window_s: float | None = None
+    """The window of a graph for TensorRT beside the dynamic one; None: there is none."""
+
+    clips: Sequence[Waveform] = ()
+    """Speech on which the precision is compared with PyTorch too."""
+
+    static: bool = False
+    """Whether int8 fixes its scales on the clips."""
+
+    corpora: Sequence[Path] = ()
+    """Labelled speech on which few-shot accuracy is measured beside PyTorch's."""
+
     calibration: Calibration | None = None
     """Instead of the source's own."""
 
@@ -97,19 +123,38 @@ def check_target(out: Path, force: bool) -> None:
 def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable[[str], None]) -> Manifest:
     network = source.network
     say(f"tracing {network.backbone.layers} layers of {source.name}")
+    if plain := PLAIN.get(network.backbone.model_type):
+        say(f"not rewritten, as PyTorch exports it: {plain}")
     max_window_s = longest_window_s(network.backbone, settings.max_window_s)
     encoder, head = encoder_graph(network.backbone, max_window_s), head_graph(network.head)
+    adapt = adapt_graph(network.head)
     say(f"writing {settings.precision} graphs")
-    encoder = in_precision(encoder, settings.precision)
-    operators = {"encoder.onnx": contents(encoder), "head.onnx": contents(head)}
+    exact = encoder
+    ranges = measure_ranges(exact, activations(exact), settings.clips) if settings.static else None
+    encoder = in_precision(exact, settings.precision, ranges)
+    operators = {"encoder.onnx": contents(encoder), "head.onnx": contents(head), "adapt.onnx": contents(adapt)}
     _save_graph(encoder, folder / "encoder.onnx")
     _save_graph(head, folder / "head.onnx")
+    _save_graph(adapt, folder / "adapt.onnx")
     parameters = {name: value.detach().numpy() for name, value in network.head.named_parameters()}
     _save_tensors(parameters, folder / "head.safetensors")
     waveform, frames, embedding = golden_vectors(network)
     _save_tensors({"waveform": waveform, "frames": frames, "embedding": embedding}, folder / "golden.safetensors")
     say("comparing with PyTorch")
-    parity = measure_parity(folder, network, settings.precision, max_window_s)
+    parity = asdict(measure_parity(folder, network, settings.precision, max_window_s, settings.clips))
+    if settings.precision != "fp32":
+        parity["layer_cosines"] = [round(cosine, 6) for cosine in layer_cosines(exact, encoder, waveform)]
+    if settings.precision == "fp16":
+        parity["largest_half_value"] = largest_half_value(exact, [waveform, *settings.clips])
+    parity["adaptation_step_max_difference"] = check_step(adapt, network.head)
+    if settings.tensorrt_window_s is not None:
+        tensorrt = _write_tensorrt(source, folder, settings, say)
+        operators[TENSORRT_GRAPH], parity["tensorrt"] = tensorrt
+    accuracy = dict(settings.accuracy or {})
+    if settings.corpora:
+        say("measuring few-shot accuracy")
+        embed = Graphs(folder, network).embed
+        accuracy |= accuracy_beside_pytorch(network, embed, max_window_s, settings.corpora)
     (folder / "LICENSE").write_text(
         source.licence_text or f"Licence of the weights: {source.licence}\n", encoding="utf-8"
     )
@@ -143,9 +188,9 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
         training_corpora=list(source.corpora),
         training_languages=list(source.languages),
         files={},
-        parity=asdict(parity),
+        parity=parity,
         operators=operators,
-        accuracy=settings.accuracy or {},
+        accuracy=accuracy,
     )
     (folder / "MODEL_CARD.md").write_text(model_card(manifest, settings.command), encoding="utf-8")
     manifest.files.update(_entries(folder))
@@ -153,6 +198,19 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
     for path in folder.iterdir():
         path.chmod(0o644)  # safetensors files are their owner's alone, and a bundle is everybody's
     return manifest
+
+
+def _write_tensorrt(
+    source: Source, folder: Path, settings: ExportSettings, say: Callable[[str], None]
+) -> tuple[dict[str, object], dict[str, object]]:
+    """Write the graph for TensorRT; what it holds and how near it is to PyTorch."""
+    assert settings.tensorrt_window_s is not None
+    backbone, path = source.network.backbone, folder / TENSORRT_GRAPH
+    window_s = longest_window_s(backbone, settings.tensorrt_window_s)
+    say(f"writing the graph for TensorRT, for windows of {window_s:g} s")
+    model = for_tensorrt(static_graph(backbone, round(window_s * SAMPLE_RATE_HZ)), settings.precision)
+    _save_graph(model, path)
+    return contents(model), asdict(measure_tensorrt_parity(path, backbone, settings.precision))
 
 
 def _save_graph(model: onnx.ModelProto, path: Path) -> None:

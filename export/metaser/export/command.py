@@ -10,12 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metaser.export.bundle import ExportSettings, check_target, export_bundle
-from metaser.export.source import default_model, open_source
+from metaser.cli.console import SlowProgress
+from metaser.export.bundle import MAX_WINDOW_S, ExportSettings, check_target, export_bundle
+from metaser.export.golden import GOLDEN_S
+from metaser.export.layer_choice import recommended, score_layers
+from metaser.export.source import DEFAULT_MODEL, default_model, open_source
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
+from metaser.runtime.audio import load_audio
 from metaser.runtime.decision import Calibration
+from metaser.runtime.enrolment import audio_files
 from metaser.runtime.errors import InputError, NotFoundError
+from metaser.runtime.stream import StreamSettings
+from metaser.toolkit.backbone import load_backbone
 
 RUNS = Path("runs")
+
+MOST_CLIPS = 64
+CLIP_S = 5.0
+"""Of the clips that are compared, so many and so long at most: float32 activations of each are looked at."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +38,20 @@ class ExportRequest:
     out: Path
     precision: str = "fp32"
     layers: int | None = None
+    tensorrt: bool = False
+    window_s: float | None = None
+    """Of the graph for TensorRT; None is that of a stream."""
+
+    clips: Path | None = None
+    """A folder of speech on which the precision is compared with PyTorch too."""
+
+    static: bool = False
+    corpus: tuple[Path, ...] = ()
+    """Labelled speech on which accuracy is measured."""
+
+    pick_layers: bool = False
+    """Write nothing, and print accuracy and cost after each layer."""
+
     force: bool = False
     name: str | None = None
     licence: str | None = None
@@ -38,7 +64,12 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
     Raises:
         MetaserError: the model, the folder or an option cannot be used, or the graphs miss their tolerance.
     """
+    if request.pick_layers:
+        print_layers(request, say)
+        return
     check_target(request.out, request.force)
+    tensorrt_window_s = _tensorrt_window_s(request)
+    clips = _read_clips(request)
     calibration, accuracy = read_calibration(request.calibration) if request.calibration else (None, None)
     model = request.model or default_model(RUNS)
     say(f"exporting {model} to {request.out}{'' if request.model else ' (no MODEL was given)'}")
@@ -51,6 +82,10 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
         name=name,
         precision=request.precision,
         command=_command(request, source.name, layers),
+        tensorrt_window_s=tensorrt_window_s,
+        clips=clips,
+        static=request.static,
+        corpora=request.corpus,
         calibration=calibration,
         accuracy=accuracy,
         force=request.force,
@@ -59,6 +94,57 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
     size_mb = sum(entry.size_bytes for entry in manifest.files.values()) / 1e6
     say(f"wrote {request.out}: {size_mb:.1f} MB, licence of the weights {manifest.licence}")
     say(f"next: metaser enroll support/ --bundle {shlex.quote(str(request.out))}")
+
+
+def print_layers(request: ExportRequest, say: Callable[[str], None]) -> None:
+    """Say how accurate a pre-trained encoder is after each layer, and what that costs.
+
+    Raises:
+        MetaserError: the model or a corpus cannot be used.
+    """
+    if not request.corpus:
+        raise InputError("--pick-layers measures on labelled speech: pass --corpus DIR as well")
+    model = request.model or DEFAULT_MODEL
+    backbone = load_backbone(model, request.layers)
+    with SlowProgress("Computing layers", as_json=False) as progress:
+        scores = score_layers(backbone, request.corpus, progress)
+    names = list(scores[0].by_corpus)
+    say(f"{model}, 4-way 5-shot accuracy with strangers in per cent;")
+    say("cost is time as a share of all layers'")
+    say("layers  cost  mean  " + "  ".join(names))
+    for score in scores:
+        own = "  ".join(f"{100 * score.by_corpus[name].accuracy.mean:{len(name)}.1f}" for name in names)
+        say(f"{score.layers:6}  {score.cost:4.0%}  {100 * score.accuracy:4.1f}  {own}")
+    best, cheap = recommended(scores)
+    half = 50 * max(found.accuracy.high - found.accuracy.low for found in best.by_corpus.values())
+    say(f"best: --layers {best.layers}, intervals ± {half:.1f}; at most a point worse: --layers {cheap.layers}")
+
+
+def _tensorrt_window_s(request: ExportRequest) -> float | None:
+    """The window of the graph for TensorRT, None where none was asked for."""
+    if not request.tensorrt:
+        if request.window_s is not None:
+            raise InputError("--window is for --tensorrt: pass both, or neither")
+        return None
+    if request.precision == "int8":
+        raise InputError("--tensorrt does not go with --int8, which is for CPUs: choose --fp16 or --fp32")
+    window_s = StreamSettings().window_s if request.window_s is None else request.window_s
+    if not GOLDEN_S <= window_s <= MAX_WINDOW_S:  # `metaser verify` runs the golden vectors in one window
+        raise InputError(f"--window {window_s:g}: give {GOLDEN_S:g} to {MAX_WINDOW_S:g} seconds")
+    return window_s
+
+
+def _read_clips(request: ExportRequest) -> list[Waveform]:
+    """The first clips of the folder that was named, each cut to a window."""
+    if request.static and (request.precision != "int8" or request.clips is None):
+        raise InputError("--static fixes the scales of int8 on clips: pass --int8 and --clips DIR as well")
+    if request.clips is None:
+        return []
+    files = audio_files(request.clips)
+    if not files:
+        raise InputError(f"{request.clips} holds no audio files: name a folder of speech, some minutes of it")
+    chosen = files[:: -(-len(files) // MOST_CLIPS)]  # spread over all
+    return [load_audio(path)[: int(CLIP_S * SAMPLE_RATE_HZ)] for path in chosen]
 
 
 def read_calibration(path: Path) -> tuple[Calibration, dict[str, Any]]:
@@ -81,6 +167,9 @@ def read_calibration(path: Path) -> tuple[Calibration, dict[str, Any]]:
 def _command(request: ExportRequest, source_name: str, layers: int) -> str:
     """The command line that makes the bundle again, without the paths of the machine it ran on."""
     words = ["metaser export", source_name, request.out.name, f"--{request.precision}", f"--layers {layers}"]
+    words += [f"--tensorrt --window {_tensorrt_window_s(request):g}"] if request.tensorrt else []
+    words += [f"--clips {request.clips.name}"] if request.clips else []
+    words += ["--static"] if request.static else []
     words += [f"--name {request.name}"] if request.name else []
     words += [f"--licence {request.licence}"] if request.licence else []
     words += [f"--calibration {request.calibration.name}"] if request.calibration else []

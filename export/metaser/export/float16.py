@@ -7,15 +7,24 @@ float32                              │  float16             float32           
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-FIRST_LEARNED_WEIGHTS = ("encoder.conv1.weight", "feature_extractor.conv_layers.0.conv.weight")
-"""Whisper's and wav2vec2's first learned layer: what it does not reach is signal processing, lengths and masks."""
+from metaser.export.observation import measure_ranges
+from metaser.runtime.arrays import Waveform
+from metaser.runtime.errors import WorkError
+
+FIRST_LEARNED_WEIGHTS = ("products.0.weight", "encoder.conv1.weight", "feature_extractor.conv_layers.0.conv.weight")
+"""The first learned layer of the rewritten graphs and of the plain ones: what it does not reach is signal processing,
+lengths and masks."""
 
 FP32_OPERATORS = frozenset({"LayerNormalization", "Softmax", "Attention", "Cast", "ReduceMean", "ReduceSum"})
 """Statistics and softmax overflow silently in float16."""
+
+FLOAT16_LIMIT = 65504.0
 
 SUFFIX = {TensorProto.FLOAT: ".fp32", TensorProto.FLOAT16: ".fp16"}
 
@@ -25,7 +34,7 @@ def to_fp16(encoder: onnx.ModelProto) -> onnx.ModelProto:
     model = onnx.shape_inference.infer_shapes(encoder)
     graph = model.graph
     known = [*graph.input, *graph.output, *graph.value_info]
-    floats = {value.name for value in known if value.type.tensor_type.elem_type == TensorProto.FLOAT}
+    floats = {value.name for value in known if _is_float(value)}
     weights = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT}
     half_nodes = _half_nodes(graph)
     sides: dict[str, int] = dict.fromkeys([*floats, *weights], TensorProto.FLOAT)
@@ -60,6 +69,27 @@ def to_fp16(encoder: onnx.ModelProto) -> onnx.ModelProto:
     graph.node.extend(nodes)
     graph.initializer.extend(tensors)
     return model
+
+
+def largest_half_value(encoder: onnx.ModelProto, clips: Sequence[Waveform]) -> float:
+    """The largest absolute value, over some clips, of what a float32 encoder computes where float16 will.
+
+    Raises:
+        WorkError: float16 cannot hold it.
+    """
+    half = _half_nodes(encoder.graph)
+    floats = {value.name for value in onnx.shape_inference.infer_shapes(encoder).graph.value_info if _is_float(value)}
+    names = [name for node in encoder.graph.node if node.name in half for name in node.output if name in floats]
+    ranges = measure_ranges(encoder, names, clips)
+    name = max(ranges, key=lambda name: max(map(abs, ranges[name])))
+    largest = max(map(abs, ranges[name]))
+    if largest > FLOAT16_LIMIT:
+        raise WorkError(f"{name} reaches {largest:.3g} and float16 ends at {FLOAT16_LIMIT:g}: export with --fp32")
+    return largest
+
+
+def _is_float(value: onnx.ValueInfoProto) -> bool:
+    return value.type.tensor_type.elem_type == TensorProto.FLOAT
 
 
 def _half_nodes(graph: onnx.GraphProto) -> set[str]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 from torch.func import functional_call
 
+from metaser.export.rewriting import rewritten
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.toolkit.encoder import Backbone
 from metaser.toolkit.network import Head
@@ -24,6 +25,7 @@ OPSET = 23
 """The newest that onnxruntime 1.23 runs, the last one for Python 3.10; it has attention as one operator."""
 
 PARAMETER = "parameter."
+ENCODER_VALUES = (["input_values", "input_lengths"], ["last_hidden_state", "frame_lengths"])
 
 
 class EncoderGraph(nn.Module):
@@ -70,12 +72,11 @@ def encoder_graph(backbone: Backbone, max_window_s: float) -> onnx.ModelProto:
     waveform = torch.linspace(-0.5, 0.5, 2 * SAMPLE_RATE_HZ).reshape(2, SAMPLE_RATE_HZ)  # only its shape matters
     lengths = torch.tensor([SAMPLE_RATE_HZ, SAMPLE_RATE_HZ // 2])
     batch, samples = Dim("batch"), Dim("samples", min=backbone.receptive_field_samples, max=max_samples)
-    model = _export(
-        EncoderGraph(_for_window(backbone, max_samples)),
+    model = export_graph(
+        EncoderGraph(rewritten(for_window(backbone, max_samples))),
         (waveform, lengths),
         ({0: batch, 1: samples}, {0: batch}),
-        ["input_values", "input_lengths"],
-        ["last_hidden_state", "frame_lengths"],
+        ENCODER_VALUES,
     )
     frames_output = model.graph.output[0].type.tensor_type.shape.dim
     frames_output[1].dim_param = "frames"
@@ -86,16 +87,15 @@ def head_graph(head: Head) -> onnx.ModelProto:
     """A pooling head as an ONNX model: `parameter.NAME` …, `frames`, `frame_mask` -> `embedding`."""
     parameters = {name: value.detach() for name, value in head.named_parameters()}
     batch, frames = Dim("batch"), Dim("frames")
-    return _export(
+    return export_graph(
         HeadGraph(head),
         (parameters, torch.ones(2, 5, head.width), torch.ones(2, 5)),
         (dict.fromkeys(parameters), {0: batch, 1: frames}, {0: batch, 1: frames}),
-        [*(f"{PARAMETER}{name}" for name in parameters), "frames", "frame_mask"],
-        ["embedding"],
+        ([*(f"{PARAMETER}{name}" for name in parameters), "frames", "frame_mask"], ["embedding"]),
     )
 
 
-def _for_window(backbone: Backbone, max_samples: int) -> Backbone:
+def for_window(backbone: Backbone, max_samples: int) -> Backbone:
     """The backbone without what only longer windows need: Whisper's later positions."""
     if not isinstance(backbone, WhisperBackbone):
         return backbone
@@ -106,18 +106,27 @@ def _for_window(backbone: Backbone, max_samples: int) -> Backbone:
     return shorter
 
 
-def _export(
-    module: nn.Module, arguments: tuple[Any, ...], shapes: tuple[Any, ...], inputs: list[str], outputs: list[str]
+def export_graph(
+    module: nn.Module,
+    arguments: tuple[Any, ...],
+    shapes: tuple[Any, ...] | None,
+    names: tuple[list[str], list[str]],
+    *,
+    opset: int = OPSET,
 ) -> onnx.ModelProto:
+    """A module as an ONNX model.
+
+    `shapes` says which axes of each argument are dynamic (None: no axis is); `names` are those of inputs and outputs.
+    """
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
             module.eval(),
             arguments,
             dynamo=True,
-            opset_version=OPSET,
+            opset_version=opset,
             dynamic_shapes=shapes,
-            input_names=inputs,
-            output_names=outputs,
+            input_names=names[0],
+            output_names=names[1],
             verbose=False,
         )
     assert program is not None

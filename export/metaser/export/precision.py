@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Mapping
 from typing import Any
 
 import onnx
-from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from metaser.export.float16 import to_fp16
-from metaser.export.graphs import quiet
+from metaser.export.int8 import Range, to_int8
 
 
-def in_precision(encoder: onnx.ModelProto, precision: str) -> onnx.ModelProto:
-    """A copy of a float32 encoder in `fp32`, `fp16` or `int8`; inputs and outputs stay float32."""
-    if precision == "int8":
-        return to_int8(encoder)
-    return to_fp16(encoder) if precision == "fp16" else encoder
+def in_precision(
+    encoder: onnx.ModelProto, precision: str, ranges: Mapping[str, Range] | None = None
+) -> onnx.ModelProto:
+    """A copy of a float32 encoder in `fp32`, `fp16` or `int8`; inputs and outputs stay float32.
 
-
-def to_int8(encoder: onnx.ModelProto) -> onnx.ModelProto:
-    """Dynamic int8: weights of matrix products per channel, activations by one scale a tensor at run time.
-
-    Convolutions stay float32: quantised ones make speech encoders far slower on CPUs.
+    `ranges` fixes the scales of int8 activations; without it each is measured as it comes.
     """
-    with TemporaryDirectory() as folder, quiet():
-        source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
-        onnx.save(encoder, source)
-        quantize_dynamic(source, target, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8)
-        quantised = onnx.load(target)
-    quantised.producer_name, quantised.producer_version = encoder.producer_name, ""
-    return quantised
+    if precision == "int8":
+        return to_int8(encoder, ranges)
+    return to_fp16(encoder) if precision == "fp16" else encoder
 
 
 def contents(model: onnx.ModelProto) -> dict[str, Any]:

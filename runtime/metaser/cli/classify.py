@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import GAP, PlainConsole, SlowProgress, complain, new_table, people, percent, plain, print_json
+from metaser.cli.console import (
+    GAP,
+    PlainConsole,
+    SlowProgress,
+    complain,
+    new_table,
+    people,
+    percent,
+    plain,
+    print_json,
+    tell,
+)
 from metaser.cli.drawing import Palette
 from metaser.cli.options import (
     AcceptPrecisionOption,
@@ -60,7 +71,7 @@ def classify(  # noqa: PLR0913 # one parameter an option
     """
     from metaser.runtime import Engine
 
-    engine = Engine.open(bundle, provider=provider.value, threads=threads)
+    engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
     enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision).answering(unknown.value)
     results = []
     with SlowProgress("Classifying", as_json=as_json) as progress:

@@ -39,6 +39,11 @@ def people(as_json: bool) -> PlainConsole:
     return PlainConsole(stderr=as_json)
 
 
+def tell(line: str) -> None:
+    """Print a line about slow work that has to happen first; standard output is for results."""
+    PlainConsole(stderr=True).say(line)
+
+
 def plain(text: object) -> str:
     r"""Text for one line of a terminal: file names may hold control characters, which become `\n` or `\x1b`."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))

@@ -9,11 +9,11 @@ import typer
 
 from metaser.cli.console import PlainConsole, new_table, people, plain, print_json
 from metaser.cli.options import JsonOption
+from metaser.cli.problems import StrictOption, problems_json, say_problems
 
 if TYPE_CHECKING:
     from metaser.toolkit.corpora import Report
 
-LISTED_PROBLEMS = 20
 LISTED_SPEAKERS = 12
 
 
@@ -22,21 +22,29 @@ def corpora(
     folders: Annotated[
         list[Path], typer.Argument(metavar="DIR...", help="The folder of a corpus, or a manifest in CSV.")
     ],
+    strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Report the clips, classes, speakers and minutes of a corpus, and the files that cannot be used.
 
     DIR is a corpus with its original file names, LABEL/SPEAKER/clips, LABEL/clips, or a CSV table with the columns
-    path, label, speaker, language and corpus. Only headers are read.
+    path, label, speaker, language and corpus. Only headers are read. With --strict the report ends in an error where
+    a file cannot be used, unless the corpus is known to hold it.
     """
-    from metaser.toolkit.corpora import read_corpus, read_manifest, report
+    from metaser.toolkit.corpora import read_any, report
+    from metaser.toolkit.utterances import refuse_problems
 
+    reports = []
     for folder in folders:
-        found = report(read_manifest(folder) if folder.suffix.lower() == ".csv" else read_corpus(folder))
+        found = report(read_any(folder))
+        reports.append(found)
         if as_json:
             _print_json(folder, found)
         else:
             _print(people(as_json), found)
+    if strict:
+        problems = [problem for found in reports for problem in found.problems]
+        refuse_problems(problems, sum(found.clips for found in reports) + len(problems), "--strict")
 
 
 def _print_json(folder: Path, found: Report) -> None:
@@ -49,7 +57,7 @@ def _print_json(folder: Path, found: Report) -> None:
         speakers=dict(found.speakers),
         languages=list(found.languages),
         sample_rates_hz=list(found.sample_rates_hz),
-        problems=[{"file": str(problem.path), "reason": problem.reason} for problem in found.problems],
+        problems=problems_json(found.problems),
     )
 
 
@@ -72,8 +80,5 @@ def _print(console: PlainConsole, found: Report) -> None:
     for name, text in rows.items():
         table.add_row(name, plain(text))
     console.print(table)
-    for problem in found.problems[:LISTED_PROBLEMS]:
-        console.say(f"  {problem.path}: {problem.reason}")
-    if (more := len(found.problems) - LISTED_PROBLEMS) > 0:
-        console.say(f"  and {more} more; --json lists all")
+    say_problems(console, found.problems)
     console.say()

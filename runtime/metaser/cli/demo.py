@@ -89,11 +89,14 @@ def _enroll(engine: Engine, support: Path, console: PlainConsole, *, as_json: bo
 
 def _stream(engine: Engine, profile: Profile, recording: Path, console: PlainConsole, *, realtime: bool) -> Heard:
     from metaser.cli.live import open_view
-    from metaser.cli.recording import duration_of, play
+    from metaser.cli.recording import duration_of, file_chunks, play
 
     console.say("Listening to a conversation, partly in new voices and a new language:")
     with open_view(console, profile.labels, duration_of(recording)) as view:
-        return play(recording, lambda rate_hz: engine.stream(profile, sample_rate_hz=rate_hz), view, realtime=realtime)
+        return play(
+            file_chunks(recording), recording.name,
+            lambda rate_hz: engine.stream(profile, sample_rate_hz=rate_hz), view, realtime=realtime,
+        )  # fmt: skip
 
 
 def _report(truth: list[Span], heard: Heard, palette: Palette, console: PlainConsole) -> None:

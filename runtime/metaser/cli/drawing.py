@@ -71,18 +71,23 @@ class Timeline:
     end_s: float
     palette: Palette
     max_rows: int
+    start_s: float = 0.0
+    """What came before is not drawn."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         """Draw it as wide as there is room."""
         margin = max(len(name) for name in self.tracks) + 2 if any(self.tracks) else 0
         cells = max(TICK_CELLS, (options.max_width - margin) // TICK_CELLS * TICK_CELLS)
-        fitting = (cell_s for cell_s in CELL_CHOICES_S if self.end_s <= self.max_rows * cells * cell_s)
+        length_s = self.end_s - self.start_s
+        fitting = (cell_s for cell_s in CELL_CHOICES_S if length_s <= self.max_rows * cells * cell_s)
         cell_s = next(fitting, CELL_CHOICES_S[-1])
         row_s = cells * cell_s
-        for row in range(max(1, -int(-self.end_s // row_s))):
-            yield Text(" " * margin).append(self._axis(row * row_s, cells, cell_s), "dim")
+        for row in range(max(1, -int(-length_s // row_s))):
+            yield Text(" " * margin).append(self._axis(self.start_s + row * row_s, cells, cell_s), "dim")
             for name, spans in self.tracks.items():
-                yield Text(name.ljust(margin)).append_text(self._strip(spans, row * row_s, cells, cell_s))
+                yield Text(name.ljust(margin)).append_text(
+                    self._strip(spans, self.start_s + row * row_s, cells, cell_s)
+                )
 
     def _strip(self, spans: list[Span], start_s: float, cells: int, cell_s: float) -> Text:
         strip = Text()

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, SlowProgress, people, print_json
+from metaser.cli.adapting import AdaptOption, ForceAdaptOption, summary, told
+from metaser.cli.console import PlainConsole, SlowProgress, people, print_json, tell
 from metaser.cli.enrolment_report import as_json as report_as_json
 from metaser.cli.enrolment_report import class_table, clip_table, pair_table, say_expectations, say_verdicts
 from metaser.cli.options import (
@@ -55,6 +56,8 @@ def enroll(  # noqa: PLR0913 # one parameter an option
         Path | None,
         typer.Option("--plot", metavar="FILE.png", help="Draw a map of the clips. Needs the extra `plots`."),
     ] = None,
+    adapt: AdaptOption = False,
+    force_adapt: ForceAdaptOption = False,
     profile: ProfileOption = None,
     bundle: BundleOption = None,
     provider: ProviderOption = Provider.auto,
@@ -74,13 +77,14 @@ def enroll(  # noqa: PLR0913 # one parameter an option
     from metaser.runtime.profile import check_is_profile
 
     changes = sum((support is not None, add is not None, remove is not None, undo))
-    if changes > 1 or (changes == 0 and not report and plot is None):
+    if changes > 1 or (changes == 0 and not (report or plot or adapt or force_adapt)):
         raise InputError(
             "give either SUPPORT, a folder with a folder of clips for each label, or one of --add, --remove and --undo"
         )
     if drop_bad and support is None and add is None:
         raise InputError("--drop-bad goes with SUPPORT or --add, where clips are read")
     began = time.perf_counter()
+    adapted, dropped_head = None, False
     path = profile_path(profile)
     check_is_profile(path)
     dropped: list[str] = []
@@ -89,7 +93,7 @@ def enroll(  # noqa: PLR0913 # one parameter an option
         put_back(path)
         enrolled = Profile.load(path)
     else:
-        engine = Engine.open(bundle, provider=provider.value, threads=threads)
+        engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
         before = None if support else engine.open_profile(path)
         if folder := support or add:
             clips, dropped = _read(engine, folder, drop_bad=drop_bad, adding=before is not None, as_json=as_json)
@@ -97,11 +101,21 @@ def enroll(  # noqa: PLR0913 # one parameter an option
         else:
             assert before is not None
             enrolled = engine.remove(before, remove) if remove else before
+        if adapt or force_adapt:
+            with SlowProgress("Tuning", as_json=as_json) as progress:
+                adapted = engine.adapt(enrolled, force=force_adapt, progress=progress)
+            enrolled = adapted.profile
+        elif before is not None and before.tuned and not enrolled.tuned:
+            dropped_head = True
         found = _look(enrolled, engine, plot)
         enrolled.save(path)
     elapsed_s = time.perf_counter() - began
 
     console = people(as_json)
+    if dropped_head:
+        console.say("The tuned head was of the clips before and is dropped: tune again with --adapt.")
+    if adapted:
+        console.say(told(adapted))
     for line in dropped:
         console.say(f"Left out: {line}")
     _tell(console, enrolled, found, in_full=report)
@@ -117,6 +131,7 @@ def enroll(  # noqa: PLR0913 # one parameter an option
             calibration=asdict(enrolled.calibration),
             expected=asdict(enrolled.reliability),
             report=report_as_json(found) if found else None,
+            adapt=summary(adapted),
             elapsed_s=round(elapsed_s, 3),
         )
 

@@ -31,6 +31,9 @@ def say_verdicts(console: PlainConsole, report: Report, *, in_full: bool) -> Non
 
 def say_expectations(console: PlainConsole, profile: Profile) -> None:
     """Print what is expected of the answers, and how to change it."""
+    if profile.tuned:
+        console.say("What to expect of a tuned head cannot be told: it has seen every clip.")
+        return
     expected = profile.reliability
     if expected.false_rejects is None or expected.false_accepts is None:
         console.say("Too few clips to tell how sure the answers will be: enrol two or more of each class.")

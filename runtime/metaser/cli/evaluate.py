@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, plain, print_json
 from metaser.cli.options import JsonOption, Provider, ProviderOption, ThreadsOption
+from metaser.cli.problems import StrictOption, problems_json, say_problems
 
 if TYPE_CHECKING:
     from metaser.toolkit.embeddings import Embedded, Embedder
     from metaser.toolkit.evaluate import Comparison, Evaluation
     from metaser.toolkit.intervals import Interval
     from metaser.toolkit.runs import Run
-    from metaser.toolkit.utterances import Utterance
+    from metaser.toolkit.tuned_evaluation import Framed, TunableModel
+    from metaser.toolkit.utterances import Problem, Utterance
 
 
 class Speakers(str, Enum):
@@ -44,6 +47,16 @@ class Classes(str, Enum):
     original_label = "original_label"
     speaker = "speaker"
     language = "language"
+
+
+class Tune(str, Enum):
+    """How the head is tuned on each support set."""
+
+    none = "none"
+    split_ = "split"  # `split` is a method of text
+    pmf = "pmf"
+    time = "time"
+    views = "views"
 
 
 def evaluate(  # noqa: PLR0913 # one parameter an option
@@ -74,6 +87,15 @@ def evaluate(  # noqa: PLR0913 # one parameter an option
             "--classes", metavar="COLUMN", help="What is told apart: label, original_label, speaker, language."
         ),
     ] = Classes.label,
+    tune: Annotated[
+        Tune,
+        typer.Option(
+            "--tune",
+            metavar="METHOD",
+            help="Tune the head on each episode's support set: split or pmf, with one shot time or views. "
+            "A bundle tunes as a device does, a checkpoint in PyTorch.",
+        ),
+    ] = Tune.none,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed draws other episodes.")] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write evaluation.json and confusion matrices.")
@@ -86,6 +108,7 @@ def evaluate(  # noqa: PLR0913 # one parameter an option
     ] = None,
     provider: ProviderOption = Provider.auto,
     threads: ThreadsOption = None,
+    strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure how well a model tells classes apart from a few labelled clips.
@@ -97,52 +120,79 @@ def evaluate(  # noqa: PLR0913 # one parameter an option
     from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings
     from metaser.toolkit.evaluate import evaluate as measure
     from metaser.toolkit.runs import Run, compare_runs, read_run
+    from metaser.toolkit.tuned_evaluation import evaluate_tuned, open_tunable
 
     settings = EpisodeSettings(n_way, k_shot, n_query, speakers.value)
     other = read_run(against) if against else None
-    clips = [_read(folder, split) for folder in corpus]
-    for own in clips:
+    found = [_read(folder, split, strict=strict) for folder in corpus]
+    for own, _ in found:
         EpisodeSampler(own, settings, seed, classes.value)  # a shortage is told before the slow part
     embedder = open_embedder(model, provider=provider.value, threads=threads)
-    evaluations = []
-    for own in clips:
+    tunable = None
+    if tune is not Tune.none:
+        tunable = open_tunable(model, tune.value, provider=provider.value, threads=threads)
+    evaluations, left_out = [], []
+    for own, problems in found:
+        if tunable:
+            framed = _frames(tunable, own, as_json)
+            _tell(framed.problems, len(own), strict=strict)
+            left_out.append([*problems, *framed.problems])
+            sampler = EpisodeSampler(framed.utterances, settings, seed, classes.value)
+            evaluations.append(evaluate_tuned(tunable, framed, sampler, episodes))
+            continue
         embedded = _embed(embedder, own, cache, as_json)
+        _tell(embedded.problems, len(own), strict=strict)
+        left_out.append([*problems, *embedded.problems])
         sampler = EpisodeSampler(embedded.utterances, settings, seed, classes.value)
         evaluations.append(measure(embedded, sampler, episodes))
     run = Run({"name": embedder.name, "form": embedder.form, "key": embedder.key}, tuple(evaluations))
     differences = compare_runs(run, other) if other else {}
-    _report(run, differences, as_json)
+    if as_json:
+        _print_json(run, left_out, differences)
+    else:
+        _print(people(as_json), run.evaluations, differences)
     if out:
         _write(out, run)
 
 
-def _read(path: Path, split: Part) -> tuple[Utterance, ...]:
+def _read(path: Path, split: Part, *, strict: bool) -> tuple[tuple[Utterance, ...], tuple[Problem, ...]]:
+    """The readable clips of a part of a corpus, and what is wrong with other files."""
     from metaser.runtime import InputError
-    from metaser.toolkit.corpora import read_corpus, read_manifest, readable
+    from metaser.toolkit.corpora import read_any, readable
     from metaser.toolkit.episodes import split_of
 
-    corpus = readable(read_manifest(path) if path.suffix.lower() == ".csv" else read_corpus(path))
-    _warn(corpus.problems)
+    corpus = readable(read_any(path))
+    _tell(corpus.problems, len(corpus.utterances) + len(corpus.problems), strict=strict)
     clips = tuple(clip for clip in corpus.utterances if split is Part.all or split_of(clip) == split.value)
     if not clips:
         raise InputError(f"{path}: none of its {len(corpus.utterances)} clips is of the {split.value} speakers")
-    return clips
+    return clips, corpus.problems
 
 
 def _embed(embedder: Embedder, clips: tuple[Utterance, ...], cache: Path | None, as_json: bool) -> Embedded:
     from metaser.toolkit.embeddings import embed_clips
 
     with SlowProgress("Embedding", as_json=as_json) as progress:
-        embedded = embed_clips(embedder, clips, cache=cache, progress=progress)
-    _warn(embedded.problems)
-    return embedded
+        return embed_clips(embedder, clips, cache=cache, progress=progress)
 
 
-def _warn(problems: tuple[Any, ...]) -> None:
+def _frames(model: TunableModel, clips: tuple[Utterance, ...], as_json: bool) -> Framed:
+    from metaser.toolkit.tuned_evaluation import frame_clips
+
+    with SlowProgress("Reading frames", as_json=as_json) as progress:
+        return frame_clips(model, clips, progress=progress)
+
+
+def _tell(problems: tuple[Problem, ...], found: int, *, strict: bool) -> None:
+    """List files that are left out; with `strict` they are an error."""
+    from metaser.toolkit.utterances import refuse_problems
+
+    if strict:
+        refuse_problems(problems, found, "--strict")
     if problems:
-        first = problems[0]
-        line = f"{len(problems)} files are left out, the first is {first.path.name}: {first.reason}"
-        people(as_json=True).say(line, style="yellow")
+        console = people(as_json=True)
+        console.say(f"left out, of {found} files: {len(problems)}", style="yellow")
+        say_problems(console, problems)
 
 
 def _write(out: Path, run: Run) -> None:
@@ -158,15 +208,13 @@ def _write(out: Path, run: Run) -> None:
         )
 
 
-def _report(run: Run, differences: dict[str, Comparison], as_json: bool) -> None:
+def _print_json(run: Run, left_out: Sequence[Sequence[Problem]], differences: dict[str, Comparison]) -> None:
     from metaser.toolkit.runs import comparison_summary, summary
 
-    if as_json:
-        for one in run.evaluations:
-            against = {name: comparison_summary(found) for name, found in differences.items() if name == one.corpus}
-            print_json(model=dict(run.model), **summary(one), against=against.get(one.corpus))
-        return
-    _print(people(as_json), run.evaluations, differences)
+    for one, problems in zip(run.evaluations, left_out, strict=True):
+        difference = differences.get(one.corpus)
+        against = comparison_summary(difference) if difference else None
+        print_json(model=dict(run.model), **summary(one), left_out=problems_json(problems), against=against)
 
 
 def _print(console: PlainConsole, evaluations: tuple[Evaluation, ...], differences: dict[str, Comparison]) -> None:

@@ -27,6 +27,26 @@ def export(  # noqa: PLR0913 # one parameter an option
     layers: Annotated[
         int | None, typer.Option("--layers", metavar="L", help="Keep the first L layers of an untrained model.")
     ] = None,
+    tensorrt: Annotated[
+        bool, typer.Option("--tensorrt", help="Add encoder.tensorrt.onnx, for TensorRT on NVIDIA's processors.")
+    ] = False,
+    window_s: Annotated[
+        float | None,
+        typer.Option("--window", metavar="S", help="The seconds that --tensorrt takes at once; 3 without a choice."),
+    ] = None,
+    clips: Annotated[
+        Path | None, typer.Option("--clips", metavar="DIR", help="Speech on which the graphs are compared as well.")
+    ] = None,
+    static: Annotated[
+        bool, typer.Option("--static", help="With --int8: fix the scales of activations on the clips of --clips.")
+    ] = False,
+    corpus: Annotated[
+        list[Path] | None,
+        typer.Option("--corpus", metavar="DIR", help="Labelled speech to measure accuracy on; may come several times."),
+    ] = None,
+    pick_layers: Annotated[
+        bool, typer.Option("--pick-layers", help="Only print accuracy and cost after each layer, on --corpus.")
+    ] = False,
     name: Annotated[str | None, typer.Option("--name", help="What the bundle is called.")] = None,
     licence: Annotated[
         str | None, typer.Option("--licence", metavar="SPDX", help="The licence of the weights, such as MIT.")
@@ -50,8 +70,9 @@ def export(  # noqa: PLR0913 # one parameter an option
         from metaser.export.command import ExportRequest, run_export
 
         request = ExportRequest(
-            model, out, chosen[0] if chosen else "fp32", layers, force=force, name=name, licence=licence,
-            calibration=calibration,
+            model, out, chosen[0] if chosen else "fp32", layers, tensorrt=tensorrt, window_s=window_s, clips=clips,
+            static=static, corpus=tuple(corpus or ()), pick_layers=pick_layers, force=force, name=name,
+            licence=licence, calibration=calibration,
         )  # fmt: skip
         run_export(request, people(as_json=False).say)
     except ImportError as error:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from metaser.cli.console import PlainConsole, new_table, percent, plain, print_json
-from metaser.cli.drawing import Palette, Timeline, clock
+from metaser.cli.drawing import TICK_CELLS, Palette, Timeline, clock
 from metaser.cli.spans import Span
 
 if TYPE_CHECKING:
@@ -25,13 +25,17 @@ WIDEST_BAR, NARROWEST_BAR = 40, 5
 BAR_MARGIN = 10  # letter, percentage and the gaps between
 LIVE_ROWS = 2
 SUMMARY_ROWS = 6
+LEVEL_CELLS, LEVEL_RANGE_DB = 12, 60
+SCROLL_CELL_S, SCROLL_STEP_S = 0.5, 5.0
 
 
-def open_view(console: PlainConsole, labels: tuple[str, ...], total_s: float) -> AbstractContextManager[View]:
+def open_view(
+    console: PlainConsole, labels: tuple[str, ...], total_s: float, notice: str = ""
+) -> AbstractContextManager[View]:
     """The live view where there is a terminal to move about in, else a line a segment."""
     palette = Palette(labels)
     if console.is_terminal and not console.is_dumb_terminal:
-        return LiveView(console, palette, total_s)
+        return LiveView(console, palette, total_s, notice)
     return nullcontext(Lines(console, palette))
 
 
@@ -58,6 +62,13 @@ class JsonLines:
         """Nothing moves."""
 
 
+def overload_line(event: StreamEvent) -> str:
+    """What an overload means, for people."""
+    lost = f", {event.dropped_ms:.0f} ms of audio lost so far" if event.dropped_ms else ""
+    state = "too slow for this pace, looking less often" if event.end_s is None else "overload is over"
+    return f"{event.start_s:7.2f} s  {state}{lost}"
+
+
 class Lines:
     """Every segment that is over as one line."""
 
@@ -73,6 +84,8 @@ class Lines:
             name.pad_right(self._label_width - name.cell_len)
             times = f"{event.start_s:7.2f} - {event.end_s:7.2f} s  "
             self._console.print(Text.assemble(times, name, f"  {percent(event.confidence):>5}"), soft_wrap=True)
+        elif event.event == "overload":
+            self._console.say(overload_line(event))
 
     def tick(self, heard: Heard) -> None:
         """Nothing moves."""
@@ -81,12 +94,15 @@ class Lines:
 class LiveView(Lines):
     """What is heard now, a bar a class and the timeline so far; segments that are over scroll up above it."""
 
-    def __init__(self, console: PlainConsole, palette: Palette, total_s: float) -> None:
+    def __init__(self, console: PlainConsole, palette: Palette, total_s: float, notice: str) -> None:
         super().__init__(console, palette)
         self._length = f" of {clock(total_s)}" if total_s else ""
         self._bar_width = max(NARROWEST_BAR, min(WIDEST_BAR, console.width - self._label_width - BAR_MARGIN))
         self._open: StreamEvent | None = None
         self._drawn_at = 0.0
+        self._notice = notice
+        self._scrolls = not total_s  # nobody knows how long a microphone will be heard
+        self._hop_s = 0.0
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> LiveView:
@@ -109,6 +125,8 @@ class LiveView(Lines):
 
     def _draw(self, heard: Heard) -> Group:
         spans = list(heard.spans)
+        if self._hop_s == 0:
+            self._hop_s = heard.hop_s
         if self._open:
             spans.append(Span(self._open.label, self._open.start_s, heard.duration_s))
         position = f"{clock(heard.duration_s)}{self._length}, real-time factor {heard.real_time_factor:.3f}"
@@ -117,8 +135,10 @@ class LiveView(Lines):
             self._now(heard),
             self._bars(),
             "",
-            Timeline({"": spans}, heard.duration_s, self._palette, LIVE_ROWS),
+            Timeline({"": spans}, heard.duration_s, self._palette, LIVE_ROWS, self._scroll_s(heard)),
+            self._status(heard),
             Text(f"{position}, Ctrl-C ends", "dim"),
+            *([Text(self._notice, "bold red")] if self._notice else []),
         )
 
     def _now(self, heard: Heard) -> Text:
@@ -126,6 +146,21 @@ class LiveView(Lines):
             certain = f"  {percent(self._open.confidence)}  since {clock(self._open.start_s)}"
             return Text.assemble(self._palette.name(self._open.label), certain)
         return Text("speech, no label yet" if heard.in_speech else "silence", "dim")
+
+    def _scroll_s(self, heard: Heard) -> float:
+        """Where the timeline begins: at the start, or so that the newest half minute or more is seen."""
+        shown_s = SCROLL_CELL_S * (self._live.console.width // TICK_CELLS * TICK_CELLS)
+        behind_s = heard.duration_s - shown_s
+        return max(0.0, -(-behind_s // SCROLL_STEP_S) * SCROLL_STEP_S) if self._scrolls else 0.0
+
+    def _status(self, heard: Heard) -> Text:
+        """Level, latency and what was lost."""
+        filled = max(0, min(LEVEL_CELLS, round(LEVEL_CELLS * (1 + heard.level_dbfs / LEVEL_RANGE_DB))))
+        level = "#" * filled + "-" * (LEVEL_CELLS - filled)
+        parts = [f"level [{level}] {heard.level_dbfs:4.0f} dB", f"latency {heard.latency_ms:.0f} ms"]
+        parts += [f"lost {heard.dropped_ms / 1000:.1f} s"] if heard.dropped_ms else []
+        parts += [f"slow: a look every {heard.hop_s:g} s"] if heard.hop_s > self._hop_s else []
+        return Text("  ".join(parts), "yellow" if heard.dropped_ms else "")
 
     def _bars(self) -> Table:
         scores = self._open.scores if self._open else dict.fromkeys(self._palette.labels, 0.0)
@@ -158,6 +193,7 @@ def print_summary(console: PlainConsole, heard: Heard, labels: tuple[str, ...]) 
     console.say(
         f"Segments: {len(heard.spans)}. Speech: {speech_s:.1f} s of {heard.duration_s:.1f} s. "
         f"Real-time factor: {heard.real_time_factor:.3f}."
+        + (f" Lost: {heard.dropped_ms / 1000:.2f} s." if heard.dropped_ms else "")
     )
-    if not heard.spans:
-        console.say("No speech was found: is this the right recording, and is it loud enough?")
+    if not heard.spans and not heard.pipe_closed:
+        console.say("No speech was found: is this the right source, and is it loud enough?")

@@ -9,16 +9,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from metaser.cli.adapting import AdaptCommand
+from metaser.cli.bench import bench
 from metaser.cli.calibrate import calibrate
 from metaser.cli.classify import classify
 from metaser.cli.console import complain, settle_stdout
 from metaser.cli.corpora import corpora
 from metaser.cli.demo import demo
+from metaser.cli.doctor import doctor
 from metaser.cli.enroll import enroll
 from metaser.cli.evaluate import evaluate
 from metaser.cli.export import export
 from metaser.cli.forget import forget
 from metaser.cli.info import info
+from metaser.cli.record import record
 from metaser.cli.reenroll import reenroll
 from metaser.cli.stream import stream
 from metaser.cli.train import train
@@ -69,14 +73,17 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with: metaser demo",
 )
-app.command(epilog="Example: metaser enroll support/")(enroll)
+app.command(epilog="Example: metaser enroll support/", cls=AdaptCommand)(enroll)
 app.command(epilog="Example: metaser classify clip.wav", no_args_is_help=True)(classify)
 app.command(epilog="Example: metaser stream recording.wav", no_args_is_help=True)(stream)
+app.command(epilog="Example: metaser record joy --count 5", no_args_is_help=True)(record)
 app.command(epilog="Example: metaser calibrate --false-accepts 0.2")(calibrate)
 app.command(epilog="Example: metaser reenroll --bundle bundle/")(reenroll)
 app.command(epilog="Example: metaser info")(info)
 app.command(epilog="Example: metaser verify --provider cpu")(verify)
 app.command(epilog="Example: metaser forget")(forget)
+app.command(epilog="Example: metaser doctor")(doctor)
+app.command(epilog="Example: metaser bench --window 1 --window 3")(bench)
 app.command(epilog="Example: metaser export openai/whisper-base bundle/ --int8")(export)
 app.command(epilog="Example: metaser train configs/whisper-small-cpu.toml", no_args_is_help=True)(train)
 app.command(epilog="Example: metaser corpora ravdess/", no_args_is_help=True)(corpora)

@@ -1,11 +1,11 @@
-"""Playing a recording into a stream, in pieces short enough to keep the labels lively."""
+"""Playing a source into a stream, in pieces short enough to keep the labels lively."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +17,7 @@ from metaser.cli.spans import Span
 if TYPE_CHECKING:
     from metaser.runtime import AudioError, Stream, StreamEvent
     from metaser.runtime.arrays import Waveform
+    from metaser.runtime.ring import Chunk
 
 CHUNK_S = 0.1
 
@@ -40,6 +41,21 @@ class Heard:
     interrupted: bool = False
     """Ctrl-C ended it before its end."""
 
+    pipe_closed: bool = False
+    """Nobody reads our output any more."""
+
+    level_dbfs: float = -100.0
+    """The newest chunk's peak."""
+
+    latency_ms: float = 0.0
+    """Of the newest label."""
+
+    dropped_ms: float = 0.0
+    """Audio lost so far."""
+
+    hop_s: float = 0.0
+    """Time between two windows at this moment."""
+
     error: AudioError | None = None
     """What is wrong with the rest of the recording; what came before it was heard."""
 
@@ -50,6 +66,8 @@ class Heard:
 
     def take(self, event: StreamEvent) -> None:
         """Keep the label where one is over."""
+        if event.event in ("enter", "update"):
+            self.latency_ms = event.latency_ms
         if event.event == "leave":
             assert event.end_s is not None
             self.spans.append(Span(event.label, event.start_s, event.end_s, event.confidence))
@@ -65,12 +83,14 @@ class View(Protocol):
         """Some more of the recording was heard."""
 
 
-def play(path: Path, open_stream: Callable[[int], Stream], view: View, *, realtime: bool = False) -> Heard:
-    """Push a recording into the stream that `open_stream` opens for its rate; Ctrl-C ends it early.
+def play(
+    chunks: Iterable[Chunk], name: str, open_stream: Callable[[int], Stream], view: View, *, realtime: bool = False
+) -> Heard:
+    """Push a source's chunks into the stream that `open_stream` opens for its rate; Ctrl-C or a closed pipe ends it.
 
     Raises:
         NotFoundError: there is no such file.
-        AudioError: the file cannot be read as audio, holds NaN, or holds no samples.
+        AudioError: the source cannot be read as audio, holds NaN, or holds no samples.
     """
     from metaser.runtime import AudioError
 
@@ -88,25 +108,38 @@ def play(path: Path, open_stream: Callable[[int], Stream], view: View, *, realti
 
     with _interruptible() as interrupted:
         try:
-            for chunk, rate_hz in _chunks(path):
-                stream = stream or open_stream(rate_hz)
-                work(partial(stream.push, chunk))
-                heard.duration_s += len(chunk) / rate_hz
-                heard.in_speech = stream.in_speech
+            for chunk in chunks:
+                if len(chunk.samples):
+                    stream = stream or open_stream(chunk.rate_hz)
+                    heard.level_dbfs = _level_dbfs(chunk.samples)
+                    heard.dropped_ms = chunk.dropped_ms
+                    work(partial(stream.push, chunk.samples, heard_at=chunk.heard_at, dropped_ms=chunk.dropped_ms))
+                    heard.duration_s += len(chunk.samples) / chunk.rate_hz
+                    heard.in_speech, heard.hop_s = stream.in_speech, stream.hop_s
                 view.tick(heard)
                 if realtime:
                     time.sleep(max(0.0, began + heard.duration_s - time.monotonic()))
                 heard.interrupted = interrupted()
                 if heard.interrupted:
                     break
+            if stream:
+                work(stream.finish)
         except AudioError as error:
             if stream is None:
                 raise
             heard.error = error
-        if stream is None:
-            raise AudioError(f"{path.name} holds no samples: record it again")
-        work(stream.finish)
+            work(stream.finish)
+        except BrokenPipeError:
+            heard.pipe_closed = True
+    if stream is None and not heard.interrupted:
+        raise AudioError(f"{name} holds no samples: record it again")
     return heard
+
+
+def _level_dbfs(samples: Waveform) -> float:
+    import numpy as np
+
+    return float(20 * np.log10(max(1e-5, float(np.abs(samples).max()))))
 
 
 def duration_of(path: Path) -> float:
@@ -119,15 +152,16 @@ def duration_of(path: Path) -> float:
         return 0.0
 
 
-def _chunks(path: Path) -> Iterator[tuple[Waveform, int]]:
-    """Mono pieces of at most 0.1 s at the file's own rate, and that rate."""
+def file_chunks(path: Path) -> Iterator[Chunk]:
+    """Mono pieces of a recording, of at most 0.1 s, at its own rate."""
     from metaser.runtime.audio import read_blocks
+    from metaser.runtime.ring import Chunk
 
     for block, rate_hz in read_blocks(path):  # [T, channels]
         mono = block.mean(axis=1)  # [T]
         size = max(1, int(CHUNK_S * rate_hz))
         for start in range(0, len(mono), size):
-            yield mono[start : start + size], rate_hz
+            yield Chunk(mono[start : start + size], rate_hz)
 
 
 @contextmanager

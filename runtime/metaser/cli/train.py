@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from metaser.cli.console import people
+from metaser.cli.problems import StrictOption
 
 NEEDED = frozenset({"accelerate", "huggingface_hub", "tomli", "torch", "transformers"})
 
@@ -17,9 +18,7 @@ def train(
     *,
     config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="The settings; configs/ has examples.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in `out` stopped.")] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at a clip that cannot be used instead of leaving it out.")
-    ] = False,
+    strict: StrictOption = False,
 ) -> None:
     """Meta-train a network on labelled corpora.
 

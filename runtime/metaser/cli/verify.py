@@ -1,6 +1,6 @@
 """`metaser verify`: does this device compute what the bundle's golden vectors say?"""
 
-from metaser.cli.console import new_table, people, print_json
+from metaser.cli.console import new_table, people, print_json, tell
 from metaser.cli.options import BundleOption, JsonOption, Provider, ProviderOption, ThreadsOption
 
 
@@ -18,7 +18,7 @@ def verify(
     """
     from metaser.runtime import Engine, WorkError
 
-    engine = Engine.open(bundle, provider=provider.value, threads=threads)
+    engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
     found = engine.verify()
     name = engine.bundle.manifest.name
     if as_json:

@@ -19,6 +19,9 @@ from metaser.runtime.onnx_data import external_files
 
 MANIFEST = "bundle.json"
 REQUIRED = ("encoder.onnx", "head.onnx", "head.safetensors", "golden.safetensors", "MODEL_CARD.md", "LICENSE")
+TENSORRT_GRAPH = "encoder.tensorrt.onnx"
+"""Optional: the encoder for one static window, which `metaser export --tensorrt` adds."""
+
 DEFAULT_BUNDLE = "frozen"
 MAX_NAME = 100
 

@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from platformdirs import user_cache_path
 
-from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Frames, Waveform
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Embeddings, Frames, Waveform
 from metaser.runtime.audio import check_array
 from metaser.runtime.bundle import Bundle, open_bundle, read_tensors
-from metaser.runtime.calibration import Evidence, calibrate
-from metaser.runtime.cross_fitting import cross_fit
 from metaser.runtime.decision import Decision, cosines, decide, score, unit
 from metaser.runtime.embedded import EmbeddedClips, embed_clips
-from metaser.runtime.enrolment import Progress, Support, SupportClip, read_others, read_support
+from metaser.runtime.engine_cache import Say, print_nothing
+from metaser.runtime.enrolment import Progress, Support, read_others, read_support
 from metaser.runtime.errors import (
     AudioError,
     BundleError,
-    InputError,
     MissingDependencyError,
     ProfileError,
-    SupportError,
+    WorkError,
 )
-from metaser.runtime.profile import Clip, Profile, check_others
-from metaser.runtime.reenrolment import FoundClips, find_clips
-from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, choose_providers, open_session, run
+from metaser.runtime.head_tuning import AdaptationSettings, Parameters
+from metaser.runtime.manifest import Manifest
+from metaser.runtime.profile import Profile
+from metaser.runtime.profile_adaptation import Adapted, adapt_profile
+from metaser.runtime.profile_calibration import calibrate_profile
+from metaser.runtime.provider_check import check_profile
+from metaser.runtime.reenrolment import FoundClips, reenroll_profile
+from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, PROVIDERS, choose_providers, open_session, run
+from metaser.runtime.static_window import StaticEncoder, has_static_window
 from metaser.runtime.stream import Stream, StreamSettings
+from metaser.runtime.tensorrt import open_tensorrt_encoder
+from metaser.runtime.tuned_head import TunedHead
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -58,28 +65,48 @@ class Engine:
     """A bundle's graphs on one provider; it holds no state of a clip, so threads and streams may share it."""
 
     def __init__(
-        self, bundle: Bundle, encoder: onnxruntime.InferenceSession, head: onnxruntime.InferenceSession, provider: str
+        self,
+        bundle: Bundle,
+        encoder: onnxruntime.InferenceSession,
+        head: onnxruntime.InferenceSession,
+        provider: str,
+        threads: int | None = None,
     ) -> None:
         self.bundle = bundle
         self.provider = provider
+        self.threads = threads
         self._encoder = encoder
+        self._static = StaticEncoder(encoder) if has_static_window(encoder) else None
         self._head = head
-        self._head_inputs = {f"parameter.{name}": value for name, value in bundle.head_parameters.items()}
-        taken = {given.name for given in head.get_inputs()}
-        self._head_inputs = {name: value for name, value in self._head_inputs.items() if name in taken}
+        self._head_inputs = {given.name for given in head.get_inputs()}
 
     @classmethod
-    def open(cls, bundle: str | Path | None = None, *, provider: str = "auto", threads: int | None = None) -> Engine:
+    def open(
+        cls,
+        bundle: str | Path | None = None,
+        *,
+        provider: str = "auto",
+        threads: int | None = None,
+        cache: Path | None = None,
+        say: Say = print_nothing,
+    ) -> Engine:
         """Open a bundle by folder or shipped name (None: the shipped default) on a provider, all checks made.
+
+        TensorRT, which `auto` never means, builds its engine for this device first, for minutes; it is kept in `cache`
+        (None: the user's own), and `say` hears how that goes.
 
         Raises:
             NotFoundError: there is no such bundle.
             BundleError: a check of the bundle failed.
-            InputError: an unknown provider, or `threads` below 1.
+            InputError: an unknown provider, `threads` below 1, or TensorRT and a bundle without its graph.
             MissingDependencyError: onnxruntime or the provider is not on this machine.
         """
         opened = open_bundle(bundle)
         candidates = choose_providers(provider, opened.manifest.providers, opened.manifest.precision)
+        if provider == "tensorrt":
+            encoder = open_tensorrt_encoder(opened, threads, cache or user_cache_path("metaser") / "engines", say)
+            head = open_session(opened.folder / "head.onnx", "cpu", threads, HEAD_NAMES)  # small, and of any length
+            return cls(opened, encoder, head, provider, threads)
         for chosen in candidates[:-1]:  # only `auto` has more than one
             with suppress(MissingDependencyError):
                 return cls._on(opened, chosen, threads)
@@ -87,9 +114,26 @@ class Engine:
 
     @classmethod
     def _on(cls, bundle: Bundle, provider: str, threads: int | None) -> Engine:
-        encoder = open_session(bundle.folder / "encoder.onnx", provider, threads, ENCODER_NAMES)
-        head = open_session(bundle.folder / "head.onnx", provider, threads, HEAD_NAMES)
-        return cls(bundle, encoder, head, provider)
+        if provider == "cpu":
+            return cls._open(bundle, provider, threads)
+        with TemporaryDirectory(prefix="metaser-") as folder:  # the profiles of one run, which prove who ran it
+            engine = cls._open(bundle, provider, threads, Path(folder))
+            try:
+                engine.pool(engine.frames(_golden(bundle)["waveform"]))
+            except WorkError as error:
+                name = bundle.manifest.name
+                raise MissingDependencyError(f"provider {provider} cannot run {name}: {error}") from error
+            for session, graph in ((engine._encoder, "encoder.onnx"), (engine._head, "head.onnx")):
+                check_profile(Path(session.end_profiling()), PROVIDERS[provider], graph)
+        return engine
+
+    @classmethod
+    def _open(cls, bundle: Bundle, provider: str, threads: int | None, profiles: Path | None = None) -> Engine:
+        encoder, head = (
+            open_session(bundle.folder / f"{name}.onnx", provider, threads, needs, profile=profiles and profiles / name)
+            for name, needs in (("encoder", ENCODER_NAMES), ("head", HEAD_NAMES))
+        )
+        return cls(bundle, encoder, head, provider, threads)
 
     @property
     def min_samples(self) -> int:
@@ -99,6 +143,8 @@ class Engine:
     @property
     def max_samples(self) -> int:
         """The longest clip that is embedded in one piece."""
+        if self._static:
+            return self._static.window_samples
         return int(self.bundle.manifest.audio.max_window_s * SAMPLE_RATE_HZ)
 
     def frames(self, waveform: Waveform) -> Frames:
@@ -107,18 +153,29 @@ class Engine:
             raise AudioError(
                 f"a window of {len(waveform)} samples: the encoder takes {self.min_samples} to {self.max_samples}"
             )
+        if self._static:
+            return self._static.frames(waveform)
         feeds = {"input_values": waveform[None], "input_lengths": np.array([len(waveform)], np.int64)}
         frames: Frames = run(self._encoder, "last_hidden_state", feeds)[0]  # of [1, N, D]
         return frames
 
-    def pool(self, frames: Frames) -> Embedding:
-        """[N, D] frames -> [E] by the pooling head."""
-        feeds = {"frames": frames[None], "frame_mask": np.ones((1, len(frames)), np.float32), **self._head_inputs}
-        embedding: Embedding = run(self._head, "embedding", feeds)[0]  # of [1, E]
+    def pool(self, frames: Frames, head: Parameters | None = None) -> Embedding:
+        """[N, D] frames -> [E] by the bundle's pooling head, or by one with other parameters."""
+        embedding: Embedding = self.pool_batch(frames[None], np.ones((1, len(frames)), np.float32), head)[0]
         return embedding
 
-    def embed(self, waveform: Waveform) -> Embedding:
+    def pool_batch(
+        self, frames: npt.NDArray[np.float32], frame_mask: npt.NDArray[np.float32], head: Parameters | None = None
+    ) -> Embeddings:
+        """[B, N, D] frames and [B, N], 0 for padding -> [B, E]."""
+        parameters = {f"parameter.{name}": value for name, value in (head or self.bundle.head_parameters).items()}
+        taken = {name: value for name, value in parameters.items() if name in self._head_inputs}
+        return run(self._head, "embedding", {"frames": frames, "frame_mask": frame_mask, **taken})
+
+    def embed(self, waveform: Waveform, profile: Profile | None = None) -> Embedding:
         """Float32 [T] at 16 kHz -> [E], not normalised; longer clips are cut in equal windows and averaged.
+
+        With a profile whose head was tuned, by that head.
 
         Raises:
             AudioError: the clip is shorter than one frame of the encoder.
@@ -129,7 +186,8 @@ class Engine:
                 f"({1000 * self.min_samples / SAMPLE_RATE_HZ:.0f} ms), and a second or more works best"
             )
         windows = np.array_split(waveform, math.ceil(len(waveform) / self.max_samples))
-        embeddings = np.stack([self.pool(self.frames(window)) for window in windows])
+        head = profile.tuned.parameters if profile and profile.tuned else None
+        embeddings = np.stack([self.pool(self.frames(window), head) for window in windows])
         mean: npt.NDArray[np.float32] = embeddings.mean(axis=0)
         return mean
 
@@ -180,25 +238,9 @@ class Engine:
         Raises:
             InputError: `false_accepts` is not between 0 and 1.
             SupportError: a clip of the other speech is enrolled.
+            ProfileError: its head was tuned.
         """
-        if false_accepts is not None and not 0 < false_accepts < 1:
-            raise InputError(f"a false-accept rate of {false_accepts:g}: give one between 0 and 1, such as 0.05")
-        if others is not None:
-            check_others(others.clips, profile)
-            profile = replace(profile, others=others.clips, other_embeddings=others.embeddings)
-        embedded = profile.other_embeddings
-        calibration, reliability = calibrate(
-            Evidence(
-                fitted=cross_fit(profile.embeddings, profile.targets),
-                shots=float(np.median(np.bincount(profile.targets))),
-                others=np.zeros(0) if embedded is None else cosines(embedded, profile.prototypes).max(axis=1),
-                scale=self.bundle.scale,
-                base=self.bundle.manifest.calibration,
-                prior=self.bundle.manifest.prior,
-            ),
-            false_accepts,
-        )
-        return replace(profile, calibration=calibration, reliability=reliability)
+        return calibrate_profile(profile, self.bundle, false_accepts, others)
 
     def add(self, profile: Profile, support: EmbeddedClips) -> Profile:
         """The profile with more clips, calibrated again.
@@ -226,15 +268,7 @@ class Engine:
             SupportError: fewer than two classes are left.
             AudioError: a clip cannot be used by this bundle.
         """
-        if len({clip.label for clip in found.clips}) < 2:
-            raise SupportError("clips of fewer than two classes were found: enrol again from a folder of clips")
-        renewed = self.new_profile(self._embed_files(found.clips, progress))
-        still_there = find_clips(profile.others).clips
-        others = self._embed_files(still_there, None) if still_there else None
-        return self.calibrate(renewed, false_accepts=profile.reliability.wanted_false_accepts, others=others)
-
-    def _embed_files(self, clips: Sequence[Clip], progress: Progress | None) -> EmbeddedClips:
-        return embed_clips([SupportClip(clip) for clip in clips], self.embed, progress).checked()
+        return reenroll_profile(self, profile, found, progress)
 
     def embed_others(self, folder: str | Path, *, progress: Progress | None = None) -> EmbeddedClips:
         """Embed other speech and noise for `calibrate`; what cannot be used is told, not raised.
@@ -243,6 +277,27 @@ class Engine:
             NotFoundError, SupportError: there is no such folder, or no audio in it.
         """
         return embed_clips(read_others(folder), self.embed, progress)
+
+    def adapt(
+        self,
+        profile: Profile,
+        support: Support | None = None,
+        *,
+        force: bool = False,
+        settings: AdaptationSettings | None = None,
+        progress: Progress | None = None,
+    ) -> Adapted:
+        """Tune the head on a profile's clips; kept only where clips that were left out gain, or by `force`.
+
+        Parameters:
+            support: the arrays that were enrolled; files are read from where they were enrolled.
+            settings: in place of those of the bundle's manifest.
+
+        Raises:
+            SupportError: a file is no longer there, or a class has a single clip and tuning is not forced.
+            BundleError: the bundle cannot be tuned.
+        """
+        return adapt_profile(self, profile, support, force=force, settings=settings, progress=progress)
 
     def open_profile(self, path: str | Path, *, accept_precision: bool = False) -> Profile:
         """Load a profile that this bundle made; `accept_precision` takes one of the same model in another precision.
@@ -258,6 +313,8 @@ class Engine:
                 f"{path} was made with the bundle {profile.bundle_name} and this is {manifest.name}, another model: "
                 "renew it with `metaser reenroll`, or give the old one with --bundle"
             )
+        if profile.tuned and not _fits(profile.tuned, manifest):
+            raise ProfileError(f"the tuned head in {path} does not fit {manifest.name}: enrol again with --adapt")
         if profile.graph_id != manifest.graph_id and not accept_precision:
             raise ProfileError(
                 f"{path} was made with {profile.bundle_name}, another export of the same model as {manifest.name}: "
@@ -271,28 +328,41 @@ class Engine:
         Raises:
             AudioError: the clip is empty, silent, clipped, not finite, too short or too long.
         """
-        return self.decide(self.embed(check_array(waveform, "the clip")), profile)
+        return self.decide(self.embed(check_array(waveform, "the clip"), profile), profile)
 
     def decide(self, embedding: Embedding, profile: Profile) -> Decision:
-        """Label one embedding [E]."""
+        """Label one embedding [E] of `embed(waveform, profile)`."""
         return decide(self.scores(embedding, profile), profile.labels, profile.calibration)
 
     def scores(self, embedding: Embedding, profile: Profile) -> npt.NDArray[np.float64]:
-        """[E] -> [C], the probability of each label; they sum to nearly 0 where the clip resembles no class."""
-        rows = score(cosines(embedding[None], profile.prototypes), self.bundle.scale, profile.calibration)  # [1, C]
+        """[E] of `embed(waveform, profile)` -> [C], the probability of each label.
+
+        They sum to nearly 0 where the clip resembles no class.
+        """
+        scale = profile.tuned.scale if profile.tuned else self.bundle.scale
+        rows = score(cosines(embedding[None], profile.prototypes), scale, profile.calibration)  # [1, C]
         scores: npt.NDArray[np.float64] = rows[0]
         return scores
 
     def stream(
-        self, profile: Profile, *, sample_rate_hz: int = SAMPLE_RATE_HZ, settings: StreamSettings | None = None
+        self,
+        profile: Profile,
+        *,
+        sample_rate_hz: int = SAMPLE_RATE_HZ,
+        settings: StreamSettings | None = None,
+        live: bool = False,
     ) -> Stream:
-        """A new stream; it owns all its state, so one engine serves many."""
+        """A new stream; it owns all its state, so one engine serves many, each in a thread of its own if you like.
+
+        A `live` one never falls behind: it leaves out late windows and widens its hop while the model is too slow.
+        """
         return Stream(
-            embed_scores=lambda window: self.scores(self.embed(window), profile),
+            embed_scores=lambda window: self.scores(self.embed(window, profile), profile),
             labels=profile.labels,
             calibration=profile.calibration,
             sample_rate_hz=sample_rate_hz,
             settings=settings or StreamSettings(),
+            live=live,
         )
 
     def verify(self) -> Verification:
@@ -301,9 +371,7 @@ class Engine:
         Raises:
             BundleError: the golden vectors do not fit the graphs.
         """
-        golden = read_tensors(self.bundle.folder / "golden.safetensors")
-        if set(golden) != {"waveform", "frames", "embedding"}:
-            raise BundleError("golden.safetensors holds other tensors than it must: export the bundle again")
+        golden = _golden(self.bundle)
         frames = self.frames(golden["waveform"])
         if {name: golden[name].shape for name in ("frames", "embedding")} != {
             "frames": frames.shape,
@@ -315,3 +383,19 @@ class Engine:
         cosine = float(unit(embedding) @ unit(golden["embedding"]))
         exact = difference <= FP32_TOLERANCE or self.bundle.manifest.precision != "fp32"
         return Verification(difference, cosine, passed=exact and cosine >= SAME_PRECISION_COSINE)
+
+
+def _golden(bundle: Bundle) -> dict[str, npt.NDArray[np.float32]]:
+    golden = read_tensors(bundle.folder / "golden.safetensors")
+    if set(golden) != {"waveform", "frames", "embedding"}:
+        raise BundleError("golden.safetensors holds other tensors than it must: export the bundle again")
+    return golden
+
+
+def _fits(tuned: TunedHead, manifest: Manifest) -> bool:
+    shapes = {name: list(value.shape) for name, value in tuned.parameters.items()}
+    return (
+        shapes == manifest.head.parameters
+        and tuned.embeddings.shape[1] == manifest.head.embedding_size
+        and tuned.frames.shape[1] == manifest.backbone.width
+    )

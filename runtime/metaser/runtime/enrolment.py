@@ -77,8 +77,6 @@ def read_others(folder: str | Path) -> list[SupportClip]:
         AudioError: it holds a file in a format that cannot be read.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise NotFoundError(f"no such folder: {folder}")
     unique = {clip.clip.sha256: clip for clip in _clips_in(folder, label="")}
     if not unique:
         raise SupportError(f"{folder} has no audio files: put other speech and noise in it")
@@ -103,7 +101,15 @@ def _from_folder(folder: Path, min_classes: int) -> list[SupportClip]:
     return clips
 
 
-def _clips_in(folder: Path, label: str) -> list[SupportClip]:
+def audio_files(folder: Path) -> list[Path]:
+    """The audio files below a folder, sorted, hidden ones left out.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        AudioError: it holds a recording in a format that cannot be read.
+    """
+    if not folder.is_dir():
+        raise NotFoundError(f"no such folder: {folder}")
     files = sorted(
         path for path in folder.rglob("*")
         if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
@@ -113,7 +119,10 @@ def _clips_in(folder: Path, label: str) -> list[SupportClip]:
             f"{folder.name}/{refused[0]} is in a format that cannot be read: "
             f"convert it (ffmpeg -i {refused[0]} clip.wav)"
         )
-    audio = [path for path in files if path.suffix.lower() in AUDIO_SUFFIXES]
+    return [path for path in files if path.suffix.lower() in AUDIO_SUFFIXES]
+
+
+def _clips_in(folder: Path, label: str) -> list[SupportClip]:
     return [
         SupportClip(
             Clip(
@@ -124,7 +133,7 @@ def _clips_in(folder: Path, label: str) -> list[SupportClip]:
                 group=path.parent.relative_to(folder).as_posix().removeprefix("."),
             )
         )
-        for path in audio
+        for path in audio_files(folder)
     ]
 
 

@@ -26,6 +26,7 @@ from metaser.runtime.clip_quality import ClipQuality
 from metaser.runtime.decision import Calibration, prototype
 from metaser.runtime.errors import NotFoundError, ProfileError, SupportError
 from metaser.runtime.files import replace_file
+from metaser.runtime.tuned_head import TunedHead
 
 FORMAT = "metaser-profile"
 """The key under which the header holds everything but the embeddings; it stands near the file's first byte."""
@@ -84,12 +85,17 @@ class Profile:
     other_embeddings: Embeddings | None = None
     """[O, E], one row a clip of `others`; None where there are none."""
 
+    tuned: TunedHead | None = None
+    """A head tuned on these very clips; it is dropped where clips are added or removed."""
+
     def __post_init__(self) -> None:
         order = sorted(range(len(self.clips)), key=lambda row: self.clips[row])
         object.__setattr__(self, "clips", tuple(self.clips[row] for row in order))
         object.__setattr__(self, "embeddings", self.embeddings[order])
         if self.other_embeddings is not None and not len(self.other_embeddings):
             object.__setattr__(self, "other_embeddings", None)
+        if self.tuned and self.tuned.clips != tuple(clip.sha256 for clip in self.clips):
+            object.__setattr__(self, "tuned", None)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -104,7 +110,8 @@ class Profile:
     @cached_property
     def prototypes(self) -> Prototypes:
         """[C, E] unit rows in the order of `labels`."""
-        return np.stack([prototype(self.embeddings[self.targets == number]) for number in range(len(self.labels))])
+        embeddings = self.tuned.embeddings if self.tuned else self.embeddings
+        return np.stack([prototype(embeddings[self.targets == number]) for number in range(len(self.labels))])
 
     def with_clips(self, clips: Sequence[Clip], embeddings: Embeddings) -> Profile:
         """This profile and more clips; one that is enrolled already counts once, at its newer path.
@@ -190,8 +197,9 @@ class Profile:
             "reliability": asdict(self.reliability),
             "clips": [asdict(clip) for clip in self.clips],
             "others": [asdict(clip) for clip in self.others],
+            "tuned": self.tuned.header() if self.tuned else None,
         }
-        tensors = {"embeddings": self.embeddings}
+        tensors = {"embeddings": self.embeddings, **(self.tuned.tensors() if self.tuned else {})}
         if self.other_embeddings is not None:
             tensors["others"] = self.other_embeddings
         content = save(tensors, {FORMAT: json.dumps(header, sort_keys=True)})
@@ -235,6 +243,8 @@ class Profile:
                 others=tuple(_read_clip(clip) for clip in header.get("others", ())),
                 other_embeddings=tensors.get("others"),
             )
+            if header.get("tuned") is not None:
+                profile = replace(profile, tuned=_read_tuned(header["tuned"], tensors, profile))
         except (
             SafetensorError,
             TypeError,
@@ -275,6 +285,13 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float | None]:
 
 def _is_named(clip: Clip, what: str) -> bool:
     return what in (clip.label, clip.title, f"{clip.label}/{clip.name}", f"{clip.label}/{clip.sha256}")
+
+
+def _read_tuned(header: dict[str, Any], tensors: dict[str, npt.NDArray[Any]], profile: Profile) -> TunedHead:
+    tuned = TunedHead.read(header, tensors)
+    if not tuned.is_sound([clip.sha256 for clip in profile.clips]):
+        raise ValueError("the tuned head does not fit the clips")
+    return tuned
 
 
 def _sound(profile: Profile) -> bool:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from metaser.runtime.bundle import sha256_of
-from metaser.runtime.enrolment import AUDIO_SUFFIXES
-from metaser.runtime.profile import Clip
+from metaser.runtime.embedded import EmbeddedClips, embed_clips
+from metaser.runtime.enrolment import AUDIO_SUFFIXES, Progress, SupportClip
+from metaser.runtime.errors import SupportError
+from metaser.runtime.profile import Clip, Profile
+
+if TYPE_CHECKING:
+    from metaser.runtime.engine import Engine
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +57,20 @@ def find_clips(clips: Sequence[Clip], folder: Path | None = None) -> FoundClips:
         changed=tuple(clip for clip in lost if state[clip.sha256] == "changed"),
         missing=tuple(clip for clip in lost if state[clip.sha256] == "missing"),
     )
+
+
+def reenroll_profile(engine: Engine, profile: Profile, found: FoundClips, progress: Progress | None) -> Profile:
+    """A profile of the engine's bundle from found clips, with the old one's wish and other speech; see `Engine`."""
+    if len({clip.label for clip in found.clips}) < 2:
+        raise SupportError("clips of fewer than two classes were found: enrol again from a folder of clips")
+
+    def embed(clips: Sequence[Clip], progress: Progress | None) -> EmbeddedClips:
+        return embed_clips([SupportClip(clip) for clip in clips], engine.embed, progress).checked()
+
+    renewed = engine.new_profile(embed(found.clips, progress))
+    still_there = find_clips(profile.others).clips
+    others = embed(still_there, None) if still_there else None
+    return engine.calibrate(renewed, false_accepts=profile.reliability.wanted_false_accepts, others=others)
 
 
 def _state(clip: Clip) -> str:

@@ -21,7 +21,7 @@ PROVIDERS = {
 }
 EXTRAS = {"cpu": "cpu", "cuda": "gpu", "tensorrt": "gpu", "openvino": "openvino"}
 GPU_PROVIDERS = ("cuda", "tensorrt")
-ERRORS_ONLY = 3
+ERRORS_ONLY, FATAL_ONLY = 3, 4
 ENCODER_NAMES = ("input_values", "input_lengths", "last_hidden_state", "frame_lengths")
 HEAD_NAMES = ("frames", "frame_mask", "embedding")
 
@@ -30,7 +30,7 @@ def import_onnxruntime() -> Any:
     """The onnxruntime module, imported on first use.
 
     Raises:
-        MissingDependencyError: none of its packages is installed.
+        MissingDependencyError: none of its packages is installed, or uninstalling one took files of another away.
     """
     try:
         import onnxruntime
@@ -38,6 +38,10 @@ def import_onnxruntime() -> Any:
         raise MissingDependencyError(
             "onnxruntime is not installed: pip install 'metaser[cpu]' (or one of 'metaser[gpu]', 'metaser[openvino]')"
         ) from error
+    if not hasattr(onnxruntime, "InferenceSession"):
+        raise MissingDependencyError(
+            "onnxruntime is damaged, as it is where one of two packages of it was uninstalled: see metaser doctor"
+        )
     return onnxruntime
 
 
@@ -77,29 +81,38 @@ def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
     if threads is not None:
         options.intra_op_num_threads = threads
     options.enable_mem_pattern = False  # it keeps a plan, and memory, for every length ever seen
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning burns a core between windows
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # it burns a core between windows, not within
     # x86 without VNNI adds pairs of u8 x s8 products in 16 bits, which overflow; there, and only there, u8 x u8 is used
     options.add_session_config_entry("session.x64quantprecision", "1")
     return options
 
 
-def open_session(
-    path: Path, provider: str, threads: int | None, needs: tuple[str, ...]
+def open_session(  # noqa: PLR0913 # a graph, where it runs, and what is asked of it
+    path: Path,
+    provider: str,
+    threads: int | None,
+    needs: tuple[str, ...],
+    *,
+    provider_options: dict[str, str] | None = None,
+    profile: Path | None = None,
 ) -> onnxruntime.InferenceSession:
     """A session for one graph, which is on `provider` or not at all; `needs` are inputs and outputs it must have.
+
+    With `profile`, the start of a file's path, ONNX Runtime writes down what ran where until `end_profiling`.
 
     Raises:
         InputError: `threads` is not above zero.
         BundleError: onnxruntime refuses the graph, or it is another one than its name says.
-        MissingDependencyError: the provider did not start on this machine.
+        MissingDependencyError: the provider did not start on this machine, or cannot run this graph.
     """
-    ort = import_onnxruntime()
     options = session_options(threads)
-    wanted = [PROVIDERS[provider]] + (["CPUExecutionProvider"] if provider != "cpu" else [])
-    try:
-        session = ort.InferenceSession(str(path), options, providers=wanted)
-    except _failures() as error:
-        raise BundleError(f"onnxruntime {ort.__version__} refuses {path.name}: {str(error).splitlines()[0]}") from error
+    if profile:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
+    if provider == "cpu":
+        session = _open_on_cpu(path, options)
+    else:
+        session = _open_on_provider(path, provider, options, provider_options or {})
     if PROVIDERS[provider] not in session.get_providers():
         raise MissingDependencyError(
             f"provider {provider} was asked for and did not start (running on {', '.join(session.get_providers())}): "
@@ -111,17 +124,65 @@ def open_session(
     return session
 
 
+def _open_on_cpu(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    ort = import_onnxruntime()
+    try:
+        return ort.InferenceSession(str(path), options, providers=[PROVIDERS["cpu"]])
+    except _failures() as error:
+        raise BundleError(f"onnxruntime {ort.__version__} refuses {path.name}: {str(error).splitlines()[0]}") from error
+
+
+def _open_on_provider(
+    path: Path, provider: str, options: onnxruntime.SessionOptions, provider_options: dict[str, str]
+) -> onnxruntime.InferenceSession:
+    """The CPU is named too, for the shapes and masks that no other provider takes; nothing falls back to it as a whole.
+
+    With its fall-back on, the InferenceSession prints to standard output and begins again on the CPU.
+    """
+    ort = import_onnxruntime()
+    options.log_severity_level = FATAL_ONLY  # the error is raised as well, and told in one line
+    failures: tuple[type[Exception], ...] = (*_failures(), RuntimeError, ValueError)  # of its libraries and options
+    try:
+        return ort.InferenceSession(
+            str(path),
+            options,
+            providers=[(PROVIDERS[provider], provider_options), PROVIDERS["cpu"]],
+            enable_fallback=False,
+        )
+    except failures as error:
+        raise MissingDependencyError(
+            f"provider {provider} cannot run {path.name} ({_reason(error)}): "
+            "run with --provider cpu, or use a bundle that was exported for it"
+        ) from error
+
+
 def run(session: onnxruntime.InferenceSession, output: str, feeds: dict[str, Any]) -> npt.NDArray[np.float32]:
     """One output of a graph.
 
     Raises:
         WorkError: the run failed, for want of memory say.
     """
+    return run_all(session, feeds, [output])[output]
+
+
+def run_all(
+    session: onnxruntime.InferenceSession, feeds: dict[str, Any], outputs: list[str] | None = None
+) -> dict[str, npt.NDArray[np.float32]]:
+    """The outputs of a graph by name, all of them where none are named.
+
+    Raises:
+        WorkError: the run failed, for want of memory say.
+    """
+    names = outputs or [given.name for given in session.get_outputs()]
     try:
-        found: npt.NDArray[np.float32] = session.run([output], feeds)[0]
+        return dict(zip(names, session.run(names, feeds), strict=True))
     except _failures() as error:
-        raise WorkError(f"the model failed to run: {str(error).splitlines()[0]}") from error
-    return found
+        raise WorkError(f"the model failed to run: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The last line: the lines before it are places in onnxruntime's source."""
+    return [line.strip() for line in str(error).splitlines() if line.strip()][-1]
 
 
 def _failures() -> tuple[type[Exception], ...]:

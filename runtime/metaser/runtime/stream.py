@@ -1,4 +1,4 @@
-"""A live stream: any chunks of samples in, label events out; the result depends on the samples alone.
+"""A stream: any chunks of samples in, label events out.
 
 samples   |512|512|512|...                      cut to Silero's chunks, whatever comes in
 speech        [=================]               utterances, see voice_activity.py
@@ -6,109 +6,57 @@ windows       [------]                          the first when `min_window_s` wa
               [----------]                      reaching back to the utterance's start or `window_s`
                   [---------]
 events        enter   update ... leave silence
+
+A pulled stream (a file, a pipe) depends on the samples alone. A live one leaves out windows that come too late and
+widens its hop while the model is slower than real time.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import soxr
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio import check_samples
 from metaser.runtime.decision import Calibration
 from metaser.runtime.errors import AudioError, InputError
-from metaser.runtime.segment import Scores, Segment
-from metaser.runtime.voice_activity import CHUNK_S, CHUNK_SAMPLES, Utterance, VoiceActivity, VoiceActivitySettings
+from metaser.runtime.pace import Pace
+from metaser.runtime.resampler import Resampler
+from metaser.runtime.segment import Scores, Segment, SegmentRules, Window
+from metaser.runtime.stream_event import StreamEvent
+from metaser.runtime.stream_settings import StreamSettings
+from metaser.runtime.voice_activity import CHUNK_SAMPLES, Utterance, VoiceActivity
 
-RESAMPLE_BLOCK_S = 0.02
-
-
-@dataclass(frozen=True)
-class StreamSettings:
-    """How a stream is cut into windows."""
-
-    window_s: float = 3.0
-    """The longest stretch of speech a label looks back on."""
-
-    hop_s: float = 0.5
-    """Time between two windows."""
-
-    min_window_s: float = 1.0
-    """Speech before the first provisional label."""
-
-    min_utterance_s: float = 0.3
-    """Shorter bursts get no label."""
-
-    dwell_s: float = 1.5
-    """How long a new label must hold inside an utterance before it is believed."""
-
-    voice_activity: VoiceActivitySettings = field(default_factory=VoiceActivitySettings)
-
-    def __post_init__(self) -> None:
-        if (
-            not CHUNK_S <= self.hop_s <= self.window_s < math.inf
-            or not 0 < self.min_utterance_s <= self.min_window_s <= self.window_s
-        ):
-            raise InputError(
-                f"a window of {self.window_s:g} s, a hop of {self.hop_s:g} s, the first of {self.min_window_s:g} s "
-                f"and utterances from {self.min_utterance_s:g} s: each must be above 0 and not longer than the window, "
-                f"and a hop at least {CHUNK_S:g} s"
-            )
-
-
-@dataclass(frozen=True)
-class StreamEvent:
-    """What a stream has to say; times are seconds from the stream's first sample."""
-
-    event: str
-    """`enter` a label, `update` it, `leave` it for good, `silence` begins."""
-
-    label: str | None
-    """The class; None for unknown and for silence."""
-
-    start_s: float
-    end_s: float | None
-    """None while open."""
-
-    confidence: float
-    scores: dict[str, float]
-    """Probability of each class; empty for silence."""
-
-    latency_ms: float
-    """From the push that completed the window to this event."""
-
-    dropped_ms: float = 0.0
-    """Audio lost so far; pulled sources lose none."""
+__all__ = ["Stream", "StreamEvent", "StreamSettings"]
 
 
 class Stream:
     """The state of one stream; made by `Engine.stream`. Not safe from two threads at once; two streams are."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # made by Engine.stream
         self,
         embed_scores: Callable[[Waveform], Scores],
         labels: tuple[str, ...],
         calibration: Calibration,
         sample_rate_hz: int,
         settings: StreamSettings,
+        *,
+        live: bool = False,
     ) -> None:
         if sample_rate_hz < 1:
             raise InputError(f"a sample rate of {sample_rate_hz} Hz: give the rate of the chunks you push")
         self._score = embed_scores
-        self._labels = labels
-        self._calibration = calibration
         self._settings = settings
-        self._hop = round(settings.hop_s * SAMPLE_RATE_HZ)
+        self._live = live
+        self._pace = Pace(settings.hop_s, settings.widest_hop_s)
         self._window = round(settings.window_s * SAMPLE_RATE_HZ)
         self._min_window = round(settings.min_window_s * SAMPLE_RATE_HZ)
-        self._dwell_windows = max(1, round(settings.dwell_s / settings.hop_s))
-        self._resampler = _Resampler(sample_rate_hz)
+        dwell_windows = max(1, round(settings.dwell_s / settings.hop_s))
+        self._rules = SegmentRules(labels, calibration, dwell_windows, settings.leave_share)
+        self._resampler = Resampler(sample_rate_hz)
         self._voice = VoiceActivity(settings.voice_activity)
         self._pending: Waveform = np.zeros(0, np.float32)  # heard, less than a chunk
         self._history: Waveform = np.zeros(0, np.float32)  # the newest samples that went through voice activity
@@ -118,6 +66,8 @@ class Stream:
         self._next_window = 0  # sample at which the next window ends
         self._last_window = 0  # sample at which the last one ended
         self._pushed_at = 0.0
+        self._dropped_ms = 0.0
+        self._overload_start_s: float | None = None
         self._finished = False
         history_s = settings.window_s + settings.voice_activity.hangover_s + settings.voice_activity.onset_s
         self._history_samples = round(history_s * SAMPLE_RATE_HZ) + 4 * CHUNK_SAMPLES + self._hop
@@ -128,12 +78,26 @@ class Stream:
         return self._position / SAMPLE_RATE_HZ
 
     @property
+    def hop_s(self) -> float:
+        """Time between two windows; wider than it was asked for while a live stream is overloaded."""
+        return self._pace.hop_s
+
+    @property
+    def _hop(self) -> int:
+        return round(self._pace.hop_s * SAMPLE_RATE_HZ)
+
+    @property
     def in_speech(self) -> bool:
         """Whether an utterance runs."""
         return self._segment is not None
 
-    def push(self, chunk: npt.ArrayLike) -> list[StreamEvent]:
+    def push(
+        self, chunk: npt.ArrayLike, *, heard_at: float | None = None, dropped_ms: float = 0.0
+    ) -> list[StreamEvent]:
         """Hear a chunk, float samples [T] of any length at the stream's rate; the events it completes.
+
+        A live source says when the chunk's last sample was there (`time.perf_counter`), from which the latency is
+        counted, and how much audio it has lost so far.
 
         Raises:
             AudioError: not [T] float samples, not finite or far out of [-1, 1]; the stream is as before.
@@ -146,8 +110,9 @@ class Stream:
             raise AudioError(f"a chunk is {samples.dtype} of shape {samples.shape}: push float samples [T] in [-1, 1]")
         samples = samples.astype(np.float32, copy=False)
         check_samples(samples, "a chunk")
-        self._pushed_at = time.perf_counter()
-        return list(self._hear(self._resampler.push(samples)))
+        self._pushed_at = time.perf_counter() if heard_at is None else heard_at
+        events = list(self._lost(dropped_ms))
+        return events + list(self._hear(self._resampler.push(samples)))
 
     def finish(self) -> list[StreamEvent]:
         """Hear what is left, close the last utterance; the events this completes."""
@@ -161,6 +126,12 @@ class Stream:
             events += self._close(utterance)
         self._finished = True
         return events
+
+    def _lost(self, dropped_ms: float) -> Iterator[StreamEvent]:
+        """Say that audio was lost since the last chunk."""
+        lost_ms, self._dropped_ms = dropped_ms - self._dropped_ms, max(dropped_ms, self._dropped_ms)
+        if lost_ms > 0:
+            yield self._overload(self.position_s, self.position_s + lost_ms / 1000)
 
     def _hear(self, samples: Waveform, heard: int | None = None) -> Iterator[StreamEvent]:
         self._heard += len(samples) if heard is None else heard
@@ -184,9 +155,14 @@ class Stream:
             self._next_window = utterance.start + self._min_window
             self._last_window = utterance.start
         if not utterance.quiet and self._position >= self._next_window:
-            yield from self._label(utterance.start, self._next_window)
+            if not self._is_late():
+                yield from self._label(utterance.start, self._next_window)
             while self._next_window <= self._position:
                 self._next_window += self._hop
+
+    def _is_late(self) -> bool:
+        """Whether a newer window than the one that is due is already here: a live stream labels only that."""
+        return self._live and len(self._pending) >= self._hop
 
     def _close(self, utterance: Utterance) -> Iterator[StreamEvent]:
         """An utterance is over: label what its windows have not heard, and leave."""
@@ -200,7 +176,9 @@ class Stream:
             yield from self._label(utterance.start, end)
         if not self._segment.is_empty:
             yield self._event("leave", self._segment, end)
-            yield StreamEvent("silence", None, end / SAMPLE_RATE_HZ, None, 1.0, {}, self._latency_ms())
+            yield StreamEvent(
+                "silence", None, end / SAMPLE_RATE_HZ, None, 1.0, {}, self._latency_ms(), self._dropped_ms
+            )
         self._segment = None
 
     def _label(self, utterance_start: int, end: int) -> Iterator[StreamEvent]:
@@ -208,17 +186,34 @@ class Stream:
         assert self._segment is not None
         first = self._position - len(self._history)  # the sample the history starts with
         start = max(utterance_start, end - self._window, first)
+        began = time.perf_counter()
         scores = self._score(self._history[start - first : end - first])
+        worked_s = time.perf_counter() - began
         entering = self._segment.is_empty
-        successor = self._segment.hear(scores, self._last_window)
+        successor = self._segment.hear(Window(scores, start, self._last_window))
         self._last_window = end
         if successor is not None:
             yield self._event("leave", self._segment, successor.start)
             self._segment = successor
         yield self._event("enter" if entering or successor else "update", self._segment, None)
+        if self._live and self._pace.worked(worked_s):
+            yield self._changed_hop()
+
+    def _changed_hop(self) -> StreamEvent:
+        """Say that the hop is wider, since when, or is as it was asked for again."""
+        if self._overload_start_s is None:
+            self._overload_start_s = self.position_s
+        start_s = self._overload_start_s
+        if self._pace.is_wide:
+            return self._overload(start_s, None)
+        self._overload_start_s = None
+        return self._overload(start_s, self.position_s)
+
+    def _overload(self, start_s: float, end_s: float | None) -> StreamEvent:
+        return StreamEvent("overload", None, start_s, end_s, 1.0, {}, self._latency_ms(), self._dropped_ms)
 
     def _new_segment(self, start: int) -> Segment:
-        return Segment(start, self._labels, self._calibration, self._dwell_windows)
+        return Segment(start, self._rules)
 
     def _event(self, name: str, segment: Segment, end: int | None) -> StreamEvent:
         decision = segment.decision
@@ -230,34 +225,9 @@ class Stream:
             confidence=decision.confidence,
             scores=decision.scores,
             latency_ms=self._latency_ms(),
+            dropped_ms=self._dropped_ms,
         )
 
     def _latency_ms(self) -> float:
-        return 1000 * (time.perf_counter() - self._pushed_at)
-
-
-class _Resampler:
-    """Samples of any rate to 16 kHz, in blocks of one size, so that the cutting into chunks cannot matter."""
-
-    def __init__(self, rate_hz: int) -> None:
-        self._block = max(1, round(RESAMPLE_BLOCK_S * rate_hz))
-        self._stream = (
-            None if rate_hz == SAMPLE_RATE_HZ else soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
-        )
-        self._pending: Waveform = np.zeros(0, np.float32)
-
-    def push(self, samples: Waveform) -> Waveform:
-        """Samples in, the samples at 16 kHz that are ready."""
-        if self._stream is None:
-            return samples
-        self._pending = np.concatenate([self._pending, samples])
-        ready = len(self._pending) // self._block * self._block
-        blocks, self._pending = self._pending[:ready].reshape(-1, self._block), self._pending[ready:]
-        return np.concatenate([np.zeros(0, np.float32), *(self._stream.resample_chunk(block) for block in blocks)])
-
-    def finish(self) -> Waveform:
-        """The rest, at the end of the stream."""
-        if self._stream is None:
-            return np.zeros(0, np.float32)
-        rest: Waveform = self._stream.resample_chunk(self._pending, last=True)
-        return rest
+        waiting_s = len(self._pending) / SAMPLE_RATE_HZ if self._live else 0.0  # heard, but after what this is about
+        return 1000 * (time.perf_counter() - self._pushed_at + waiting_s)

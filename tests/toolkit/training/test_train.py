@@ -67,6 +67,28 @@ def test_accuracy_rises_on_training_and_held_out_speakers(make_config: MakeConfi
     assert metadata.corpora == ("birds", "kettles")
 
 
+def test_persons_train_with_the_same_code(make_config: MakeConfig) -> None:
+    persons = {"data": {"column": "speaker"}, "episodes": {"n_way": 2, "speaker_split": "any"}}
+    config = make_config(persons)
+    train(config, quiet)
+    assert len(records(config, "validation")) == 2  # of the two persons of each corpus that never train
+
+
+def test_accents_of_a_manifest_train_with_the_same_code(
+    make_config: MakeConfig, corpora: tuple[Path, ...], tmp_path: Path
+) -> None:
+    accents = {"low": "scots", "middle": "welsh", "high": "cornish"}
+    lines = [f"{clip},{accents[clip.parts[-3]]},{clip.parts[-2]},en,accents" for clip in corpora[0].rglob("*.wav")]
+    (tmp_path / "accents.csv").write_text("\n".join(["path,label,speaker,language,corpus", *lines]))
+    data = {
+        "corpora": [],
+        "manifests": [str(tmp_path / "accents.csv")],
+        "validation_speakers": {"accents": ["e", "f"]},
+    }
+    _, metadata = load_checkpoint(train(make_config({"data": data}), quiet))
+    assert (metadata.corpora, metadata.languages) == (("accents",), ("en",))
+
+
 @pytest.mark.parametrize("backbone", ["whisper", "wav2vec2"])
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     make_config: MakeConfig, tmp_path: Path, backbone: str
@@ -141,6 +163,16 @@ def test_half_precision_trains(make_config: MakeConfig, backbone: str) -> None:
     config = make_config({"precision": "bf16", "episodes": {"count": 3}}, backbone)
     train(config, quiet)
     assert all(np.isfinite(record["gradient_norm"]) for record in records(config, "step"))
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_bf16_without_arithmetic_for_it_is_told(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, supported: bool
+) -> None:
+    monkeypatch.setattr("metaser.toolkit.preparation.computes_bfloat16", lambda _: supported)
+    said: list[str] = []
+    train(make_config({"precision": "bf16", "episodes": {"count": 1}}), said.append)
+    assert said[0].startswith("this CPU has no arithmetic for bf16") == (not supported)
 
 
 def test_a_run_without_patience_left_stops(make_config: MakeConfig) -> None:

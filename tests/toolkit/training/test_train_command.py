@@ -73,3 +73,19 @@ def test_ctrl_c_saves_and_ends_with_130(
     assert "--resume goes on from there" in said
     assert "Traceback" not in complained
     assert (config.out / "state.pt").exists()
+
+
+def test_strict_stops_before_the_first_episode_at_a_clip_that_a_manifest_names_in_vain(
+    make_config: MakeConfig, to_toml: Callable[[Config], str], tmp_path: Path
+) -> None:
+    config = make_config({"episodes": {"count": 1}})
+    clip = next(config.data.corpora[0].rglob("*.wav"))
+    (tmp_path / "more.csv").write_text(
+        f"path,label,speaker,language,corpus\n{clip},low,a,,more\nnone.wav,low,a,,more\nno.wav,low,a,,more\n"
+    )
+    config = make_config({"episodes": {"count": 1}, "data": {"manifests": [str(tmp_path / "more.csv")]}})
+    (tmp_path / "run.toml").write_text(to_toml(config))
+    code, _, said = run(tmp_path / "run.toml", "--strict")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "2 of 111 clips cannot be used and data.strict forbids to leave them out; the first is none.wav" in said
+    assert not config.out.exists()

@@ -14,8 +14,8 @@ import numpy as np
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio import load_audio
-from metaser.runtime.errors import AudioError, InputError, NotFoundError
-from metaser.toolkit.utterances import Problem, Utterance
+from metaser.runtime.errors import AudioError, NotFoundError
+from metaser.toolkit.utterances import Problem, Utterance, refuse_problems
 
 SHORTEST_S = 0.1
 """A shorter clip holds no emotion, and hardly a frame."""
@@ -92,12 +92,8 @@ def check_clips(store: ClipStore, *, strict: bool, threads: int) -> tuple[tuple[
     problems = tuple(
         Problem(utterance.path, why) for utterance, why in zip(store.utterances, faults, strict=True) if why
     )
-    if strict and problems:
-        first = problems[0]
-        raise InputError(
-            f"{len(problems)} of {len(store.utterances)} clips cannot be used and data.strict is true; the first is "
-            f"{first.path.name}: {first.reason}"
-        )
+    if strict:
+        refuse_problems(problems, len(store.utterances), "data.strict")
     return tuple(index for index, why in enumerate(faults) if not why), problems
 
 

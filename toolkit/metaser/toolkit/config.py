@@ -30,7 +30,7 @@ class DataConfig:
     cache: Literal["disk", "memory", "none"] = "disk"
     """Where decoded clips at 16 kHz are kept: below `out`, in memory, or nowhere."""
     strict: bool = False
-    """Stop at a clip that is missing or unreadable instead of leaving it out."""
+    """Stop at a clip that is missing, unreadable or of an unknown label instead of leaving it out."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from metaser.runtime.enrolment import AUDIO_SUFFIXES, UNREADABLE_SUFFIXES
 from metaser.runtime.errors import InputError, NotFoundError
 from metaser.toolkit.manifests import MANIFEST_COLUMNS, read_manifest
-from metaser.toolkit.readers import READERS, Reader, matches, read_name
+from metaser.toolkit.readers import READERS, NotUsedError, Reader, matches, read_name
 from metaser.toolkit.survey import Report, readable, report
 from metaser.toolkit.utterances import (
     Column,
@@ -30,6 +30,7 @@ __all__ = [
     "Report",
     "Utterance",
     "classes_by",
+    "read_any",
     "read_corpus",
     "read_manifest",
     "readable",
@@ -67,7 +68,7 @@ def read_corpus(root: str | Path, name: str | None = None) -> Corpus:
         if isinstance(clip, Problem):
             problems.append(clip)
         elif reader and (twin := first.setdefault((clip.speaker, path.stem), clip)) is not clip:
-            problems.append(Problem(path, f"a second copy of {twin.path.relative_to(root).as_posix()}"))
+            problems.append(Problem(path, f"a second copy of {twin.path.relative_to(root).as_posix()}", expected=True))
         else:
             utterances.append(clip)
     if not utterances:
@@ -75,6 +76,16 @@ def read_corpus(root: str | Path, name: str | None = None) -> Corpus:
             f"none of the {len(paths)} audio files in {root} can be used; {problems[0].path.name}: {problems[0].reason}"
         )
     return Corpus(reader.name if reader else root.resolve().name, tuple(utterances), tuple(problems))
+
+
+def read_any(path: Path) -> Corpus:
+    """A corpus below a folder, or the table of a manifest where the path ends in `.csv`.
+
+    Raises:
+        NotFoundError: there is no such folder or table.
+        InputError: as `read_corpus` and `read_manifest` do.
+    """
+    return read_manifest(path) if path.suffix.lower() == ".csv" else read_corpus(path)
 
 
 def _audio_files(root: Path) -> list[Path]:
@@ -105,7 +116,7 @@ def _read_clip(root: Path, path: Path, reader: Reader | None) -> Utterance | Pro
         check_suffix(path)
         return _by_name(reader, path) if reader else _by_folder(root, path)
     except InputError as error:
-        return Problem(path, str(error))
+        return Problem(path, str(error), expected=isinstance(error, NotUsedError))
 
 
 def _by_name(reader: Reader, path: Path) -> Utterance:

@@ -85,3 +85,8 @@ def front_end(backbone: Backbone) -> tuple[nn.Module, ...]:
     if isinstance(backbone, Wav2Vec2Backbone):
         return (backbone.feature_extractor,)
     return tuple(backbone.get_submodule(f"encoder.{name}") for name in ("conv1", "conv2", "embed_positions"))
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether a device has arithmetic for bfloat16; a CPU without it takes some twenty times as long as in float32."""
+    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

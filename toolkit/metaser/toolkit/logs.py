@@ -38,7 +38,7 @@ class TrainingLog:
         )  # fmt: skip
         self._task = self._bar.add_task("training", total=total, completed=after_step)
         if self._board is None:
-            self.write("note", text="no TensorBoard: the package tensorboard is not installed")
+            self.write("note", text="no TensorBoard: pip install tensorboard")
 
     def __enter__(self) -> TrainingLog:
         if not self._quiet:

@@ -17,18 +17,18 @@ def masked_mean(frames: Tensor, mask: Tensor) -> Tensor:
     return (frames * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
 
 
-def masked_standardise(x: Tensor, mask: Tensor, eps: float) -> Tensor:
-    """Zero mean and unit variance over the last axis, where mask is 1; zeros elsewhere.
+def masked_standardise(x: Tensor, mask: Tensor, eps: float, dim: int = -1) -> Tensor:
+    """Zero mean and unit variance over the axis of time, where mask is 1; zeros elsewhere.
 
     Parameters
     ----------
-    x : [..., T]
+    x : [..., T], or with time along `dim`
     mask : broadcast to x
     eps : added to the (biased) variance
     """
-    count = mask.sum(-1, keepdim=True).clamp(min=1)
-    centred = (x - (x * mask).sum(-1, keepdim=True) / count) * mask
-    variance = centred.square().sum(-1, keepdim=True) / count
+    count = mask.sum(dim, keepdim=True).clamp(min=1)
+    centred = (x - (x * mask).sum(dim, keepdim=True) / count) * mask
+    variance = centred.square().sum(dim, keepdim=True) / count
     return centred * torch.rsqrt(variance + eps)
 
 

@@ -13,7 +13,7 @@ from metaser.toolkit.clips import ClipStore, check_clips
 from metaser.toolkit.config import Config, DataConfig
 from metaser.toolkit.corpora import read_corpus, read_manifest
 from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings, Split, split_of
-from metaser.toolkit.utterances import Problem, Utterance
+from metaser.toolkit.utterances import Problem, Utterance, refuse_problems
 
 LISTED_PROBLEMS = 3
 
@@ -51,6 +51,8 @@ def gather(config: Config, say: Callable[[str], None]) -> Material:
         InputError: no clips, too few for the episodes, or with data.strict one that cannot be used.
     """
     utterances, unread = _read(config.data)
+    if config.data.strict:
+        refuse_problems(unread, len(utterances) + len(unread), "data.strict")
     parts = {split: [clip for clip in utterances if _split(clip, config.data) == split] for split in _splits(config)}
     folder = config.out / "cache"
     stores, problems = {}, list(unread)

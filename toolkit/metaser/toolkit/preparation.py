@@ -15,7 +15,7 @@ from metaser.toolkit.adversary import Discriminator
 from metaser.toolkit.batches import BatchMaker
 from metaser.toolkit.checkpoint import CheckpointMetadata, save_checkpoint
 from metaser.toolkit.config import Config
-from metaser.toolkit.freezing import checkpoint_gradients, freeze, keep_log_mel_precise
+from metaser.toolkit.freezing import checkpoint_gradients, computes_bfloat16, freeze, keep_log_mel_precise
 from metaser.toolkit.material import Material, gather
 from metaser.toolkit.network import ProtoNet
 from metaser.toolkit.processes import Processes
@@ -78,7 +78,10 @@ def prepare(config: Config, say: Callable[[str], None], *, resume: bool) -> Run:
     """
     processes = Processes(config.device)
     _check(config, processes, resume=resume)
-    material = gather(config, say if processes.is_main else lambda _: None)
+    tell = say if processes.is_main else lambda _: None
+    if config.precision == "bf16" and not computes_bfloat16(processes.device):
+        tell("this CPU has no arithmetic for bf16: precision 'fp32' is many times as fast")
+    material = gather(config, tell)
     network, metadata = open_network(config, material)
     freeze(network.backbone, config.freeze)
     if config.gradient_checkpointing:

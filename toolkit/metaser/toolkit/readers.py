@@ -23,6 +23,10 @@ SYNONYMS: Mapping[str, str] = {name: name for name in VOCABULARY} | {
 """Words, in lower case, that name a class of the vocabulary."""
 
 
+class NotUsedError(InputError):
+    """A file that its corpus is known to hold and that is never used."""
+
+
 @dataclass(frozen=True)
 class Reader:
     """How one corpus names its clips."""
@@ -172,17 +176,18 @@ def read_name(reader: Reader, path: Path) -> ClipName:
     """What the corpus's naming says about a clip; `original_label` is the emotion's code in the name.
 
     Raises:
-        InputError: the stem does not match, is a known bad file, or is of a part of the corpus that is not used.
+        NotUsedError: it is a known bad file, or of a part of the corpus that is not used.
+        InputError: the stem does not match, or names an unknown emotion or no speaker.
     """
     match = re.fullmatch(reader.stem, path.stem, re.ASCII)
     if match is None:
         raise InputError(f"its name is not one of {reader.name}")
     if path.stem in reader.bad:
-        raise InputError(reader.bad[path.stem])
+        raise NotUsedError(reader.bad[path.stem])
     groups = match.groupdict()
     for group, value in reader.only.items():
         if groups[group] != value:
-            raise InputError(f"{group} {groups[group]}, and only {group} {value} is read")
+            raise NotUsedError(f"{group} {groups[group]}, and only {group} {value} is read")
     if groups["emotion"] not in reader.labels:
         raise InputError(f"unknown emotion {groups['emotion']!r}: {reader.name} has {', '.join(reader.labels)}")
     if groups.get("speaker", "") is None:

@@ -1,7 +1,8 @@
 """Meta-training: the loop, from the first episode to the best checkpoint.
 
-`metaser train CONFIG.toml`, or on several GPUs `accelerate launch -m metaser.toolkit.train CONFIG.toml`. Without GPUs
-Accelerate starts one process unless there is MPI; `torchrun --nproc_per_node N -m metaser.toolkit.train` starts N.
+`metaser train CONFIG.toml`, or in N processes, on GPUs and on CPUs alike,
+`accelerate launch --multi_gpu --num_processes N -m metaser.toolkit.train CONFIG.toml`: with `--cpu` Accelerate starts
+several processes through MPI alone, with `--multi_gpu` through torchrun.
 Letters: B clips of an episode, M of them support, R queries, E embedding size, C classes.
 """
 

@@ -44,6 +44,8 @@ class Problem:
 
     path: Path
     reason: str
+    expected: bool = False
+    """The corpus is known to hold it: a bad file, another part of the corpus, a second copy. It is never fatal."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,16 @@ def classes_by(utterances: Sequence[Utterance], column: Column = "label") -> dic
         if value := getattr(utterance, column):
             members[value].append(index)
     return {name: np.array(members[name], dtype=np.int64) for name in sorted(members)}
+
+
+def refuse_problems(problems: Sequence[Problem], found: int, switch: str) -> None:
+    """Raise InputError where any of the problems among `found` files is not expected; `switch` asked for that."""
+    fatal = [problem for problem in problems if not problem.expected]
+    if fatal:
+        raise InputError(
+            f"{len(fatal)} of {found} clips cannot be used and {switch} forbids to leave them out; the first is "
+            f"{fatal[0].path.name}: {fatal[0].reason}"
+        )
 
 
 def to_vocabulary(label: str) -> str:

@@ -53,8 +53,8 @@ class Wav2Vec2Backbone(Backbone):
         clip = waveform.masked_fill(valid == 0, 0.0)
         if self.do_normalize:
             clip = masked_standardise(clip, valid, INPUT_EPS)
-        features, frame_lengths = self._convolve(clip[:, None], lengths)  # [B, C, N]
-        projected = self.feature_projection(features.transpose(1, 2))  # [B, N, D]
+        features, frame_lengths = self._convolve(clip, lengths)  # [B, N, C]
+        projected = self.feature_projection(features)  # [B, N, D]
         if isinstance(projected, tuple):  # all but HuBERT also return the normalised features
             projected = projected[0]
         mask = frame_mask(frame_lengths, projected.shape[1])  # [B, N]
@@ -64,8 +64,9 @@ class Wav2Vec2Backbone(Backbone):
         frames = self.combine(self._attend(frames, attention_bias(mask)))
         return frames * mask[..., None], frame_lengths
 
-    def _convolve(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, 1, T] -> [B, C, N], with the number of frames of each clip."""
+    def _convolve(self, clip: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, T] -> [B, N, C], with the number of frames of each clip."""
+        x = clip[:, None]  # [B, 1, T]
         for layer, (kernel, stride) in zip(self.feature_extractor.conv_layers, self.strides, strict=True):
             lengths = strided_length(lengths, kernel, stride)
             norm = getattr(layer, "layer_norm", None)
@@ -75,7 +76,7 @@ class Wav2Vec2Backbone(Backbone):
                 x = layer.activation(x * norm.weight[:, None] + norm.bias[:, None])
             else:
                 x = layer(x)
-        return x, lengths
+        return x.transpose(1, 2), lengths
 
     def _positions(self, x: Tensor, mask: Tensor) -> Tensor:
         """[B, D, N] -> [B, D, N]; each convolution sees zeros beyond the clip, as it does with the clip alone."""

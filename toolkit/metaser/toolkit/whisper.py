@@ -36,13 +36,17 @@ class WhisperBackbone(Backbone):
             raise InputError(f"whisper takes {longest} samples at most, got {waveform.shape[1]}; split the clip")
         mel = self.log_mel(waveform, lengths)  # [B, mel_bins, M], 0 beyond a clip as conv1's padding is
         frame_lengths = encoder_steps(lengths)
-        x = F.gelu(self.encoder.conv1(mel))  # [B, D, M], M_i is even: the last step of conv2 ends within the clip
-        frames = F.gelu(self.encoder.conv2(x)).transpose(1, 2).contiguous()  # [B, N, D]; plain strides export
+        frames = self._convolve(mel)  # [B, N, D]
         frames = frames + self.encoder.embed_positions.weight[: frames.shape[1]]
         frames = F.dropout(frames, p=self.config.dropout, training=self.training)
         mask = frame_mask(frame_lengths, frames.shape[1])  # [B, N]
         bias = attention_bias(mask)
         return self.combine(self._attend(frames, bias)) * mask[..., None], frame_lengths
+
+    def _convolve(self, mel: Tensor) -> Tensor:
+        """[B, mel_bins, M] -> [B, N, D]; M_i is even, so the last step of conv2 ends within the clip."""
+        x = F.gelu(self.encoder.conv1(mel))  # [B, D, M]
+        return F.gelu(self.encoder.conv2(x)).transpose(1, 2).contiguous()  # plain strides export
 
     def _attend(self, frames: Tensor, bias: Tensor) -> Iterator[Tensor]:
         """[B, N, D] -> itself, then the output of each layer, [B, N, D]."""

@@ -1,0 +1,36 @@
+"""Serve eight streams with one engine, a thread each: `python eight_streams.py support/ recording.wav`.
+
+The engine holds no state of a stream, so it is shared; a stream object belongs to one thread.
+"""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from metaser.runtime import Engine
+from metaser.runtime.audio import read_blocks
+
+STREAMS = 8
+CHUNK_SAMPLES = 1600
+
+engine = Engine.open(threads=1)  # one thread a stream is enough; the streams run side by side
+profile = engine.enroll(sys.argv[1])
+
+
+def serve(_: int) -> list[str]:
+    """The labels of one stream."""
+    labels = []
+    stream = None
+    for block, sample_rate_hz in read_blocks(sys.argv[2]):
+        stream = stream or engine.stream(profile, sample_rate_hz=sample_rate_hz)
+        mono = block.mean(axis=1)
+        for start in range(0, len(mono), CHUNK_SAMPLES):
+            events = stream.push(mono[start : start + CHUNK_SAMPLES])
+            labels += [event.label or "unknown" for event in events if event.event == "leave"]
+    if stream:
+        labels += [event.label or "unknown" for event in stream.finish() if event.event == "leave"]
+    return labels
+
+
+with ThreadPoolExecutor(STREAMS) as pool:
+    for number, heard in enumerate(pool.map(serve, range(STREAMS))):
+        print(f"stream {number}: {' '.join(heard)}")

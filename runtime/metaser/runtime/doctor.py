@@ -1,0 +1,172 @@
+"""What this machine has and what it lacks: a list of checks, each with what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from importlib import import_module
+from pathlib import Path
+
+from metaser.runtime.bundle import Bundle, open_bundle
+from metaser.runtime.device import INT8_FLAGS, Device, read_device
+from metaser.runtime.doctor_providers import FINE, provider_findings, verified
+from metaser.runtime.energy import find_meter
+from metaser.runtime.energy_rapl import MEND, REASON
+from metaser.runtime.errors import MetaserError, MissingDependencyError
+from metaser.runtime.profile import Profile
+from metaser.runtime.session import import_onnxruntime
+from metaser.runtime.versions import onnxruntime_wheels, versions
+
+LIST_MICROPHONES = "arecord --list-devices shows what the system finds; sudo usermod --append --groups audio $USER"
+
+
+class State(str, Enum):
+    """How a check came out."""
+
+    fine = "fine"
+    notice = "notice"
+    """Something that some uses need, or that could be better."""
+
+    problem = "problem"
+    """Nothing works, or not reliably, until it is mended."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    state: State
+    found: str
+    mend: str | None = None
+    """The command, or the words, that mend it."""
+
+
+def examine(bundle: str | None, profile: Path, root: Path = Path("/")) -> Iterator[Check]:
+    """Look at this machine, whose file system begins at `root`; each check comes as soon as it is made."""
+    device = read_device(root)
+    yield _machine(device)
+    yield _packages()
+    runtime = _onnxruntime(onnxruntime_wheels())
+    yield runtime
+    opened = _bundle(bundle)
+    if isinstance(opened, Check):
+        yield opened
+    elif runtime.state is not State.problem:
+        yield from _running(opened, profile)
+    yield _int8(device)
+    if device.jetson:
+        yield _jetson(device, runtime)
+    yield _microphone()
+    yield _energy(root)
+
+
+def _machine(device: Device) -> Check:
+    name = device.model if device.model == device.processor else f"{device.model} ({device.processor})"
+    modes = ", ".join(mode for mode in (device.power_mode, device.governor) if mode)
+    clock = f", {device.cpu_mhz[0]:.0f} of {device.cpu_mhz[1]:.0f} MHz" if device.cpu_mhz else ""
+    found = f"{name}, {device.cores} cores{clock}, {device.system}"
+    return Check("machine", State.fine, found + (f", power mode: {modes}" if modes else ""))
+
+
+def _packages() -> Check:
+    found = ", ".join(f"{name} {version}" for name, version in versions().items() if "onnxruntime" not in name)
+    return Check("packages", State.fine, found)
+
+
+def _onnxruntime(wheels: dict[str, str]) -> Check:
+    """One wheel has to bring it: several write to one folder, and what works then depends on which came last."""
+    found = ", ".join(f"{name} {version}" for name, version in wheels.items())
+    if len(wheels) > 1:
+        kept = next((name for name in wheels if name != "onnxruntime"), "onnxruntime")
+        mend = f"pip uninstall --yes {' '.join(wheels)} && pip install {kept}"
+        return Check("onnxruntime", State.problem, f"{found}: they overwrite each other, keep one", mend)
+    try:
+        ort = import_onnxruntime()
+        available = ort.get_available_providers()
+    except MissingDependencyError as error:
+        mend = f"pip install --force-reinstall {' '.join(wheels)}" if wheels else "pip install 'metaser[cpu]'"
+        return Check("onnxruntime", State.problem, str(error), mend)
+    providers = ", ".join(name.removesuffix("ExecutionProvider") for name in available)
+    return Check("onnxruntime", State.fine, f"{found or f'onnxruntime {ort.__version__}'}, built with {providers}")
+
+
+def _bundle(bundle: str | None) -> Bundle | Check:
+    try:
+        return open_bundle(bundle)
+    except MetaserError as error:
+        return Check(
+            "bundle", State.problem, str(error), "pip install --force-reinstall metaser" if not bundle else None
+        )
+
+
+def _running(bundle: Bundle, profile: Path) -> Iterator[Check]:
+    """What needs both a bundle and onnxruntime."""
+    found = verified(bundle, "cpu")
+    wheel = next(iter(onnxruntime_wheels()), "onnxruntime")
+    mend = None if found.startswith(FINE) else f"pip install --force-reinstall {wheel}"
+    yield Check("bundle", State.problem if mend else State.fine, f"{bundle.manifest.name} {found}", mend)
+    for finding in provider_findings(bundle):
+        state = State.fine if finding.runs_bundle else State.notice
+        yield Check(f"provider {finding.provider}", state, finding.found, finding.mend)
+    yield _profile(bundle, profile)
+
+
+def _profile(bundle: Bundle, path: Path) -> Check:
+    mend = "metaser enroll support/"
+    if not path.is_file():
+        return Check("profile", State.notice, f"none at {path} yet", mend)
+    try:
+        profile = Profile.load(path)
+    except MetaserError as error:
+        return Check("profile", State.problem, str(error), mend)
+    found = f"{len(profile.clips)} clips of {', '.join(profile.labels)}"
+    if (profile.model_id, profile.graph_id) != (bundle.manifest.model_id, bundle.manifest.graph_id):
+        found += f"; made with another bundle ({profile.bundle_name}) than {bundle.manifest.name}"
+        return Check("profile", State.problem, found, mend)
+    return Check("profile", State.fine, found)
+
+
+def _int8(device: Device) -> Check:
+    if fast := [flag for flag in INT8_FLAGS if flag in device.flags]:
+        return Check("int8", State.fine, f"fast: the processor has {', '.join(fast)}")
+    flags = ", ".join(device.flags) or "none that matter"
+    slower = f"exact and slower than with one of {', '.join(INT8_FLAGS)}; the processor has {flags}"
+    return Check("int8", State.fine, f"{slower}; `metaser bench` tells whether fp32 is faster here")
+
+
+def _jetson(device: Device, runtime: Check) -> Check:
+    found = f"Jetson Linux {device.jetson}, power mode {device.power_mode or 'not known'}"
+    if runtime.state is State.fine and "Tensorrt" not in runtime.found:
+        mend = "NVIDIA's own wheel for this JetPack has it, PyPI's for aarch64 has not: docs/devices.md"
+        return Check("jetson", State.notice, f"{found}; this onnxruntime has no TensorRT", mend)
+    return Check("jetson", State.fine, found)
+
+
+def _microphone() -> Check:
+    try:
+        sounddevice = import_module("sounddevice")
+    except OSError as error:
+        return Check("microphone", State.notice, f"{error}", "sudo apt install libportaudio2")
+    except ImportError as error:
+        return Check("microphone", State.notice, f"{error}", "pip install sounddevice")
+    try:
+        devices = sounddevice.query_devices()
+    except sounddevice.PortAudioError as error:
+        return Check("microphone", State.notice, str(error), LIST_MICROPHONES)
+    inputs = [
+        f"{device['name']} ({device['default_samplerate']:g} Hz)" for device in devices if device["max_input_channels"]
+    ]
+    if not inputs:
+        return Check("microphone", State.notice, "PortAudio is here and finds no microphone", LIST_MICROPHONES)
+    return Check("microphone", State.fine, ", ".join(inputs))
+
+
+def _energy(root: Path) -> Check:
+    try:
+        return Check("energy", State.fine, find_meter(root).name)
+    except MetaserError as error:
+        if str(error).startswith(REASON):
+            return Check("energy", State.notice, REASON, MEND)
+        return Check("energy", State.fine, str(error))

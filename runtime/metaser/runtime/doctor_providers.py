@@ -1,0 +1,70 @@
+"""Which of ONNX Runtime's providers start on this machine, found out by running a bundle on each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from metaser.runtime.bundle import Bundle
+from metaser.runtime.engine import Engine
+from metaser.runtime.errors import MetaserError
+from metaser.runtime.provider_check import check_profile
+from metaser.runtime.session import HEAD_NAMES, PROVIDERS, import_onnxruntime, open_session
+
+FINE = "reproduces"
+MEND = {
+    "cuda": "pip install 'onnxruntime-gpu[cuda,cudnn]', with NVIDIA's driver and a GPU in the machine",
+    "tensorrt": "install the TensorRT that this onnxruntime-gpu was built with: docs/devices.md",
+    "openvino": "pip install --force-reinstall onnxruntime-openvino",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How a provider did."""
+
+    provider: str
+    found: str
+    mend: str | None
+    """What may make it start; None where it did."""
+
+    runs_bundle: bool = False
+    """Whether it runs the whole bundle."""
+
+
+def provider_findings(bundle: Bundle) -> Iterator[Finding]:
+    """Every provider of this onnxruntime that metaser knows, the CPU apart: it is what everything else runs on."""
+    available = import_onnxruntime().get_available_providers()
+    for provider, name in PROVIDERS.items():
+        if provider == "cpu" or name not in available:
+            continue
+        try:
+            _run_head(bundle, provider)
+        except MetaserError as error:
+            yield Finding(provider, str(error), MEND[provider])
+        else:
+            told = verified(bundle, provider)
+            yield Finding(provider, f"starts; {bundle.manifest.name} on it {told}", None, told.startswith(FINE))
+
+
+def verified(bundle: Bundle, provider: str) -> str:
+    """What the golden vectors say of a bundle on a provider, in words that begin with FINE where they agree."""
+    try:
+        found = Engine.open(bundle.folder, provider=provider).verify()
+    except MetaserError as error:
+        return f"cannot be run: {error}"
+    cosine = f"its golden vectors, cosine of embeddings {found.embedding_cosine:.6f}"
+    return f"{FINE} {cosine}" if found.passed else f"does not reproduce {cosine}"
+
+
+def _run_head(bundle: Bundle, provider: str) -> None:
+    """Run the head, a matrix product in float32 that any provider takes, whatever the encoder's precision."""
+    frames = np.zeros((2, bundle.manifest.backbone.width), np.float32)  # [N, D]
+    with TemporaryDirectory(prefix="metaser-") as folder:
+        head = open_session(bundle.folder / "head.onnx", provider, None, HEAD_NAMES, profile=Path(folder) / "head")
+        Engine(bundle, head, head, provider).pool(frames)
+        check_profile(Path(head.end_profiling()), PROVIDERS[provider], "head.onnx")

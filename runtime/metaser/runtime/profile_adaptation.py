@@ -1,0 +1,120 @@
+"""Tuning a profile's head: the frames of its clips, the tuning with its guard, and the profile that results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from metaser.runtime.adaptation import Adapter, Guard
+from metaser.runtime.arrays import Waveform
+from metaser.runtime.audio import load_audio
+from metaser.runtime.bundle import sha256_of
+from metaser.runtime.calibration import Reliability
+from metaser.runtime.enrolment import Progress, Support, read_support
+from metaser.runtime.errors import BundleError, SupportError
+from metaser.runtime.head_tuning import ADAPT_GRAPH, AdaptationSettings, HeadTuner, SupportFrames
+from metaser.runtime.profile import Clip, Profile
+from metaser.runtime.tuned_head import TunedHead
+
+if TYPE_CHECKING:
+    from metaser.runtime.engine import Engine
+
+NO_COSINE = -1.0
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A profile after tuning, and how the guard judged."""
+
+    profile: Profile
+    """With the tuned head where it was kept, else with the bundle's own."""
+    guard: Guard | None
+    """None where a class has a single clip."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the profile has a tuned head."""
+        return self.profile.tuned is not None
+
+
+def adapter_of(engine: Engine, temperature: float, settings: AdaptationSettings | None = None) -> Adapter:
+    """What tunes the head of an engine's bundle, by the settings of its manifest unless others are given.
+
+    Raises:
+        BundleError: the bundle has no adaptation graph.
+    """
+    bundle = engine.bundle
+    if ADAPT_GRAPH not in bundle.manifest.files:
+        raise BundleError(f"{bundle.folder} has no {ADAPT_GRAPH} and its head cannot be tuned: export the bundle again")
+    return Adapter(
+        tuner=HeadTuner(bundle.folder / ADAPT_GRAPH, engine.threads),
+        pool=lambda head, support: engine.pool_batch(support.frames, support.mask, head),
+        head=bundle.head_parameters,
+        temperature=temperature,
+        settings=settings or AdaptationSettings.of_manifest(bundle.manifest.tuning),
+    )
+
+
+def adapt_profile(  # noqa: PLR0913 # four of the six are options
+    engine: Engine,
+    profile: Profile,
+    support: Support | None,
+    *,
+    force: bool,
+    settings: AdaptationSettings | None,
+    progress: Progress | None,
+) -> Adapted:
+    """Tune the head on a profile's clips, always from the bundle's own head."""
+    adapter = adapter_of(engine, profile.calibration.temperature, settings)
+    samples = _samples(support)
+    clips = []
+    for done, clip in enumerate(profile.clips, start=1):
+        clips.append(engine.frames(_first_window(engine, _waveform(clip, samples))).astype(np.float16))
+        if progress:
+            progress(done, len(profile.clips))
+    labels = list(profile.labels)
+    targets = np.array([labels.index(clip.label) for clip in profile.clips], np.int64)
+    inner = SupportFrames.of(clips, targets)
+    found = adapter.adapt(inner, force=force)
+    tuned = None
+    if found.head is not None:
+        tuned = TunedHead(
+            clips=tuple(clip.sha256 for clip in profile.clips),
+            parameters=found.head,
+            embeddings=adapter.pool(found.head, inner),
+            frames=np.concatenate(clips),
+            lengths=inner.lengths,
+            guard=found.guard,
+        )
+    if tuned is None:
+        return Adapted(replace(profile, tuned=None), found.guard)
+    # how near is near was measured with the bundle's own head, and cannot be with one that has seen every clip
+    calibration = replace(profile.calibration, min_cosine=NO_COSINE, strict_cosine=NO_COSINE)
+    return Adapted(replace(profile, tuned=tuned, calibration=calibration, reliability=Reliability()), found.guard)
+
+
+def _samples(support: Support | None) -> dict[str, Waveform]:
+    """The enrolled arrays by their hash; files are read where they lie."""
+    clips = read_support(support) if isinstance(support, Mapping) else []
+    return {clip.clip.sha256: clip.samples for clip in clips if clip.samples is not None}
+
+
+def _waveform(clip: Clip, samples: Mapping[str, Waveform]) -> Waveform:
+    if clip.sha256 in samples:
+        return samples[clip.sha256]
+    path = Path(clip.path)
+    if not clip.path or not path.is_file() or sha256_of(path) != clip.sha256:
+        raise SupportError(
+            f"{clip.label}/{clip.name} is not where it was enrolled from and tuning needs it: enrol again with --adapt"
+        )
+    return load_audio(path)
+
+
+def _first_window(engine: Engine, waveform: Waveform) -> npt.NDArray[np.float32]:
+    """A clip, or what fits into the encoder's window of a longer one."""
+    return waveform[: engine.max_samples]

@@ -1,0 +1,120 @@
+"""The doctor on this machine, and on trees of what goes wrong on others."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import onnxruntime
+import pytest
+
+from metaser.runtime import Engine, Profile
+from metaser.runtime.doctor import Check, State, examine
+from metaser.runtime.doctor_providers import provider_findings
+from metaser.runtime.session import PROVIDERS
+from metaser.runtime.versions import onnxruntime_wheels, versions
+
+
+def install(folder: Path, name: str, version: str, files: tuple[str, ...]) -> None:
+    """What pip leaves of a wheel, its code apart."""
+    place = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    place.mkdir(parents=True)
+    (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (place / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+
+
+def checks(bundle: str | None, profile: Path) -> dict[str, Check]:
+    return {check.name: check for check in examine(bundle, profile)}
+
+
+def test_wheels_that_overwrite_each_other_are_found(tmp_path: Path) -> None:
+    install(tmp_path, "onnxruntime", "1.32.0", ("onnxruntime/__init__.py",))
+    assert onnxruntime_wheels([str(tmp_path)]) == {"onnxruntime": "1.32.0"}
+    install(tmp_path, "onnxruntime-gpu", "1.31.0", ("onnxruntime/__init__.py",))
+    install(tmp_path, "onnxruntime-extensions", "0.14.0", ("onnxruntime_extensions/__init__.py",))
+    assert onnxruntime_wheels([str(tmp_path)]) == {"onnxruntime": "1.32.0", "onnxruntime-gpu": "1.31.0"}
+
+
+def test_the_wheel_that_runs_here_is_the_one_that_is_installed() -> None:
+    (version,) = onnxruntime_wheels().values()
+    assert version == onnxruntime.__version__
+    assert versions()["numpy"]
+
+
+def test_a_sound_machine_has_no_problem(engine: Engine, profile: Profile, tmp_path: Path) -> None:
+    path = tmp_path / "profile.safetensors"
+    profile.save(path)
+    found = checks(None, path)
+    assert [check.name for check in found.values() if check.state is State.problem] == []
+    assert found["bundle"].found.startswith("frozen reproduces its golden vectors")
+    assert found["profile"].found == f"{len(profile.clips)} clips of anger, joy, neutral, sadness"
+    assert onnxruntime.__version__ in found["onnxruntime"].found
+    assert engine.bundle.manifest.name in found["bundle"].found
+
+
+def test_no_profile_yet_is_a_notice_and_a_damaged_one_a_problem(tmp_path: Path) -> None:
+    path = tmp_path / "profile.safetensors"
+    absent = checks(None, path)["profile"]
+    assert (absent.state, absent.mend) == (State.notice, "metaser enroll support/")
+    path.write_bytes(b"no profile")
+    assert checks(None, path)["profile"].state is State.problem
+
+
+def test_a_jetson_is_told_what_its_onnxruntime_lacks_and_how_its_energy_is_read(tmp_path: Path) -> None:
+    monitor = "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon1"
+    tree = {
+        "proc/device-tree/model": "NVIDIA Jetson Orin Nano\0",
+        "etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 38968081",
+        "etc/nvpmodel.conf": "< POWER_MODEL ID=2 NAME=MAXN_SUPER >",
+        "var/lib/nvpmodel/status": "pmode:0002",
+        **{f"{monitor}/{name}": text for name, text in (("in1_label", "VDD_IN"), ("in1_input", "5000"))},
+        f"{monitor}/curr1_input": "900",
+    }
+    for name, text in tree.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = {check.name: check for check in examine(None, tmp_path / "none", tmp_path)}
+    assert found["machine"].found.startswith("NVIDIA Jetson Orin Nano (")
+    assert found["jetson"].found.startswith("Jetson Linux 36.4.3 (JetPack 6), power mode MAXN_SUPER")
+    lacks_tensorrt = PROVIDERS["tensorrt"] not in onnxruntime.get_available_providers()
+    assert (found["jetson"].state is State.notice) == lacks_tensorrt
+    assert found["energy"].found == "INA3221 VDD_IN"
+
+
+def test_a_damaged_bundle_is_a_problem(bundle_copy: Path, tmp_path: Path) -> None:
+    (bundle_copy / "head.onnx").unlink()
+    bundle = checks(str(bundle_copy), tmp_path / "none")["bundle"]
+    assert bundle.state is State.problem
+    assert "lacks head.onnx" in bundle.found
+
+
+def test_every_known_provider_of_this_onnxruntime_is_tried(engine: Engine) -> None:
+    known = [name for name in onnxruntime.get_available_providers() if name in PROVIDERS.values()]
+    tried = [finding.provider for finding in provider_findings(engine.bundle)]
+    assert [PROVIDERS[provider] for provider in tried] == [name for name in known if name != PROVIDERS["cpu"]]
+
+
+@pytest.mark.parametrize(
+    ("module", "content", "expected", "mend"),
+    [
+        ("onnxruntime", "raise ImportError('libonnx')", "onnxruntime|problem", "pip install"),
+        ("onnxruntime", "", "onnxruntime|problem", "pip install"),  # what uninstalling one of two wheels leaves
+        ("sounddevice", "raise OSError('PortAudio library not found')", "microphone|notice", "libportaudio2"),
+        ("sounddevice", "raise ImportError('not here')", "microphone|notice", "pip install sounddevice"),
+        ("sounddevice", "query_devices = list", "microphone|notice", "arecord --list-devices"),
+    ],
+)
+def test_what_is_broken_is_named_with_the_command_that_mends_it(
+    module: str, content: str, expected: str, mend: str, tmp_path: Path
+) -> None:
+    (tmp_path / f"{module}.py").write_text(content)
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from pathlib import Path
+from metaser.runtime.doctor import examine
+for check in examine(None, Path("none")):
+    print(check.name, check.state.value, check.mend, sep="|")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith(expected))
+    assert mend in line

@@ -1,0 +1,32 @@
+"""A bounded ring: what is read is what was written, in order, less what was counted as lost."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metaser.runtime.ring import Ring
+
+
+@given(steps=st.lists(st.tuples(st.integers(0, 30), st.booleans()), max_size=40), capacity=st.integers(1, 20))
+def test_what_is_read_and_what_was_lost_are_all_that_was_written(steps: list[tuple[int, bool]], capacity: int) -> None:
+    ring = Ring(capacity)
+    written = 0
+    told: list[float] = []
+    for size, reads in [*steps, (0, True)]:
+        ring.write(np.arange(written, written + size, dtype=np.float32)[:, None])
+        written += size
+        if reads:
+            samples, lost, _ = ring.read(0.0)
+            assert len(samples) <= capacity
+            told += [-1.0] * lost + samples[:, 0].tolist()
+    assert [value for value in told if value >= 0] == [float(i) for i, value in enumerate(told) if value >= 0]
+    assert len(told) == written
+
+
+def test_a_closed_ring_is_read_to_its_end() -> None:
+    ring = Ring(10, channels=2)
+    ring.write(np.ones((4, 2), np.float32))
+    ring.close()
+    assert not ring.is_closed
+    assert ring.read(0.0)[0].shape == (4, 2)
+    assert ring.is_closed
