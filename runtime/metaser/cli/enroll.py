@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.adapting import AdaptOption, ForceAdaptOption, summary, told
+from metaser.cli.adapting import HEAD_DROPPED, AdaptOption, ForceAdaptOption, summary, told
 from metaser.cli.console import PlainConsole, SlowProgress, people, print_json, tell
 from metaser.cli.enrolment_report import as_json as report_as_json
 from metaser.cli.enrolment_report import class_table, clip_table, pair_table, say_expectations, say_verdicts
@@ -113,7 +113,7 @@ def enroll(  # noqa: PLR0913 # one parameter an option
 
     console = people(as_json)
     if dropped_head:
-        console.say("The tuned head was of the clips before and is dropped: tune again with --adapt.")
+        console.say(HEAD_DROPPED)
     if adapted:
         console.say(told(adapted))
     for line in dropped:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from metaser.cli.adapting import HEAD_DROPPED
 from metaser.cli.console import PlainConsole, SlowProgress, people, print_json
 from metaser.cli.options import (
     BundleOption,
@@ -71,6 +72,8 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
     what = "precision" if before.model_id == manifest.model_id else "model"
     console.say(f"Another {what}: {before.bundle_name} before, {manifest.name} now.")
     _tell(console, found)
+    if before.tuned:
+        console.say(HEAD_DROPPED)
     if lost := len(before.others) - len(renewed.others):
         console.say(f"Other speech that is not there any more: {lost} of {len(before.others)} clips.")
     console.say(f"Profile of {len(renewed.clips)} clips: {path}")
