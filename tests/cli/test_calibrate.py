@@ -7,6 +7,7 @@ from subprocess import CompletedProcess
 from typing import TypeAlias
 
 import numpy as np
+import pytest
 import soundfile
 
 from metaser.runtime import Profile
@@ -37,7 +38,8 @@ def test_a_wanted_rate_is_stored_and_survives_more_clips(run: Run, enrolled: Pat
     assert Profile.load(enrolled).calibration.min_cosine > -1
 
 
-def test_other_sounds_are_told_apart_from_then_on(run: Run, enrolled: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("enrolled")
+def test_other_sounds_are_told_apart_from_then_on(run: Run, tmp_path: Path) -> None:
     (tmp_path / "others").mkdir()
     rng = np.random.default_rng(0)
     for index in range(4):
@@ -51,7 +53,8 @@ def test_other_sounds_are_told_apart_from_then_on(run: Run, enrolled: Path, tmp_
     assert json.loads(run("classify", tmp_path / "new.wav", "--unknown", "off", "--json").stdout)["label"] is not None
 
 
-def test_bad_wishes_are_one_line(refused: Refused, enrolled: Path, support_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("enrolled")
+def test_bad_wishes_are_one_line(refused: Refused, support_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "give one between 0 and 1" in refused("calibrate", "--false-accepts", "5")
     assert "no such folder" in refused("calibrate", "--others", "nowhere")

@@ -26,6 +26,11 @@ def own_support(support_folder: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def demo_support(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(shipped_folder() / "demo" / "support", tmp_path / "demo"))
+
+
 def test_a_support_set_becomes_a_profile_and_the_next_step_is_named(
     run: Run, support_folder: Path, profile: Path
 ) -> None:
@@ -211,41 +216,49 @@ def test_nothing_of_a_removed_clip_stays_but_in_the_undo_copy(run: Run, own_supp
     for trace in (b"private.wav", gone.sha256.encode(), row):
         assert trace not in content
         assert trace in copy
-    run("forget")
+    run("forget", "--yes")
     assert list(profile.parent.iterdir()) == []
 
 
-def test_a_change_drops_the_tuned_head_and_says_so(run: Run, own_support: Path, profile: Path) -> None:
-    assert run("enroll", own_support, "--adapt=force").returncode == 0
+def test_a_change_drops_the_tuned_head_and_says_so(run: Run, demo_support: Path, profile: Path) -> None:
+    frozen = ("--bundle", "frozen")
+    assert run("enroll", demo_support, "--adapt=force", *frozen).returncode == 0
     assert Profile.load(profile).tuned is not None
-    result = run("enroll", "--remove", "keen/0.wav")
+    result = run("enroll", "--remove", "joy/en-f2.flac", *frozen)
     assert "The tuned head was of the clips before and is dropped" in result.stdout
     assert Profile.load(profile).tuned is None
-    again = run("enroll", "--add", own_support, "--adapt=force")
+    again = run("enroll", "--add", demo_support, "--adapt=force", *frozen)
     assert "dropped" not in again.stdout
     assert Profile.load(profile).tuned is not None
 
 
 def test_bad_clips_are_named_and_left_out_only_when_asked(
-    run: Run, refused: Refused, own_support: Path, profile: Path
+    run: Run, refused: Refused, demo_support: Path, profile: Path
 ) -> None:
     rng = np.random.default_rng(0)
-    soundfile.write(own_support / "keen" / "hiss.wav", 0.1 * rng.standard_normal(16_000), 16_000)
-    (own_support / "keen" / "notes.wav").write_text("no audio")
-    assert "keen/notes.wav cannot be read as audio" in refused("enroll", own_support)
+    soundfile.write(demo_support / "joy" / "hiss.wav", 0.1 * rng.standard_normal(16_000), 16_000)
+    (demo_support / "joy" / "notes.wav").write_text("no audio")
+    assert "joy/notes.wav cannot be read as audio" in refused("enroll", demo_support, "--bundle", "frozen")
     assert not profile.exists()
-    result = run("enroll", own_support, "--drop-bad")
+    result = run("enroll", demo_support, "--drop-bad", "--bundle", "frozen")
     assert result.returncode == 0
-    assert "Left out: keen/hiss.wav: no speech found" in result.stdout
-    assert "Left out: keen/notes.wav cannot be read as audio" in result.stdout
-    assert {clip.name for clip in Profile.load(profile).clips if clip.label == "keen"} == {"0.wav", "1.wav", "2.wav"}
+    assert "Left out: joy/hiss.wav: no speech found" in result.stdout
+    assert "Left out: joy/notes.wav cannot be read as audio" in result.stdout
+    assert len(Profile.load(profile).clips) == 20
+
+
+def test_a_class_of_bad_clips_alone_is_an_error(refused: Refused, demo_support: Path) -> None:
+    for clip in (demo_support / "joy").iterdir():
+        clip.write_text("no audio")
+    line = refused("enroll", demo_support, "--drop-bad", "--bundle", "frozen")
+    assert line.startswith("every clip of joy is bad (joy/")
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--remove", "joy"), "no clip joy is enrolled"),
-        (("--remove", "calm/9.wav"), "no clip calm/9.wav is enrolled: there are calm/0.wav, calm/1.wav, calm/2.wav"),
+        (("--remove", "calm/9.wav"), "no clip calm/9.wav is enrolled: there are calm/"),
         (("--remove", "calm"), "at least two classes are needed"),
         (("--add", "nowhere"), "no such folder: nowhere"),
         (("--drop-bad",), "give either SUPPORT"),

@@ -51,7 +51,9 @@ def test_clips_that_moved_are_found_and_changed_ones_are_named(
     shutil.move(own_support / "calm" / "0.wav", tmp_path / "found.wav")
     shutil.copy(own_support / "keen" / "1.wav", own_support / "keen" / "0.wav")
     line = refused("reenroll", "--bundle", "frozen")
-    assert "2 of 6 clips cannot be read again (calm/0.wav is gone, keen/0.wav has changed)" in line
+    assert "2 of 6 clips cannot be read again" in line
+    assert "calm/0.wav is gone" in line
+    assert "keen/0.wav has changed" in line
     assert enrolled_own.read_bytes() == before
     answer = json.loads(run("reenroll", tmp_path, "--bundle", "frozen", "--drop-missing", "--json").stdout)
     assert answer["moved"] == {"calm/0.wav": str(tmp_path / "found.wav")}
@@ -61,7 +63,7 @@ def test_clips_that_moved_are_found_and_changed_ones_are_named(
 
 
 def test_a_tuned_head_is_dropped_and_that_is_said(run: Run, own_support: Path, profile: Path) -> None:
-    run("enroll", own_support, "--adapt=force")
-    result = run("reenroll", "--bundle", "frozen")
+    assert run("enroll", own_support, "--adapt=force", "--bundle", "frozen").returncode == 0
+    result = run("reenroll")
     assert "The tuned head was of the clips before and is dropped" in result.stdout
     assert Profile.load(profile).tuned is None

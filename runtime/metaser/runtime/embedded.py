@@ -48,8 +48,9 @@ class EmbeddedClips:
         dropped = [f"{clip.title}: {', '.join(found)}" for clip, found in zip(self.clips, faults, strict=True) if found]
         dropped = sorted([*map(str, self.errors), *dropped])
         left = {self.clips[row].label for row in kept}
-        if gone := sorted({line.split("/")[0] for line in dropped} - left):
-            raise SupportError(f"every clip of {gone[0]} is bad ({dropped[0]}): record it again")
+        for line in dropped:
+            if (label := line.split("/")[0]) not in left:
+                raise SupportError(f"every clip of {label} is bad ({line}): record it again")
         return EmbeddedClips(tuple(self.clips[row] for row in kept), self.embeddings[kept], ()), dropped
 
 
