@@ -28,6 +28,7 @@ from metaser.export.step_parity import check_step
 from metaser.export.tensorrt import for_tensorrt, measure_tensorrt_parity, static_graph
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.bundle import MANIFEST, TENSORRT_GRAPH, open_bundle, sha256_of
+from metaser.runtime.calibration import CalibrationPrior
 from metaser.runtime.decision import Calibration
 from metaser.runtime.errors import InputError, WorkError
 from metaser.runtime.files import replace_folder
@@ -78,6 +79,9 @@ class ExportSettings:
 
     calibration: Calibration | None = None
     """Instead of the source's own."""
+
+    prior: CalibrationPrior | None = None
+    """How clips lie beside a support set, for calibration on the device."""
 
     accuracy: dict[str, object] | None = None
     """Measured figures for the manifest and the model card."""
@@ -188,6 +192,7 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
         files={},
         parity=parity,
         operators=operators,
+        prior=settings.prior,
         accuracy=accuracy,
     )
     (folder / "MODEL_CARD.md").write_text(model_card(manifest, settings.command), encoding="utf-8")

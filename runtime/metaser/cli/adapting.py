@@ -19,6 +19,7 @@ AdaptOption = Annotated[
     ),
 ]
 ForceAdaptOption = Annotated[bool, typer.Option("--force-adapt", hidden=True)]
+HEAD_DROPPED = "The tuned head was of the clips before and is dropped: tune again with `metaser enroll --adapt`."
 WORDS = {"--adapt=auto": "--adapt", "--adapt=force": "--force-adapt"}
 
 

@@ -29,6 +29,8 @@ from metaser.cli.options import (
     Provider,
     ProviderOption,
     ThreadsOption,
+    Unknown,
+    UnknownOption,
     profile_path,
 )
 
@@ -54,6 +56,7 @@ class Result:
 def classify(  # noqa: PLR0913 # one parameter an option
     *,
     files: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Clips of a few seconds.")],
+    unknown: UnknownOption = Unknown.calibrated,
     profile: ProfileOption = None,
     accept_precision: AcceptPrecisionOption = False,
     bundle: BundleOption = None,
@@ -69,7 +72,7 @@ def classify(  # noqa: PLR0913 # one parameter an option
     from metaser.runtime import Engine
 
     engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
-    enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision)
+    enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision).answering(unknown.value)
     results = []
     with SlowProgress("Classifying", as_json=as_json) as progress:
         for done, file in enumerate(files, start=1):

@@ -1,4 +1,4 @@
-"""`metaser enroll`: a folder of labelled clips becomes a profile."""
+"""`metaser enroll`: a folder of labelled clips becomes a profile, or changes one."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import os
 import shlex
 import time
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.adapting import AdaptOption, ForceAdaptOption, summary, told
-from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, plain, print_json, tell
+from metaser.cli.adapting import HEAD_DROPPED, AdaptOption, ForceAdaptOption, summary, told
+from metaser.cli.console import PlainConsole, SlowProgress, people, print_json, tell
+from metaser.cli.enrolment_report import as_json as report_as_json
+from metaser.cli.enrolment_report import class_table, clip_table, pair_table, say_expectations, say_verdicts
 from metaser.cli.options import (
     BundleOption,
     JsonOption,
@@ -22,12 +25,11 @@ from metaser.cli.options import (
     ThreadsOption,
     profile_path,
 )
-from metaser.cli.recording import duration_of
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from metaser.runtime import Profile
+    from metaser.runtime import Engine, Profile
+    from metaser.runtime.embedded import EmbeddedClips
+    from metaser.runtime.report import Report
 
 
 def enroll(  # noqa: PLR0913 # one parameter an option
@@ -35,9 +37,25 @@ def enroll(  # noqa: PLR0913 # one parameter an option
     support: Annotated[
         Path | None, typer.Argument(metavar="SUPPORT", help="A folder that holds a folder of clips for each label.")
     ] = None,
+    add: Annotated[
+        Path | None,
+        typer.Option("--add", metavar="SUPPORT", help="Add the clips of such a folder to the profile there is."),
+    ] = None,
+    remove: Annotated[
+        str | None,
+        typer.Option("--remove", metavar="LABEL[/CLIP]", help="Take a class, or one clip of it, out of the profile."),
+    ] = None,
     undo: Annotated[
-        bool, typer.Option("--undo", help="Put back the profile that the last enrolment replaced.")
+        bool, typer.Option("--undo", help="Put back the profile that the last enrolment or change replaced.")
     ] = False,
+    drop_bad: Annotated[
+        bool, typer.Option("--drop-bad", help="Leave out clips that do harm, and say which, instead of stopping.")
+    ] = False,
+    report: Annotated[bool, typer.Option("--report", help="Tell about every clip and every two classes.")] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE.png", help="Draw a map of the clips. Needs the extra `plots`."),
+    ] = None,
     adapt: AdaptOption = False,
     force_adapt: ForceAdaptOption = False,
     profile: ProfileOption = None,
@@ -51,71 +69,111 @@ def enroll(  # noqa: PLR0913 # one parameter an option
     SUPPORT holds one folder a class: support/anger/1.wav, support/joy/1.wav and so on. The names of the folders are the
     labels. Five clips of a few seconds in each are a good start. WAV, FLAC, OGG and MP3 are read at any rate. The
     result is a profile, a small file that the other commands use. The profile it replaces is kept for --undo.
+
+    It also says which clips are bad and which classes will be confused, and what to record.
     """
     from metaser.runtime import Engine, InputError, Profile
     from metaser.runtime import undo as put_back
     from metaser.runtime.profile import check_is_profile
 
-    if undo == (support is not None):
-        raise InputError("give either SUPPORT, a folder with a folder of clips for each label, or --undo")
+    changes = sum((support is not None, add is not None, remove is not None, undo))
+    if changes > 1 or (changes == 0 and not (report or plot or adapt or force_adapt)):
+        raise InputError(
+            "give either SUPPORT, a folder with a folder of clips for each label, or one of --add, --remove and --undo"
+        )
+    if drop_bad and support is None and add is None:
+        raise InputError("--drop-bad goes with SUPPORT or --add, where clips are read")
     began = time.perf_counter()
-    adapted = None
+    adapted, dropped_head = None, False
     path = profile_path(profile)
-    if support is None:
+    check_is_profile(path)
+    dropped: list[str] = []
+    found = None
+    if undo:
         put_back(path)
         enrolled = Profile.load(path)
     else:
-        check_is_profile(path)
         engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
-        with SlowProgress("Enrolling", as_json=as_json) as progress:
-            enrolled = engine.enroll(support, progress=progress)
+        before = None if support else engine.open_profile(path)
+        if folder := support or add:
+            clips, dropped = _read(engine, folder, drop_bad=drop_bad, adding=before is not None, as_json=as_json)
+            enrolled = engine.add(before, clips) if before else engine.new_profile(clips)
+        else:
+            assert before is not None
+            enrolled = engine.remove(before, remove) if remove else before
         if adapt or force_adapt:
             with SlowProgress("Tuning", as_json=as_json) as progress:
                 adapted = engine.adapt(enrolled, force=force_adapt, progress=progress)
             enrolled = adapted.profile
+        elif before is not None and before.tuned and not enrolled.tuned:
+            dropped_head = True
+        found = _look(enrolled, engine, plot)
         enrolled.save(path)
     elapsed_s = time.perf_counter() - began
 
+    console = people(as_json)
+    if dropped_head:
+        console.say(HEAD_DROPPED)
     if adapted:
-        people(as_json).say(told(adapted))
-    _tell(people(as_json), enrolled, path, _options(profile, None), _options(profile, bundle))
+        console.say(told(adapted))
+    for line in dropped:
+        console.say(f"Left out: {line}")
+    _tell(console, enrolled, found, in_full=report)
+    _tell_next(console, enrolled, path, _options(profile, None), _options(profile, bundle))
     if as_json:
+        counts = Counter(clip.label for clip in enrolled.clips)
         print_json(
             profile=str(path),
             bundle=enrolled.bundle_name,
-            classes=_counts(enrolled),
+            classes={label: counts[label] for label in enrolled.labels},
             clips=len(enrolled.clips),
+            dropped=dropped,
+            calibration=asdict(enrolled.calibration),
+            expected=asdict(enrolled.reliability),
+            report=report_as_json(found) if found else None,
             adapt=summary(adapted),
             elapsed_s=round(elapsed_s, 3),
         )
 
 
-def _tell(console: PlainConsole, profile: Profile, path: Path, undo_options: str, next_options: str) -> None:
+def _read(
+    engine: Engine, folder: Path, *, drop_bad: bool, adding: bool, as_json: bool
+) -> tuple[EmbeddedClips, list[str]]:
+    """The clips of a folder, and a line for each that was left out."""
+    with SlowProgress("Enrolling", as_json=as_json) as progress:
+        read = engine.embed_support(folder, min_classes=1 if adding else 2, progress=progress)
+    return read.good() if drop_bad else (read.checked(), [])
+
+
+def _look(profile: Profile, engine: Engine, plot: Path | None) -> Report:
+    from metaser.runtime.report import make_report
+
+    if plot is not None:
+        from metaser.runtime.embedding_map import draw_map
+
+        draw_map(profile, plot)
+    return make_report(profile, engine.bundle.scale)
+
+
+def _tell(console: PlainConsole, profile: Profile, report: Report | None, *, in_full: bool) -> None:
+    console.print(class_table(profile, report), "")
+    if report is None:
+        return
+    if in_full:
+        console.print(clip_table(report), "", pair_table(report), "")
+    say_verdicts(console, report, in_full=in_full)
+    say_expectations(console, profile)
+    console.say()
+
+
+def _tell_next(console: PlainConsole, profile: Profile, path: Path, undo_options: str, next_options: str) -> None:
     from metaser.runtime.profile import undo_path
 
-    console.print(_table(profile), "")
     console.say(f"Profile of {len(profile.clips)} clips: {path}")
     if undo_path(path).is_file():
         console.say(f"The profile before it is kept: metaser enroll --undo{undo_options}")
     console.say(f"Next:  metaser classify clip.wav{next_options}", style="bold")
     console.say(f"       metaser stream recording.wav{next_options}", style="bold")
-
-
-def _counts(profile: Profile) -> dict[str, int]:
-    counts = Counter(clip.label for clip in profile.clips)
-    return {label: counts[label] for label in profile.labels}
-
-
-def _table(profile: Profile) -> Table:
-    table = new_table("label", "clips", "seconds")
-    seconds = dict.fromkeys(profile.labels, 0.0)
-    for clip in profile.clips:
-        seconds[clip.label] += duration_of(Path(clip.path))
-    for label, count in _counts(profile).items():
-        table.add_row(plain(label), str(count), f"{seconds[label]:.1f}" if seconds[label] else "")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    return table
 
 
 def _options(profile: Path | None, bundle: str | None) -> str:

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from metaser.cli.adapting import AdaptCommand
 from metaser.cli.bench import bench
+from metaser.cli.calibrate import calibrate
 from metaser.cli.classify import classify
 from metaser.cli.console import complain, settle_stdout
 from metaser.cli.corpora import corpora
@@ -22,6 +23,7 @@ from metaser.cli.export import export
 from metaser.cli.forget import forget
 from metaser.cli.info import info
 from metaser.cli.record import record
+from metaser.cli.reenroll import reenroll
 from metaser.cli.stream import stream
 from metaser.cli.train import train
 from metaser.cli.verify import verify
@@ -75,6 +77,8 @@ app.command(epilog="Example: metaser enroll support/", cls=AdaptCommand)(enroll)
 app.command(epilog="Example: metaser classify clip.wav", no_args_is_help=True)(classify)
 app.command(epilog="Example: metaser stream recording.wav", no_args_is_help=True)(stream)
 app.command(epilog="Example: metaser record joy --count 5", no_args_is_help=True)(record)
+app.command(epilog="Example: metaser calibrate --false-accepts 0.2")(calibrate)
+app.command(epilog="Example: metaser reenroll --bundle bundle/")(reenroll)
 app.command(epilog="Example: metaser info")(info)
 app.command(epilog="Example: metaser verify --provider cpu")(verify)
 app.command(epilog="Example: metaser forget")(forget)

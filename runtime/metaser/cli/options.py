@@ -17,6 +17,14 @@ class Provider(str, Enum):
     openvino = "openvino"
 
 
+class Unknown(str, Enum):
+    """When the answer is that it is unknown."""
+
+    off = "off"
+    calibrated = "calibrated"
+    strict = "strict"
+
+
 BundleOption = Annotated[
     str | None,
     typer.Option(
@@ -47,6 +55,14 @@ ThreadsOption = Annotated[
     int | None, typer.Option("--threads", metavar="N", help="How many threads the network may use.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, on standard output.")]
+UnknownOption = Annotated[
+    Unknown,
+    typer.Option(
+        "--unknown",
+        metavar="off|calibrated|strict",
+        help="When to say unknown: never, as the profile is calibrated, or also for all but the closest likeness.",
+    ),
+]
 AcceptPrecisionOption = Annotated[
     bool,
     typer.Option("--accept-precision", help="Take a profile of the same model in another precision."),

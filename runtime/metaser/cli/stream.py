@@ -20,6 +20,8 @@ from metaser.cli.options import (
     Provider,
     ProviderOption,
     ThreadsOption,
+    Unknown,
+    UnknownOption,
     profile_path,
 )
 
@@ -62,6 +64,7 @@ def stream(  # noqa: PLR0913 # one parameter an option
     record: Annotated[
         Path | None, typer.Option("--record", metavar="DIR", help="Keep the audio and its labels in this folder.")
     ] = None,
+    unknown: UnknownOption = Unknown.calibrated,
     profile: ProfileOption = None,
     accept_precision: AcceptPrecisionOption = False,
     bundle: BundleOption = None,
@@ -98,7 +101,7 @@ def stream(  # noqa: PLR0913 # one parameter an option
     )  # fmt: skip
     raw = RawFormat(rate_hz, channels, sample_format)
     engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
-    enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision)
+    enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision).answering(unknown.value)
     console = people(form is not None)
     notice = f"recording into {record}" if record else ""
     total_s = duration_of(Path(file)) if file and file != STANDARD_INPUT else 0.0

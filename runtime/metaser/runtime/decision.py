@@ -1,4 +1,9 @@
-"""From an embedding to a label: cosine to each prototype, softmax, and `unknown` below a threshold."""
+"""From an embedding to a label: cosine to each prototype, softmax, and `unknown` where that is the better answer.
+
+An answer is unknown where the best class is not likely enough (`threshold`, `margin`), or where the clip resembles no
+class (`min_cosine`). A clip of the second kind has scores that sum to nearly 0, so that the mean of a stream's windows
+is unknown where most of them are.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +27,19 @@ class Calibration:
 
     margin: float = 0.0
     """The label is unknown where the best class leads the second by less than this."""
+
+    min_cosine: float = -1.0
+    """The label is unknown where no prototype has this cosine to the clip; -1 asks for none."""
+
+    strict_cosine: float = -1.0
+    """The same for `--unknown strict`; -1 where it is not known."""
+
+
+UNFAMILIAR = 1e-6
+"""What the scores of a clip that resembles no class sum to."""
+
+HALF = 0.5
+"""An answer is unknown where the scores sum to less: most windows resemble no class."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +76,38 @@ def probabilities(
     embeddings: Embeddings, prototypes: Prototypes, scale: float, temperature: float
 ) -> npt.NDArray[np.float64]:
     """[B, E] embeddings, [C, E] prototypes -> [B, C], softmax over scale · cosine / temperature."""
-    logits = scale / temperature * unit(embeddings) @ unit(prototypes).T
+    return softmax(scale / temperature * cosines(embeddings, prototypes))
+
+
+def cosines(embeddings: Embeddings, prototypes: Prototypes) -> npt.NDArray[np.float64]:
+    """[B, E] embeddings, [C, E] prototypes -> [B, C]."""
+    products: npt.NDArray[np.float64] = unit(embeddings) @ unit(prototypes).T
+    return products
+
+
+def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """[B, C] -> [B, C] rows that sum to 1."""
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     rows: npt.NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
     return rows
 
 
+def score(similarities: npt.NDArray[np.float64], scale: float, calibration: Calibration) -> npt.NDArray[np.float64]:
+    """[B, C] cosines -> [B, C] probabilities; rows of clips that resemble no class sum to nearly 0."""
+    familiar = similarities.max(axis=-1, keepdims=True) >= calibration.min_cosine
+    return softmax(scale / calibration.temperature * similarities) * np.where(familiar, 1.0, UNFAMILIAR)
+
+
 def decide(scores: npt.NDArray[np.float64], labels: tuple[str, ...], calibration: Calibration) -> Decision:
-    """[C] probabilities in the order of `labels` -> the decision."""
+    """[C] scores of a clip, or their mean over windows, in the order of `labels` -> the decision."""
+    total = float(scores.sum())
+    familiar = total >= HALF
+    if not np.isclose(total, 1.0, rtol=0.0, atol=1e-9):  # windows that resemble no class are among them
+        scores = scores / total
     best = int(scores.argmax())
     confidence = float(scores[best])
     runner_up = float(np.delete(scores, best).max())
-    known = confidence >= calibration.threshold and confidence - runner_up >= calibration.margin
+    known = familiar and confidence >= calibration.threshold and confidence - runner_up >= calibration.margin
     return Decision(
         label=labels[best] if known else None,
         confidence=confidence,

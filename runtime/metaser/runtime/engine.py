@@ -16,15 +16,24 @@ from platformdirs import user_cache_path
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Embeddings, Frames, Waveform
 from metaser.runtime.audio import check_array
 from metaser.runtime.bundle import Bundle, open_bundle, read_tensors
-from metaser.runtime.decision import Decision, decide, probabilities, unit
+from metaser.runtime.decision import Decision, cosines, decide, score, unit
+from metaser.runtime.embedded import EmbeddedClips, embed_clips
 from metaser.runtime.engine_cache import Say, print_nothing
-from metaser.runtime.enrolment import Progress, Support, raise_unusable, read_support
-from metaser.runtime.errors import AudioError, BundleError, MissingDependencyError, ProfileError, WorkError
+from metaser.runtime.enrolment import Progress, Support, read_others, read_support
+from metaser.runtime.errors import (
+    AudioError,
+    BundleError,
+    MissingDependencyError,
+    ProfileError,
+    WorkError,
+)
 from metaser.runtime.head_tuning import AdaptationSettings, Parameters
 from metaser.runtime.manifest import Manifest
 from metaser.runtime.profile import Profile
 from metaser.runtime.profile_adaptation import Adapted, adapt_profile
+from metaser.runtime.profile_calibration import calibrate_profile
 from metaser.runtime.provider_check import check_profile
+from metaser.runtime.reenrolment import FoundClips, reenroll_profile
 from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, PROVIDERS, choose_providers, open_session, run
 from metaser.runtime.static_window import StaticEncoder, has_static_window
 from metaser.runtime.stream import Stream, StreamSettings
@@ -190,30 +199,84 @@ class Engine:
             SupportError: fewer than two classes, a class without clips, or one recording in two classes.
             AudioError: clips that cannot be used; nothing is enrolled.
         """
-        clips = read_support(support)
-        embeddings: list[Embedding] = []
-        errors: list[AudioError] = []
-        for done, clip in enumerate(clips, start=1):
-            try:
-                embeddings.append(self.embed(clip.waveform()))
-            except AudioError as error:
-                label, name = clip.clip.label, clip.clip.name
-                told = str(error).removeprefix(f"{label}/").removeprefix(f"{name} ")
-                errors.append(
-                    AudioError(f"{label}/{name} {told}" if told != str(error) else f"{label}/{name}: {error}")
-                )
-            if progress:
-                progress(done, len(clips))
-        raise_unusable(errors)
+        return self.new_profile(self.embed_support(support, progress=progress).checked())
+
+    def embed_support(
+        self, support: Support, *, min_classes: int = 2, progress: Progress | None = None
+    ) -> EmbeddedClips:
+        """Embed and measure the clips of a support set; those that cannot be used are told, not raised.
+
+        Raises:
+            NotFoundError, SupportError: as `enroll`.
+        """
+        return embed_clips(read_support(support, min_classes=min_classes), self.embed, progress)
+
+    def new_profile(self, support: EmbeddedClips) -> Profile:
+        """A calibrated profile of these clips."""
         manifest = self.bundle.manifest
-        return Profile(
-            model_id=manifest.model_id,
-            graph_id=manifest.graph_id,
-            bundle_name=manifest.name,
-            calibration=manifest.calibration,
-            clips=tuple(clip.clip for clip in clips),
-            embeddings=np.stack(embeddings),
+        return self.calibrate(
+            Profile(
+                model_id=manifest.model_id,
+                graph_id=manifest.graph_id,
+                bundle_name=manifest.name,
+                calibration=manifest.calibration,
+                clips=support.clips,
+                embeddings=support.embeddings,
+            )
         )
+
+    def calibrate(
+        self, profile: Profile, *, false_accepts: float | None = None, others: EmbeddedClips | None = None
+    ) -> Profile:
+        """The profile with temperature and thresholds from its own clips, left out in turn.
+
+        Parameters:
+            false_accepts: the wanted share of clips of no enrolled class that get a label; None refuses only answers
+                of little confidence.
+            others: other speech and noise, instead of what the profile holds of it.
+
+        Raises:
+            InputError: `false_accepts` is not between 0 and 1.
+            SupportError: a clip of the other speech is enrolled.
+            ProfileError: its head was tuned.
+        """
+        return calibrate_profile(profile, self.bundle, false_accepts, others)
+
+    def add(self, profile: Profile, support: EmbeddedClips) -> Profile:
+        """The profile with more clips, calibrated again.
+
+        Raises:
+            SupportError: a recording is enrolled in another class.
+        """
+        wanted = profile.reliability.wanted_false_accepts
+        return self.calibrate(profile.with_clips(support.clips, support.embeddings), false_accepts=wanted)
+
+    def remove(self, profile: Profile, what: str) -> Profile:
+        """The profile without `LABEL`, or without one clip of it, `LABEL/CLIP`, calibrated again.
+
+        Raises:
+            SupportError: there is no such class or clip, or fewer than two classes would be left.
+        """
+        return self.calibrate(profile.without(what), false_accepts=profile.reliability.wanted_false_accepts)
+
+    def reenroll(self, profile: Profile, found: FoundClips, *, progress: Progress | None = None) -> Profile:
+        """A profile of this bundle from the clips of another's, at the places where they were found.
+
+        Other speech and noise is embedded again where its files are still there, and left out where not.
+
+        Raises:
+            SupportError: fewer than two classes are left.
+            AudioError: a clip cannot be used by this bundle.
+        """
+        return reenroll_profile(self, profile, found, progress)
+
+    def embed_others(self, folder: str | Path, *, progress: Progress | None = None) -> EmbeddedClips:
+        """Embed other speech and noise for `calibrate`; what cannot be used is told, not raised.
+
+        Raises:
+            NotFoundError, SupportError: there is no such folder, or no audio in it.
+        """
+        return embed_clips(read_others(folder), self.embed, progress)
 
     def adapt(
         self,
@@ -248,14 +311,14 @@ class Engine:
         if profile.model_id != manifest.model_id or profile.embeddings.shape[1] != manifest.head.embedding_size:
             raise ProfileError(
                 f"{path} was made with the bundle {profile.bundle_name} and this is {manifest.name}, another model: "
-                "enrol again, or give the old one with --bundle"
+                "renew it with `metaser reenroll`, or give the old one with --bundle"
             )
         if profile.tuned and not _fits(profile.tuned, manifest):
             raise ProfileError(f"the tuned head in {path} does not fit {manifest.name}: enrol again with --adapt")
         if profile.graph_id != manifest.graph_id and not accept_precision:
             raise ProfileError(
                 f"{path} was made with {profile.bundle_name}, another export of the same model as {manifest.name}: "
-                "enrol again, or pass --accept-precision"
+                "renew it with `metaser reenroll`, or pass --accept-precision"
             )
         return profile
 
@@ -272,9 +335,12 @@ class Engine:
         return decide(self.scores(embedding, profile), profile.labels, profile.calibration)
 
     def scores(self, embedding: Embedding, profile: Profile) -> npt.NDArray[np.float64]:
-        """[E] of `embed(waveform, profile)` -> [C], the probability of each of the profile's labels."""
+        """[E] of `embed(waveform, profile)` -> [C], the probability of each label.
+
+        They sum to nearly 0 where the clip resembles no class.
+        """
         scale = profile.tuned.scale if profile.tuned else self.bundle.scale
-        rows = probabilities(embedding[None], profile.prototypes, scale, profile.calibration.temperature)  # [1, C]
+        rows = score(cosines(embedding[None], profile.prototypes), scale, profile.calibration)  # [1, C]
         scores: npt.NDArray[np.float64] = rows[0]
         return scores
 

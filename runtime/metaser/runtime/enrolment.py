@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -43,34 +43,62 @@ class SupportClip:
         return load_audio(self.clip.path) if self.samples is None else self.samples
 
 
-def read_support(support: Support) -> list[SupportClip]:
+def read_support(support: Support, *, min_classes: int = 2) -> list[SupportClip]:
     """List the clips of a support set, sorted by label and content; the same recording twice in a class counts once.
 
     Raises:
         NotFoundError: there is no such folder.
-        SupportError: no classes, one class, a class without clips, or one recording in two classes.
+        SupportError: fewer classes than `min_classes`, a class without clips, or one recording in two classes.
         AudioError: a class holds a file in a format that cannot be read.
     """
-    clips = _from_arrays(support) if isinstance(support, Mapping) else _from_folder(Path(support))
-    label_of: dict[str, SupportClip] = {}
+    clips = (
+        _from_arrays(support, min_classes) if isinstance(support, Mapping) else _from_folder(Path(support), min_classes)
+    )
+    unique: dict[str, SupportClip] = {}
     for clip in clips:
-        twin = label_of.setdefault(clip.clip.sha256, clip)
+        twin = unique.setdefault(clip.clip.sha256, clip)
         if twin.clip.label != clip.clip.label:
             raise SupportError(
                 f"the same recording is in two classes ({twin.clip.label}/{twin.clip.name}, "
                 f"{clip.clip.label}/{clip.clip.name}): keep it in one"
             )
-    return sorted(label_of.values(), key=lambda clip: clip.clip)
+        if twin is not clip:
+            copies = (*twin.clip.copies, clip.clip.title)
+            unique[clip.clip.sha256] = replace(twin, clip=replace(twin.clip, copies=copies))
+    return sorted(unique.values(), key=lambda clip: clip.clip)
 
 
-def _from_folder(folder: Path) -> list[SupportClip]:
+def read_others(folder: str | Path) -> list[SupportClip]:
+    """List the clips of a folder of other speech and noise, at any depth, without labels.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        SupportError: it has no audio files.
+        AudioError: it holds a file in a format that cannot be read.
+    """
+    folder = Path(folder)
+    unique = {clip.clip.sha256: clip for clip in _clips_in(folder, label="")}
+    if not unique:
+        raise SupportError(f"{folder} has no audio files: put other speech and noise in it")
+    return sorted(unique.values(), key=lambda clip: clip.clip)
+
+
+def _from_folder(folder: Path, min_classes: int) -> list[SupportClip]:
     if not folder.is_dir():
         raise NotFoundError(f"no such folder: {folder}")
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     _check_classes(
-        [path.name for path in classes], f"{folder} has {{}}: put clips in {folder}/LABEL/, a folder for each class"
+        [path.name for path in classes],
+        f"{folder} has {{}}: put clips in {folder}/LABEL/, a folder for each class",
+        min_classes,
     )
-    return [clip for path in classes for clip in _class_clips(path)]
+    clips = []
+    for path in classes:
+        own = _clips_in(path, path.name)
+        if not own:
+            raise SupportError(f"class {path.name} has no audio files: add clips to {path}, or remove the folder")
+        clips += own
+    return clips
 
 
 def audio_files(folder: Path) -> list[Path]:
@@ -94,26 +122,23 @@ def audio_files(folder: Path) -> list[Path]:
     return [path for path in files if path.suffix.lower() in AUDIO_SUFFIXES]
 
 
-def _class_clips(folder: Path) -> list[SupportClip]:
-    audio = audio_files(folder)
-    if not audio:
-        raise SupportError(f"class {folder.name} has no audio files: add clips to {folder}, or remove the folder")
+def _clips_in(folder: Path, label: str) -> list[SupportClip]:
     return [
         SupportClip(
             Clip(
-                label=folder.name,
+                label=label,
                 sha256=sha256_of(path),
                 name=path.name,
                 path=str(path.resolve()),
                 group=path.parent.relative_to(folder).as_posix().removeprefix("."),
             )
         )
-        for path in audio
+        for path in audio_files(folder)
     ]
 
 
-def _from_arrays(arrays: Mapping[str, Iterable[npt.ArrayLike]]) -> list[SupportClip]:
-    _check_classes(list(arrays), "the support set has {}: give {{label: [waveforms]}}")
+def _from_arrays(arrays: Mapping[str, Iterable[npt.ArrayLike]], min_classes: int) -> list[SupportClip]:
+    _check_classes(list(arrays), "the support set has {}: give {{label: [waveforms]}}", min_classes)
     clips = []
     for label, waveforms in arrays.items():
         listed = [np.asarray(waveform) for waveform in waveforms]
@@ -127,17 +152,8 @@ def _from_arrays(arrays: Mapping[str, Iterable[npt.ArrayLike]]) -> list[SupportC
     return clips
 
 
-def _check_classes(labels: list[str], advice: str) -> None:
+def _check_classes(labels: list[str], advice: str, min_classes: int) -> None:
     if not labels:
         raise SupportError(advice.format("no classes"))
-    if len(labels) == 1:
+    if len(labels) < min_classes:
         raise SupportError(advice.format(f"one class ({labels[0]}) and at least two are needed"))
-
-
-def raise_unusable(errors: list[AudioError]) -> None:
-    """Raise the first of the clips' errors, naming how many more there are, if there is one."""
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        more = len(errors) - 1
-        raise AudioError(f"{errors[0]} ({more} more {'clip' if more == 1 else 'clips'} cannot be used either)")

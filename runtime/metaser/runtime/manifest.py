@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from metaser.runtime.calibration import CalibrationPrior
 from metaser.runtime.decision import Calibration
 from metaser.runtime.errors import BundleError
 
@@ -86,6 +87,8 @@ class Manifest:
     operators: dict[str, Any] = field(default_factory=dict)
     accuracy: dict[str, Any] = field(default_factory=dict)
     tuning: dict[str, Any] = field(default_factory=dict)
+    prior: CalibrationPrior | None = None
+    """What calibrating a profile starts from, where it was measured."""
 
     def to_json(self) -> str:
         """The canonical text: sorted keys, so that equal manifests are equal bytes."""
@@ -120,6 +123,7 @@ class Manifest:
                     "head": HeadEntry(**values["head"]),
                     "audio": AudioEntry(**values["audio"]),
                     "calibration": Calibration(**values["calibration"]),
+                    "prior": CalibrationPrior(**values["prior"]) if values.get("prior") else None,
                     "files": {name: FileEntry(**entry) for name, entry in values["files"].items()},
                 }
             )
@@ -156,6 +160,8 @@ def _check_types(manifest: Manifest) -> None:
         raise BundleError(f"bundle.json has a window of {audio.max_window_s:g} s, which the encoder cannot have")
     if not manifest.calibration.temperature > 0:
         raise BundleError("bundle.json has a temperature that is not above zero")
+    if manifest.prior is not None and not manifest.prior.is_sound:
+        raise BundleError("bundle.json has a prior for calibration that is not in order: export the bundle again")
 
 
 TYPES: dict[str, type | tuple[type, ...]] = {
@@ -169,4 +175,5 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "HeadEntry": HeadEntry,
     "AudioEntry": AudioEntry,
     "Calibration": Calibration,
+    "CalibrationPrior | None": (CalibrationPrior, type(None)),
 }

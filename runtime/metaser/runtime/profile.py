@@ -7,12 +7,13 @@ same clips gives the same bytes.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from glob import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +21,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from metaser.runtime.arrays import Embeddings, Prototypes
+from metaser.runtime.calibration import Reliability
+from metaser.runtime.clip_quality import ClipQuality
 from metaser.runtime.decision import Calibration, prototype
-from metaser.runtime.errors import NotFoundError, ProfileError
+from metaser.runtime.errors import NotFoundError, ProfileError, SupportError
 from metaser.runtime.files import replace_file
 from metaser.runtime.tuned_head import TunedHead
 
 FORMAT = "metaser-profile"
 """The key under which the header holds everything but the embeddings; it stands near the file's first byte."""
+
+Unknown: TypeAlias = Literal["off", "calibrated", "strict"]
 
 VERSION = 1
 SIGNATURE_BYTES = 64
@@ -47,6 +52,17 @@ class Clip:
     group: str = ""
     """Folder between the label's folder and the clip, for several takes, places or microphones."""
 
+    copies: tuple[str, ...] = field(default=(), compare=False)
+    """Names of files with the same content in the same class; they count once."""
+
+    quality: ClipQuality | None = field(default=None, compare=False)
+    """What was measured at enrolment; None in profiles of before."""
+
+    @property
+    def title(self) -> str:
+        """Label, group and name, as `metaser enroll --remove` takes them."""
+        return "/".join(part for part in (self.label, self.group, self.name) if part)
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -62,6 +78,13 @@ class Profile:
     embeddings: Embeddings
     """[M, E] by the untuned head, one row a clip, in the order of `clips`."""
 
+    reliability: Reliability = field(default_factory=Reliability)
+    others: tuple[Clip, ...] = ()
+    """Other speech and noise that `metaser calibrate` was given, without labels."""
+
+    other_embeddings: Embeddings | None = None
+    """[O, E], one row a clip of `others`; None where there are none."""
+
     tuned: TunedHead | None = None
     """A head tuned on these very clips; it is dropped where clips are added or removed."""
 
@@ -69,6 +92,8 @@ class Profile:
         order = sorted(range(len(self.clips)), key=lambda row: self.clips[row])
         object.__setattr__(self, "clips", tuple(self.clips[row] for row in order))
         object.__setattr__(self, "embeddings", self.embeddings[order])
+        if self.other_embeddings is not None and not len(self.other_embeddings):
+            object.__setattr__(self, "other_embeddings", None)
         if self.tuned and self.tuned.clips != tuple(clip.sha256 for clip in self.clips):
             object.__setattr__(self, "tuned", None)
 
@@ -78,11 +103,81 @@ class Profile:
         return tuple(sorted({clip.label for clip in self.clips}))
 
     @cached_property
+    def targets(self) -> npt.NDArray[np.int64]:
+        """[M] the position of each clip's class in `labels`."""
+        return np.searchsorted(np.array(self.labels), np.array([clip.label for clip in self.clips]))
+
+    @cached_property
     def prototypes(self) -> Prototypes:
         """[C, E] unit rows in the order of `labels`."""
-        clip_labels = np.array([clip.label for clip in self.clips])
         embeddings = self.tuned.embeddings if self.tuned else self.embeddings
-        return np.stack([prototype(embeddings[clip_labels == label]) for label in self.labels])
+        return np.stack([prototype(embeddings[self.targets == number]) for number in range(len(self.labels))])
+
+    def with_clips(self, clips: Sequence[Clip], embeddings: Embeddings) -> Profile:
+        """This profile and more clips; one that is enrolled already counts once, at its newer path.
+
+        Raises:
+            SupportError: a recording is enrolled in another class.
+        """
+        enrolled = {clip.sha256: clip for clip in self.clips}
+        for clip in clips:
+            twin = enrolled.get(clip.sha256)
+            if twin and twin.label != clip.label:
+                raise SupportError(
+                    f"{clip.title} is enrolled as {twin.title}: remove it there first, "
+                    f"metaser enroll --remove {twin.title}"
+                )
+        new = {clip.sha256 for clip in clips}
+        kept = [row for row, clip in enumerate(self.clips) if clip.sha256 not in new]
+        return replace(
+            self,
+            clips=(*(self.clips[row] for row in kept), *clips),
+            embeddings=np.concatenate([self.embeddings[kept], embeddings]),
+        )
+
+    def without(self, what: str) -> Profile:
+        """This profile without a class, `LABEL`, or one clip of it: `LABEL/NAME`, `LABEL/GROUP/NAME`, `LABEL/SHA256`.
+
+        Raises:
+            SupportError: there is no such class or clip, or it would leave fewer than two classes.
+        """
+        gone = {row for row, clip in enumerate(self.clips) if _is_named(clip, what)}
+        if not gone:
+            label = what.partition("/")[0]
+            own = [clip.title for clip in self.clips if clip.label == label]
+            raise SupportError(f"no clip {what} is enrolled: there are {', '.join(own or self.labels)}")
+        kept = [row for row in range(len(self.clips)) if row not in gone]
+        left = sorted({self.clips[row].label for row in kept})
+        if len(left) < 2:
+            raise SupportError(
+                f"without {what} {' and '.join(left) or 'nothing'} would be left and at least two classes are needed: "
+                "add another class first, or delete the profile with `metaser forget`"
+            )
+        return replace(self, clips=tuple(self.clips[row] for row in kept), embeddings=self.embeddings[kept])
+
+    def without_others(self) -> Profile:
+        """This profile without what it holds of other speech and noise."""
+        return replace(self, others=(), other_embeddings=None)
+
+    def answering(self, unknown: Unknown) -> Profile:
+        """This profile with another idea of when to say that it does not know.
+
+        `off`: always a label. `calibrated`: as calibrated. `strict`: about 1 in 20 clips of no enrolled class pass.
+
+        Raises:
+            ProfileError: the profile was never calibrated for `strict`.
+        """
+        now = self.calibration
+        if unknown == "off":
+            return replace(self, calibration=Calibration(now.temperature))
+        if unknown == "strict":
+            if now.strict_cosine <= -1:
+                raise ProfileError(
+                    "this profile does not know how near is near: enrol at least two clips of each class, and "
+                    "calibrate a profile of before with `metaser calibrate --false-accepts 0.05`"
+                )
+            return replace(self, calibration=replace(now, min_cosine=now.strict_cosine))
+        return self
 
     def save(self, path: str | Path) -> None:
         """Write the profile whole or not at all; what it replaces is kept as `FILE.undo`.
@@ -99,10 +194,14 @@ class Profile:
             "graph_id": self.graph_id,
             "bundle_name": self.bundle_name,
             "calibration": asdict(self.calibration),
+            "reliability": asdict(self.reliability),
             "clips": [asdict(clip) for clip in self.clips],
+            "others": [asdict(clip) for clip in self.others],
             "tuned": self.tuned.header() if self.tuned else None,
         }
         tensors = {"embeddings": self.embeddings, **(self.tuned.tensors() if self.tuned else {})}
+        if self.other_embeddings is not None:
+            tensors["others"] = self.other_embeddings
         content = save(tensors, {FORMAT: json.dumps(header, sort_keys=True)})
         previous = path.read_bytes() if path.is_file() else None
         if previous == content:
@@ -138,8 +237,11 @@ class Profile:
                 graph_id=str(header["graph_id"]),
                 bundle_name=str(header["bundle_name"]),
                 calibration=Calibration(**{key: float(value) for key, value in header["calibration"].items()}),
-                clips=tuple(Clip(**{key: str(value) for key, value in clip.items()}) for clip in header["clips"]),
+                clips=tuple(_read_clip(clip) for clip in header["clips"]),
                 embeddings=tensors["embeddings"],
+                reliability=Reliability(**_numbers(header.get("reliability", {}))),
+                others=tuple(_read_clip(clip) for clip in header.get("others", ())),
+                other_embeddings=tensors.get("others"),
             )
             if header.get("tuned") is not None:
                 profile = replace(profile, tuned=_read_tuned(header["tuned"], tensors, profile))
@@ -167,6 +269,24 @@ def _metadata(content: bytes) -> dict[str, str]:
     return metadata
 
 
+def _read_clip(values: Mapping[str, Any]) -> Clip:
+    quality = values.get("quality")
+    texts = {key: str(value) for key, value in values.items() if key not in ("copies", "quality")}
+    return Clip(
+        **texts,
+        copies=tuple(str(name) for name in values.get("copies", ())),
+        quality=ClipQuality(**{key: float(value) for key, value in quality.items()}) if quality else None,
+    )
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float | None]:
+    return {key: None if value is None else float(value) for key, value in values.items()}
+
+
+def _is_named(clip: Clip, what: str) -> bool:
+    return what in (clip.label, clip.title, f"{clip.label}/{clip.name}", f"{clip.label}/{clip.sha256}")
+
+
 def _read_tuned(header: dict[str, Any], tensors: dict[str, npt.NDArray[Any]], profile: Profile) -> TunedHead:
     tuned = TunedHead.read(header, tensors)
     if not tuned.is_sound([clip.sha256 for clip in profile.clips]):
@@ -175,7 +295,7 @@ def _read_tuned(header: dict[str, Any], tensors: dict[str, npt.NDArray[Any]], pr
 
 
 def _sound(profile: Profile) -> bool:
-    embeddings = profile.embeddings
+    embeddings, others = profile.embeddings, profile.other_embeddings
     calibration = profile.calibration
     return bool(
         embeddings.dtype == np.float32
@@ -183,9 +303,21 @@ def _sound(profile: Profile) -> bool:
         and len(embeddings) == len(profile.clips)
         and len(profile.labels) >= 2
         and np.isfinite(embeddings).all()
-        and np.isfinite([calibration.temperature, calibration.threshold, calibration.margin]).all()
+        and (0 if others is None else len(others)) == len(profile.others)
+        and (others is None or (others.shape[1:] == embeddings.shape[1:] and np.isfinite(others).all()))
+        and np.isfinite(list(asdict(calibration).values())).all()
         and calibration.temperature > 0
     )
+
+
+def check_others(others: Sequence[Clip], profile: Profile) -> None:
+    """Raise SupportError where a clip of other speech is enrolled as a class."""
+    enrolled = {clip.sha256: clip.title for clip in profile.clips}
+    if both := [clip for clip in others if clip.sha256 in enrolled]:
+        raise SupportError(
+            f"{both[0].name} is enrolled as {enrolled[both[0].sha256]} and cannot be other speech too: "
+            "take it out of one of the two"
+        )
 
 
 def check_is_profile(path: Path) -> None:

@@ -14,6 +14,7 @@ from metaser.runtime.adaptation import Adapter, Guard
 from metaser.runtime.arrays import Waveform
 from metaser.runtime.audio import load_audio
 from metaser.runtime.bundle import sha256_of
+from metaser.runtime.calibration import Reliability
 from metaser.runtime.enrolment import Progress, Support, read_support
 from metaser.runtime.errors import BundleError, SupportError
 from metaser.runtime.head_tuning import ADAPT_GRAPH, AdaptationSettings, HeadTuner, SupportFrames
@@ -22,6 +23,8 @@ from metaser.runtime.tuned_head import TunedHead
 
 if TYPE_CHECKING:
     from metaser.runtime.engine import Engine
+
+NO_COSINE = -1.0
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,11 @@ def adapt_profile(  # noqa: PLR0913 # four of the six are options
             lengths=inner.lengths,
             guard=found.guard,
         )
-    return Adapted(replace(profile, tuned=tuned), found.guard)
+    if tuned is None:
+        return Adapted(replace(profile, tuned=None), found.guard)
+    # how near is near was measured with the bundle's own head, and cannot be with one that has seen every clip
+    calibration = replace(profile.calibration, min_cosine=NO_COSINE, strict_cosine=NO_COSINE)
+    return Adapted(replace(profile, tuned=tuned, calibration=calibration, reliability=Reliability()), found.guard)
 
 
 def _samples(support: Support | None) -> dict[str, Waveform]:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from metaser.runtime.errors import MissingDependencyError
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from metaser.runtime.figures import new_figure, save_figure
 
 INCH_A_CLASS = 0.6
 DARK = 0.5
@@ -27,7 +23,7 @@ def draw_confusion(path: Path, confusion: npt.NDArray[np.int64], classes: Sequen
         MissingDependencyError: matplotlib is not installed.
     """
     size = 2.5 + INCH_A_CLASS * len(classes)
-    figure, axes = _figure(size, size)
+    figure, axes = new_figure(size, size)
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
@@ -36,7 +32,7 @@ def draw_confusion(path: Path, confusion: npt.NDArray[np.int64], classes: Sequen
     axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
     axes.set_yticks(range(len(classes)), classes)
     axes.set(xlabel="answer", ylabel="class", title=f"{title}, % of each class")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_lines(
@@ -47,7 +43,7 @@ def draw_lines(
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    figure, axes = _figure(6.0, 4.0)
+    figure, axes = new_figure(6.0, 4.0)
     for name, points in lines.items():
         values, halves = zip(*points, strict=True)
         axes.errorbar(range(len(x)), values, yerr=halves, label=name, marker="o", capsize=3)
@@ -55,18 +51,4 @@ def draw_lines(
     axes.set(xlabel=labels[0], ylabel=labels[1])
     axes.grid(alpha=0.3)
     axes.legend()
-    _save(figure, path)
-
-
-def _figure(width_inch: float, height_inch: float) -> tuple[Figure, Axes]:
-    try:
-        from matplotlib.figure import Figure  # without pyplot there is no global state and no display
-    except ImportError as error:
-        raise MissingDependencyError("plots need matplotlib: pip install 'metaser[plots]'") from error
-    figure = Figure(figsize=(width_inch, height_inch), layout="constrained")
-    return figure, figure.add_subplot()
-
-
-def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, metadata={"Software": None})
+    save_figure(figure, path)

@@ -1,0 +1,50 @@
+"""What enrolment promises, measured: `python -m benchmarks.enrolment WHAT CORPORA`.
+
+prior        how clips lie beside a support set, on training speakers; written into the shipped bundle and the result
+calibration  expected beside real rates of false accepts and rejects, and the error of confidence, validation speakers
+test         the same on test speakers
+limits       what noise, little speech, a wrong label and a twin do, and how often the report finds them
+options      several prototypes a class, and a neutral anchor, paired with neither
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.enrolment_calibration import as_document, measure_calibration, measure_prior
+from benchmarks.enrolment_limits import measure_limits
+from benchmarks.enrolment_options import measure_options
+from benchmarks.machine import RESULTS, write_result
+from metaser.runtime import open_bundle
+from metaser.runtime.bundle import MANIFEST
+
+
+def main() -> None:
+    """Measure one thing, write its result."""
+    what, corpora = sys.argv[1], Path(sys.argv[2])
+    command = f"python -m benchmarks.enrolment {what} CORPORA"
+    bundle = open_bundle()
+    if what == "prior":
+        prior = measure_prior(corpora)
+        manifest = replace(bundle.manifest, prior=prior)
+        (bundle.folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        default = RESULTS / "choose_default.json"  # so that an export of the bundle brings the prior along
+        document = json.loads(default.read_text(encoding="utf-8")) | {"prior": as_document(prior)}
+        default.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_result("enrolment_prior", {"command": command, "bundle": manifest.name, "prior": as_document(prior)})
+        return
+    assert bundle.manifest.prior is not None
+    measured = {
+        "calibration": lambda: measure_calibration(corpora, "validation", bundle.manifest.prior),
+        "limits": lambda: measure_limits(corpora),
+        "options": lambda: measure_options(corpora),
+        "test": lambda: measure_calibration(corpora, "test", bundle.manifest.prior),
+    }[what]()
+    write_result(f"enrolment_{what}", {"command": command, "bundle": bundle.manifest.name, "figures": measured})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""`metaser calibrate`: how readily a profile says that it does not know."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, percent, print_json
+from metaser.cli.options import (
+    BundleOption,
+    JsonOption,
+    ProfileOption,
+    Provider,
+    ProviderOption,
+    ThreadsOption,
+    profile_path,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from metaser.runtime import Engine, Profile
+
+CHOICES = (None, 0.5, 0.3, 0.2, 0.1, 0.05)
+
+
+def calibrate(  # noqa: PLR0913 # one parameter an option
+    *,
+    false_accepts: Annotated[
+        float | None,
+        typer.Option(
+            "--false-accepts", metavar="RATE", help="The share of clips of other classes that may get a label: 0.05 ..."
+        ),
+    ] = None,
+    others: Annotated[
+        Path | None,
+        typer.Option("--others", metavar="FOLDER", help="Other speech and noise of your place, to be told apart."),
+    ] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Go back to what enrolment sets.")] = False,
+    profile: ProfileOption = None,
+    bundle: BundleOption = None,
+    provider: ProviderOption = Provider.auto,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Choose how readily the profile says that it does not know.
+
+    A false accept is a clip of a class that you did not enrol, or of no class, that gets a label. A false reject is a
+    right answer that becomes unknown. Fewer of one are more of the other. Without an option this shows the choices and
+    changes nothing. The profile before is kept for metaser enroll --undo.
+    """
+    from metaser.runtime import Engine, InputError
+
+    if reset and (false_accepts is not None or others is not None):
+        raise InputError("--reset goes back to what enrolment sets: give it alone")
+    path = profile_path(profile)
+    engine = Engine.open(bundle, provider=provider.value, threads=threads)
+    calibrated = engine.open_profile(path)
+    told: list[str] = []
+    if reset:
+        calibrated = engine.calibrate(calibrated.without_others())
+    elif false_accepts is not None or others is not None:
+        wanted = calibrated.reliability.wanted_false_accepts if false_accepts is None else false_accepts
+        if others is not None:
+            with SlowProgress("Embedding", as_json=as_json) as progress:
+                read = engine.embed_others(others, progress=progress)
+            told = [f"Left out: {error}" for error in read.errors]
+            calibrated = engine.calibrate(calibrated, false_accepts=wanted, others=read)
+        else:
+            calibrated = engine.calibrate(calibrated, false_accepts=wanted)
+    calibrated.save(path)
+
+    console = people(as_json)
+    for line in told:
+        console.say(line)
+    console.print(_table(engine, calibrated), "")
+    _tell(console, calibrated)
+    if as_json:
+        print_json(
+            profile=str(path),
+            calibration=asdict(calibrated.calibration),
+            expected=asdict(calibrated.reliability),
+            others=len(calibrated.others),
+        )
+
+
+def _table(engine: Engine, profile: Profile) -> Table:
+    """What each choice is expected to do; the one in force has a mark."""
+    now = profile.reliability.wanted_false_accepts
+    table = new_table("", "metaser calibrate", "other classes labelled", "right answers lost")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for wanted in sorted({*CHOICES, now}, key=lambda rate: 1 if rate is None else rate, reverse=True):
+        expected = engine.calibrate(profile, false_accepts=wanted).reliability
+        if expected.false_accepts is None or expected.false_rejects is None:
+            continue
+        words = ("--others" if profile.others else "--reset") if wanted is None else f"--false-accepts {wanted:g}"
+        mark = "*" if wanted == now else ""
+        table.add_row(mark, words, percent(expected.false_accepts), percent(expected.false_rejects))
+    return table
+
+
+def _tell(console: PlainConsole, profile: Profile) -> None:
+    expected = profile.reliability
+    if expected.false_accepts is None:
+        console.say("Too few clips to tell: enrol two or more of each class.")
+        return
+    if expected.others_accepted is not None:
+        console.say(
+            f"Of the other speech, {len(profile.others)} clips, {percent(expected.others_accepted)} get a label."
+        )
+    if expected.confidence_error is not None:
+        console.say(f"Confidence is off by {percent(expected.confidence_error)} on average, on left-out clips.")
+    console.say("Expected for the people you enrolled; of strangers more becomes unknown.")

@@ -1,0 +1,105 @@
+"""`metaser reenroll`: renew a profile for another bundle, from the clips it was made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metaser.cli.adapting import HEAD_DROPPED
+from metaser.cli.console import PlainConsole, SlowProgress, people, print_json
+from metaser.cli.options import (
+    BundleOption,
+    JsonOption,
+    ProfileOption,
+    Provider,
+    ProviderOption,
+    ThreadsOption,
+    profile_path,
+)
+
+if TYPE_CHECKING:
+    from metaser.runtime.reenrolment import FoundClips
+
+LISTED = 3
+
+
+def reenroll(  # noqa: PLR0913 # one parameter an option
+    *,
+    support: Annotated[
+        Path | None, typer.Argument(metavar="SUPPORT", help="Where to look for clips that have moved.")
+    ] = None,
+    drop_missing: Annotated[
+        bool, typer.Option("--drop-missing", help="Go on without the clips that cannot be found.")
+    ] = False,
+    profile: ProfileOption = None,
+    bundle: BundleOption = None,
+    provider: ProviderOption = Provider.auto,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Renew the profile after a new bundle or precision.
+
+    A profile belongs to the bundle that made it. The clips it was made of are read again, if they are still where they
+    were and have not changed, or wherever in SUPPORT they are now. The profile before is kept for --undo.
+    """
+    from metaser.runtime import Engine, InputError, NotFoundError, Profile
+    from metaser.runtime.reenrolment import find_clips
+
+    path = profile_path(profile)
+    before = Profile.load(path)
+    engine = Engine.open(bundle, provider=provider.value, threads=threads)
+    manifest = engine.bundle.manifest
+    console = people(as_json)
+    if (before.model_id, before.graph_id) == (manifest.model_id, manifest.graph_id):
+        console.say(f"Nothing to do: the profile was made with this very bundle, {manifest.name}.")
+        if as_json:
+            print_json(profile=str(path), bundle=manifest.name, renewed=False)
+        return
+    if support is not None and not support.is_dir():
+        raise NotFoundError(f"no such folder: {support}")
+    found = find_clips(before.clips, support)
+    if found.lost and not drop_missing:
+        raise InputError(
+            f"{len(found.lost)} of {len(before.clips)} clips cannot be read again ({_names(found)}): give the folder "
+            "they are in, `metaser reenroll SUPPORT`, or leave them out with --drop-missing"
+        )
+    with SlowProgress("Embedding", as_json=as_json) as progress:
+        renewed = engine.reenroll(before, found, progress=progress)
+    renewed.save(path)
+
+    what = "precision" if before.model_id == manifest.model_id else "model"
+    console.say(f"Another {what}: {before.bundle_name} before, {manifest.name} now.")
+    _tell(console, found)
+    if before.tuned:
+        console.say(HEAD_DROPPED)
+    if lost := len(before.others) - len(renewed.others):
+        console.say(f"Other speech that is not there any more: {lost} of {len(before.others)} clips.")
+    console.say(f"Profile of {len(renewed.clips)} clips: {path}")
+    if as_json:
+        print_json(
+            profile=str(path),
+            bundle=manifest.name,
+            renewed=True,
+            clips=len(renewed.clips),
+            moved={clip.title: place for clip, place in found.moved},
+            changed=[clip.title for clip in found.changed],
+            missing=[clip.title for clip in found.missing],
+        )
+
+
+def _tell(console: PlainConsole, found: FoundClips) -> None:
+    for clip, place in found.moved:
+        console.say(f"Moved: {clip.title}, now {place}")
+    for clip in found.changed:
+        console.say(f"Left out: {clip.title} has another content now ({clip.path})")
+    for clip in found.missing:
+        console.say(f"Left out: {clip.title} is gone" + (f" ({clip.path})" if clip.path else ", it was an array"))
+
+
+def _names(found: FoundClips) -> str:
+    changed = {clip.sha256 for clip in found.changed}
+    named = [f"{clip.title} {'has changed' if clip.sha256 in changed else 'is gone'}" for clip in found.lost[:LISTED]]
+    more = len(found.lost) - len(named)
+    return ", ".join([*named, *([f"{more} more"] if more else [])])

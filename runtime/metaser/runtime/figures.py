@@ -1,0 +1,39 @@
+"""A figure and its file; matplotlib is imported when one is drawn."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metaser.runtime.errors import MissingDependencyError
+from metaser.runtime.files import replace_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def new_figure(width_inch: float, height_inch: float) -> tuple[Figure, Axes]:
+    """An empty figure with one pair of axes.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure  # without pyplot there is no global state and no display
+    except ImportError as error:
+        raise MissingDependencyError("plots need matplotlib: pip install 'metaser[plots]'") from error
+    figure = Figure(figsize=(width_inch, height_inch), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all.
+
+    Raises:
+        WorkError: the file cannot be written.
+    """
+    picture = BytesIO()
+    figure.savefig(picture, format="png", dpi=120, metadata={"Software": None})
+    replace_file(path, picture.getvalue())
