@@ -13,7 +13,7 @@ demo: $(VENV)/.demo
 	$(BIN)/metaser demo
 
 test: $(VENV)/.dev
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -169,3 +169,14 @@ def test_a_checkpoint_brings_its_licence_corpora_and_calibration(source: Source,
     assert opened.calibration == Calibration(temperature=0.5)
     assert opened.network.head.kind == "glu"
     assert open_source(str(tmp_path / "checkpoint"), None, "MIT").licence == "MIT"
+
+
+def test_a_large_graph_keeps_its_weights_beside_it(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metaser.export.bundle.LARGE_BYTES", 50_000)
+    export_bundle(source, tmp_path / "large", settings("int8"), silent)
+    manifest = open_bundle(tmp_path / "large").manifest
+    assert manifest.files["encoder.onnx.data"].role == "external_data"
+    assert manifest.files["encoder.onnx"].size_bytes < manifest.files["encoder.onnx.data"].size_bytes
+    assert Engine.open(tmp_path / "large", provider="cpu").verify().passed

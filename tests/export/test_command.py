@@ -102,7 +102,9 @@ def test_what_cannot_be_exported_is_one_line(
 def test_calibration_comes_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "calibration.json"
     path.write_text('{"calibration": {"temperature": 0.5, "threshold": 0.25}, "accuracy": {"somewhere": "60 ± 2"}}')
-    assert read_calibration(path) == (Calibration(temperature=0.5, threshold=0.25), {"somewhere": "60 ± 2"})
+    found = read_calibration(path)
+    assert (found.calibration, found.accuracy) == (Calibration(0.5, threshold=0.25), {"somewhere": "60 ± 2"})
+    assert found.prior is None
     for text in ("", "[]", "{}", '{"calibration": {"heat": 1}}', '{"calibration": {"temperature": "warm"}}'):
         path.write_text(text)
         with pytest.raises(InputError, match="holds no calibration"):

@@ -56,6 +56,14 @@ def test_samples_at_full_scale_are_counted(speech: Waveform) -> None:
     assert measure(clip).clipped_share == 40 / 16_000
 
 
+def test_more_noise_is_a_lower_estimate_until_the_clip_is_bad(speech: Waveform) -> None:
+    level_db = 10 * np.log10(np.mean(np.square(speech, dtype=np.float64)))
+    noisy = [measure(speech + noise(len(speech), level_db - ratio_db)) for ratio_db in (30, 20, 10, 0, -10)]
+    estimates = [quality.snr_db for quality in noisy]
+    assert estimates == sorted(estimates, reverse=True)
+    assert [quality.is_bad for quality in noisy] == [False] * 3 + [noisy[3].is_bad, True]
+
+
 @pytest.mark.parametrize("samples", [1, 511, 512, 513])
 def test_the_shortest_clips_are_measured(samples: int) -> None:
     quality = measure(noise(samples, -20))

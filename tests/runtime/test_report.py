@@ -8,8 +8,9 @@ import pytest
 
 from metaser.runtime import Calibration, Clip, Profile
 from metaser.runtime.clip_quality import ClipQuality
+from metaser.runtime.cross_fitting import cross_fit
 from metaser.runtime.embedding_map import coordinates
-from metaser.runtime.report import make_report
+from metaser.runtime.report import make_report, pair_confusions
 
 GOOD = ClipQuality(3.0, 2.5, -25.0, 30.0, 0.0)
 
@@ -68,6 +69,20 @@ def test_classes_that_overlap_are_named_with_what_helps() -> None:
     # degrees to the rest of its own class and to the other: 0 (30.5, 30), 41 (31, 11), 10 (30, 10.3), 50 (30, 29.7)
     assert first.confused == 4 / 6
     assert report.verdicts == ("anger and joy overlap: add two clips of each",)
+
+
+def test_confusion_of_two_classes_by_hand() -> None:
+    embeddings = np.array([[1, 0], [1, 0], [0, 1], [0, 1], [1, 0]], np.float32)
+    fitted = cross_fit(embeddings, np.array([0, 0, 1, 1, 1]))
+    # the last clip is nearer to the first class than to the rest of its own
+    assert pair_confusions(fitted) == {(0, 1): pytest.approx(1 / 5)}
+
+
+def test_a_file_under_two_names_is_told() -> None:
+    profile = profile_of(APART)
+    copied = replace(profile.clips[2], copies=("anger/again.wav",))
+    report = make_report(replace(profile, clips=(*profile.clips[:2], copied, *profile.clips[3:])), scale=10.0)
+    assert report.verdicts == ("anger/2.wav is there twice, as anger/again.wav",)
 
 
 def test_the_same_recording_coded_twice_is_named_with_its_twin() -> None:

@@ -28,13 +28,14 @@ from metaser.export.step_parity import check_step
 from metaser.export.tensorrt import for_tensorrt, measure_tensorrt_parity, static_graph
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.bundle import MANIFEST, TENSORRT_GRAPH, open_bundle, sha256_of
+from metaser.runtime.calibration import CalibrationPrior
 from metaser.runtime.decision import Calibration
 from metaser.runtime.errors import InputError, WorkError
 from metaser.runtime.files import replace_folder
 from metaser.runtime.manifest import AudioEntry, BackboneEntry, FileEntry, HeadEntry, Manifest
 
-PROTOBUF_LIMIT_BYTES = 2**31 - 2**20
-"""A larger graph keeps its weights in a file beside it."""
+LARGE_BYTES = 2**26
+"""A larger graph keeps its weights in a file beside it, which ONNX Runtime maps: half the memory and time to load."""
 
 MAX_WINDOW_S = 10.0
 """A longer clip is cut into windows: attention is quadratic in their length."""
@@ -78,6 +79,9 @@ class ExportSettings:
 
     calibration: Calibration | None = None
     """Instead of the source's own."""
+
+    prior: CalibrationPrior | None = None
+    """How clips lie beside a support set, for calibration on the device."""
 
     accuracy: dict[str, object] | None = None
     """Measured figures for the manifest and the model card."""
@@ -133,19 +137,17 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
     ranges = measure_ranges(exact, activations(exact), settings.clips) if settings.static else None
     encoder = in_precision(exact, settings.precision, ranges)
     operators = {"encoder.onnx": contents(encoder), "head.onnx": contents(head), "adapt.onnx": contents(adapt)}
+    waveform, frames, embedding = golden_vectors(network)
+    inside = _compare_inside(exact, encoder, settings, waveform)  # before its weights go into a file of their own
     _save_graph(encoder, folder / "encoder.onnx")
     _save_graph(head, folder / "head.onnx")
     _save_graph(adapt, folder / "adapt.onnx")
     parameters = {name: value.detach().numpy() for name, value in network.head.named_parameters()}
     _save_tensors(parameters, folder / "head.safetensors")
-    waveform, frames, embedding = golden_vectors(network)
     _save_tensors({"waveform": waveform, "frames": frames, "embedding": embedding}, folder / "golden.safetensors")
     say("comparing with PyTorch")
     parity = asdict(measure_parity(folder, network, settings.precision, max_window_s, settings.clips))
-    if settings.precision != "fp32":
-        parity["layer_cosines"] = [round(cosine, 6) for cosine in layer_cosines(exact, encoder, waveform)]
-    if settings.precision == "fp16":
-        parity["largest_half_value"] = largest_half_value(exact, [waveform, *settings.clips])
+    parity |= inside
     parity["adaptation_step_max_difference"] = check_step(adapt, network.head)
     if settings.tensorrt_window_s is not None:
         tensorrt = _write_tensorrt(source, folder, settings, say)
@@ -190,6 +192,7 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
         files={},
         parity=parity,
         operators=operators,
+        prior=settings.prior,
         accuracy=accuracy,
     )
     (folder / "MODEL_CARD.md").write_text(model_card(manifest, settings.command), encoding="utf-8")
@@ -198,6 +201,18 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
     for path in folder.iterdir():
         path.chmod(0o644)  # safetensors files are their owner's alone, and a bundle is everybody's
     return manifest
+
+
+def _compare_inside(
+    exact: onnx.ModelProto, encoder: onnx.ModelProto, settings: ExportSettings, waveform: Waveform
+) -> dict[str, object]:
+    """How near each layer stays in another precision, and what float16 has to hold."""
+    found: dict[str, object] = {}
+    if settings.precision != "fp32":
+        found["layer_cosines"] = [round(cosine, 6) for cosine in layer_cosines(exact, encoder, waveform)]
+    if settings.precision == "fp16":
+        found["largest_half_value"] = largest_half_value(exact, [waveform, *settings.clips])
+    return found
 
 
 def _write_tensorrt(
@@ -214,7 +229,7 @@ def _write_tensorrt(
 
 
 def _save_graph(model: onnx.ModelProto, path: Path) -> None:
-    if model.ByteSize() < PROTOBUF_LIMIT_BYTES:
+    if model.ByteSize() < LARGE_BYTES:
         path.write_bytes(model.SerializeToString(deterministic=True))
     else:
         onnx.save(model, path, save_as_external_data=True, location=f"{path.name}.data")

@@ -17,6 +17,7 @@ from metaser.export.layer_choice import recommended, score_layers
 from metaser.export.source import DEFAULT_MODEL, default_model, open_source
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio import load_audio
+from metaser.runtime.calibration import CalibrationPrior
 from metaser.runtime.decision import Calibration
 from metaser.runtime.enrolment import audio_files
 from metaser.runtime.errors import InputError, NotFoundError
@@ -70,7 +71,7 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
     check_target(request.out, request.force)
     tensorrt_window_s = _tensorrt_window_s(request)
     clips = _read_clips(request)
-    calibration, accuracy = read_calibration(request.calibration) if request.calibration else (None, None)
+    measured = read_calibration(request.calibration) if request.calibration else Measured()
     model = request.model or default_model(RUNS)
     say(f"exporting {model} to {request.out}{'' if request.model else ' (no MODEL was given)'}")
     if request.precision == "fp16":
@@ -86,8 +87,9 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
         clips=clips,
         static=request.static,
         corpora=request.corpus,
-        calibration=calibration,
-        accuracy=accuracy,
+        calibration=measured.calibration,
+        prior=measured.prior,
+        accuracy=measured.accuracy,
         force=request.force,
     )
     manifest = export_bundle(source, request.out, settings, say)
@@ -147,8 +149,18 @@ def _read_clips(request: ExportRequest) -> list[Waveform]:
     return [load_audio(path)[: int(CLIP_S * SAMPLE_RATE_HZ)] for path in chosen]
 
 
-def read_calibration(path: Path) -> tuple[Calibration, dict[str, Any]]:
-    """Read {"calibration": {"temperature", "threshold", "margin"}, "accuracy": {...}} as the benchmarks write it.
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a model and goes into its manifest."""
+
+    calibration: Calibration | None = None
+    prior: CalibrationPrior | None = None
+    accuracy: dict[str, Any] | None = None
+
+
+def read_calibration(path: Path) -> Measured:
+    """Read {"calibration": {"temperature", "threshold", "margin"}, "accuracy": {...}, "prior": {...}}, the last two if
+    there, as the benchmarks write it.
 
     Raises:
         NotFoundError: there is no such file.
@@ -159,9 +171,13 @@ def read_calibration(path: Path) -> tuple[Calibration, dict[str, Any]]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         values = {name: float(value) for name, value in document["calibration"].items()}
-        return Calibration(**values), dict(document.get("accuracy", {}))
+        prior = CalibrationPrior(**document["prior"]) if "prior" in document else None
+        measured = Measured(Calibration(**values), prior, dict(document.get("accuracy", {})))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} holds no calibration ({error}): give temperature, threshold and margin") from error
+    if measured.prior and not measured.prior.is_sound:
+        raise InputError(f"the prior in {path} is not in order: measure it again")
+    return measured
 
 
 def _command(request: ExportRequest, source_name: str, layers: int) -> str:

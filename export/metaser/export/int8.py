@@ -1,4 +1,4 @@
-"""Int8 matrix products for CPUs: weights by one scale a column, activations by one scale a tensor.
+"""Integer matrix products of 8 bits for CPUs: weights by one scale a column, activations by one scale a tensor.
 
 An activation is quantised where it is computed, before its rows are gathered or reshaped, and once for all products
 that take it::
@@ -28,6 +28,9 @@ SMALLEST_SIDE = 16
 """Weights with fewer rows or columns gain nothing, and their inputs (the waveform itself) need more than 8 bits."""
 
 WEIGHT_LIMIT = 127
+WEIGHT_ZERO = 128
+"""Weights are uint8 around this: x86 without VNNI adds pairs of u8 x s8 products in 16 bits, which overflow."""
+
 ACTIVATION_STEPS = 255
 
 Range = tuple[float, float]
@@ -85,9 +88,9 @@ class _Rewriting:
         base, output = node.input[1], node.output[0]
         quantised, scales = by_column(weight)
         both, integer, wide = f"{output}.scale_of_product", f"{output}.int32", f"{output}.float32"
-        integers = self.constant(f"{base}.int8", quantised)
-        zeros = self.constant(f"{base}.zero", np.zeros_like(quantised[0]))
-        self.node("MatMulInteger", [values, integers, zero, zeros], [integer])
+        shifted = self.constant(f"{base}.uint8", (quantised.astype(np.int16) + WEIGHT_ZERO).astype(np.uint8))
+        middle = self.constant("weights.zero", np.array(WEIGHT_ZERO, np.uint8))
+        self.node("MatMulInteger", [values, shifted, zero, middle], [integer])
         self.node("Cast", [integer], [wide], to=TensorProto.FLOAT)
         self.node("Mul", [scale, self.constant(f"{base}.scale", scales)], [both])
         self.node("Mul", [wide, both], [output])
