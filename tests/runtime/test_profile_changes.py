@@ -1,12 +1,14 @@
 """Adding and removing clips: exact in any order, and nothing of a removed clip is left."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
@@ -135,6 +137,46 @@ def test_parts_that_do_not_fit_are_refused(tmp_path: Path, broken: dict[str, obj
     replace(FIRST, **broken).save(tmp_path / "me.safetensors")  # type: ignore[arg-type] # each is of its field's type
     with pytest.raises(ProfileError, match="damaged"):
         Profile.load(tmp_path / "me.safetensors")
+
+
+WHOLE = replace(
+    FIRST,
+    others=(CLIPS[4],),
+    other_embeddings=EMBEDDINGS[[5]],
+    reliability=Reliability(0.1, 0.2, 0.3, None, None, 0.05),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.tuples(st.integers(0), st.integers(0, 255)), min_size=1, max_size=4))
+def test_changed_bytes_are_refused_or_read_as_a_sound_profile(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
+    path = tmp_path / "me.safetensors"
+    path.unlink(missing_ok=True)
+    WHOLE.save(path)
+    content = bytearray(path.read_bytes())
+    for place, value in changes:
+        content[place % len(content)] = value
+    path.write_bytes(content)
+    with suppress(ProfileError):
+        loaded = Profile.load(path)
+        assert np.isfinite(loaded.prototypes).all()
+        assert loaded.prototypes.shape == (len(loaded.labels), 4)
+
+
+def test_two_writers_of_one_profile_never_mix(tmp_path: Path) -> None:
+    path = tmp_path / "me.safetensors"
+    profiles = [profile_of([0, 1, 2, 3]), profile_of([0, 1, 2, 3, 4, 5])]
+    profiles[0].save(path)
+    writers = [Thread(target=lambda own=own: [own.save(path) for _ in range(40)]) for own in profiles]
+    for writer in writers:
+        writer.start()
+    read = []
+    while any(writer.is_alive() for writer in writers):
+        read.append(Profile.load(path).clips)
+    for writer in writers:
+        writer.join()
+    assert {*read, Profile.load(path).clips} <= {own.clips for own in profiles}
+    assert sorted(tmp_path.iterdir()) == [path, undo_path(path)]
 
 
 def test_unknown_may_be_off_calibrated_or_strict() -> None:
