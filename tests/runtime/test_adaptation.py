@@ -160,6 +160,8 @@ def _altered(path: Path, change: dict[str, npt.NDArray[np.generic] | None]) -> N
         ("frame_lengths", np.zeros(20, np.int64)),
         ("tuned_embeddings", np.zeros((19, 512), np.float32)),
         ("tuned_embeddings", np.zeros((20, 512), np.float64)),
+        ("tuned_cross_fitted", np.zeros((20, 3), np.float32)),
+        ("tuned_cross_fitted", np.full((20, 4), np.nan, np.float32)),
     ],
 )
 def test_a_damaged_tuned_head_is_refused(
@@ -170,6 +172,18 @@ def test_a_damaged_tuned_head_is_refused(
     _altered(path, {name: value})
     with pytest.raises(ProfileError, match="is damaged"):
         Profile.load(path)
+
+
+def test_a_tuned_head_of_before_calibration_is_read_and_promises_nothing(
+    engine: Engine, own: Profile, tmp_path: Path
+) -> None:
+    path = tmp_path / "me.safetensors"
+    own.save(path)
+    _altered(path, {"tuned_cross_fitted": None})
+    old = engine.calibrate(engine.open_profile(path), false_accepts=0.1)
+    assert old.prototypes.tobytes() == own.prototypes.tobytes()
+    assert old.calibration == engine.bundle.manifest.calibration
+    assert old.reliability.false_accepts is None
 
 
 def test_a_tuned_head_of_another_shape_is_refused(engine: Engine, own: Profile, tmp_path: Path) -> None:
