@@ -7,10 +7,15 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 
+from metaser.runtime import Engine
 from metaser.runtime.engine_cache import MARKER, EngineCache, cache_key, is_complete
 from metaser.runtime.errors import BundleError, WorkError
+from metaser.runtime.session import PROVIDERS, session_options
+from metaser.runtime.verification import golden_vectors
 
 FACTS = {
     "sha256": "ab" * 32,
@@ -116,6 +121,39 @@ def test_a_complete_engine_that_does_not_load_is_built_once_more(cache: EngineCa
     assert build.builds == 3
 
 
+def test_a_real_provider_compiles_once_and_runs_what_it_compiled_also_after_damage(
+    engine: Engine, cache: EngineCache, told: list[str]
+) -> None:
+    name = "optimised.onnx"
+
+    def build(folder: Path) -> None:
+        options = session_options()
+        options.optimized_model_filepath = str(folder / name)
+        onnxruntime.InferenceSession(engine.bundle.folder / "encoder.onnx", options, providers=[PROVIDERS["cpu"]])
+
+    def load(folder: Path) -> onnxruntime.InferenceSession:
+        options = session_options()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        return onnxruntime.InferenceSession(folder / name, options, providers=[PROVIDERS["cpu"]])
+
+    waveform = golden_vectors(engine.bundle)["waveform"]
+    feeds = {"input_values": waveform[None], "input_lengths": np.array([len(waveform)], np.int64)}
+
+    def answers() -> bool:
+        frames = cache.open(FACTS, build, load).run(["last_hidden_state"], feeds)[0][0]
+        return np.allclose(frames, engine.frames(waveform), atol=1e-5)
+
+    assert answers()
+    told.clear()
+    assert answers()
+    assert not told
+    compiled = cache.root / cache_key(FACTS) / name
+    compiled.write_bytes(compiled.read_bytes()[:-1])
+    assert answers()
+    assert told[0] == "the engine in the cache is damaged: building it again"
+    assert told[-1].startswith("built the engine in")
+
+
 def test_a_failed_build_leaves_nothing_and_keeps_its_error(cache: EngineCache) -> None:
     def fail(folder: Path) -> None:
         (folder / "half").write_bytes(b"x")
@@ -162,6 +200,8 @@ PROCESS = textwrap.dedent("""
         (folder / "half").write_bytes(b"half")
         print("building", flush=True)
         time.sleep(seconds)
+        while (root.parent / "hold").exists():
+            time.sleep(0.01)
         (folder / "net.engine").write_bytes(b"engine")
         with log.open("a") as file:
             file.write("end\\n")
@@ -176,9 +216,9 @@ def process(tmp_path: Path, seconds: float, gpu: str = "Orin") -> subprocess.Pop
     return subprocess.Popen([sys.executable, "-c", PROCESS, *words], stdout=subprocess.PIPE, text=True)
 
 
-def wait_for_build(running: subprocess.Popen[str]) -> None:
+def wait_for(running: subprocess.Popen[str], said: str) -> None:
     assert running.stdout is not None
-    while (line := running.stdout.readline()) != "building\n":
+    while (line := running.stdout.readline()) != f"{said}\n":
         assert line
 
 
@@ -191,19 +231,22 @@ def test_processes_that_come_at_once_build_one_engine_and_all_get_it(tmp_path: P
 
 
 def test_two_different_engines_are_built_one_after_the_other(tmp_path: Path) -> None:
-    first = process(tmp_path, 0.5, "one")
-    wait_for_build(first)
+    hold = tmp_path / "hold"
+    hold.touch()
+    first = process(tmp_path, 0.0, "one")
+    wait_for(first, "building")
     second = process(tmp_path, 0.0, "two")
-    waited = second.communicate(timeout=60)[0]
-    assert "another process is building an engine: waiting for it" in waited
-    first.communicate(timeout=60)
+    wait_for(second, "another process is building an engine: waiting for it")
+    hold.unlink()
+    for each in (first, second):
+        each.communicate(timeout=60)
     assert (tmp_path / "log").read_text().split() == ["begin", "end", "begin", "end"]
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_a_build_that_was_killed_leaves_neither_an_engine_nor_a_lock(tmp_path: Path, end: signal.Signals) -> None:
     killed = process(tmp_path, 60.0)
-    wait_for_build(killed)
+    wait_for(killed, "building")
     killed.send_signal(end)
     killed.communicate(timeout=60)
     root = tmp_path / "engines"

@@ -17,7 +17,7 @@ from metaser.runtime.audio import check_array
 from metaser.runtime.bundle import Bundle, open_bundle
 from metaser.runtime.decision import Decision, cosines, decide, score
 from metaser.runtime.embedded import EmbeddedClips, embed_clips
-from metaser.runtime.engine_cache import Say, print_nothing
+from metaser.runtime.engine_cache import EngineCache, Say, print_nothing
 from metaser.runtime.enrolment import Progress, Support, read_support
 from metaser.runtime.errors import AudioError, MissingDependencyError, WorkError
 from metaser.runtime.head_tuning import AdaptationSettings, Parameters
@@ -25,7 +25,7 @@ from metaser.runtime.profile import Profile
 from metaser.runtime.profile_adaptation import Adapted, adapt_profile
 from metaser.runtime.profile_changes import calibrate_profile, check_fits, new_profile, settle
 from metaser.runtime.provider_check import check_profile
-from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, PROVIDERS, choose_providers, open_session, run
+from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, choose_providers, open_session, run
 from metaser.runtime.static_window import StaticEncoder, has_static_window
 from metaser.runtime.stream import Stream, StreamSettings
 from metaser.runtime.tensorrt import open_tensorrt_encoder
@@ -77,35 +77,42 @@ class Engine:
         """
         opened = open_bundle(bundle)
         candidates = choose_providers(provider, opened.manifest.providers, opened.manifest.precision)
-        if provider == "tensorrt":
-            encoder = open_tensorrt_encoder(opened, threads, cache or user_cache_path("metaser") / "engines", say)
-            head = open_session(opened.folder / "head.onnx", "cpu", threads, HEAD_NAMES)  # small, and of any length
-            return cls(opened, encoder, head, provider, threads)
+        engines = EngineCache(cache or user_cache_path("metaser") / "engines", say)
         for chosen in candidates[:-1]:  # only `auto` has more than one
             with suppress(MissingDependencyError):
-                return cls._on(opened, chosen, threads)
-        return cls._on(opened, candidates[-1], threads)
+                return cls._on(opened, chosen, threads, engines)
+        return cls._on(opened, candidates[-1], threads, engines)
 
     @classmethod
-    def _on(cls, bundle: Bundle, provider: str, threads: int | None) -> Engine:
+    def _on(cls, bundle: Bundle, provider: str, threads: int | None, engines: EngineCache) -> Engine:
         if provider == "cpu":
-            return cls._open(bundle, provider, threads)
+            return cls._open(bundle, provider, threads, engines)
         with TemporaryDirectory(prefix="metaser-") as folder:  # the profiles of one run, which prove who ran it
-            engine = cls._open(bundle, provider, threads, Path(folder))
+            engine = cls._open(bundle, provider, threads, engines, Path(folder))
             try:
                 engine.pool(engine.frames(golden_vectors(bundle)["waveform"]))
             except WorkError as error:
                 name = bundle.manifest.name
                 raise MissingDependencyError(f"provider {provider} cannot run {name}: {error}") from error
-            for session, graph in ((engine._encoder, "encoder.onnx"), (engine._head, "head.onnx")):
-                check_profile(Path(session.end_profiling()), PROVIDERS[provider], graph)
+            for session, graph in ((engine._encoder, "the encoder"), (engine._head, "the head")):
+                check_profile(Path(session.end_profiling()), session.get_providers()[0], graph)
         return engine
 
     @classmethod
-    def _open(cls, bundle: Bundle, provider: str, threads: int | None, profiles: Path | None = None) -> Engine:
-        encoder, head = (
-            open_session(bundle.folder / f"{name}.onnx", provider, threads, needs, profile=profiles and profiles / name)
-            for name, needs in (("encoder", ENCODER_NAMES), ("head", HEAD_NAMES))
+    def _open(
+        cls, bundle: Bundle, provider: str, threads: int | None, engines: EngineCache, profiles: Path | None = None
+    ) -> Engine:
+        profile = profiles and profiles / "encoder"
+        if provider == "tensorrt":
+            encoder = open_tensorrt_encoder(bundle, threads, engines, profile)
+        else:
+            encoder = open_session(bundle.folder / "encoder.onnx", provider, threads, ENCODER_NAMES, profile=profile)
+        head = open_session(
+            bundle.folder / "head.onnx",
+            "cpu" if provider == "tensorrt" else provider,  # the head is small, and takes any length
+            threads,
+            HEAD_NAMES,
+            profile=profiles and profiles / "head",
         )
         return cls(bundle, encoder, head, provider, threads)
 

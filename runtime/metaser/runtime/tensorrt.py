@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metaser.runtime.bundle import TENSORRT_GRAPH, Bundle
-from metaser.runtime.engine_cache import EngineCache, Say
+from metaser.runtime.engine_cache import EngineCache
 from metaser.runtime.errors import InputError
 from metaser.runtime.gpu import gpu_facts, tensorrt_version
 from metaser.runtime.session import ENCODER_NAMES, import_onnxruntime, open_session
@@ -18,8 +18,10 @@ TIMINGS = "timings"
 """A folder of the cache that all builds share: how long each kernel took on this device."""
 
 
-def open_tensorrt_encoder(bundle: Bundle, threads: int | None, cache: Path, say: Say) -> onnxruntime.InferenceSession:
-    """A session of the bundle's static graph on TensorRT.
+def open_tensorrt_encoder(
+    bundle: Bundle, threads: int | None, engines: EngineCache, profile: Path | None = None
+) -> onnxruntime.InferenceSession:
+    """A session of the bundle's static graph on TensorRT; `profile` as `open_session` takes it.
 
     Raises:
         InputError: the bundle was exported without --tensorrt.
@@ -29,7 +31,7 @@ def open_tensorrt_encoder(bundle: Bundle, threads: int | None, cache: Path, say:
     path = tensorrt_graph_path(bundle)
     precision = bundle.manifest.precision
     facts = engine_facts(bundle, gpu_facts(), tensorrt_version())
-    timings = cache / TIMINGS
+    timings = engines.root / TIMINGS
 
     def build(folder: Path) -> None:
         timings.mkdir(parents=True, exist_ok=True)
@@ -38,12 +40,11 @@ def open_tensorrt_encoder(bundle: Bundle, threads: int | None, cache: Path, say:
         )
 
     def load(folder: Path) -> onnxruntime.InferenceSession:
-        return open_session(
-            path, "tensorrt", threads, ENCODER_NAMES, provider_options=provider_options(folder, precision)
-        )
+        options = provider_options(folder, precision)
+        return open_session(path, "tensorrt", threads, ENCODER_NAMES, provider_options=options, profile=profile)
 
-    say(f"TensorRT {facts['tensorrt']} on {facts['gpu']}")
-    return EngineCache(cache, say).open(facts, build, load)
+    engines.say(f"TensorRT {facts['tensorrt']} on {facts['gpu']}")
+    return engines.open(facts, build, load)
 
 
 def tensorrt_graph_path(bundle: Bundle) -> Path:
