@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.choose_default import validation_utterances
+from benchmarks.choose_default import utterances_of
 from benchmarks.machine import write_result
 from metaser.export.bundle import ExportSettings, export_bundle
 from metaser.export.source import open_source
@@ -46,7 +46,7 @@ def make_models(backbone: str, folder: Path) -> dict[str, Path]:
 def evaluated(model: Path, corpora: Path, corpus: str) -> Evaluation:
     """All episodes of one corpus."""
     tunable = open_tunable(str(model), "split")
-    framed = frame_clips(tunable, validation_utterances(corpora, corpus))
+    framed = frame_clips(tunable, utterances_of(corpora, corpus))
     return evaluate_tuned(tunable, framed, EpisodeSampler(framed.utterances, EpisodeSettings(), seed=0), EPISODES)
 
 

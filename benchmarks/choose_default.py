@@ -23,7 +23,7 @@ from metaser.runtime.audio import load_audio
 from metaser.runtime.decision import probabilities, prototype
 from metaser.toolkit.backbone import load_backbone
 from metaser.toolkit.corpora import Utterance, read_corpus
-from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings, SpeakerSplit, split_of
+from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings, SpeakerSplit, Split, split_of
 
 CORPORA = ("ravdess", "emodb", "nemo")
 SPLITS: tuple[SpeakerSplit, ...] = ("disjoint", "same")
@@ -50,9 +50,9 @@ class Scored:
         return {"mean": round(float(each.mean()), 1), "interval": round(float(1.96 * each.std() / len(each) ** 0.5), 1)}
 
 
-def validation_utterances(corpora: Path, name: str) -> list[Utterance]:
-    """The clips of a corpus's validation speakers."""
-    return [clip for clip in read_corpus(corpora / name).utterances if split_of(clip) == "validation"]
+def utterances_of(corpora: Path, name: str, part: Split = "validation") -> list[Utterance]:
+    """The clips of a corpus's validation speakers, or of its others."""
+    return [clip for clip in read_corpus(corpora / name).utterances if split_of(clip) == part]
 
 
 def embed(backbone_folder: str, layers: int, clips: list[Utterance]) -> npt.NDArray[np.float32]:
@@ -117,7 +117,7 @@ def calibrate(scored: list[Scored]) -> dict[str, Any]:
 def main() -> None:
     """Measure every number of layers, choose the best mean, calibrate it, write the result."""
     backbone, corpora = sys.argv[1], Path(sys.argv[2])
-    clips = {name: validation_utterances(corpora, name) for name in CORPORA}
+    clips = {name: utterances_of(corpora, name) for name in CORPORA}
     depth = load_backbone(backbone).layers
     table: dict[int, dict[str, Any]] = {}
     scored: dict[int, list[Scored]] = {}
