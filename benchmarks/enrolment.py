@@ -1,4 +1,4 @@
-"""What enrolment promises, measured: `python -m benchmarks.enrolment WHAT CORPORA`.
+"""What enrolment promises, measured: `python -m benchmarks.enrolment WHAT [CORPORA]`.
 
 prior        how clips lie beside a support set, on training speakers; written into the shipped bundle and the result
 calibration  expected beside real rates of false accepts and rejects, and the error of confidence, validation speakers
@@ -6,6 +6,7 @@ test         the same on test speakers
 limits       what noise, little speech, a wrong label and a twin do, and how often the report finds them
 tuned        expected beside real rates with a tuned head, validation speakers, and with the clips it was tuned on
 options      several prototypes a class, and a neutral anchor, paired with neither
+opening      how long a profile of 50 classes of 20 clips takes to open; without CORPORA
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.enrolment_calibration import as_document, measure_calibration, measure_prior
 from benchmarks.enrolment_limits import measure_limits
+from benchmarks.enrolment_opening import measure_opening
 from benchmarks.enrolment_options import measure_options
 from benchmarks.enrolment_tuned import measure_tuned
 from benchmarks.machine import RESULTS, write_result
@@ -26,7 +28,11 @@ from metaser.runtime.bundle import MANIFEST
 
 def main() -> None:
     """Measure one thing, write its result."""
-    what, corpora = sys.argv[1], Path(sys.argv[2])
+    what = sys.argv[1]
+    if what == "opening":
+        write_result("enrolment_opening", {"command": "python -m benchmarks.enrolment opening", **measure_opening()})
+        return
+    corpora = Path(sys.argv[2])
     command = f"python -m benchmarks.enrolment {what} CORPORA"
     bundle = open_bundle()
     if what == "prior":
