@@ -174,7 +174,7 @@ def test_a_checkpoint_brings_its_licence_corpora_and_calibration(source: Source,
 def test_a_large_graph_keeps_its_weights_beside_it(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("metaser.export.bundle.LARGE_BYTES", 50_000)
+    monkeypatch.setattr("metaser.export.weights.LARGE_BYTES", 50_000)
     export_bundle(source, tmp_path / "large", settings("int8"), silent)
     manifest = open_bundle(tmp_path / "large").manifest
     assert manifest.files["encoder.onnx.data"].role == "external_data"

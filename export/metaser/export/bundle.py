@@ -26,6 +26,7 @@ from metaser.export.rewriting import PLAIN
 from metaser.export.source import Source
 from metaser.export.step_parity import check_step
 from metaser.export.tensorrt import for_tensorrt, measure_tensorrt_parity, static_graph
+from metaser.export.weights import save
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.bundle import MANIFEST, TENSORRT_GRAPH, open_bundle, sha256_of
 from metaser.runtime.calibration import CalibrationPrior
@@ -33,9 +34,6 @@ from metaser.runtime.decision import Calibration
 from metaser.runtime.errors import InputError, WorkError
 from metaser.runtime.files import replace_folder
 from metaser.runtime.manifest import AudioEntry, BackboneEntry, FileEntry, HeadEntry, Manifest
-
-LARGE_BYTES = 2**26
-"""A larger graph keeps its weights in a file beside it, which ONNX Runtime maps: half the memory and time to load."""
 
 MAX_WINDOW_S = 10.0
 """A longer clip is cut into windows: attention is quadratic in their length."""
@@ -138,10 +136,10 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
     encoder = in_precision(exact, settings.precision, ranges)
     operators = {"encoder.onnx": contents(encoder), "head.onnx": contents(head), "adapt.onnx": contents(adapt)}
     waveform, frames, embedding = golden_vectors(network)
-    inside = _compare_inside(exact, encoder, settings, waveform)  # before its weights go into a file of their own
-    _save_graph(encoder, folder / "encoder.onnx")
-    _save_graph(head, folder / "head.onnx")
-    _save_graph(adapt, folder / "adapt.onnx")
+    inside = _compare_inside(exact, encoder, settings, waveform)
+    for name, graph in (("encoder", encoder), ("head", head), ("adapt", adapt)):
+        save(graph, folder / f"{name}.onnx")
+    del exact, encoder  # gigabytes, which the comparisons need
     parameters = {name: value.detach().numpy() for name, value in network.head.named_parameters()}
     _save_tensors(parameters, folder / "head.safetensors")
     _save_tensors({"waveform": waveform, "frames": frames, "embedding": embedding}, folder / "golden.safetensors")
@@ -224,15 +222,8 @@ def _write_tensorrt(
     window_s = longest_window_s(backbone, settings.tensorrt_window_s)
     say(f"writing the graph for TensorRT, for windows of {window_s:g} s")
     model = for_tensorrt(static_graph(backbone, round(window_s * SAMPLE_RATE_HZ)), settings.precision)
-    _save_graph(model, path)
+    save(model, path)
     return contents(model), asdict(measure_tensorrt_parity(path, backbone, settings.precision))
-
-
-def _save_graph(model: onnx.ModelProto, path: Path) -> None:
-    if model.ByteSize() < LARGE_BYTES:
-        path.write_bytes(model.SerializeToString(deterministic=True))
-    else:
-        onnx.save(model, path, save_as_external_data=True, location=f"{path.name}.data")
 
 
 def _save_tensors(tensors: dict[str, np.typing.NDArray[np.float32]], path: Path) -> None:

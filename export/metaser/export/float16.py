@@ -14,6 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from metaser.export.observation import measure_ranges
+from metaser.export.weights import inferred_values, skeleton
 from metaser.runtime.arrays import Waveform
 from metaser.runtime.errors import WorkError
 
@@ -31,11 +32,11 @@ SUFFIX = {TensorProto.FLOAT: ".fp32", TensorProto.FLOAT16: ".fp16"}
 
 def to_fp16(encoder: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of a float32 encoder with float16 weights and arithmetic; inputs and outputs stay float32."""
-    model = onnx.shape_inference.infer_shapes(encoder)
+    model = skeleton(encoder)
     graph = model.graph
-    known = [*graph.input, *graph.output, *graph.value_info]
+    known = [*graph.input, *graph.output, *inferred_values(encoder)]
     floats = {value.name for value in known if _is_float(value)}
-    weights = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT}
+    weights = {tensor.name: tensor for tensor in encoder.graph.initializer if tensor.data_type == TensorProto.FLOAT}
     half_nodes = _half_nodes(graph)
     sides: dict[str, int] = dict.fromkeys([*floats, *weights], TensorProto.FLOAT)
     outputs = {value.name for value in graph.output}
@@ -64,7 +65,7 @@ def to_fp16(encoder: onnx.ModelProto) -> onnx.ModelProto:
                 else:
                     sides[name] = side
     used = {name for node in nodes for name in node.input}
-    tensors = [tensor for tensor in [*graph.initializer, *made.values()] if tensor.name in used]
+    tensors = [tensor for tensor in [*encoder.graph.initializer, *made.values()] if tensor.name in used]
     del graph.node[:], graph.initializer[:], graph.value_info[:]
     graph.node.extend(nodes)
     graph.initializer.extend(tensors)
@@ -78,7 +79,7 @@ def largest_half_value(encoder: onnx.ModelProto, clips: Sequence[Waveform]) -> f
         WorkError: float16 cannot hold it.
     """
     half = _half_nodes(encoder.graph)
-    floats = {value.name for value in onnx.shape_inference.infer_shapes(encoder).graph.value_info if _is_float(value)}
+    floats = {value.name for value in inferred_values(encoder) if _is_float(value)}
     names = [name for node in encoder.graph.node if node.name in half for name in node.output if name in floats]
     ranges = measure_ranges(encoder, names, clips)
     name = max(ranges, key=lambda name: max(map(abs, ranges[name])))

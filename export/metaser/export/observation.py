@@ -13,6 +13,7 @@ import onnx
 from onnx import helper
 
 from metaser.export.int8 import Range
+from metaser.export.weights import save
 from metaser.runtime.arrays import Waveform
 from metaser.runtime.session import ENCODER_NAMES, open_session, run_all
 
@@ -29,7 +30,7 @@ def observe(encoder: onnx.ModelProto, names: Sequence[str], clips: Sequence[Wave
     with TemporaryDirectory() as folder:
         path = Path(folder) / "observed.onnx"
         outputs.extend(helper.make_empty_tensor_value_info(name) for name in names if name not in known)
-        onnx.save(encoder, path)
+        save(encoder, path)
         del outputs[count:]  # a copy of the whole graph would cost gigabytes
         session = open_session(path, "cpu", None, ENCODER_NAMES)
         for clip in clips:

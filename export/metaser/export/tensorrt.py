@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, shape_inference
+from onnx import TensorProto
 
 from metaser.export.float16 import to_fp16
 from metaser.export.golden import voiced_waveform
 from metaser.export.graphs import ENCODER_VALUES, EncoderGraph, export_graph, for_window
 from metaser.export.tensorrt_audit import audit
 from metaser.export.tensorrt_support import NEWEST_OPSET
+from metaser.export.weights import inferred_values
 from metaser.runtime.arrays import Frames
 from metaser.runtime.decision import unit
 from metaser.runtime.errors import WorkError
@@ -72,10 +73,9 @@ def for_tensorrt(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
 
 def _replace_integer_clips(model: onnx.ModelProto) -> None:
     """Clip by a lower bound is Max, which TensorRT has for integers as well: the lengths are integers."""
-    graph = shape_inference.infer_shapes(model).graph
     integers = {
         value.name
-        for value in (*graph.input, *graph.value_info)
+        for value in (*model.graph.input, *inferred_values(model))
         if value.type.tensor_type.elem_type == TensorProto.INT64
     }
     for node in model.graph.node:

@@ -13,13 +13,14 @@ from metaser.export.tensorrt_support import (
     SOURCE,
     SUPPORTED,
 )
+from metaser.export.weights import skeleton
 
 
 def audit(model: onnx.ModelProto) -> list[str]:
     """One sentence for each thing that TensorRT's parser would refuse or make dynamic; empty where there is none."""
     problems = _format_problems(model)
     try:
-        inferred = shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+        inferred = shape_inference.infer_shapes(skeleton(model), check_type=True, strict_mode=True, data_prop=True)
     except (shape_inference.InferenceError, onnx.checker.ValidationError) as error:
         return [*problems, f"its shapes cannot be inferred: {str(error).strip().splitlines()[-1]}"]
     graph = inferred.graph
