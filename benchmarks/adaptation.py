@@ -169,7 +169,7 @@ def _share(flags: npt.NDArray[np.bool_]) -> float | None:
 
 
 def _change(cases: Sequence[Case], margin: float) -> str:
-    """Points of accuracy with half of the 95 % interval over episodes, and in brackets the one over speakers."""
+    """Points of accuracy with half of their 95 % interval over episodes, in brackets that over speakers, if several."""
     kept = [case if case.guard_gain >= margin else None for case in cases]
     over_episodes = episode_interval([case.after - case.before if case else 0.0 for case in kept])
     queries = [
@@ -179,9 +179,11 @@ def _change(cases: Sequence[Case], margin: float) -> str:
         for _ in range(count)
     ]
     people, values = zip(*queries, strict=True)
+    told = f"{over_episodes.mean:+.2f} ± {over_episodes.high - over_episodes.mean:.2f}"
+    if len(set(people)) < 2:
+        return told
     over_people = speaker_interval(values, people)
-    half = over_episodes.high - over_episodes.mean
-    return f"{over_episodes.mean:+.2f} ± {half:.2f} [{over_people.low:+.2f}, {over_people.high:+.2f}]"
+    return f"{told} [{over_people.low:+.2f}, {over_people.high:+.2f}]"
 
 
 def main() -> None:
