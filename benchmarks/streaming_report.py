@@ -28,9 +28,9 @@ def to_markdown(document: dict[str, Any]) -> str:
         f"`{document['command']}`",
         "",
         "Each run plays the demonstration's conversation of a minute into every stream in real time, from another "
-        "place in each unless it says in step. p50 and p95: from a window's last sample to its label. First label: from "
-        "the start of the process, with the second of speech it needs. Cores: busy on average, all streams together. A "
-        "fixed 1024³ float32 product took "
+        "place in each unless it says in step. p50 and p95: from a window's last sample to its label. First label: "
+        "from the start of the process, with the second of speech it needs. Cores: busy on average, all streams "
+        "together. A fixed 1024³ float32 product took "
         f"{_range(document)} ms around the runs.",
         "",
         "| | " + " | ".join(COLUMNS) + " |",
