@@ -1,6 +1,6 @@
 """What it costs that whole clips are enrolled and stretches of speech are streamed: on validation speakers, paired.
 
-    python -m benchmarks.stream_mismatch CORPORA [--episodes N]
+    python -m benchmarks.stream_mismatch CORPORA [--only NAME] [--episodes N]
 
 Support and queries are each embedded whole, trimmed to their speech, or, queries only, as a stream hears them: with a
 second of silence on both sides, in windows, labelled by the stream's own rules. All ways are measured on the same
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.choose_default import CORPORA, validation_utterances
-from benchmarks.machine import write_result
+from benchmarks.machine import read_result, write_result
 from metaser.runtime import Calibration, Engine, Stream, StreamSettings, load_audio
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Waveform
 from metaser.runtime.decision import cosines, prototype, softmax
@@ -64,6 +64,7 @@ class Clip:
 
     whole: Embedding
     trimmed: Embedding
+    share_of_speech: float
     stream: tuple[tuple[int, tuple[HeardWindow, ...], int], ...]
     """Start, windows and end of each utterance."""
 
@@ -121,7 +122,8 @@ def hear(engine: Engine, waveform: Waveform, rng: np.random.Generator) -> Clip:
     for segment, end in zip((each for each in stream.segments if each.windows), ends, strict=True):
         windows = tuple(HeardWindow(next(embeddings), each.start, each.news_start) for each in segment.windows)
         utterances.append((segment.start, windows, end))
-    return Clip(engine.embed(waveform), engine.embed(trim(waveform)), tuple(utterances))
+    speech = trim(waveform)
+    return Clip(engine.embed(waveform), engine.embed(speech), len(speech) / len(waveform), tuple(utterances))
 
 
 def label_by_stream(clip: Clip, prototypes: npt.NDArray[np.float32], sharpness: float) -> int:
@@ -191,30 +193,30 @@ def main() -> None:
     """Measure, write the result."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stream_mismatch", description=__doc__.split("\n")[0])
     parser.add_argument("corpora", type=Path)
+    parser.add_argument("--only", choices=CORPORA, metavar="NAME", help="one corpus; the others' results are kept")
     parser.add_argument("--episodes", type=int, default=EPISODES, metavar="N")
     arguments = parser.parse_args()
     engine = Engine.open(provider="cpu", threads=1)
     sharpness = engine.bundle.scale / engine.bundle.manifest.calibration.temperature
     rng = np.random.default_rng(SEED)
-    results: dict[str, object] = {}
-    for name in CORPORA:
+    results: dict[str, object] = read_result("stream_mismatch").get("accuracy_percent", {})
+    for name in [arguments.only] if arguments.only else CORPORA:
         utterances = validation_utterances(arguments.corpora, name)
         clips = [hear(engine, load_audio(clip.path), rng) for clip in utterances]
-        shares = [len(trim(load_audio(clip.path))) / len(load_audio(clip.path)) for clip in utterances]
         by_split = {
             split: compare(*right_by_way(clips, utterances, split, sharpness, arguments.episodes)) for split in SPLITS
         }
         results[name] = {
             "clips": len(clips),
-            "share_of_speech": round(float(np.mean(shares)), 2),
-            "by_split": by_split,
+            "share_of_speech": round(float(np.mean([clip.share_of_speech for clip in clips])), 2),
+            "episodes": arguments.episodes,
+            **by_split,
         }
     write_result(
         "stream_mismatch",
         {
-            "command": f"python -m benchmarks.stream_mismatch CORPORA --episodes {arguments.episodes}",
+            "command": "python -m benchmarks.stream_mismatch CORPORA",
             "bundle": engine.bundle.manifest.name,
-            "episodes": arguments.episodes,
             "accuracy_percent": results,
         },
     )
