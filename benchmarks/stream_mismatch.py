@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.choose_default import CORPORA, validation_utterances
+from benchmarks.choose_default import CORPORA, utterances_of
 from benchmarks.machine import read_result, write_result
 from metaser.runtime import Calibration, Engine, Stream, StreamSettings, load_audio
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Waveform
@@ -201,7 +201,7 @@ def main() -> None:
     rng = np.random.default_rng(SEED)
     measured: dict[str, object] = {}
     for name in [arguments.only] if arguments.only else CORPORA:
-        utterances = validation_utterances(arguments.corpora, name)
+        utterances = utterances_of(arguments.corpora, name)
         clips = [hear(engine, load_audio(clip.path), rng) for clip in utterances]
         by_split: dict[str, object] = {
             split: compare(*right_by_way(clips, utterances, split, sharpness, arguments.episodes)) for split in SPLITS
