@@ -80,3 +80,10 @@ def write_result(name: str, figures: dict[str, Any]) -> None:
     document = {"machine": machine(), **figures}
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(json.dumps(figures, indent=2, ensure_ascii=False))
+
+
+def read_result(name: str) -> dict[str, Any]:
+    """What `results/NAME.json` holds; nothing where it is absent."""
+    path = RESULTS / f"{name}.json"
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return document

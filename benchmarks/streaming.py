@@ -1,96 +1,93 @@
-"""Latency, processor and memory of streams: `python -m benchmarks.streaming [--bundle DIR] [--hour]`.
+"""Latency, losses, processor and memory of live streams, start to end.
 
-The demonstration's conversation is streamed in chunks of 32 ms. `--hour` adds an hour of it at top speed, for memory.
+    python -m benchmarks.streaming [--bundle DIR] [--streams N] [--window S] [--hop S] [--threads N] [--hour]
+
+One engine serves N streams in real time, each fed through the ring that a microphone is heard through, where audio is
+lost if the model cannot keep up. They play the demonstration's conversation, each from another place, or with
+`--in-step` all from the same, so that all windows come due at once. Other bundles than the shipped one are enrolled
+with the demonstration's clips too: labels mean nothing then, the work is the same. The results of all runs are kept in
+`results/streaming.json` and `results/streaming.md`.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from benchmarks.machine import write_result
-from metaser.runtime import Engine, Profile, StreamEvent, load_audio
+from benchmarks.machine import RESULTS, commit, machine, matrix_product_s, read_result, write_result
+from benchmarks.streaming_live import BLOCK, serve
+from benchmarks.streaming_process import first_label_s, memory_growth_mb
+from benchmarks.streaming_report import to_markdown
+from metaser.runtime import Engine, Stream, StreamSettings, load_audio
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.runtime.bundle import shipped_folder
 
-CHUNK = 512
-STREAMS = 8
+DEMO = shipped_folder() / "demo"
 SILENCE_S = 60
-HOUR_S = 3600
-Audio = npt.NDArray[np.float32]
+NAME = "streaming"
 
 
-def push_all(engine: Engine, profile: Profile, audio: Audio, *, realtime: bool = False) -> list[StreamEvent]:
-    """All events; in real time as a live source."""
-    stream = engine.stream(profile, live=realtime)
-    began = time.perf_counter()
-    events: list[StreamEvent] = []
-    for start in range(0, len(audio), CHUNK):
-        due = began + (start + CHUNK) / SAMPLE_RATE_HZ
-        if realtime:
-            time.sleep(max(0.0, due - time.perf_counter()))
-        events += stream.push(audio[start : start + CHUNK], heard_at=due if realtime else None)
-    return events + stream.finish()
-
-
-def core_share(engine: Engine, profile: Profile, audio: Audio) -> float:
-    """Seconds of processor for a second of audio."""
+def core_share_of_silence(stream: Stream) -> float:
+    """Seconds of processor for a second of near silence."""
+    noise = np.random.default_rng(0).normal(0, 1e-3, SILENCE_S * SAMPLE_RATE_HZ).astype(np.float32)
     began = time.process_time()
-    push_all(engine, profile, audio)
-    return (time.process_time() - began) * SAMPLE_RATE_HZ / len(audio)
+    for chunk in np.split(noise, range(BLOCK, len(noise), BLOCK)):
+        stream.push(chunk)
+    return (time.process_time() - began) / SILENCE_S
 
 
-def memory_mb() -> float:
-    """What the process holds now."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
-    return pages * 4096 / 1e6
-
-
-def memory_growth_mb(engine: Engine, profile: Profile, audio: Audio) -> float:
-    """How much memory an hour at top speed adds after its first minutes."""
-    stream = engine.stream(profile)
-    warm = 0.0
-    for turn in range(round(HOUR_S * SAMPLE_RATE_HZ / len(audio))):
-        for start in range(0, len(audio), CHUNK):
-            stream.push(audio[start : start + CHUNK])
-        if turn == 5:
-            warm = memory_mb()
-    return memory_mb() - warm
+def measure(arguments: argparse.Namespace) -> dict[str, object]:
+    """All figures of one run."""
+    engine = Engine.open(arguments.bundle, provider="cpu", threads=arguments.threads)
+    profile = engine.enroll(DEMO / "support")
+    conversation = load_audio(DEMO / "conversation.flac")
+    product_ms = [1000 * matrix_product_s()]
+    settings = StreamSettings(arguments.window, arguments.hop, min(StreamSettings.min_window_s, arguments.window))
+    live = serve(engine, profile, conversation, settings, streams=arguments.streams, in_step=arguments.in_step)
+    product_ms.append(1000 * matrix_product_s())
+    manifest = engine.bundle.manifest
+    figures: dict[str, object] = {
+        "bundle": manifest.name,
+        "layers": manifest.backbone.layers,
+        "precision": manifest.precision,
+        "streams": arguments.streams,
+        "in_step": arguments.in_step,
+        "window_s": arguments.window,
+        "hop_s": arguments.hop,
+        "threads": arguments.threads,
+        "commit": commit(),
+        "matrix_product_ms": [round(each, 1) for each in product_ms],
+        **live,
+        "core_share_silence": round(core_share_of_silence(engine.stream(profile, settings=settings)), 4),
+        **first_label_s(profile, conversation, arguments),
+    }
+    if arguments.hour:
+        figures["hour_memory_growth_mb"] = memory_growth_mb(profile, conversation, arguments)
+    return figures
 
 
 def main() -> None:
-    """Measure, write the result."""
-    bundle = sys.argv[sys.argv.index("--bundle") + 1] if "--bundle" in sys.argv else None
-    began = time.perf_counter()
-    engine = Engine.open(bundle, provider="cpu", threads=1)
-    profile = engine.enroll(shipped_folder() / "demo" / "support")
-    open_s = time.perf_counter() - began
-    audio = load_audio(shipped_folder() / "demo" / "conversation.flac")
-    noise = np.random.default_rng(0).normal(0, 1e-3, SILENCE_S * SAMPLE_RATE_HZ).astype(np.float32)
-    events = push_all(engine, profile, audio, realtime=True)
-    latencies = [event.latency_ms for event in events if event.event in ("enter", "update")]
-    with ThreadPoolExecutor(STREAMS) as pool:
-        served = list(pool.map(lambda _: push_all(engine, profile, audio, realtime=True), range(STREAMS)))
-    together = [event.latency_ms for each in served for event in each if event.event in ("enter", "update")]
-    figures: dict[str, object] = {
-        "command": "python -m benchmarks.streaming --hour",
-        "bundle": engine.bundle.manifest.name,
-        "window_to_event_ms_p95": round(float(np.percentile(latencies, 95)), 1),
-        "core_share_speech": round(core_share(engine, profile, audio), 4),
-        "core_share_silence": round(core_share(engine, profile, noise), 4),
-        "open_and_enroll_s": round(open_s, 3),
-        "streams": STREAMS,
-        "streams_window_to_event_ms_p95": round(float(np.percentile(together, 95)), 1),
-        "streams_overload_events": sum(event.event == "overload" for each in served for event in each),
-    }
-    if "--hour" in sys.argv:
-        figures["hour_memory_growth_mb"] = round(memory_growth_mb(engine, profile, audio), 2)
-    write_result("streaming" if bundle is None else "streaming_bundle", figures)
+    """Measure one run, write all results."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.streaming", description=__doc__.split("\n")[0])
+    parser.add_argument("--bundle", metavar="DIR")
+    parser.add_argument("--streams", type=int, default=1, metavar="N")
+    parser.add_argument("--in-step", action="store_true")
+    parser.add_argument("--window", type=float, default=StreamSettings.window_s, metavar="S")
+    parser.add_argument("--hop", type=float, default=StreamSettings.hop_s, metavar="S")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="of each window; streams run side by side")
+    parser.add_argument("--hour", action="store_true", help="also the memory over an hour of audio at top speed")
+    arguments = parser.parse_args()
+    figures = measure(arguments)
+    words = [f"{figures['bundle']}", f"{arguments.streams} streams"]
+    words += [f"{arguments.window:g} s every {arguments.hop:g} s", f"{arguments.threads} threads"]
+    words += ["in step"] if arguments.in_step else []
+    before = read_result(NAME)
+    runs = before.get("runs", {}) if before.get("machine", {}).get("processor") == machine()["processor"] else {}
+    runs[", ".join(words)] = figures
+    write_result(NAME, {"command": "python -m benchmarks.streaming --help", "runs": runs})
+    (RESULTS / f"{NAME}.md").write_text(to_markdown(read_result(NAME)), encoding="utf-8")
 
 
 if __name__ == "__main__":

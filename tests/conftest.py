@@ -8,7 +8,7 @@ encoder measures six bands of the spectrum, 50 times a second.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,6 +21,7 @@ from safetensors.numpy import save_file
 
 from metaser.runtime import Calibration
 from metaser.runtime.manifest import AudioEntry, BackboneEntry, FileEntry, HeadEntry, Manifest
+from tests.virtual_microphone import PROGRAMS, VirtualMicrophone, is_possible
 
 if TYPE_CHECKING:
     import onnx
@@ -55,6 +56,16 @@ def sing(label: str, seconds: float, seed: int) -> Floats:
     sound *= 0.25 + 0.75 * np.abs(np.sin(4 * np.pi * t)) ** 0.7
     clip: Floats = (0.3 * sound / np.abs(sound).max() + 1e-4 * rng.normal(size=len(t))).astype(np.float32)
     return clip
+
+
+@pytest.fixture
+def microphone(tmp_path: Path) -> Iterator[VirtualMicrophone]:
+    """A virtual microphone that is plugged in."""
+    if not is_possible():
+        pytest.skip(f"a virtual microphone needs {', '.join(PROGRAMS)}")
+    (tmp_path / "pulse").mkdir(mode=0o700)
+    with VirtualMicrophone(tmp_path / "pulse") as device:
+        yield device
 
 
 @pytest.fixture(scope="session")

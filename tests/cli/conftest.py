@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import PIPE, CompletedProcess, Popen
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,16 @@ Run: TypeAlias = Callable[..., CompletedProcess[str]]
 Start: TypeAlias = Callable[..., Popen[str]]
 RATE_HZ = 16_000
 SHORT_CLIP_S = 0.02  # the tiny bundle's receptive field is 23 ms
+
+
+class Process(Popen[str]):
+    """A process that a failing test does not wait for."""
+
+    def __exit__(self, kind: type[BaseException] | None, *others: Any) -> None:
+        """End it where the test has failed."""
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *others)
 
 
 @pytest.fixture
@@ -60,7 +70,7 @@ def start(settings: dict[str, str]) -> Start:
         *words: str | Path, env: dict[str, str] | None = None, stdout: int = PIPE, stdin: int | None = None
     ) -> Popen[str]:
         command = [sys.executable, "-m", "metaser.cli", *(str(word) for word in words)]
-        return Popen(
+        return Process(
             command, env={**os.environ, **settings, **(env or {})}, stdin=stdin, stdout=stdout, stderr=PIPE, text=True
         )
 

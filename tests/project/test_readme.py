@@ -19,6 +19,8 @@ NOT_RUN = {
     "make demo    # make .venv, install .[cpu], run the main job on shipped clips": "makes an environment; CI does",
     "make test    # the same with the development extras, run the tests": "this is that run",
     "metaser export openai/whisper-base bundle/ --int8 --layers 2": "needs the model hub",
+    "metaser stream --mic": "needs a microphone; the command's own tests have a virtual one",
+    "arecord -q -f S16_LE -r 16000 -c 1 -t raw | metaser stream -": "the same",
     "metaser enroll support/ --bundle bundle/": "needs the bundle of the line before",
 }
 
@@ -49,11 +51,22 @@ def test_every_shell_line_runs_or_says_why_not(person: Path) -> None:
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     assert set(NOT_RUN) <= set(lines)
     run = [line for line in lines if line not in NOT_RUN]
-    assert run == ["metaser enroll support/", "metaser classify clip.wav", "metaser stream recording.wav"]
+    assert run == [
+        "metaser enroll support/",
+        "metaser classify clip.wav",
+        "metaser stream recording.wav",
+        "metaser stream recording.wav --format csv",
+    ]
     answers = [execute(line.split(), person) for line in run]
     assert "20 clips" in answers[0]
     assert "joy" in answers[1]
     assert "Real-time factor" in answers[2]
+    for page in (README, (ROOT / "docs" / "streaming.md").read_text(encoding="utf-8")):
+        (shown,) = re.findall(r"```csv\n(.*?)```", page, flags=re.DOTALL)
+        rows = zip(shown.splitlines()[1:], answers[3].splitlines()[1:], strict=False)
+        for stated, printed in ([line.split(",") for line in pair] for pair in rows):
+            assert stated[:3] == printed[:3]
+            assert abs(float(stated[3]) - float(printed[3])) < 0.05  # int8 differs a little between processors
 
 
 def test_the_python_lines_run(person: Path) -> None:

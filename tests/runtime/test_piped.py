@@ -1,26 +1,35 @@
 """Sound on a real pipe."""
 
+import fcntl
 import io
 import os
+import termios
 import threading
+import time
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from metaser.runtime import AudioError
-from metaser.runtime.piped import LivePipe, PipedAudio, RawFormat
+from metaser.runtime.piped import FORMATS, LivePipe, PipedAudio, RawFormat
 
 SINE = (0.5 * np.sin(np.arange(5000) / 9)).astype(np.float32)
 
 
-def pipe(content: bytes) -> int:
+def pipe(*parts: bytes) -> int:
+    """The reading end of a pipe; each part is written when the one before was read."""
     ours, theirs = os.pipe()
 
     def feed() -> None:
-        with os.fdopen(theirs, "wb") as end:
-            end.write(content)
+        with os.fdopen(theirs, "wb", buffering=0) as end:
+            for part in parts:
+                while fcntl.ioctl(theirs, termios.FIONREAD, bytes(4)) != bytes(4):
+                    time.sleep(1e-4)
+                end.write(part)
 
     threading.Thread(target=feed, daemon=True).start()
     return ours
@@ -73,6 +82,59 @@ def test_what_cannot_be_used_is_refused(content: bytes, words: str) -> None:
         heard(PipedAudio(pipe(content)))
 
 
-def test_live_piped_sound_loses_what_does_not_fit_and_counts_it() -> None:
-    samples = heard(LivePipe(PipedAudio(pipe(wav("PCM_16"))), ring_s=10))
-    assert len(samples) == len(SINE)
+def test_live_piped_sound_that_is_read_in_time_is_all_heard() -> None:
+    np.testing.assert_allclose(heard(LivePipe(PipedAudio(pipe(wav("PCM_16"))), ring_s=10)), SINE, atol=1e-4)
+
+
+def test_live_piped_sound_loses_the_oldest_of_what_does_not_fit_and_counts_it() -> None:
+    ours, theirs = os.pipe()
+    source = iter(LivePipe(PipedAudio(ours, RawFormat(sample_format="f32le")), ring_s=0.1))  # 1600 samples
+    ramp = np.arange(1, 50_001, dtype="<f4") / 50_000
+    os.write(theirs, ramp[:100].tobytes())
+    chunks = [next(source) for _ in range(2)]  # the first is empty; with the second the thread begins
+    for part in np.array_split(ramp[100:], 50):
+        os.write(theirs, part.tobytes())
+    while fcntl.ioctl(theirs, termios.FIONREAD, bytes(4)) != bytes(4):
+        time.sleep(0.01)
+    os.close(theirs)
+    time.sleep(0.2)
+    chunks += list(source)
+    samples = np.concatenate([chunk.samples for chunk in chunks])
+    lost = samples == 0
+    assert max(len(chunk.samples) for chunk in chunks) <= 3200
+    assert len(samples) == len(ramp)
+    np.testing.assert_array_equal(samples[~lost], ramp[~lost])
+    assert lost.sum() == 50_000 - 1600 - 100
+    assert chunks[-1].dropped_ms == pytest.approx(1000 * lost.sum() / 16_000)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    cuts=st.lists(st.integers(0, 6000), max_size=8),
+    sample_format=st.sampled_from(sorted(FORMATS)),
+    channels=st.integers(1, 3),
+)
+def test_any_cutting_of_the_bytes_gives_the_same_samples(cuts: list[int], sample_format: str, channels: int) -> None:
+    form = RawFormat(16_000, channels, sample_format)
+    content = np.random.default_rng(0).bytes(500 * form.frame_bytes)
+    if sample_format == "f32le":
+        content = np.random.default_rng(0).uniform(-1, 1, 500 * channels).astype("<f4").tobytes()
+    at = sorted(cut % len(content) for cut in cuts)
+    parts = [content[begin:end] for begin, end in zip([0, *at], [*at, len(content)], strict=True)]
+    np.testing.assert_array_equal(heard(PipedAudio(pipe(*parts), form)), form.decode(content))
+
+
+@settings(max_examples=30, deadline=None)
+@given(cuts=st.lists(st.integers(0, 10_000), max_size=8))
+def test_any_cutting_of_a_wav_gives_the_same_samples(cuts: list[int]) -> None:
+    content = wav("PCM_16")
+    at = sorted(cut % len(content) for cut in cuts)
+    parts = [content[begin:end] for begin, end in zip([0, *at], [*at, len(content)], strict=True)]
+    np.testing.assert_array_equal(heard(PipedAudio(pipe(*parts))), heard(PipedAudio(pipe(content))))
+
+
+def test_what_raw_bytes_mean_by_hand() -> None:
+    s16, s24, f32 = RawFormat(), RawFormat(sample_format="s24le"), RawFormat(channels=2, sample_format="f32le")
+    np.testing.assert_array_equal(s16.decode(b"\x00\x80\x00\x40\xff\x7f"), [-1.0, 0.5, np.float32(32_767 / 32_768)])
+    np.testing.assert_array_equal(s24.decode(b"\x00\x00\x80\x00\x00\x20"), [-1.0, 0.25])
+    np.testing.assert_array_equal(f32.decode(np.array([0.5, 0.25, -1, 1], "<f4").tobytes()), [0.375, 0.0])

@@ -1,5 +1,6 @@
 """Streams: any cutting into chunks gives the same events, and a window's scores are those of its samples alone."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -170,6 +171,18 @@ def test_a_finished_stream_takes_no_more(engine: Engine, profile: Profile) -> No
 def test_settings_that_contradict_each_other_are_refused(window_s: float, hop_s: float, min_window_s: float) -> None:
     with pytest.raises(InputError, match="each must be above 0"):
         StreamSettings(window_s=window_s, hop_s=hop_s, min_window_s=min_window_s)
+
+
+def test_streams_in_several_threads_of_one_engine_give_what_each_gives_alone(
+    engine: Engine, profile: Profile, conversation: Audio
+) -> None:
+    sounds = [conversation[begin * SAMPLE_RATE_HZ :][: 8 * SAMPLE_RATE_HZ] for begin in (0, 7, 19, 33)]
+
+    def serve(sound: Audio) -> list[StreamEvent]:
+        return run(engine.stream(profile), np.split(sound, range(999, len(sound), 999)))
+
+    with ThreadPoolExecutor(len(sounds)) as pool:
+        assert list(pool.map(serve, sounds)) == [serve(sound) for sound in sounds]
 
 
 def test_two_streams_of_one_engine_do_not_disturb_each_other(

@@ -6,6 +6,9 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE
@@ -15,6 +18,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+STANDARD_ERROR = 2
 SLOW_S = 1.0
 GAP = 2  # between the columns of a table
 
@@ -67,6 +71,31 @@ def settle_stdout() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep what ALSA and PortAudio write to standard error, past Python, off the screen; our lines still get there."""
+    try:
+        usual = sys.stderr.fileno() == STANDARD_ERROR
+    except OSError:  # it is no file
+        usual = False
+    if not usual:
+        yield
+        return
+    before = sys.stderr
+    before.flush()
+    ours = os.dup(STANDARD_ERROR)
+    with Path(os.devnull).open("wb") as nothing:
+        os.dup2(nothing.fileno(), STANDARD_ERROR)
+    sys.stderr = os.fdopen(ours, "w", buffering=1, encoding=before.encoding, errors="backslashreplace")
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(ours, STANDARD_ERROR)
+        sys.stderr.close()
+        sys.stderr = before
 
 
 def new_table(*columns: str, title: str | None = None) -> Table:

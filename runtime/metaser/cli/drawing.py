@@ -12,12 +12,17 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from metaser.cli.console import plain
+from metaser.cli.levels import LevelHistory, share_of_range
 from metaser.cli.spans import Span, span_at
 
 COLOURS = ("red", "yellow", "green", "blue", "magenta", "cyan")
 UNKNOWN = "unknown"
 UNKNOWN_KEY = "?"
 SILENCE_KEY = "."
+SPEECH_KEY = "-"
+"""Speech without a label yet."""
+BLOCKS, ASCII_BLOCKS = " ▁▂▃▄▅▆▇█", " .:-=+*#"
+LEVEL_TRACK = "level"
 CELL_CHOICES_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 TICK_CELLS = 10
 
@@ -74,9 +79,13 @@ class Timeline:
     start_s: float = 0.0
     """What came before is not drawn."""
 
+    levels: LevelHistory | None = None
+    """Drawn above the tracks; also tells speech that has no label yet."""
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         """Draw it as wide as there is room."""
-        margin = max(len(name) for name in self.tracks) + 2 if any(self.tracks) else 0
+        names = [*self.tracks, *([LEVEL_TRACK] if self.levels else [])]
+        margin = max(map(len, names)) + 2 if any(names) else 0
         cells = max(TICK_CELLS, (options.max_width - margin) // TICK_CELLS * TICK_CELLS)
         length_s = self.end_s - self.start_s
         fitting = (cell_s for cell_s in CELL_CHOICES_S if length_s <= self.max_rows * cells * cell_s)
@@ -84,19 +93,22 @@ class Timeline:
         row_s = cells * cell_s
         for row in range(max(1, -int(-length_s // row_s))):
             yield Text(" " * margin).append(self._axis(self.start_s + row * row_s, cells, cell_s), "dim")
+            starts_s = [self.start_s + row * row_s + cell * cell_s for cell in range(cells)]
+            heard_s = [start_s for start_s in starts_s if start_s + cell_s / 2 < self.end_s]
+            if self.levels:
+                blocks = ASCII_BLOCKS if options.ascii_only else BLOCKS
+                peaks = (self.levels.peak(start_s, start_s + cell_s) for start_s in heard_s)
+                strip = "".join(blocks[round(share_of_range(peak) * (len(blocks) - 1))] for peak in peaks)
+                yield Text(LEVEL_TRACK.ljust(margin) + strip)
             for name, spans in self.tracks.items():
-                yield Text(name.ljust(margin)).append_text(
-                    self._strip(spans, self.start_s + row * row_s, cells, cell_s)
-                )
+                keys = [self._key(spans, start_s, cell_s) for start_s in heard_s]
+                yield Text.assemble(name.ljust(margin), *keys)
 
-    def _strip(self, spans: list[Span], start_s: float, cells: int, cell_s: float) -> Text:
-        strip = Text()
-        for cell in range(cells):
-            middle_s = start_s + (cell + 0.5) * cell_s
-            if middle_s < self.end_s:
-                span = span_at(middle_s, spans)
-                strip.append_text(self.palette.block(span.label) if span else Text(SILENCE_KEY, "dim"))
-        return strip
+    def _key(self, spans: list[Span], start_s: float, cell_s: float) -> Text:
+        if span := span_at(start_s + cell_s / 2, spans):
+            return self.palette.block(span.label)
+        is_speech = self.levels is not None and self.levels.is_speech(start_s, start_s + cell_s)
+        return Text(SPEECH_KEY if is_speech else SILENCE_KEY, "dim")
 
     def _axis(self, start_s: float, cells: int, cell_s: float) -> str:
         ticks_s = (start_s + cell * cell_s for cell in range(0, cells, TICK_CELLS))

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from metaser.cli.console import PlainConsole, new_table, percent, plain, print_json
-from metaser.cli.drawing import TICK_CELLS, Palette, Timeline, clock
+from metaser.cli.drawing import LEVEL_TRACK, TICK_CELLS, Palette, Timeline, clock
+from metaser.cli.levels import MOMENT_S, LevelHistory, level_meter
 from metaser.cli.spans import Span
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ WIDEST_BAR, NARROWEST_BAR = 40, 5
 BAR_MARGIN = 10  # letter, percentage and the gaps between
 LIVE_ROWS = 2
 SUMMARY_ROWS = 6
-LEVEL_CELLS, LEVEL_RANGE_DB = 12, 60
-SCROLL_CELL_S, SCROLL_STEP_S = 0.5, 5.0
+LEVEL_CELLS = 12
+SCROLL_STEP_S = 5.0
 
 
 def open_view(
@@ -62,11 +63,13 @@ class JsonLines:
         """Nothing moves."""
 
 
-def overload_line(event: StreamEvent) -> str:
+def overload_line(event: StreamEvent, lost_before_ms: float) -> str:
     """What an overload means, for people."""
-    lost = f", {event.dropped_ms:.0f} ms of audio lost so far" if event.dropped_ms else ""
-    state = "too slow for this pace, looking less often" if event.end_s is None else "overload is over"
-    return f"{event.start_s:7.2f} s  {state}{lost}"
+    if event.end_s is None:
+        return f"{event.start_s:7.2f} s  too slow for this pace: looking less often"
+    if event.dropped_ms > lost_before_ms:
+        return f"{event.start_s:7.2f} - {event.end_s:7.2f} s  audio was lost, {event.dropped_ms / 1000:.2f} s so far"
+    return f"{event.end_s:7.2f} s  fast enough again"
 
 
 class Lines:
@@ -75,6 +78,7 @@ class Lines:
     def __init__(self, console: PlainConsole, palette: Palette) -> None:
         self._console = console
         self._palette = palette
+        self._lost_ms = 0.0  # of which was told
         self._label_width = max(palette.name(label).cell_len for label in (*palette.labels, None))
 
     def hear(self, event: StreamEvent) -> None:
@@ -85,14 +89,15 @@ class Lines:
             times = f"{event.start_s:7.2f} - {event.end_s:7.2f} s  "
             self._console.print(Text.assemble(times, name, f"  {percent(event.confidence):>5}"), soft_wrap=True)
         elif event.event == "overload":
-            self._console.say(overload_line(event))
+            self._console.say(overload_line(event, self._lost_ms))
+            self._lost_ms = event.dropped_ms
 
     def tick(self, heard: Heard) -> None:
         """Nothing moves."""
 
 
 class LiveView(Lines):
-    """What is heard now, a bar a class and the timeline so far; segments that are over scroll up above it."""
+    """What is heard now, a bar a class, levels and labels in time; segments that are over scroll up above it."""
 
     def __init__(self, console: PlainConsole, palette: Palette, total_s: float, notice: str) -> None:
         super().__init__(console, palette)
@@ -103,6 +108,7 @@ class LiveView(Lines):
         self._notice = notice
         self._scrolls = not total_s  # nobody knows how long a microphone will be heard
         self._hop_s = 0.0
+        self._levels = LevelHistory()
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> LiveView:
@@ -115,10 +121,16 @@ class LiveView(Lines):
     def hear(self, event: StreamEvent) -> None:
         """Take the newest label."""
         super().hear(event)
-        self._open = event if event.event in ("enter", "update") else None
+        if event.event == "silence":
+            self._levels.quiet_from(event.start_s)
+        if event.event in ("enter", "update"):
+            self._open = event
+        elif event.event == "leave":
+            self._open = None
 
     def tick(self, heard: Heard) -> None:
         """Draw again, at most ten times a second."""
+        self._levels.add(heard.level_dbfs, heard.duration_s, in_speech=heard.in_speech)
         if time.monotonic() - self._drawn_at >= REFRESH_S:
             self._drawn_at = time.monotonic()
             self._live.update(self._draw(heard), refresh=True)
@@ -135,7 +147,7 @@ class LiveView(Lines):
             self._now(heard),
             self._bars(),
             "",
-            Timeline({"": spans}, heard.duration_s, self._palette, LIVE_ROWS, self._scroll_s(heard)),
+            Timeline({"label": spans}, heard.duration_s, self._palette, LIVE_ROWS, self._scroll_s(heard), self._levels),
             self._status(heard),
             Text(f"{position}, Ctrl-C ends", "dim"),
             *([Text(self._notice, "bold red")] if self._notice else []),
@@ -149,15 +161,15 @@ class LiveView(Lines):
 
     def _scroll_s(self, heard: Heard) -> float:
         """Where the timeline begins: at the start, or so that the newest half minute or more is seen."""
-        shown_s = SCROLL_CELL_S * (self._live.console.width // TICK_CELLS * TICK_CELLS)
+        room = self._live.console.width - len(LEVEL_TRACK) - 2
+        shown_s = MOMENT_S * (room // TICK_CELLS * TICK_CELLS)
         behind_s = heard.duration_s - shown_s
         return max(0.0, -(-behind_s // SCROLL_STEP_S) * SCROLL_STEP_S) if self._scrolls else 0.0
 
     def _status(self, heard: Heard) -> Text:
         """Level, latency and what was lost."""
-        filled = max(0, min(LEVEL_CELLS, round(LEVEL_CELLS * (1 + heard.level_dbfs / LEVEL_RANGE_DB))))
-        level = "#" * filled + "-" * (LEVEL_CELLS - filled)
-        parts = [f"level [{level}] {heard.level_dbfs:4.0f} dB", f"latency {heard.latency_ms:.0f} ms"]
+        level = f"level {level_meter(heard.level_dbfs, LEVEL_CELLS)} {heard.level_dbfs:4.0f} dB"
+        parts = [level, f"latency {heard.latency_ms:.0f} ms"]
         parts += [f"lost {heard.dropped_ms / 1000:.1f} s"] if heard.dropped_ms else []
         parts += [f"slow: a look every {heard.hop_s:g} s"] if heard.hop_s > self._hop_s else []
         return Text("  ".join(parts), "yellow" if heard.dropped_ms else "")

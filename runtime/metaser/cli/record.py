@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, people
+from metaser.cli.console import PlainConsole, people, quiet_libraries
+from metaser.cli.levels import level_dbfs, level_meter
 
 if TYPE_CHECKING:
     from metaser.runtime.arrays import Waveform
     from metaser.runtime.microphone import Microphone
 
-METER_CELLS, METER_RANGE_DB = 30, 60
+METER_CELLS = 30
 REFUSALS = 5
 
 
@@ -45,11 +47,10 @@ def record(
     console = people(as_json=False)
     folder = into / label
     taken = refused = 0
-    with Microphone(device) as microphone:
+    with quiet_libraries(), Microphone(device) as microphone:
         console.say(f"{count} takes of {seconds:g} s for {label}, from {microphone.name}.")
         while taken < count:
-            if console.is_terminal:
-                console.input(f"Take {taken + 1} of {count}: press Enter and speak. ")
+            _prompt(console, f"Take {taken + 1} of {count}")
             try:
                 clip = _take(microphone, seconds, console)
             except AudioError as error:
@@ -66,24 +67,38 @@ def record(
     console.say(f"Next:  metaser record ANOTHER_LABEL, then  metaser enroll {into}", style="bold")
 
 
+def _prompt(console: PlainConsole, take: str) -> None:
+    """Wait for Enter where somebody can press it, else say that it begins."""
+    if not (console.is_terminal and sys.stdin.isatty()):
+        console.say(f"{take}: speak now.")
+        return
+    try:
+        console.input(f"{take}: press Enter and speak. ")
+    except EOFError:  # Ctrl-D
+        raise KeyboardInterrupt from None
+
+
 def _take(microphone: Microphone, seconds: float, console: PlainConsole) -> Waveform:
     """One take at 16 kHz, with a level meter.
 
     Raises:
-        AudioError: it is silent or clipped.
+        AudioError: it is silent or clipped, or a part of it was lost.
     """
     import numpy as np
 
+    from metaser.runtime import AudioError
     from metaser.runtime.audio import check_array, resample
 
-    microphone.read(0.0)  # what was heard before Enter
+    microphone.skip()  # what was heard before Enter
     blocks: list[Waveform] = []
-    while (heard := sum(map(len, blocks))) < seconds * microphone.rate_hz:
-        samples = microphone.read().samples
-        blocks.append(samples)
+    lost_before_ms = microphone.dropped_ms
+    while (heard_s := sum(map(len, blocks)) / microphone.rate_hz) < seconds:
+        chunk = microphone.read()
+        blocks.append(chunk.samples)
         if console.is_terminal:
-            level_db = 20 * np.log10(max(1e-5, float(np.abs(samples).max(initial=0))))
-            cells = max(0, min(METER_CELLS, round(METER_CELLS * (1 + level_db / METER_RANGE_DB))))
-            meter = "#" * cells + "-" * (METER_CELLS - cells)
-            console.print(f"[{meter}] {heard / microphone.rate_hz:.1f} s", end="\r")
+            console.print(f"{level_meter(level_dbfs(chunk.samples), METER_CELLS)} {heard_s:4.1f} s", end="\r")
+    if console.is_terminal:
+        console.say()
+    if lost_ms := microphone.dropped_ms - lost_before_ms:
+        raise AudioError(f"{lost_ms:.0f} ms of the take were lost: is the microphone plugged in?")
     return check_array(np.concatenate(list(resample(blocks, microphone.rate_hz))), "the take")

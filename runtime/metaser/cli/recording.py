@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from metaser.cli.levels import level_dbfs
 from metaser.cli.spans import Span
 
 if TYPE_CHECKING:
     from metaser.runtime import AudioError, Stream, StreamEvent
-    from metaser.runtime.arrays import Waveform
     from metaser.runtime.ring import Chunk
 
 CHUNK_S = 0.1
@@ -111,7 +111,7 @@ def play(
             for chunk in chunks:
                 if len(chunk.samples):
                     stream = stream or open_stream(chunk.rate_hz)
-                    heard.level_dbfs = _level_dbfs(chunk.samples)
+                    heard.level_dbfs = level_dbfs(chunk.samples)
                     heard.dropped_ms = chunk.dropped_ms
                     work(partial(stream.push, chunk.samples, heard_at=chunk.heard_at, dropped_ms=chunk.dropped_ms))
                     heard.duration_s += len(chunk.samples) / chunk.rate_hz
@@ -134,12 +134,6 @@ def play(
     if stream is None and not heard.interrupted:
         raise AudioError(f"{name} holds no samples: record it again")
     return heard
-
-
-def _level_dbfs(samples: Waveform) -> float:
-    import numpy as np
-
-    return float(20 * np.log10(max(1e-5, float(np.abs(samples).max()))))
 
 
 def duration_of(path: Path) -> float:
@@ -166,17 +160,22 @@ def file_chunks(path: Path) -> Iterator[Chunk]:
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C be asked for instead of raised, so that it never lands inside the stream's work."""
+    """Let the first Ctrl-C, or a service manager's SIGTERM, be asked for instead of land inside the stream's work."""
     came = False
-    normal = signal.getsignal(signal.SIGINT)
+    normal = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in normal.items():
+            signal.signal(number, handler)
 
     def note(*_: object) -> None:
         nonlocal came
         came = True
-        signal.signal(signal.SIGINT, normal)
+        restore()  # a second one is raised
 
-    signal.signal(signal.SIGINT, note)
+    for number in normal:
+        signal.signal(number, note)
     try:
         yield lambda: came
     finally:
-        signal.signal(signal.SIGINT, normal)
+        restore()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, new_table, people, plain, settle_stdout, tell
+from metaser.cli.console import PlainConsole, new_table, people, plain, quiet_libraries, settle_stdout, tell
 from metaser.cli.formats import Format
 from metaser.cli.options import (
     AcceptPrecisionOption,
@@ -141,7 +141,7 @@ def _open_source(
 
     assert isinstance(raw, RawFormat)
     if file is None:
-        with Microphone(device) as microphone:
+        with quiet_libraries(), Microphone(device) as microphone:
             console.say(f"Listening to {microphone.name} at {microphone.rate_hz} Hz.")
             yield _listen(microphone, console)
     elif file == STANDARD_INPUT:

@@ -18,7 +18,7 @@ RING_S = 10.0
 
 BLOCK_S = 0.032
 GONE_S = 3.0
-"""A device that is silent for this long, not a sample, is gone."""
+"""A device that gives not a sample while it is listened to for this long is gone."""
 
 RETRY_S = 1.0
 
@@ -78,8 +78,8 @@ def find_device(wanted: str | int | None) -> Device:
     devices = list_devices()
     if not devices:
         raise MissingDependencyError(
-            "there is no microphone on this machine: plug one in, start the sound server, or pipe sound into "
-            "`metaser stream -`"
+            "there is no microphone on this machine, or you may not use it (group audio): plug one in, start the sound "
+            "server, or pipe sound into `metaser stream -`"
         )
     if wanted is None:
         return next((device for device in devices if device.is_default), devices[0])
@@ -105,9 +105,12 @@ class Microphone:
         self._ring_s = ring_s
         self._stream: Any = None
         self._ring = Ring(1)
-        self._lost = 0  # samples, at `rate_hz`
-        self._silent_until = 0.0  # while the device is gone: silence was read up to this moment
+        self._lost = 0  # samples, at `rate_hz`, by whoever reads
+        self._overflowed = 0  # samples that PortAudio lost, by its own thread
+        self._heard_until = 0.0  # while the device is gone: what was up to this moment is read or owed
+        self._owed = 0  # samples of silence for the time without a device, not read yet
         self._tried_at = 0.0
+        self._waited_s = 0.0  # for the next sample
         self.name = ""
         self.rate_hz = 0
 
@@ -123,26 +126,35 @@ class Microphone:
     def __exit__(self, *_: object) -> None:
         self._close()
 
+    def skip(self) -> None:
+        """Forget what was heard since the last read."""
+        self._ring.skip()
+        self._owed = 0
+        self._heard_until = time.perf_counter()
+
     def read(self, timeout_s: float = 0.1) -> Chunk:
         """What was heard since the last read, lost audio as silence; empty where nothing came for `timeout_s`.
+
+        A reader who was away for longer than the ring holds gets what was lost in pieces.
 
         Raises:
             AudioError: the device came back and cannot be opened at the rate it had.
         """
-        if self._stream is None:
+        if self._stream is None or self._owed:
             return self._wait(timeout_s)
         samples, lost, heard_at = self._ring.read(timeout_s)  # [T, channels]
-        if not len(samples) and (not self._stream.active or time.perf_counter() - self._ring.written_at > GONE_S):
+        self._waited_s = 0.0 if len(samples) else self._waited_s + timeout_s
+        if not len(samples) and (not self._stream.active or self._waited_s > GONE_S):
             self._close()
-            self._silent_until = self._ring.written_at
-            return self._wait(timeout_s)
+            samples, lost, heard_at = self._ring.read(0.0)  # what came at the last moment
+            self._heard_until, self._waited_s = heard_at, 0.0
         self._lost += lost
-        mono = np.concatenate([np.zeros(lost, np.float32), samples.mean(axis=1, dtype=np.float32)])
-        return Chunk(mono, self.rate_hz, heard_at, self._dropped_ms)
+        return Chunk(samples.mean(axis=1, dtype=np.float32), self.rate_hz, heard_at, self.dropped_ms)
 
     @property
-    def _dropped_ms(self) -> float:
-        return 1000 * self._lost / self.rate_hz
+    def dropped_ms(self) -> float:
+        """Audio lost so far."""
+        return 1000 * (self._lost + self._overflowed) / self.rate_hz
 
     def _open(self) -> None:
         sd = import_sounddevice()
@@ -151,8 +163,11 @@ class Microphone:
         ring = Ring(round(self._ring_s * rate_hz), channels)
 
         def hear(block: npt.NDArray[np.float32], frames: int, _: object, status: Any) -> None:
-            if status.input_overflow:  # PortAudio lost at least a block of unknown length
-                self._lost += frames
+            if status.input_overflow:  # PortAudio lost something before this block; how much, only the clock can tell
+                passed = round((time.perf_counter() - ring.written_at) * rate_hz)
+                lost = max(frames, passed - frames)
+                self._overflowed += lost
+                ring.write(np.zeros((lost, channels), np.float32))
             ring.write(block)
 
         try:
@@ -165,19 +180,20 @@ class Microphone:
             ) from error
         self._ring, self._stream = ring, stream
         self.name, self.rate_hz = device.name, rate_hz
+        if self._wanted is not None:
+            self._wanted = device.name  # numbers change where devices come and go
 
     def _format(self, sd: Any, device: Device) -> tuple[int, int]:
         """Channels and rate: mono at 16 kHz, or whatever comes next to it that the device takes."""
-        rates_hz = [self.rate_hz] if self.rate_hz else [SAMPLE_RATE_HZ, device.rate_hz]
-        for rate_hz in rates_hz:
+        for rate_hz in (self.rate_hz or SAMPLE_RATE_HZ, SAMPLE_RATE_HZ, device.rate_hz):
             for channels in (1, min(2, device.channels), device.channels):
                 try:
                     sd.check_input_settings(device.index, channels, "float32", samplerate=rate_hz)
                 except sd.PortAudioError:
                     continue
+                if self.rate_hz not in (0, rate_hz):
+                    raise AudioError(f"the microphone {device.name} came back without {self.rate_hz} Hz: start again")
                 return channels, rate_hz
-        if self.rate_hz:
-            raise AudioError(f"the microphone {device.name} came back without {self.rate_hz} Hz: start again")
         raise MissingDependencyError(
             f"the microphone {device.name} cannot be opened at 16000 or {device.rate_hz} Hz: "
             "check that no other program holds it and that you may use it (group audio)"
@@ -185,22 +201,27 @@ class Microphone:
 
     def _wait(self, timeout_s: float) -> Chunk:
         """The device is gone: try again now and then; the time that passes is silence that was lost."""
-        now = time.perf_counter()
-        if now - self._tried_at >= RETRY_S:
-            self._tried_at = now
-            self._retry()
         if self._stream is None:
-            time.sleep(timeout_s)
-        now = time.perf_counter()
-        missed = round((now - self._silent_until) * self.rate_hz)
-        self._silent_until = now
-        self._lost += missed
-        return Chunk(np.zeros(missed, np.float32), self.rate_hz, now, self._dropped_ms)
+            now = time.perf_counter()
+            if now - self._tried_at >= RETRY_S:
+                self._tried_at = now
+                self._retry()
+            if self._stream is None and not self._owed:
+                time.sleep(timeout_s)
+            now = time.perf_counter()
+            missed = round((now - self._heard_until) * self.rate_hz)
+            self._heard_until += missed / self.rate_hz
+            self._owed += missed
+        silence = min(self._owed, round(self._ring_s * self.rate_hz))
+        self._owed -= silence
+        self._lost += silence
+        return Chunk(np.zeros(silence, np.float32), self.rate_hz, time.perf_counter(), self.dropped_ms)
 
     def _retry(self) -> None:
         sd = import_sounddevice()
         try:
-            sd._terminate()  # the only way to have PortAudio look for devices again
+            while sd._initialized:  # the only way to have PortAudio look for devices again
+                sd._terminate()
             sd._initialize()
             self._open()
         except (sd.PortAudioError, MissingDependencyError):

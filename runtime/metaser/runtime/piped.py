@@ -197,13 +197,8 @@ class LivePipe:
         while not ring.is_closed:
             samples, lost, heard_at = ring.read(POLL_S)
             self._lost += lost
-            mono = np.concatenate([np.zeros(lost, np.float32), samples[:, 0]])
-            yield Chunk(
-                mono,
-                first.rate_hz,
-                heard_at if len(samples) else time.perf_counter(),
-                1000 * self._lost / first.rate_hz,
-            )
+            heard_at = heard_at if len(samples) else time.perf_counter()
+            yield Chunk(samples[:, 0], first.rate_hz, heard_at, 1000 * self._lost / first.rate_hz)
         if self._error:
             raise self._error
 

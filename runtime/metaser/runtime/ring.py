@@ -68,14 +68,25 @@ class Ring:
             self._closed = True
             self._news.notify()
 
+    def skip(self) -> None:
+        """Forget what was not read yet."""
+        with self._news:
+            self._read = self._written
+
     def read(self, timeout_s: float) -> tuple[npt.NDArray[np.float32], int, float]:
-        """All samples [T, channels] since the last read, how many were lost before them, when the last one came."""
-        capacity = len(self._store)
+        """All samples [T, channels] since the last read, how many of them were lost, when the newest came.
+
+        Lost samples are zeros before the others. More of them than the ring holds come in several reads, so that a
+        reader who was away for hours needs no memory for them.
+        """
+        capacity, channels = self._store.shape
         with self._news:
             if self._read == self._written and not self._closed:
                 self._news.wait(timeout_s)
-            lost = max(0, self._written - self._read - capacity)
-            indices = np.arange(self._read + lost, self._written) % capacity
-            samples = self._store[indices]
+            lost = min(max(0, self._written - self._read - capacity), capacity)
+            if lost == capacity:
+                self._read += lost
+                return np.zeros((lost, channels), np.float32), lost, self._written_at
+            kept = self._store[np.arange(self._read + lost, self._written) % capacity]
             self._read = self._written
-            return samples, lost, self._written_at
+        return np.concatenate([np.zeros((lost, channels), np.float32), kept]), lost, self._written_at

@@ -67,6 +67,7 @@ class Stream:
         self._last_window = 0  # sample at which the last one ended
         self._pushed_at = 0.0
         self._dropped_ms = 0.0
+        self._loss: tuple[float, float, float] | None = None  # that goes on: from, to as was told, to
         self._overload_start_s: float | None = None
         self._finished = False
         history_s = settings.window_s + settings.voice_activity.hangover_s + settings.voice_activity.onset_s
@@ -119,7 +120,8 @@ class Stream:
         if self._finished:
             return []
         self._pushed_at = time.perf_counter()
-        events = list(self._hear(self._resampler.finish()))
+        events = list(self._lost(self._dropped_ms))
+        events += self._hear(self._resampler.finish())
         if rest := len(self._pending):
             events += self._hear(np.zeros(CHUNK_SAMPLES - rest, np.float32), heard=0)
         if utterance := self._voice.close():
@@ -128,10 +130,18 @@ class Stream:
         return events
 
     def _lost(self, dropped_ms: float) -> Iterator[StreamEvent]:
-        """Say that audio was lost since the last chunk."""
+        """Say that audio was lost since the last chunk: at once, and how much in all when a chunk has come whole."""
         lost_ms, self._dropped_ms = dropped_ms - self._dropped_ms, max(dropped_ms, self._dropped_ms)
         if lost_ms > 0:
-            yield self._overload(self.position_s, self.position_s + lost_ms / 1000)
+            end_s = self.position_s + lost_ms / 1000
+            if self._loss is None:
+                yield self._overload(self.position_s, end_s)
+            start_s, told_s, _ = self._loss or (self.position_s, end_s, end_s)
+            self._loss = (start_s, told_s, end_s)
+        elif self._loss is not None:
+            (start_s, told_s, end_s), self._loss = self._loss, None
+            if end_s > told_s:
+                yield self._overload(start_s, end_s)
 
     def _hear(self, samples: Waveform, heard: int | None = None) -> Iterator[StreamEvent]:
         self._heard += len(samples) if heard is None else heard
