@@ -8,6 +8,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: demo test lint docs versions gpu-check wheel clean
 
