@@ -40,7 +40,7 @@ def _section(command: Any, whole: typer.Context) -> str:
     usage = " ".join((context.command_path, *command.collect_usage_pieces(context)))
     lines = [f"## {command.name}", "```text", usage, "```", command.help, ""]
     if rows := list(_rows(command, context)):
-        lines += ["| | |", "|---|---|", *rows, ""]
+        lines += ["| | what it does |", "|---|---|", *rows, ""]
     return "\n".join([*lines, f"{command.epilog.replace('Example: ', 'Example: `')}`", ""])
 
 
