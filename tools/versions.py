@@ -54,7 +54,8 @@ def run_tests(python: str, wheel: Path, *, oldest: bool) -> bool:
         return subprocess.run([inside, "-m", *words], cwd=there, check=False).returncode == 0
 
 
-def _cases(wanted: list[str], *, only_oldest: bool) -> Iterator[tuple[str, bool]]:
+def runs(wanted: list[str], *, only_oldest: bool) -> Iterator[tuple[str, bool]]:
+    """(Python, whether with the oldest dependencies) of each run."""
     for version in wanted or PYTHONS:
         if not only_oldest:
             yield version, False
@@ -72,7 +73,7 @@ def main() -> None:
     if not wheels:
         sys.exit("dist/ holds no wheel: make wheel")
     passed = []
-    for version, oldest in _cases(arguments.python, only_oldest=arguments.oldest):
+    for version, oldest in runs(arguments.python, only_oldest=arguments.oldest):
         name = f"Python {version}, {'oldest' if oldest else 'newest'} dependencies"
         if python := find_python(version):
             print(f"== {name}", flush=True)
