@@ -1,13 +1,16 @@
 # make demo   the main job on shipped clips: what a person installs, and nothing else
 # make test   the tests, with the development extras
 # make lint   ruff and mypy
+# make docs   the documentation as a site in site/, without a network
+# make versions   the runtime's tests under every supported Python that is here, and with the oldest dependencies
 # make gpu-check   TensorRT on this machine's GPU: build, cache, answers, times; ends with 3 where there is no GPU
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test lint gpu-check wheel clean
+.PHONY: demo test lint docs versions gpu-check wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/metaser demo
@@ -20,6 +23,12 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --strict
+
+versions: wheel
+	$(BIN)/python -m tools.versions
+
 # in an environment of its own: onnxruntime-gpu and onnxruntime break each other
 gpu-check: $(VENV)-gpu/.gpu
 	$(VENV)-gpu/bin/python -m tools.gpu_check
@@ -29,7 +38,7 @@ wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel
 
 clean:
-	rm -rf $(VENV) $(VENV)-gpu build dist
+	rm -rf $(VENV) $(VENV)-gpu build dist site
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -60,6 +60,12 @@ def test_a_power_mode_that_was_never_chosen_is_the_default(tmp_path: Path) -> No
     assert read_device(tmp_path).power_mode == "mode 7"
 
 
+def test_jetpack_7_came_with_two_releases(tmp_path: Path) -> None:
+    for release, revision in (("R38", "38.4.3"), ("R39", "39.4.3")):
+        device = read_device(write(tmp_path, {"etc/nv_tegra_release": L4T.replace("R36", release)}))
+        assert device.jetson == f"{revision} (JetPack 7)"
+
+
 def test_a_release_from_the_future_is_told_without_a_jetpack(tmp_path: Path) -> None:
     assert read_device(write(tmp_path, {"etc/nv_tegra_release": L4T.replace("R36", "R41")})).jetson == "41.4.3"
     assert read_device(write(tmp_path, {"etc/nv_tegra_release": "something else"})).jetson is None

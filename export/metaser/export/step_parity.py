@@ -6,19 +6,22 @@ Letters: B rows of a step, N frames, D frame width, C classes.
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 
 from metaser.export.adaptation import BETAS, FIRST_MOMENT, NEXT, SECOND_MOMENT, InnerLoss
 from metaser.export.graphs import PARAMETER
 from metaser.runtime.errors import WorkError
-from metaser.runtime.session import session_options
+from metaser.runtime.session import import_onnxruntime, session_options
 from metaser.runtime.splits import StepSampler
 from metaser.toolkit.network import Head
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 STEP_DIFFERENCE_AT_MOST = 1e-6
 LEARNING_RATE, WEIGHT_DECAY, EPSILON = 1e-3, 0.01, 1e-8
@@ -32,7 +35,7 @@ def check_step(model: onnx.ModelProto, head: Head) -> float:
     Raises:
         WorkError: it is too large.
     """
-    session = onnxruntime.InferenceSession(model.SerializeToString(), session_options())
+    session = import_onnxruntime().InferenceSession(model.SerializeToString(), session_options())
     difference = max(step_difference(session, head, clips, seed) for seed, clips in enumerate((4, 7)))
     if not difference <= STEP_DIFFERENCE_AT_MOST:
         raise WorkError(f"a step of adapt.onnx differs from PyTorch's by {difference:.1e}: nothing was written")

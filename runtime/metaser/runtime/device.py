@@ -22,7 +22,7 @@ INT8_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 """Any of them, and the processor multiplies 8-bit integers in one instruction."""
 
 CPU_FLAGS = ("avx2", "avx512f", "amx_bf16", "sve", "bf16", *INT8_FLAGS)
-JETPACKS = {"32": "4", "34": "5", "35": "5", "36": "6", "38": "7"}
+JETPACKS = {"32": "4", "34": "5", "35": "5", "36": "6", "38": "7", "39": "7"}
 
 
 @dataclass(frozen=True)

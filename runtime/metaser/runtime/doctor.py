@@ -139,7 +139,7 @@ def _int8(device: Device) -> Check:
 def _jetson(device: Device, runtime: Check) -> Check:
     found = f"Jetson Linux {device.jetson}, power mode {device.power_mode or 'not known'}"
     if runtime.state is State.fine and "Tensorrt" not in runtime.found:
-        mend = "NVIDIA's own wheel for this JetPack has it, PyPI's for aarch64 has not: docs/devices.md"
+        mend = "NVIDIA's own wheel for this JetPack has it, PyPI's for aarch64 has not: docs/jetson.md"
         return Check("jetson", State.notice, f"{found}; this onnxruntime has no TensorRT", mend)
     return Check("jetson", State.fine, found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +28,15 @@ HEAD_NAMES = ("frames", "frame_mask", "embedding")
 
 
 def import_onnxruntime() -> Any:
-    """The onnxruntime module, imported on first use.
+    """The onnxruntime module, imported on first use, without its telemetry.
+
+    Its official wheels from 1.29 on send events to Microsoft and keep a device id in the user's cache folder, unless
+    this variable is set before the module is loaded (onnxruntime's docs/Privacy.md).
 
     Raises:
         MissingDependencyError: none of its packages is installed, or uninstalling one took files of another away.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

@@ -26,7 +26,8 @@ def onnxruntime_wheels(path: Sequence[str] | None = None) -> dict[str, str]:
     wheels: dict[str, str] = {}
     for wheel in metadata.distributions(path=list(sys.path if path is None else path)):
         name = wheel.name or ""
-        brings_it = any(file.as_posix() == "onnxruntime/__init__.py" for file in wheel.files or ())
+        record = wheel.read_text("RECORD") or ""  # `wheel.files` leaves out what is gone, from Python 3.12 on
+        brings_it = any(line.startswith("onnxruntime/__init__.py,") for line in record.splitlines())
         if name.lower().startswith(ONNXRUNTIME) and brings_it:
             wheels.setdefault(name.lower().replace("_", "-"), wheel.version)
     return dict(sorted(wheels.items()))

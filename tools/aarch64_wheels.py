@@ -1,0 +1,49 @@
+"""Whether all the device part needs exists as wheels for aarch64: `python -m tools.aarch64_wheels`, some seconds.
+
+A dependency resolution as it would go on a Jetson or a Pi: uv takes the markers of that machine, and no package that
+would have to be built there. Nothing is installed.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from uv import find_uv_bin
+
+ROOT = Path(__file__).parents[1]
+PLATFORM = "aarch64-manylinux_2_28"
+PYTHONS = ("3.10", "3.12")
+"""Of JetPack 6 and 7."""
+
+
+def resolve(python: str, requirements: Path = ROOT / "pyproject.toml") -> list[str]:
+    """`NAME==VERSION` of all that the extra `cpu` installs there.
+
+    Raises:
+        RuntimeError: it cannot be had as wheels; with uv's own words, without addresses.
+    """
+    words = [find_uv_bin(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--only-binary", ":all:"]
+    words += ["--python-platform", PLATFORM, "--python-version", python, "--extra", "cpu", str(requirements)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = re.sub(r"https?://[^\s`]+", "an index", done.stderr.strip())
+        raise RuntimeError(f"{PLATFORM}, Python {python}: {reason}")
+    return done.stdout.split()
+
+
+def main() -> None:
+    """Resolve for each Python; the exit code is 1 where something is missing."""
+    for python in PYTHONS:
+        try:
+            packages = resolve(python)
+        except RuntimeError as error:
+            sys.exit(str(error))
+        chosen = ", ".join(package for package in packages if package.split("==")[0] in ("numpy", "onnxruntime"))
+        print(f"{PLATFORM}, Python {python}: {len(packages)} packages as wheels, {chosen} among them")
+
+
+if __name__ == "__main__":
+    main()
