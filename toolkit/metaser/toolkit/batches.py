@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeVar
 
 import numpy as np
@@ -37,21 +37,27 @@ class EpisodeBatch:
     """[B] int64"""
     support_weights: Tensor
     """[C, M], 1 / K at the K clips of each class."""
+    support_targets: Tensor
+    """[M] int64, the class of each support clip."""
     targets: Tensor
     """[R] int64, the class of each query."""
     domains: Tensor
     """[B] int64, the corpus or language of each clip; 0 without an adversary."""
+    labels: Tensor
+    """[B] int64, the class of each clip among those of all corpora."""
 
     def to(self, device: torch.device) -> EpisodeBatch:
         """The same on a device."""
-        parts = (self.waveform, self.lengths, self.support_weights, self.targets, self.domains)
-        return EpisodeBatch(self.index, *(part.to(device, non_blocking=True) for part in parts))
+        moved = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "index"}
+        return EpisodeBatch(self.index, **{name: part.to(device, non_blocking=True) for name, part in moved.items()})
 
 
 class BatchMaker:
     """Makes the batch of an episode from its index alone; safe to use from several threads."""
 
-    def __init__(self, config: Config, sampler: EpisodeSampler, store: ClipStore, domains: Sequence[str]) -> None:
+    def __init__(
+        self, config: Config, sampler: EpisodeSampler, store: ClipStore, domains: Sequence[str], labels: Sequence[str]
+    ) -> None:
         self._config = config
         self._sampler = sampler
         self._store = store
@@ -59,6 +65,8 @@ class BatchMaker:
         if domains:
             column = config.adversary.on
             self._domain_of = [domains.index(getattr(utterance, column)) for utterance in store.utterances]
+        names = [getattr(utterance, sampler.column) for utterance in store.utterances]
+        self._label_of = [labels.index(name) if name in labels else 0 for name in names]
 
     def make(self, index: int) -> EpisodeBatch:
         """Episode `index`; the sampler and the store are over the same utterances."""
@@ -72,8 +80,10 @@ class BatchMaker:
             index,
             *pad(cut),
             support_weights=torch.eye(n_way).repeat_interleave(k_shot, dim=1) / k_shot,
+            support_targets=torch.arange(n_way).repeat_interleave(k_shot),
             targets=torch.from_numpy(episode.query_targets),
             domains=torch.tensor([self._domain_of[clip] for clip in clips]),
+            labels=torch.tensor([self._label_of[clip] for clip in clips]),
         )
 
 

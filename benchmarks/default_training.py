@@ -1,0 +1,160 @@
+"""How the recipe of the default model was chosen: short trainings compared on speakers who are not the test's.
+
+    python -m benchmarks.default_training BACKBONE CORPORA [ARM ...] [--cache FOLDER]
+
+BACKBONE is a folder of Whisper base in the hub's layout, CORPORA one with ravdess, emodb and nemo. Every arm is one
+recipe with one thing changed, and trains on the training speakers of English and Polish. It is judged on the
+validation speakers of both, and on German, which it never heard: all speakers but the test's. What was interrupted
+goes on with the same command. Without an ARM the arms that are done are written to `results/default_training.json`
+and `.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from platformdirs import user_cache_path
+
+from benchmarks.experiments_lab import Spec, sampler_of
+from benchmarks.experiments_scores import markdown, score
+from metaser.toolkit.backbone import load_backbone
+from metaser.toolkit.config import Config
+from metaser.toolkit.corpora import Utterance, read_corpus
+from metaser.toolkit.embeddings import Embedder, embed_by, embed_clips, open_embedder
+from metaser.toolkit.episodes import split_of
+from metaser.toolkit.evaluate import Evaluation, evaluate
+from metaser.toolkit.logs import LOG_FILE
+from metaser.toolkit.network import ProtoNet, identity_head
+from metaser.toolkit.preparation import BEST
+from metaser.toolkit.state import STATE_FILE
+from metaser.toolkit.tables import read_toml, to_dataclass
+from metaser.toolkit.train import train
+
+RECIPE = Path(__file__).parent.parent / "configs" / "default.toml"
+EPISODES = 600
+TRAINED_ON, UNSEEN = ("ravdess", "nemo"), "emodb"
+FIGURES = [Spec(corpus, speakers, split="all") for speakers in ("disjoint", "same") for corpus in (*TRAINED_ON, UNSEEN)]
+FROZEN, FROZEN_LAYERS = "frozen", 2
+
+COMMON: Mapping[str, Any] = {
+    "data": {"crop_s": 2.5},
+    "episodes": {"n_way": 4, "k_shot": 5, "n_query": 5, "both_ways": True, "count": 100},
+    "model": {"layers": 3, "head": "mean-fc", "embedding_size": 256, "whitened_head": True},
+    "optimiser": {"backbone_rate": 1e-4, "head_rate": 3e-4, "layer_decay": 0.9, "warm_up": 10},
+    "augment": {"kept_frames": 0.4},
+    "validation": {"every": 0},
+}
+"""What all arms share; nothing is validated on the way, the last weights count."""
+
+ARMS: Mapping[str, Mapping[str, Any]] = {
+    "reference": {},
+    "head at random": {
+        "model": {"whitened_head": False},
+        "optimiser": {"backbone_rate": 5e-5, "head_rate": 1e-3, "warm_up": 15},
+        "episodes": {"count": 120},
+    },
+    "rate 2e-4": {"optimiser": {"backbone_rate": 2e-4}},
+    "6 ways, 3 shots": {"episodes": {"n_way": 6, "k_shot": 3, "n_query": 3}},
+    "label loss": {"optimiser": {"label_weight": 0.5}},
+    "equaliser, band": {"augment": {"equaliser_chance": 0.5, "band_chance": 0.3}},
+    "all frames": {"augment": {"kept_frames": 1.0}},
+    "one way": {"episodes": {"both_ways": False}},
+    "2 layers": {"model": {"layers": 2}},
+    "4 layers": {"model": {"layers": 4}},
+    "GLU": {"model": {"head": "glu"}},
+    "first layer frozen": {"freeze": {"layers": 1}},
+    "pull": {"optimiser": {"pull": 100.0}},
+}
+
+
+def config_of(arm: Mapping[str, Any], backbone: Path, corpora: Path, out: Path) -> Config:
+    """The recipe, cut short, with the changes of an arm."""
+    where = {
+        "out": str(out),
+        "data": {"corpora": [str(corpora / name) for name in TRAINED_ON]},
+        "model": {"backbone": str(backbone)},
+    }
+    table = read_toml(RECIPE)
+    for changes in (COMMON, where, arm):
+        table = merge(table, changes)
+    return to_dataclass(Config, table, RECIPE.name)
+
+
+def merge(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A nested table with some values replaced."""
+    merged = dict(table)
+    for key, value in changes.items():
+        merged[key] = merge(merged.get(key, {}), value) if isinstance(value, Mapping) else value
+    return merged
+
+
+def judged_on(corpora: Path) -> list[Utterance]:
+    """The clips of the figures: none of a test speaker, none that an arm trained on."""
+    clips = [clip for name in (*TRAINED_ON, UNSEEN) for clip in read_corpus(corpora / name).utterances]
+    parts = {UNSEEN: ("train", "validation")}
+    return [clip for clip in clips if split_of(clip) in parts.get(clip.corpus, ("validation",))]
+
+
+def judge(embedder: Embedder, utterances: Sequence[Utterance], cache: Path) -> dict[str, list[Evaluation]]:
+    """An evaluation a figure."""
+    found = {}
+    for spec in FIGURES:
+        rows, sampler = sampler_of(utterances, spec)
+        embedded = embed_clips(embedder, [utterances[row] for row in rows], cache=cache)
+        found[spec.name] = [evaluate(embedded, sampler, EPISODES)]
+    return found
+
+
+def frozen(backbone: Path) -> Embedder:
+    """The untrained default: the mean frame of two layers."""
+    layers = load_backbone(backbone, FROZEN_LAYERS)
+    network = ProtoNet(layers, identity_head(layers.width)).eval()
+    return Embedder(FROZEN, "checkpoint", FROZEN, partial(embed_by, network))
+
+
+def seconds_of(folder: Path) -> float:
+    """The mean time of a step, whatever else ran beside it."""
+    events = [json.loads(line) for line in (folder / LOG_FILE).read_text(encoding="utf-8").splitlines()]
+    taken = [event["seconds"] for event in events if event["event"] == "step"]
+    return float(np.mean(taken))
+
+
+def main() -> int:
+    """Train arms, or write what was found."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.default_training", description=__doc__.split("\n")[0])
+    parser.add_argument("backbone", type=Path)
+    parser.add_argument("corpora", type=Path)
+    parser.add_argument("arms", nargs="*", metavar="ARM", help=", ".join(ARMS))
+    parser.add_argument("--cache", type=Path, default=user_cache_path("metaser") / "default_training")
+    parser.add_argument("--threads", type=int, default=2)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    for name in given.arms:
+        config = config_of(ARMS[name], given.backbone, given.corpora, given.cache / name.replace(" ", "-"))
+        finished = config.out / "finished"
+        if not finished.exists():
+            train(config, partial(print, flush=True), resume=(config.out / STATE_FILE).exists())
+            finished.touch()
+    folders = {name: given.cache / name.replace(" ", "-") for name in ARMS}
+    done = {name: folder for name, folder in folders.items() if (folder / "finished").exists()}
+    utterances = judged_on(given.corpora)
+    embedders = {
+        FROZEN: frozen(given.backbone),
+        **{name: open_embedder(folder / BEST) for name, folder in done.items()},
+    }
+    arms = {name: judge(embedder, utterances, given.cache / "embeddings") for name, embedder in embedders.items()}
+    scores = score(arms, "reference")
+    print(markdown(scores))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
