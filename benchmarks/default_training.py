@@ -70,7 +70,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "2 layers": {"model": {"layers": 2}},
     "4 layers": {"model": {"layers": 4}},
     "GLU": {"model": {"head": "glu"}},
-    "first layer frozen": {"freeze": {"layers": 1}},
+    "first layer frozen": {"freeze": {"layers": 1, "variants": 4}},
     "pull": {"optimiser": {"pull": 100.0}},
 }
 
@@ -143,6 +143,8 @@ def main() -> int:
         if not finished.exists():
             train(config, partial(print, flush=True), resume=(config.out / STATE_FILE).exists())
             finished.touch()
+    if given.arms:
+        return 0
     folders = {name: given.cache / name.replace(" ", "-") for name in ARMS}
     done = {name: folder for name, folder in folders.items() if (folder / "finished").exists()}
     utterances = judged_on(given.corpora)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -31,10 +32,10 @@ class EpisodeBatch:
     """One episode, support clips before queries."""
 
     index: int
-    waveform: Tensor
-    """[B, T] float32, zeros after each clip."""
+    clips: Tensor
+    """[B, T] float32, waveforms with zeros after each; with stored variants [B, N, D], what the layers take."""
     lengths: Tensor
-    """[B] int64"""
+    """[B] int64, of samples or frames."""
     support_weights: Tensor
     """[C, M], 1 / K at the K clips of each class."""
     support_targets: Tensor
@@ -53,12 +54,22 @@ class EpisodeBatch:
 
 
 class BatchMaker:
-    """Makes the batch of an episode from its index alone; safe to use from several threads."""
+    """Makes the batch of an episode from its index alone; safe to use from several threads.
+
+    `variants` draws stored frames [N, D] of a clip; without it waveforms are augmented.
+    """
 
     def __init__(
-        self, config: Config, sampler: EpisodeSampler, store: ClipStore, domains: Sequence[str], labels: Sequence[str]
+        self,
+        config: Config,
+        sampler: EpisodeSampler,
+        store: ClipStore,
+        domains: Sequence[str],
+        labels: Sequence[str],
+        variants: Callable[[int, np.random.Generator], npt.NDArray[np.float16]] | None = None,
     ) -> None:
         self._config = config
+        self._variants = variants
         self._sampler = sampler
         self._store = store
         self._domain_of = [0] * len(store.utterances)
@@ -75,10 +86,13 @@ class BatchMaker:
         clips = np.concatenate([episode.support.ravel(), episode.query_indices])  # [B]
         rng = generator(config.seed, Purpose.WAVEFORMS, index)
         crop_samples = round(config.data.crop_s * SAMPLE_RATE_HZ)
-        cut = [augment(self._store.load(int(clip)), crop_samples, config.augment, rng) for clip in clips]
+        if self._variants is None:
+            padded = pad([augment(self._store.load(int(clip)), crop_samples, config.augment, rng) for clip in clips])
+        else:
+            padded = pad_frames([self._variants(int(clip), rng) for clip in clips])
         return EpisodeBatch(
             index,
-            *pad(cut),
+            *padded,
             support_weights=torch.eye(n_way).repeat_interleave(k_shot, dim=1) / k_shot,
             support_targets=torch.arange(n_way).repeat_interleave(k_shot),
             targets=torch.from_numpy(episode.query_targets),
@@ -93,6 +107,15 @@ def pad(waveforms: Sequence[Waveform]) -> Clips:
     padded = np.zeros((len(waveforms), max(lengths)), np.float32)
     for row, waveform in zip(padded, waveforms, strict=True):
         row[: len(waveform)] = waveform
+    return torch.from_numpy(padded), torch.tensor(lengths)
+
+
+def pad_frames(clips: Sequence[npt.NDArray[np.float16]]) -> tuple[Tensor, Tensor]:
+    """B clips [N_i, D] -> float32 [B, longest, D] with zeros after each, and [B] lengths."""
+    lengths = [len(frames) for frames in clips]
+    padded = np.zeros((len(clips), max(lengths), clips[0].shape[1]), np.float32)
+    for row, frames in zip(padded, clips, strict=True):
+        row[: len(frames)] = frames
     return torch.from_numpy(padded), torch.tensor(lengths)
 
 

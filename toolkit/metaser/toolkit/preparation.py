@@ -27,6 +27,7 @@ from metaser.toolkit.starting import open_network
 from metaser.toolkit.state import STATE_FILE, Progress, load_state, save_state
 from metaser.toolkit.utterances import classes_by
 from metaser.toolkit.validate import Validator
+from metaser.toolkit.variants import VariantStore
 from metaser.toolkit.whisper import WhisperBackbone
 
 BEST = "best"
@@ -116,6 +117,11 @@ def prepare(config: Config, say: Callable[[str], None], *, resume: bool) -> Run:
     if material.domains:
         sizes = (config.model.embedding_size, len(material.domains), config.adversary.hidden_size)
         discriminator = Discriminator(*sizes).to(processes.device)
+    variants = None
+    if config.freeze.variants:
+        frozen = VariantStore(config, material.training_clips, network.backbone)
+        frozen.fill(tell)
+        variants = frozen.draw
     labels = labels_of(config, material)
     classifier = LabelClassifier(config.model.embedding_size, len(labels)).to(processes.device) if labels else None
     beside = [module for module in (discriminator, classifier) if module is not None]
@@ -130,7 +136,7 @@ def prepare(config: Config, say: Callable[[str], None], *, resume: bool) -> Run:
         parameters=trainable(network, *beside),
         optimiser=make_optimiser(settings, network, *beside),
         scaler=torch.amp.GradScaler(processes.device.type, enabled=config.precision == "fp16"),
-        maker=BatchMaker(config, material.training, material.training_clips, material.domains, labels),
+        maker=BatchMaker(config, material.training, material.training_clips, material.domains, labels, variants),
         validator=validator,
         progress=Progress(),
     )  # fmt: skip

@@ -18,6 +18,7 @@ class Purpose(IntEnum):
     MASKS = 1
     DROPOUT = 2
     WHITENING = 3
+    VARIANTS = 4
 
 
 def generator(seed: int, purpose: Purpose, index: int) -> np.random.Generator:

@@ -18,12 +18,16 @@ from metaser.toolkit.whisper import WhisperBackbone
 
 
 def embed_thinned(
-    network: ProtoNet, waveform: Tensor, lengths: Tensor, share: float, rng: np.random.Generator
+    network: ProtoNet, clips: Tensor, lengths: Tensor, share: float, rng: np.random.Generator, start: int = 0
 ) -> Tensor:
-    """[B, T] and [B] -> [B, E] from a random share of every clip's frames; only for backbones of Whisper's."""
+    """[B, T] and [B] -> [B, E] from a random share of every clip's frames; only for backbones of Whisper's.
+
+    Clips can also be what layer `start` takes, [B, N, D].
+    """
     backbone = network.backbone
     assert isinstance(backbone, WhisperBackbone)
-    frames, frame_lengths = backbone.attend(*thin(*backbone.listen(waveform, lengths), share, rng))
+    heard = backbone.listen(clips, lengths) if clips.ndim == 2 else (clips, lengths)
+    frames, frame_lengths = backbone.attend(*thin(*heard, share, rng), start=start)
     embedding: Tensor = network.head(frames, frame_mask(frame_lengths, frames.shape[1]))
     return embedding
 

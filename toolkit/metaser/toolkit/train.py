@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +138,7 @@ def episode_loss(run: Run, episode: EpisodeBatch, at: float) -> tuple[Tensor, Te
     precision = AUTOCAST[config.precision]
     with (
         torch.autocast(run.processes.device.type, dtype=precision, enabled=precision != torch.float32),
-        masked(network.backbone, episode.lengths.tolist(), config.augment, rng),
+        _masked(run, episode, rng),
     ):
         embeddings = _embed(run, episode, rng)  # [B, E]
     embeddings = embeddings.float()
@@ -158,10 +158,18 @@ def episode_loss(run: Run, episode: EpisodeBatch, at: float) -> tuple[Tensor, Te
 
 
 def _embed(run: Run, episode: EpisodeBatch, rng: np.random.Generator) -> Tensor:
-    share = run.config.augment.kept_frames
-    if share < 1:
-        return embed_thinned(run.network, episode.waveform, episode.lengths, share, rng)
-    return run.network.embed(episode.waveform, episode.lengths)
+    share, variants = run.config.augment.kept_frames, run.config.freeze.variants
+    if share < 1 or variants:
+        start = run.config.freeze.layers if variants else 0
+        return embed_thinned(run.network, episode.clips, episode.lengths, share, rng, start)
+    return run.network.embed(episode.clips, episode.lengths)
+
+
+def _masked(run: Run, episode: EpisodeBatch, rng: np.random.Generator) -> AbstractContextManager[None]:
+    """SpecAugment, unless the variants have it already."""
+    if run.config.freeze.variants:
+        return nullcontext()
+    return masked(run.network.backbone, episode.lengths.tolist(), run.config.augment, rng)
 
 
 def _validate(run: Run, log: TrainingLog) -> None:

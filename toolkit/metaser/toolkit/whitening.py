@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.runtime.errors import InputError
+from metaser.toolkit.augment import random_crop
 from metaser.toolkit.batches import pad
 from metaser.toolkit.clips import ClipStore
 from metaser.toolkit.masking import frame_mask, masked_mean
 from metaser.toolkit.network import GLU, Head, LateralInhibition, MeanFC, ProtoNet
 
-CLIPS = 600
+CLIPS = 400
 """So many are drawn, which is enough for directions that matter."""
 POWER = 0.25
 SMALLEST_SHARE = 1e-6
@@ -39,7 +40,7 @@ def whiten_head(network: ProtoNet, store: ClipStore, rng: np.random.Generator, c
     most = round(crop_s * SAMPLE_RATE_HZ)
     means = []
     for part in np.array_split(clips, -(-len(clips) // 8)):
-        waveform, lengths = pad([store.load(int(clip))[:most] for clip in part])
+        waveform, lengths = pad([random_crop(store.load(int(clip)), most, rng) for clip in part])
         frames, frame_lengths = network.backbone(waveform, lengths)
         means.append(masked_mean(frames, frame_mask(frame_lengths, frames.shape[1])))
     set_whitening(first_layer(network.head), torch.cat(means))
