@@ -49,7 +49,7 @@ def tuned(model: str, utterances: Sequence[Utterance], spec: Spec) -> Evaluation
     return evaluate_tuned(tunable, frame_clips(tunable, [utterances[row] for row in rows]), sampler, TUNED_EPISODES)
 
 
-def of_speakers(evaluation: Evaluation, utterances: Sequence[Utterance]) -> dict[str, dict[str, float]]:
+def of_speakers(evaluation: Evaluation) -> dict[str, dict[str, float]]:
     """Accuracy by speaker and by sex, in per cent of their queries."""
     right, speakers = np.concatenate(evaluation.right), np.array(evaluation.speakers)
     sexes = np.array([sex_of(*speaker.split("/")) for speaker in evaluation.speakers])
@@ -90,7 +90,7 @@ def report(model: str, frozen: str, corpora: Path) -> dict[str, Any]:
         "split": {spec.name: [tuned(model, utterances, spec)] for spec in TESTS},
     }
     scores["5 shots, tuned"] = score(arms, "untuned")
-    return {"scores": scores, "by speaker": {name: of_speakers(one, utterances) for name, one in found.items()}}
+    return {"scores": scores, "by speaker": {name: of_speakers(one) for name, one in found.items()}}
 
 
 def to_markdown(figures: Mapping[str, Any], command: str) -> str:

@@ -49,28 +49,28 @@ COMMON: Mapping[str, Any] = {
     "episodes": {"n_way": 4, "k_shot": 5, "n_query": 5, "both_ways": True, "count": 100},
     "model": {"layers": 3, "head": "mean-fc", "embedding_size": 256, "whitened_head": True},
     "optimiser": {"backbone_rate": 1e-4, "head_rate": 3e-4, "layer_decay": 0.9, "warm_up": 10},
+    "freeze": {"layers": 1, "variants": 4},
     "augment": {"kept_frames": 0.4},
     "validation": {"every": 0},
 }
 """What all arms share; nothing is validated on the way, the last weights count."""
 
 ARMS: Mapping[str, Mapping[str, Any]] = {
-    "reference": {},
-    "head at random": {
+    "all layers": {"freeze": {"layers": 0, "variants": 0}},
+    "all layers, head at random": {
+        "freeze": {"layers": 0, "variants": 0},
         "model": {"whitened_head": False},
         "optimiser": {"backbone_rate": 5e-5, "head_rate": 1e-3, "warm_up": 15},
         "episodes": {"count": 120},
     },
+    "reference": {},
     "rate 2e-4": {"optimiser": {"backbone_rate": 2e-4}},
     "6 ways, 3 shots": {"episodes": {"n_way": 6, "k_shot": 3, "n_query": 3}},
     "label loss": {"optimiser": {"label_weight": 0.5}},
-    "equaliser, band": {"augment": {"equaliser_chance": 0.5, "band_chance": 0.3}},
     "all frames": {"augment": {"kept_frames": 1.0}},
     "one way": {"episodes": {"both_ways": False}},
-    "2 layers": {"model": {"layers": 2}},
     "4 layers": {"model": {"layers": 4}},
     "GLU": {"model": {"head": "glu"}},
-    "first layer frozen": {"freeze": {"layers": 1, "variants": 4}},
     "pull": {"optimiser": {"pull": 100.0}},
 }
 
@@ -137,15 +137,15 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    folders = {name: given.cache / name.replace(", ", "-").replace(" ", "-") for name in ARMS}
     for name in given.arms:
-        config = config_of(ARMS[name], given.backbone, given.corpora, given.cache / name.replace(" ", "-"))
+        config = config_of(ARMS[name], given.backbone, given.corpora, folders[name])
         finished = config.out / "finished"
         if not finished.exists():
             train(config, partial(print, flush=True), resume=(config.out / STATE_FILE).exists())
             finished.touch()
     if given.arms:
         return 0
-    folders = {name: given.cache / name.replace(" ", "-") for name in ARMS}
     done = {name: folder for name, folder in folders.items() if (folder / "finished").exists()}
     utterances = judged_on(given.corpora)
     embedders = {

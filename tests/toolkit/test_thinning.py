@@ -39,7 +39,7 @@ def test_keeping_all_frames_is_the_plain_embedding(saved: Callable[[str], Any]) 
     network = ProtoNet(backbone, make_head("mean-fc", backbone.width, 8)).eval()
     waveform, lengths = torch.randn(3, 8000), torch.tensor([8000, 5000, 700])
     with torch.no_grad():
-        thinned = embed_thinned(network, waveform, lengths, 1.0, rng())
+        thinned = embed_thinned(network, (waveform, lengths), 1.0, rng())
         assert torch.allclose(thinned, network.embed(waveform, lengths), atol=1e-6)
 
 
@@ -49,5 +49,7 @@ def test_padding_changes_nothing_when_thinned(saved: Callable[[str], Any]) -> No
     waveform = torch.randn(1, 5000)
     padded = torch.nn.functional.pad(waveform, (0, 3000))
     with torch.no_grad():
-        alone, beside = (embed_thinned(network, clip, torch.tensor([5000]), 0.4, rng()) for clip in (waveform, padded))
+        alone, beside = (
+            embed_thinned(network, (clip, torch.tensor([5000])), 0.4, rng()) for clip in (waveform, padded)
+        )
     assert torch.allclose(alone, beside, atol=1e-5)

@@ -14,7 +14,6 @@ from metaser.runtime.errors import InputError
 from metaser.toolkit.batches import BatchMaker, pad, prefetch
 from metaser.toolkit.config import Config
 from metaser.toolkit.material import gather
-from metaser.toolkit.preparation import labels_of
 
 MakeConfig: TypeAlias = Callable[..., Config]
 PLAIN: dict[str, Any] = {"noise_chance": 0.0, "gain_chance": 0.0, "speed_chance": 0.0, "reverberation_chance": 0.0}
@@ -26,7 +25,7 @@ def quiet(_line: str) -> None:
 
 def maker_of(config: Config) -> BatchMaker:
     material = gather(config, quiet)
-    return BatchMaker(config, material.training, material.training_clips, material.domains, labels_of(config, material))
+    return BatchMaker(config, material.training, material.training_clips, material.domains)
 
 
 def test_support_comes_first_and_its_weights_make_means(make_config: MakeConfig) -> None:

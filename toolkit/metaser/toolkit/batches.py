@@ -23,6 +23,7 @@ from metaser.toolkit.config import Config
 from metaser.toolkit.episodes import EpisodeSampler
 from metaser.toolkit.network import Clips
 from metaser.toolkit.randomness import Purpose, generator
+from metaser.toolkit.utterances import classes_by
 
 Made = TypeVar("Made")
 
@@ -60,24 +61,20 @@ class BatchMaker:
     """
 
     def __init__(
-        self,
-        config: Config,
-        sampler: EpisodeSampler,
-        store: ClipStore,
-        domains: Sequence[str],
-        labels: Sequence[str],
+        self, config: Config, sampler: EpisodeSampler, store: ClipStore, domains: Sequence[str],
         variants: Callable[[int, np.random.Generator], npt.NDArray[np.float16]] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._config = config
-        self._variants = variants
         self._sampler = sampler
         self._store = store
+        self._variants = variants
         self._domain_of = [0] * len(store.utterances)
         if domains:
             column = config.adversary.on
             self._domain_of = [domains.index(getattr(utterance, column)) for utterance in store.utterances]
-        names = [getattr(utterance, sampler.column) for utterance in store.utterances]
-        self._label_of = [labels.index(name) if name in labels else 0 for name in names]
+        self._label_of = np.zeros(len(store.utterances), np.int64)
+        for number, clips in enumerate(classes_by(store.utterances, sampler.column).values()):
+            self._label_of[clips] = number
 
     def make(self, index: int) -> EpisodeBatch:
         """Episode `index`; the sampler and the store are over the same utterances."""
@@ -97,7 +94,7 @@ class BatchMaker:
             support_targets=torch.arange(n_way).repeat_interleave(k_shot),
             targets=torch.from_numpy(episode.query_targets),
             domains=torch.tensor([self._domain_of[clip] for clip in clips]),
-            labels=torch.tensor([self._label_of[clip] for clip in clips]),
+            labels=torch.from_numpy(self._label_of[clips]),
         )
 
 

@@ -122,8 +122,10 @@ def prepare(config: Config, say: Callable[[str], None], *, resume: bool) -> Run:
         frozen = VariantStore(config, material.training_clips, network.backbone)
         frozen.fill(tell)
         variants = frozen.draw
-    labels = labels_of(config, material)
-    classifier = LabelClassifier(config.model.embedding_size, len(labels)).to(processes.device) if labels else None
+    classifier = None
+    if config.optimiser.label_weight:
+        labels = classes_by(material.training_clips.utterances, config.data.column)
+        classifier = LabelClassifier(config.model.embedding_size, len(labels)).to(processes.device)
     beside = [module for module in (discriminator, classifier) if module is not None]
     settings = config.optimiser
     validator = None
@@ -136,7 +138,7 @@ def prepare(config: Config, say: Callable[[str], None], *, resume: bool) -> Run:
         parameters=trainable(network, *beside),
         optimiser=make_optimiser(settings, network, *beside),
         scaler=torch.amp.GradScaler(processes.device.type, enabled=config.precision == "fp16"),
-        maker=BatchMaker(config, material.training, material.training_clips, material.domains, labels, variants),
+        maker=BatchMaker(config, material.training, material.training_clips, material.domains, variants),
         validator=validator,
         progress=Progress(),
     )  # fmt: skip
@@ -146,13 +148,6 @@ def prepare(config: Config, say: Callable[[str], None], *, resume: bool) -> Run:
         _open_folder(config)
     processes.wait()
     return run
-
-
-def labels_of(config: Config, material: Material) -> tuple[str, ...]:
-    """The classes of all training clips, sorted; none without a loss on labels. A word of two corpora is one class."""
-    if not config.optimiser.label_weight:
-        return ()
-    return tuple(classes_by(material.training_clips.utterances, config.data.column))
 
 
 def _check(config: Config, processes: Processes, *, resume: bool) -> None:

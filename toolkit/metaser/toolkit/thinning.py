@@ -13,20 +13,18 @@ import torch
 from torch import Tensor
 
 from metaser.toolkit.masking import frame_mask
-from metaser.toolkit.network import ProtoNet
+from metaser.toolkit.network import Clips, ProtoNet
 from metaser.toolkit.whisper import WhisperBackbone
 
 
-def embed_thinned(
-    network: ProtoNet, clips: Tensor, lengths: Tensor, share: float, rng: np.random.Generator, start: int = 0
-) -> Tensor:
-    """[B, T] and [B] -> [B, E] from a random share of every clip's frames; only for backbones of Whisper's.
+def embed_thinned(network: ProtoNet, clips: Clips, share: float, rng: np.random.Generator, start: int = 0) -> Tensor:
+    """Clips, or what layer `start` takes of them, [B, N, D] and [B] -> [B, E] from a random share of their frames.
 
-    Clips can also be what layer `start` takes, [B, N, D].
+    Only for backbones of Whisper's.
     """
     backbone = network.backbone
     assert isinstance(backbone, WhisperBackbone)
-    heard = backbone.listen(clips, lengths) if clips.ndim == 2 else (clips, lengths)
+    heard = backbone.listen(*clips) if clips[0].ndim == 2 else clips
     frames, frame_lengths = backbone.attend(*thin(*heard, share, rng), start=start)
     embedding: Tensor = network.head(frames, frame_mask(frame_lengths, frames.shape[1]))
     return embedding

@@ -161,7 +161,7 @@ def _embed(run: Run, episode: EpisodeBatch, rng: np.random.Generator) -> Tensor:
     share, variants = run.config.augment.kept_frames, run.config.freeze.variants
     if share < 1 or variants:
         start = run.config.freeze.layers if variants else 0
-        return embed_thinned(run.network, episode.clips, episode.lengths, share, rng, start)
+        return embed_thinned(run.network, (episode.clips, episode.lengths), share, rng, start)
     return run.network.embed(episode.clips, episode.lengths)
 
 

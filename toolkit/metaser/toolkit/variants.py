@@ -45,7 +45,8 @@ class VariantStore:
         if not config.freeze.front_end and not config.freeze.layers:
             raise InputError("freeze.variants keeps what a frozen part gives: set freeze.front_end or freeze.layers")
         self._config, self._store, self._backbone = config, store, backbone
-        settings = json.dumps([config.plain()["augment"], config.data.crop_s, config.freeze.layers, config.seed])
+        effects = {name: value for name, value in config.plain()["augment"].items() if name != "kept_frames"}
+        settings = json.dumps([effects, config.data.crop_s, config.freeze.layers, config.seed])
         weights = hashlib.sha256(settings.encode())
         for name, tensor in sorted(backbone.state_dict().items()):
             layer = name.partition("encoder.layers.")[2].partition(".")[0]
