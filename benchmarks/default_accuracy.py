@@ -34,10 +34,10 @@ LEGEND = (
 )
 
 
-def accuracy(embedder: Embedder, utterances: Sequence[Utterance], spec: Spec, episodes: int) -> Evaluation:
+def accuracy(embedder: Embedder, utterances: Sequence[Utterance], spec: Spec, episodes: int, cache: Path) -> Evaluation:
     """A model on the episodes of a figure."""
     rows, sampler = sampler_of(utterances, spec)
-    embedded = embed_clips(embedder, [utterances[row] for row in rows])
+    embedded = embed_clips(embedder, [utterances[row] for row in rows], cache=cache)
     assert not embedded.problems
     return evaluate(embedded, sampler, episodes)
 
@@ -70,7 +70,7 @@ def sex_of(corpus: str, speaker: str) -> str:
     return "unknown"
 
 
-def report(model: str, frozen: str, corpora: Path) -> dict[str, Any]:
+def report(model: str, frozen: str, corpora: Path, cache: Path) -> dict[str, Any]:
     """All figures."""
     utterances = [clip for name in (*TRAINED_ON, UNSEEN) for clip in read_corpus(corpora / name).utterances]
     embedders = {"frozen": open_embedder(frozen), "default": open_embedder(model)}
@@ -79,14 +79,16 @@ def report(model: str, frozen: str, corpora: Path) -> dict[str, Any]:
     for shots, title in ((5, "5 shots"), (1, "1 shot")):
         specs = [replace(spec, k_shot=shots) for spec in TESTS]
         arms = {
-            name: {spec.name: [accuracy(embedder, utterances, spec, EPISODES)] for spec in specs}
+            name: {spec.name: [accuracy(embedder, utterances, spec, EPISODES, cache)] for spec in specs}
             for name, embedder in embedders.items()
         }
         scores[title] = score(arms, "frozen")
         if shots == 5:
             found = {name: own[0] for name, own in arms["default"].items()}
     arms = {
-        "untuned": {spec.name: [accuracy(embedders["default"], utterances, spec, TUNED_EPISODES)] for spec in TESTS},
+        "untuned": {
+            spec.name: [accuracy(embedders["default"], utterances, spec, TUNED_EPISODES, cache)] for spec in TESTS
+        },
         "split": {spec.name: [tuned(model, utterances, spec)] for spec in TESTS},
     }
     scores["5 shots, tuned"] = score(arms, "untuned")
@@ -116,9 +118,10 @@ def main() -> int:
     parser.add_argument("model")
     parser.add_argument("corpora", type=Path)
     parser.add_argument("--frozen", default="frozen", help="A bundle or checkpoint to compare with.")
+    parser.add_argument("--cache", type=Path, default=user_cache_path("metaser") / "embeddings")
     parser.add_argument("--name", default="default_accuracy")
     given = parser.parse_args()
-    figures = report(given.model, given.frozen, given.corpora)
+    figures = report(given.model, given.frozen, given.corpora, given.cache)
     command = "python -m benchmarks.default_accuracy MODEL CORPORA"
     document = {"machine": machine(), "command": command, **figures}
     (RESULTS / f"{given.name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
