@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from platformdirs import user_cache_path
 
 from benchmarks.experiments_lab import TESTS, TRAINED_ON, UNSEEN, Spec, sampler_of
 from benchmarks.experiments_scores import markdown, score, table

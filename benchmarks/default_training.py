@@ -25,6 +25,7 @@ from platformdirs import user_cache_path
 
 from benchmarks.experiments_lab import TEST_SEED, Spec, sampler_of
 from benchmarks.experiments_scores import markdown, score, table
+from benchmarks.machine import RESULTS, machine
 from metaser.toolkit.backbone import load_backbone
 from metaser.toolkit.config import Config
 from metaser.toolkit.corpora import Utterance, read_corpus

@@ -1,4 +1,4 @@
-"""The four corpora of the protocol in made-up speech: noisy tones, an emotion a pitch, under the corpora's file names."""
+"""The four corpora of the protocol in made-up speech: noisy tones, a pitch an emotion, under real file names."""
 
 from pathlib import Path
 
