@@ -101,3 +101,5 @@ def test_variants_need_a_frozen_part_of_whisper(make_config: MakeConfig) -> None
     learning = {"freeze": {"front_end": False, "variants": 2}}
     with pytest.raises(InputError, match=r"set freeze.front_end or freeze.layers"):
         train(make_config(learning), quiet)
+    with pytest.raises(InputError, match=r"model.weighted_sum needs all"):
+        train(make_config({**STORED, "model": {"weighted_sum": True}}), quiet)

@@ -36,7 +36,7 @@ class VariantStore:
     """Variants of the clips of a store, in float16 below its run's cache; each is one file that is written atomically.
 
     Raises:
-        InputError: the backbone is not Whisper's, or its front end learns.
+        InputError: the backbone is not Whisper's, its front end learns, or its layers are summed.
     """
 
     def __init__(self, config: Config, store: ClipStore, backbone: Backbone) -> None:
@@ -44,6 +44,8 @@ class VariantStore:
             raise InputError(f"freeze.variants is for Whisper alone and this backbone is {backbone.family}")
         if not config.freeze.front_end and not config.freeze.layers:
             raise InputError("freeze.variants keeps what a frozen part gives: set freeze.front_end or freeze.layers")
+        if backbone.layer_sum is not None:
+            raise InputError("freeze.variants keeps one layer's output and model.weighted_sum needs all: choose one")
         self._config, self._store, self._backbone = config, store, backbone
         effects = {name: value for name, value in config.plain()["augment"].items() if name != "kept_frames"}
         settings = json.dumps([effects, config.data.crop_s, config.freeze.layers, config.seed])
@@ -81,7 +83,8 @@ class VariantStore:
         rng = generator(config.seed, Purpose.VARIANTS, int(self._key(clip)[:8], 16))
         waveform = self._store.load(clip)
         cut = [augment(waveform, crop_samples, config.augment, rng) for _ in range(config.freeze.variants)]
-        clips, lengths = pad(cut)
+        device = self._backbone.encoder.conv1.weight.device
+        clips, lengths = (part.to(device) for part in pad(cut))
         with masked(self._backbone, lengths.tolist(), config.augment, rng):
             frames, counts = self._backbone.listen(clips, lengths)
         frames, _ = self._backbone.attend(frames, counts, stop=config.freeze.layers)
@@ -89,7 +92,7 @@ class VariantStore:
             path = self._path(clip, variant)
             temporary = path.with_suffix(f".{os.getpid()}.new")
             with temporary.open("wb") as file:
-                np.save(file, row[:count].to(torch.float16).numpy())
+                np.save(file, row[:count].to(torch.float16).cpu().numpy())
             temporary.replace(path)
 
     def _is_there(self, clip: int) -> bool:
