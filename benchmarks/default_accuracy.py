@@ -1,6 +1,6 @@
 """The accuracy of a model by the protocol, beside the frozen encoder, on test speakers and the unseen language.
 
-    python -m benchmarks.default_accuracy MODEL CORPORA [--frozen MODEL] [--name NAME]
+    python -m benchmarks.default_accuracy MODEL CORPORA [--frozen MODEL] [--beside NAME=MODEL] [--tuned-episodes N]
 
 MODEL is a bundle's folder or name, or a checkpoint's folder; CORPORA holds ravdess, emodb, nemo and urdu. 4 ways, five
 shots and one; 600 episodes; then 200 with the head tuned by `split` on five shots. This opens the test: it is for
@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from metaser.toolkit.evaluate import Evaluation, evaluate
 from metaser.toolkit.tuned_evaluation import evaluate_tuned, frame_clips, open_tunable
 
 EPISODES, TUNED_EPISODES = 600, 200
+SHOTS_BY_SPEAKER = 5
 LEGEND = (
     "Accuracy in per cent ± half of its 95 % interval over episodes. Differences are paired by episode and query; the "
     "brackets hold the 95 % interval over speakers. Bold: both intervals exclude zero."
@@ -43,11 +44,11 @@ def accuracy(embedder: Embedder, utterances: Sequence[Utterance], spec: Spec, ep
     return evaluate(embedded, sampler, episodes)
 
 
-def tuned(model: str, utterances: Sequence[Utterance], spec: Spec) -> Evaluation:
+def tuned(model: str, utterances: Sequence[Utterance], spec: Spec, episodes: int) -> Evaluation:
     """A model on the episodes of a figure, tuned on the support of each."""
     rows, sampler = sampler_of(utterances, spec)
     tunable = open_tunable(model, "split")
-    return evaluate_tuned(tunable, frame_clips(tunable, [utterances[row] for row in rows]), sampler, TUNED_EPISODES)
+    return evaluate_tuned(tunable, frame_clips(tunable, [utterances[row] for row in rows]), sampler, episodes)
 
 
 def of_speakers(evaluation: Evaluation) -> dict[str, dict[str, float]]:
@@ -71,10 +72,21 @@ def sex_of(corpus: str, speaker: str) -> str:
     return "unknown"
 
 
-def report(model: str, frozen: str, corpora: Path, cache: Path) -> dict[str, Any]:
-    """All figures."""
+@dataclass(frozen=True)
+class Models:
+    """What is measured, by folder or by the name of a shipped bundle."""
+
+    default: str
+    frozen: str = "frozen"
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """Others by name, such as one that never heard a language."""
+
+
+def report(models: Models, corpora: Path, cache: Path, tuned_episodes: int = TUNED_EPISODES) -> dict[str, Any]:
+    """All figures; none with tuning where `tuned_episodes` is 0."""
     utterances = [clip for name in (*TRAINED_ON, UNSEEN) for clip in read_corpus(corpora / name).utterances]
-    embedders = {"frozen": open_embedder(frozen), "default": open_embedder(model)}
+    folders = {"frozen": models.frozen, "default": models.default, **models.beside}
+    embedders = {name: open_embedder(folder) for name, folder in folders.items()}
     scores: dict[str, Any] = {}
     found: dict[str, Evaluation] = {}
     for shots, title in ((5, "5 shots"), (1, "1 shot")):
@@ -84,15 +96,15 @@ def report(model: str, frozen: str, corpora: Path, cache: Path) -> dict[str, Any
             for name, embedder in embedders.items()
         }
         scores[title] = score(arms, "frozen")
-        if shots == 5:
+        if shots == SHOTS_BY_SPEAKER:
             found = {name: own[0] for name, own in arms["default"].items()}
-    arms = {
-        "untuned": {
-            spec.name: [accuracy(embedders["default"], utterances, spec, TUNED_EPISODES, cache)] for spec in TESTS
-        },
-        "split": {spec.name: [tuned(model, utterances, spec)] for spec in TESTS},
-    }
-    scores["5 shots, tuned"] = score(arms, "untuned")
+    if tuned_episodes:
+        one = embedders["default"]
+        arms = {
+            "untuned": {spec.name: [accuracy(one, utterances, spec, tuned_episodes, cache)] for spec in TESTS},
+            "split": {spec.name: [tuned(models.default, utterances, spec, tuned_episodes)] for spec in TESTS},
+        }
+        scores["5 shots, tuned"] = score(arms, "untuned")
     return {"scores": scores, "by speaker": {name: of_speakers(one) for name, one in found.items()}}
 
 
@@ -119,10 +131,17 @@ def main() -> int:
     parser.add_argument("model")
     parser.add_argument("corpora", type=Path)
     parser.add_argument("--frozen", default="frozen", help="A bundle or checkpoint to compare with.")
+    parser.add_argument(
+        "--beside", action="append", default=[], metavar="NAME=MODEL", help="Another, by the same rules."
+    )
+    parser.add_argument("--tuned-episodes", type=int, default=TUNED_EPISODES, help="0 leaves the tuning out.")
     parser.add_argument("--cache", type=Path, default=user_cache_path("metaser") / "embeddings")
     parser.add_argument("--name", default="default_accuracy")
     given = parser.parse_args()
-    figures = report(given.model, given.frozen, given.corpora, given.cache)
+    beside = dict(one.split("=", 1) for one in given.beside)
+    figures = report(
+        Models(given.model, given.frozen, beside), given.corpora, given.cache, tuned_episodes=given.tuned_episodes
+    )
     command = "python -m benchmarks.default_accuracy MODEL CORPORA"
     document = {"machine": machine(), "command": command, **figures}
     (RESULTS / f"{given.name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import default_training
-from benchmarks.default_accuracy import report, sex_of, to_markdown
+from benchmarks.default_accuracy import Models, report, sex_of, to_markdown
 from benchmarks.default_training import ARMS, FINISHED, compare, config_of, judged_on
 from metaser.toolkit.protocol import split_of
 from metaser.toolkit.train import train
@@ -62,8 +62,7 @@ def test_the_report_has_every_figure_and_every_test_speaker(
     best: Path, corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmarks.default_accuracy.EPISODES", 3)
-    monkeypatch.setattr("benchmarks.default_accuracy.TUNED_EPISODES", 2)
-    figures = report(str(best), str(best), corpora, tmp_path)
+    figures = report(Models(str(best), str(best), {"another": str(best)}), corpora, tmp_path, tuned_episodes=2)
     assert set(figures["scores"]) == {"5 shots", "1 shot", "5 shots, tuned"}
     difference = figures["scores"]["5 shots"]["difference"]["default"]
     assert difference["urdu disjoint"]["mean"] == 0  # from itself
