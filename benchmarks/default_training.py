@@ -1,12 +1,13 @@
 """How the recipe of the default model was chosen: short trainings compared on speakers who are not the test's.
 
-    python -m benchmarks.default_training BACKBONE CORPORA [ARM ...] [--cache FOLDER]
+    python -m benchmarks.default_training BACKBONE CORPORA [ARM ...] [--long NAME=RUN] [--cache FOLDER]
 
 BACKBONE is a folder of Whisper base in the hub's layout, CORPORA one with ravdess, emodb and nemo. Every arm is one
 recipe with one thing changed, and trains on the training speakers of English and Polish. It is judged on the
 validation speakers of both, and on German, which it never heard: all speakers but the test's. What was interrupted
 goes on with the same command. Without an ARM the arms that are done are written to `results/default_training.json`
-and `.md`.
+and `.md`, and beside them the runs of `metaser train configs/default.toml` that `--long` names, on the validation
+speakers of all three languages.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,10 +50,9 @@ REFERENCE = "reference"
 FINISHED = "finished"
 PARTS = 5
 LEGEND = (
-    "Trained on English and Polish; German was never heard. Accuracy in per cent ± half of its 95 % interval over "
-    "episodes. Differences are paired by episode and query; the brackets hold the 95 % interval over speakers. Bold: "
-    "both intervals exclude zero. Single short runs: one training seed, so how much a figure varies from training to "
-    "training is not known."
+    "Accuracy in per cent ± half of its 95 % interval over episodes. Differences are paired by episode and query; the "
+    "brackets hold the 95 % interval over speakers. Bold: both intervals exclude zero. Single runs: one training seed, "
+    "so how much a figure varies from training to training is not known."
 )
 
 COMMON: Mapping[str, Any] = {
@@ -113,10 +114,10 @@ def merge(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def judged_on(corpora: Path) -> list[Utterance]:
+def judged_on(corpora: Path, parts_of_unseen: Sequence[str] = ("train", "validation")) -> list[Utterance]:
     """The clips of the figures: none of a test speaker, none that an arm trained on."""
     clips = [clip for name in (*TRAINED_ON, UNSEEN) for clip in read_corpus(corpora / name).utterances]
-    parts = {UNSEEN: ("train", "validation")}
+    parts = {UNSEEN: parts_of_unseen}
     return [clip for clip in clips if split_of(clip) in parts.get(clip.corpus, ("validation",))]
 
 
@@ -139,8 +140,8 @@ def frozen(backbone: Path) -> Embedder:
 
 def learnt(folder: Path) -> dict[str, Any]:
     """What an arm's log says: its changes, episodes, accuracy of the last ones, and time whatever else ran beside."""
-    lines = (folder / LOG_FILE).read_text(encoding="utf-8").splitlines()
-    steps = [event for event in map(json.loads, lines) if event["event"] == "step"]
+    events = [json.loads(line) for line in (folder / LOG_FILE).read_text(encoding="utf-8").splitlines()]
+    steps = [event for event in events if event["event"] == "step"]
     return {
         "episodes": len(steps),
         "training_accuracy": [
@@ -148,45 +149,65 @@ def learnt(folder: Path) -> dict[str, Any]:
             for part in np.array_split(np.array(steps, dtype=object), PARTS)
             if len(part)
         ],
+        "validation": {
+            event["step"]: round(100 * event["accuracy"], 1) for event in events if event["event"] == "validation"
+        },
         "seconds_an_episode": round(float(np.median([step["seconds"] for step in steps])), 2),
     }
 
 
-def compare(folders: Mapping[str, Path], backbone: Path, corpora: Path, cache: Path) -> dict[str, Any]:
-    """Scores of the arms that are done and of the frozen encoder, and what was learnt on the way."""
-    utterances = judged_on(corpora)
-    embedders = {FROZEN: frozen(backbone), **{name: open_embedder(folder / BEST) for name, folder in folders.items()}}
-    arms = {name: judge(embedder, utterances, cache / "embeddings") for name, embedder in embedders.items()}
+@dataclass(frozen=True)
+class Places:
+    """Where things are."""
+
+    backbone: Path
+    corpora: Path
+    cache: Path
+
+    def scores(self, folders: Mapping[str, Path], utterances: Sequence[Utterance], reference: str) -> dict[str, Any]:
+        """What trained and the frozen encoder, on all figures."""
+        embedders = {name: open_embedder(folder / BEST) for name, folder in folders.items()}
+        embedders = {FROZEN: frozen(self.backbone), **embedders}
+        arms = {name: judge(one, utterances, self.cache / "embeddings") for name, one in embedders.items()}
+        return score(arms, reference if reference in arms else FROZEN)
+
+
+def compare(folders: Mapping[str, Path], long: Mapping[str, Path], places: Places) -> dict[str, Any]:
+    """Scores of the arms that are done, of long runs, and what both learnt on the way."""
     return {
         "machine": machine(),
         "command": "python -m benchmarks.default_training BACKBONE CORPORA [ARM ...]",
         "seeds": {"training": read_toml(RECIPE)["seed"], "episodes": TEST_SEED},
         "common": COMMON,
         "changes": {name: ARMS[name] for name in folders},
-        "scores": score(arms, REFERENCE if REFERENCE in arms else FROZEN),
-        "training": {name: learnt(folder) for name, folder in folders.items()},
+        "arms": places.scores(folders, judged_on(places.corpora), REFERENCE),
+        "long": places.scores(long, judged_on(places.corpora, ("validation",)), FROZEN) if long else None,
+        "training": {name: learnt(folder) for name, folder in {**folders, **long}.items()},
     }
 
 
 def to_markdown(found: Mapping[str, Any]) -> str:
     """The tables of a comparison."""
     rows = [
-        [name, str(own["episodes"]), ", ".join(map(str, own["training_accuracy"])), str(own["seconds_an_episode"])]
+        [
+            name, str(own["episodes"]), ", ".join(map(str, own["training_accuracy"])),
+            ", ".join(f"{accuracy} at {step}" for step, accuracy in own["validation"].items()),
+            str(own["seconds_an_episode"]),
+        ]
         for name, own in found["training"].items()
+    ]  # fmt: skip
+    accuracy = f"training accuracy in {PARTS} parts of the run, %"
+    columns = ["run", "episodes", accuracy, "validation, % at episode", "s an episode, median"]
+    sections = [
+        "# How the recipe of the default model was chosen",
+        f"`{found['command']}`, commit {found['machine']['commit']}.",
+        f"{LEGEND}",
+        "## Arms\n\nTrained on English and Polish; German was never heard.",
+        markdown(found["arms"]),
     ]
-    columns = ["arm", "episodes", f"training accuracy in {PARTS} parts of the run, %", "s an episode, median"]
-    return (
-        "\n\n".join(
-            [
-                "# How the recipe of the default model was chosen",
-                f"`{found['command']}`, commit {found['machine']['commit']}.",
-                LEGEND,
-                markdown(found["scores"]),
-                table(columns, rows),
-            ]
-        )
-        + "\n"
-    )
+    if found["long"]:
+        sections += ["## Long runs\n\nTrained on all three; validation speakers.", markdown(found["long"])]
+    return "\n\n".join([*sections, "## Training", table(columns, rows)]) + "\n"
 
 
 def main() -> int:
@@ -195,6 +216,7 @@ def main() -> int:
     parser.add_argument("backbone", type=Path)
     parser.add_argument("corpora", type=Path)
     parser.add_argument("arms", nargs="*", metavar="ARM", help=", ".join(ARMS))
+    parser.add_argument("--long", action="append", default=[], metavar="NAME=RUN", help="A folder that a run wrote.")
     parser.add_argument("--cache", type=Path, default=user_cache_path("metaser") / "default_training")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--threads", type=int, default=1)
@@ -208,7 +230,8 @@ def main() -> int:
             (config.out / FINISHED).touch()
     if not given.arms:
         done = {name: folder for name, folder in folders.items() if (folder / FINISHED).exists()}
-        found = compare(done, given.backbone, given.corpora, given.cache)
+        long = {name: Path(run) for name, run in (one.split("=", 1) for one in given.long)}
+        found = compare(done, long, Places(given.backbone, given.corpora, given.cache))
         (given.out / "default_training.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         (given.out / "default_training.md").write_text(to_markdown(found), encoding="utf-8")
         print(to_markdown(found))

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import default_training
 from benchmarks.default_accuracy import Models, report, sex_of, to_markdown
-from benchmarks.default_training import ARMS, FINISHED, compare, config_of, judged_on
+from benchmarks.default_training import ARMS, FINISHED, Places, compare, config_of, judged_on
 from metaser.toolkit.protocol import split_of
 from metaser.toolkit.train import train
 from tests.toolkit.made_speech import write_speech
@@ -51,8 +51,10 @@ def test_arms_are_compared_with_the_frozen_encoder(
 ) -> None:
     monkeypatch.setattr(default_training, "EPISODES", 3)
     (best.parent / FINISHED).touch()
-    found = compare({"reference": best.parent}, saved("whisper").folder, corpora, tmp_path)
-    assert set(found["scores"]["accuracy"]) == {"frozen", "reference"}
+    places = Places(saved("whisper").folder, corpora, tmp_path)
+    found = compare({"reference": best.parent}, {"whole": best.parent}, places)
+    assert set(found["arms"]["accuracy"]) == {"frozen", "reference"}
+    assert set(found["long"]["difference"]) == {"whole"}
     assert found["training"]["reference"]["episodes"] == 3
     text = default_training.to_markdown(found)
     assert "| minus reference | ravdess disjoint | nemo disjoint | emodb disjoint |" in text
