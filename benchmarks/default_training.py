@@ -85,6 +85,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "rate 2e-4": {"optimiser": {"backbone_rate": 2e-4}},
     "6 ways, 3 shots": {"episodes": {"n_way": 6, "k_shot": 3, "n_query": 3}},
     "label loss": {"optimiser": {"label_weight": 0.5}},
+    "equaliser, band": {"augment": {"equaliser_chance": 0.5, "band_chance": 0.3}},
     "all frames": {"augment": {"kept_frames": 1.0}},
     "one way": {"episodes": {"both_ways": False}},
     "4 layers": {"model": {"layers": 4}},
