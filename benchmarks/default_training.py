@@ -202,7 +202,7 @@ def to_markdown(found: Mapping[str, Any]) -> str:
     sections = [
         "# How the recipe of the default model was chosen",
         f"`{found['command']}`, commit {found['machine']['commit']}.",
-        f"{LEGEND}",
+        f"{LEGEND} {found.get('note', '')}".strip(),
         "## Arms\n\nTrained on English and Polish; German was never heard.",
         markdown(found["arms"]),
     ]
@@ -218,6 +218,7 @@ def main() -> int:
     parser.add_argument("corpora", type=Path)
     parser.add_argument("arms", nargs="*", metavar="ARM", help=", ".join(ARMS))
     parser.add_argument("--long", action="append", default=[], metavar="NAME=RUN", help="A folder that a run wrote.")
+    parser.add_argument("--note", default="", help="What a reader should know of these runs.")
     parser.add_argument("--cache", type=Path, default=user_cache_path("metaser") / "default_training")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--threads", type=int, default=1)
@@ -232,7 +233,7 @@ def main() -> int:
     if not given.arms:
         done = {name: folder for name, folder in folders.items() if (folder / FINISHED).exists()}
         long = {name: Path(run) for name, run in (one.split("=", 1) for one in given.long)}
-        found = compare(done, long, Places(given.backbone, given.corpora, given.cache))
+        found = {**compare(done, long, Places(given.backbone, given.corpora, given.cache)), "note": given.note}
         (given.out / "default_training.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         (given.out / "default_training.md").write_text(to_markdown(found), encoding="utf-8")
         print(to_markdown(found))
