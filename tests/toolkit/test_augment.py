@@ -4,10 +4,21 @@ import numpy as np
 import pytest
 
 from metaser.runtime.arrays import Waveform
-from metaser.toolkit.augment import add_noise, augment, change_speed, impulse_response, random_crop, reverberate
+from metaser.toolkit.augment import (
+    add_noise,
+    augment,
+    change_speed,
+    equalise,
+    impulse_response,
+    limit_band,
+    random_crop,
+    reverberate,
+)
 from metaser.toolkit.config import AugmentConfig
 
-ALWAYS = AugmentConfig(noise_chance=1, gain_chance=1, speed_chance=1, reverberation_chance=1)
+ALWAYS = AugmentConfig(
+    noise_chance=1, gain_chance=1, speed_chance=1, reverberation_chance=1, equaliser_chance=1, band_chance=1
+)
 NEVER = AugmentConfig(noise_chance=0, gain_chance=0, speed_chance=0, reverberation_chance=0)
 
 
@@ -57,6 +68,20 @@ def test_reverberation_outlasts_the_sound_and_never_precedes_it() -> None:
     assert len(wet) == len(clip)
     assert np.abs(wet[:4000]).max() < 1e-6
     assert np.abs(wet[4001:4100]).max() > 1e-3
+
+
+def test_an_equaliser_changes_frequencies_by_at_most_what_was_asked_and_is_smooth() -> None:
+    noise = rng().standard_normal(16_000).astype(np.float32)
+    before, after = (np.abs(np.fft.rfft(wave * np.hanning(16_000))) for wave in (noise, equalise(noise, 12.0, rng(1))))
+    bands = [slice(low, 2 * low) for low in (125, 250, 500, 1000, 2000)]
+    gains_db = np.array([10 * np.log10(np.sum(after[band] ** 2) / np.sum(before[band] ** 2)) for band in bands])
+    assert np.abs(gains_db).max() < 12
+    assert np.ptp(gains_db) > 1
+
+
+def test_a_narrow_band_keeps_what_is_in_it_and_nothing_above() -> None:
+    low, high = tone(1000), tone(6000)
+    assert limit_band(low + high, 3000.0)[500:-500] == pytest.approx(low[500:-500], abs=2e-3)
 
 
 def test_a_crop_is_a_stretch_of_the_clip_and_can_start_anywhere() -> None:

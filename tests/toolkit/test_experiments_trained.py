@@ -7,42 +7,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import soundfile
 
 from benchmarks.experiments_bench import Bench, Budget, Kept, open_trained
 from benchmarks.experiments_lab import TRAINED_ON, UNSEEN, Spec
 from benchmarks.experiments_trained import run
 from metaser.toolkit.corpora import read_corpus
 from metaser.toolkit.tuning import tune_model
+from tests.toolkit.made_speech import write_speech
 
 TINY = Budget(
     episodes=2, validate_every=2, validation_episodes=2, test_episodes=4, tuning_episodes=4, choice_episodes=1
 )
-RATE_HZ = 16_000
-TAKES = 8  # as many clips as an episode of one person needs
-PITCHES_HZ = (250, 500, 1000, 2000)
-NAMES: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
-    "ravdess": (("01", "02", "15", "16", "19", "20"), ("03", "04", "05", "06"), "03-01-{1}-01-01-{2:02}-{0}"),
-    "emodb": (("03", "08", "11", "12", "13", "14"), ("W", "F", "T", "N"), "{0}a{2:02}{1}a"),
-    "nemo": (("AO0", "KR0", "KS0", "MP0", "SM0", "TP0"), ("anger", "fear", "happiness", "sadness"), "{0}_{1}_{2}"),
-    "urdu": (("F1", "F2", "M1", "M2"), ("A", "H", "N", "S"), "S{0}_F{2}_{1}{2}"),
-}
-"""Two speakers of each part of the protocol, emotions, and how a file is called."""
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory, saved: Callable[[str], Any]) -> Bench:
-    root, rng = tmp_path_factory.mktemp("speech"), np.random.default_rng(0)
-    for corpus, (speakers, emotions, name) in NAMES.items():
-        (root / corpus).mkdir()
-        for speaker in speakers:
-            for emotion, pitch_hz in zip(emotions, PITCHES_HZ, strict=True):
-                for take in range(TAKES):
-                    phase = 2 * np.pi * pitch_hz * rng.uniform(0.8, 1.2) * np.arange(RATE_HZ // 4) / RATE_HZ
-                    clip = 0.3 * np.sin(phase) + rng.normal(0, 0.1, len(phase))
-                    soundfile.write(root / corpus / f"{name.format(speaker, emotion, take)}.wav", clip, RATE_HZ)
+    root = write_speech(tmp_path_factory.mktemp("speech"))
     utterances = tuple(clip for name in (*TRAINED_ON, UNSEEN) for clip in read_corpus(root / name).utterances)
     return Bench(saved("whisper").folder, root, utterances, tmp_path_factory.mktemp("kept"), TINY)
 

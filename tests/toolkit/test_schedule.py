@@ -28,9 +28,9 @@ def test_rates_fall_with_depth() -> None:
 
 def test_every_trainable_parameter_is_in_one_group_and_vectors_do_not_decay(network: ProtoNet) -> None:
     freeze(network.backbone, FreezeConfig(front_end=True))
-    groups = parameter_groups(OptimiserConfig(layer_decay=0.9, weight_decay=0.1), network, None)
+    groups = parameter_groups(OptimiserConfig(layer_decay=0.9, weight_decay=0.1), network)
     grouped = [id(parameter) for group in groups for parameter in group["params"]]
-    assert sorted(grouped) == sorted(id(parameter) for parameter in trainable(network, None))
+    assert sorted(grouped) == sorted(id(parameter) for parameter in trainable(network))
     for group in groups:
         assert all((parameter.ndim > 1) == (group["weight_decay"] > 0) for parameter in group["params"])
 
@@ -50,7 +50,7 @@ def test_the_rate_rises_then_falls_along_half_a_cosine() -> None:
 def test_the_optimiser_is_the_one_asked_for(
     network: ProtoNet, kind: str, optimiser: type[torch.optim.Optimizer]
 ) -> None:
-    made = make_optimiser(config(kind=kind, momentum=0.8).optimiser, network, None)
+    made = make_optimiser(config(kind=kind, momentum=0.8).optimiser, network)
     assert isinstance(made, optimiser)
     set_rates(made, 0.5)
     set_rates(made, 0.1)

@@ -34,8 +34,8 @@ def test_support_comes_first_and_its_weights_make_means(make_config: MakeConfig)
     batch = maker_of(config).make(3)
     episode = material.training.draw(3)
     clips = [*episode.support.ravel(), *episode.query_indices]
-    assert batch.waveform.shape == (12, max(batch.lengths.tolist()))
-    for row, length, clip in zip(batch.waveform, batch.lengths.tolist(), clips, strict=True):
+    assert batch.clips.shape == (12, max(batch.lengths.tolist()))
+    for row, length, clip in zip(batch.clips, batch.lengths.tolist(), clips, strict=True):
         assert np.array_equal(row[:length].numpy(), material.training_clips.load(int(clip)))
         assert not row[length:].any()
     expected = torch.tensor([[0.5, 0.5, 0, 0, 0, 0], [0, 0, 0.5, 0.5, 0, 0], [0, 0, 0, 0, 0.5, 0.5]])
@@ -56,9 +56,9 @@ def test_an_episode_is_the_same_whoever_makes_it(make_config: MakeConfig) -> Non
     second.make(0)
     for index in (5, 2):
         one, other = first.make(index), second.make(index)
-        assert torch.equal(one.waveform, other.waveform)
+        assert torch.equal(one.clips, other.clips)
         assert torch.equal(one.lengths, other.lengths)
-    assert not torch.equal(first.make(5).waveform, first.make(6).waveform)
+    assert not torch.equal(first.make(5).clips, first.make(6).clips)
 
 
 def test_padding_is_zero_and_no_longer_than_needed() -> None:

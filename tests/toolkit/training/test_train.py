@@ -21,9 +21,9 @@ MakeConfig: TypeAlias = Callable[..., Config]
 
 EVERYTHING: dict[str, Any] = {
     "model": {"weighted_sum": True},
-    "optimiser": {"accumulation": 2, "layer_decay": 0.9},
+    "optimiser": {"accumulation": 2, "layer_decay": 0.9, "average": 0.5, "pull": 10.0, "label_weight": 0.5},
     "adversary": {"on": "corpus", "weight": 0.5},
-    "episodes": {"count": 12},
+    "episodes": {"count": 12, "both_ways": True},
     "gradient_checkpointing": True,
 }
 
@@ -40,7 +40,8 @@ def records(config: Config, event: str) -> list[dict[str, Any]]:
 def final_weights(config: Config) -> Mapping[str, Tensor]:
     state = torch.load(config.out / "state.pt", weights_only=True)
     weights: dict[str, Tensor] = state["parts"]["network"]
-    weights |= {f"discriminator.{name}": value for name, value in state["parts"].get("discriminator", {}).items()}
+    for part in ("discriminator", "classifier", "average"):
+        weights |= {f"{part}.{name}": value for name, value in state["parts"].get(part, {}).items()}
     return weights
 
 
@@ -143,6 +144,34 @@ def test_the_generator_of_the_caller_is_left_alone(make_config: MakeConfig) -> N
     torch.manual_seed(7)
     train(make_config({"episodes": {"count": 1}}), quiet)
     assert torch.equal(torch.rand(1), expected)
+
+
+def test_the_average_of_the_weights_is_what_is_kept(make_config: MakeConfig) -> None:
+    best = train(make_config({"optimiser": {"average": 0.9}, "validation": {"every": 0}}), quiet)
+    state = torch.load(best.parent / "state.pt", weights_only=True)["parts"]
+    kept = load_checkpoint(best)[0].state_dict()
+    assert all(torch.equal(value, state["average"][f"module.{name}"]) for name, value in kept.items())
+    assert not all(torch.equal(value, state["network"][name]) for name, value in kept.items())
+
+
+def test_a_strong_pull_leaves_the_backbone_where_it_began(make_config: MakeConfig, saved: Callable[[str], Any]) -> None:
+    before = saved("whisper").backbone(2).state_dict()
+    strong = {"optimiser": {"pull": 1e9}, "validation": {"every": 0}, "episodes": {"count": 3}}
+    network = load_checkpoint(train(make_config(strong), quiet))[0]
+    assert all(torch.equal(before[name], value) for name, value in network.backbone.state_dict().items())
+
+
+def test_more_ways_can_train_than_are_validated(make_config: MakeConfig) -> None:
+    config = make_config({"validation": {"n_way": 2, "k_shot": 1}})
+    train(config, quiet)
+    assert len(records(config, "validation")) == 2
+
+
+def test_thinned_frames_train_whisper_and_are_refused_elsewhere(make_config: MakeConfig) -> None:
+    thin = {"augment": {"kept_frames": 0.5}, "episodes": {"count": 3}}
+    train(make_config(thin), quiet)
+    with pytest.raises(InputError, match=r"augment.kept_frames is for Whisper alone and this backbone is wav2vec2"):
+        train(make_config({**thin, "out": "elsewhere"}, "wav2vec2"), quiet)
 
 
 def test_gradient_checkpointing_changes_nothing(make_config: MakeConfig, tmp_path: Path) -> None:

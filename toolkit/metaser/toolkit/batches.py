@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from metaser.toolkit.config import Config
 from metaser.toolkit.episodes import EpisodeSampler
 from metaser.toolkit.network import Clips
 from metaser.toolkit.randomness import Purpose, generator
+from metaser.toolkit.utterances import classes_by
 
 Made = TypeVar("Made")
 
@@ -31,34 +33,48 @@ class EpisodeBatch:
     """One episode, support clips before queries."""
 
     index: int
-    waveform: Tensor
-    """[B, T] float32, zeros after each clip."""
+    clips: Tensor
+    """[B, T] float32, waveforms with zeros after each; with stored variants [B, N, D], what the layers take."""
     lengths: Tensor
-    """[B] int64"""
+    """[B] int64, of samples or frames."""
     support_weights: Tensor
     """[C, M], 1 / K at the K clips of each class."""
+    support_targets: Tensor
+    """[M] int64, the class of each support clip."""
     targets: Tensor
     """[R] int64, the class of each query."""
     domains: Tensor
     """[B] int64, the corpus or language of each clip; 0 without an adversary."""
+    labels: Tensor
+    """[B] int64, the class of each clip among those of all corpora."""
 
     def to(self, device: torch.device) -> EpisodeBatch:
         """The same on a device."""
-        parts = (self.waveform, self.lengths, self.support_weights, self.targets, self.domains)
-        return EpisodeBatch(self.index, *(part.to(device, non_blocking=True) for part in parts))
+        moved = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "index"}
+        return EpisodeBatch(self.index, **{name: part.to(device, non_blocking=True) for name, part in moved.items()})
 
 
 class BatchMaker:
-    """Makes the batch of an episode from its index alone; safe to use from several threads."""
+    """Makes the batch of an episode from its index alone; safe to use from several threads.
 
-    def __init__(self, config: Config, sampler: EpisodeSampler, store: ClipStore, domains: Sequence[str]) -> None:
+    `variants` draws stored frames [N, D] of a clip; without it waveforms are augmented.
+    """
+
+    def __init__(
+        self, config: Config, sampler: EpisodeSampler, store: ClipStore, domains: Sequence[str],
+        variants: Callable[[int, np.random.Generator], npt.NDArray[np.float16]] | None = None,
+    ) -> None:  # fmt: skip
         self._config = config
         self._sampler = sampler
         self._store = store
+        self._variants = variants
         self._domain_of = [0] * len(store.utterances)
         if domains:
             column = config.adversary.on
             self._domain_of = [domains.index(getattr(utterance, column)) for utterance in store.utterances]
+        self._label_of = np.zeros(len(store.utterances), np.int64)
+        for number, clips in enumerate(classes_by(store.utterances, sampler.column).values()):
+            self._label_of[clips] = number
 
     def make(self, index: int) -> EpisodeBatch:
         """Episode `index`; the sampler and the store are over the same utterances."""
@@ -67,13 +83,18 @@ class BatchMaker:
         clips = np.concatenate([episode.support.ravel(), episode.query_indices])  # [B]
         rng = generator(config.seed, Purpose.WAVEFORMS, index)
         crop_samples = round(config.data.crop_s * SAMPLE_RATE_HZ)
-        cut = [augment(self._store.load(int(clip)), crop_samples, config.augment, rng) for clip in clips]
+        if self._variants is None:
+            padded = pad([augment(self._store.load(int(clip)), crop_samples, config.augment, rng) for clip in clips])
+        else:
+            padded = pad_frames([self._variants(int(clip), rng) for clip in clips])
         return EpisodeBatch(
             index,
-            *pad(cut),
+            *padded,
             support_weights=torch.eye(n_way).repeat_interleave(k_shot, dim=1) / k_shot,
+            support_targets=torch.arange(n_way).repeat_interleave(k_shot),
             targets=torch.from_numpy(episode.query_targets),
             domains=torch.tensor([self._domain_of[clip] for clip in clips]),
+            labels=torch.from_numpy(self._label_of[clips]),
         )
 
 
@@ -83,6 +104,15 @@ def pad(waveforms: Sequence[Waveform]) -> Clips:
     padded = np.zeros((len(waveforms), max(lengths)), np.float32)
     for row, waveform in zip(padded, waveforms, strict=True):
         row[: len(waveform)] = waveform
+    return torch.from_numpy(padded), torch.tensor(lengths)
+
+
+def pad_frames(clips: Sequence[npt.NDArray[np.float16]]) -> tuple[Tensor, Tensor]:
+    """B clips [N_i, D] -> float32 [B, longest, D] with zeros after each, and [B] lengths."""
+    lengths = [len(frames) for frames in clips]
+    padded = np.zeros((len(clips), max(lengths), clips[0].shape[1]), np.float32)
+    for row, frames in zip(padded, clips, strict=True):
+        row[: len(frames)] = frames
     return torch.from_numpy(padded), torch.tensor(lengths)
 
 

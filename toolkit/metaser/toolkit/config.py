@@ -41,6 +41,8 @@ class EpisodesConfig(EpisodeSettings):
     """Queries a class."""
     count: int = 2000
     """Episodes of the whole run."""
+    both_ways: bool = False
+    """The queries' prototypes classify the support as well, so that every clip is asked about."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class ModelConfig:
     """How many of its first layers; without it all."""
     head: str = "glu"
     embedding_size: int = 256
+    whitened_head: bool = False
+    """A fresh head starts by statistics of training clips instead of at random."""
     weighted_sum: bool = False
     """Frames are a learnt weighted sum over the input of the first layer and the output of each."""
     licence: str = "LicenseRef-unknown"
@@ -81,6 +85,12 @@ class OptimiserConfig:
     """Episodes a step, shared by all processes."""
     clip_norm: float = 1.0
     """Gradients are scaled down to this norm; 0 leaves them."""
+    average: float = 0.0
+    """What is validated and kept is a running average of the weights that keeps this share a step; 0 for the last."""
+    pull: float = 0.0
+    """The backbone's weights go back by rate · pull of their way from the start each step (L2-SP)."""
+    label_weight: float = 0.0
+    """Weight of a loss that tells the classes of all corpora apart, beside that of the episodes; 0 for none."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,9 @@ class FreezeConfig:
     """The convolutions; with Whisper also the positions, which are fixed sinusoids."""
     layers: int = 0
     """So many of the first layers, and all that is below them."""
+    variants: int = 0
+    """What is frozen sees so many augmented variants of every clip, once and for all, and training costs only what
+    learns (Whisper alone; 50 kB a second and variant in `cache/`). 0: augmented anew in every episode."""
     all: bool = False
 
 
@@ -116,6 +129,14 @@ class AugmentConfig:
     """SpecAugment: so many bands of the log-mel are blanked; families without one ignore it."""
     frequency_mask_bins: int = 12
     """Their greatest width."""
+    equaliser_chance: float = 0.0
+    equaliser_db: float = 12.0
+    """A smooth curve over frequency, at most so far up or down, as other microphones and lines have."""
+    band_chance: float = 0.0
+    band_hz: tuple[float, float] = (2500.0, 7000.0)
+    """Nothing is left above a frequency of this range, as with narrow channels and codecs."""
+    kept_frames: float = 1.0
+    """The layers see a random share of a clip's frames, and so cost less (Whisper alone)."""
 
 
 @dataclass(frozen=True)
@@ -133,11 +154,14 @@ class AdversaryConfig:
 
 @dataclass(frozen=True)
 class ValidationConfig:
-    """`[validation]`: episodes of held-out speakers, drawn as those of training."""
+    """`[validation]`: episodes of held-out speakers, drawn as those of training but for what is set here."""
 
     every: int = 100
     """Training episodes from one validation to the next; 0 for none."""
     episodes: int = 200
+    n_way: int | None = None
+    """Without it as many classes and shots as in training."""
+    k_shot: int | None = None
     n_query: int = 15
     patience: int = 0
     """Stop after so many validations without a new best; 0 for never."""
@@ -179,10 +203,12 @@ class Config:
         least: dict[str, float] = {
             "data.crop_s": 0.1, "episodes.count": 1, "model.embedding_size": 1, "optimiser.accumulation": 1,
             "optimiser.warm_up": 0, "optimiser.clip_norm": 0, "optimiser.backbone_rate": 0, "optimiser.head_rate": 0,
-            "optimiser.layer_decay": 0, "freeze.layers": 0, "augment.time_masks": 0, "augment.frequency_masks": 0,
+            "optimiser.layer_decay": 0, "optimiser.average": 0, "optimiser.pull": 0,
+            "optimiser.label_weight": 0, "freeze.layers": 0, "freeze.variants": 0,
+            "augment.time_masks": 0, "augment.frequency_masks": 0,
             "adversary.weight": 0, "adversary.hidden_size": 1, "validation.every": 0, "validation.episodes": 2,
             "validation.patience": 0, "validation.max_s": 0.1, "validation.batch_clips": 1, "seed": 0, "workers": 0,
-            "save_every": 1, "augment.speed": 0.1, "augment.reverberation_s": 0.01,
+            "save_every": 1, "augment.speed": 0.1, "augment.reverberation_s": 0.01, "augment.kept_frames": 0.05,
         }  # fmt: skip
         for name, bound in least.items():
             value = self._value(name)
@@ -193,6 +219,10 @@ class Config:
                 raise InputError(f"augment.{name} goes from {value[0]} down to {value[1]}: give the lower end first")
             if name.endswith("_chance") and not 0 <= value <= 1:
                 raise InputError(f"augment.{name} is {value} and must be between 0 and 1")
+        if self.augment.kept_frames > 1:
+            raise InputError(f"augment.kept_frames is {self.augment.kept_frames:g} and must be at most 1")
+        if self.optimiser.average >= 1:
+            raise InputError(f"optimiser.average is {self.optimiser.average} and must be below 1")
         if not self.data.corpora and not self.data.manifests:
             raise InputError("data.corpora and data.manifests are both empty: name at least one folder or table")
         if self.episodes.count % self.optimiser.accumulation:

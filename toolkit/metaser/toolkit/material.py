@@ -104,9 +104,9 @@ def _split(clip: Utterance, data: DataConfig) -> Split:
 
 
 def _validation_sampler(config: Config, store: ClipStore) -> EpisodeSampler:
-    wanted = config.episodes
+    wanted, own = config.episodes, config.validation
     settings = EpisodeSettings(
-        wanted.n_way, wanted.k_shot, config.validation.n_query, wanted.speaker_split, wanted.sampling
+        own.n_way or wanted.n_way, own.k_shot or wanted.k_shot, own.n_query, wanted.speaker_split, wanted.sampling
     )
     try:
         return EpisodeSampler(store.utterances, settings, config.seed, config.data.column)

@@ -9,20 +9,26 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from metaser.runtime.errors import InputError, WorkError
 from metaser.toolkit.adversary import Discriminator
+from metaser.toolkit.averaging import Pull, average_of
 from metaser.toolkit.batches import BatchMaker
 from metaser.toolkit.checkpoint import CheckpointMetadata, save_checkpoint
 from metaser.toolkit.config import Config
 from metaser.toolkit.freezing import checkpoint_gradients, computes_bfloat16, freeze, keep_log_mel_precise
+from metaser.toolkit.losses import LabelClassifier
 from metaser.toolkit.material import Material, gather
 from metaser.toolkit.network import ProtoNet
 from metaser.toolkit.processes import Processes
 from metaser.toolkit.schedule import make_optimiser, trainable
 from metaser.toolkit.starting import open_network
 from metaser.toolkit.state import STATE_FILE, Progress, load_state, save_state
+from metaser.toolkit.utterances import classes_by
 from metaser.toolkit.validate import Validator
+from metaser.toolkit.variants import VariantStore
+from metaser.toolkit.whisper import WhisperBackbone
 
 BEST = "best"
 
@@ -38,6 +44,12 @@ class Run:
     metadata: CheckpointMetadata
     discriminator: Discriminator | None
     """None without an adversary."""
+    classifier: LabelClassifier | None
+    """None without a loss on labels."""
+    average: AveragedModel | None
+    """None where the last weights are kept."""
+    pull: Pull | None
+    """None where nothing draws the backbone back."""
     parameters: list[nn.Parameter]
     """All that learn."""
     optimiser: torch.optim.Optimizer
@@ -61,13 +73,23 @@ class Run:
     def save_best(self) -> None:
         """Keep the network as the best so far."""
         if self.processes.is_main:
-            save_checkpoint(self.config.out / BEST, self.network, self.metadata)
+            save_checkpoint(self.config.out / BEST, self.kept, self.metadata)
+
+    @property
+    def kept(self) -> ProtoNet:
+        """What is validated and kept: the running average of the network where there is one."""
+        if self.average is None:
+            return self.network
+        averaged: Any = self.average.module
+        assert isinstance(averaged, ProtoNet)
+        return averaged
 
     @property
     def parts(self) -> dict[str, Any]:
         """Whatever has a state dict that a resumed run needs."""
         parts = {"network": self.network, "optimiser": self.optimiser, "scaler": self.scaler}
-        return parts | ({} if self.discriminator is None else {"discriminator": self.discriminator})
+        optional = {"discriminator": self.discriminator, "classifier": self.classifier, "average": self.average}
+        return parts | {name: part for name, part in optional.items() if part is not None}
 
 
 def prepare(config: Config, say: Callable[[str], None], *, resume: bool) -> Run:
@@ -84,6 +106,8 @@ def prepare(config: Config, say: Callable[[str], None], *, resume: bool) -> Run:
     material = gather(config, tell)
     network, metadata = open_network(config, material)
     freeze(network.backbone, config.freeze)
+    if config.augment.kept_frames < 1 and not isinstance(network.backbone, WhisperBackbone):
+        raise InputError(f"augment.kept_frames is for Whisper alone and this backbone is {network.backbone.family}")
     if config.gradient_checkpointing:
         checkpoint_gradients(network.backbone)
     if config.precision != "fp32":
@@ -93,15 +117,28 @@ def prepare(config: Config, say: Callable[[str], None], *, resume: bool) -> Run:
     if material.domains:
         sizes = (config.model.embedding_size, len(material.domains), config.adversary.hidden_size)
         discriminator = Discriminator(*sizes).to(processes.device)
+    variants = None
+    if config.freeze.variants:
+        frozen = VariantStore(config, material.training_clips, network.backbone)
+        frozen.fill(tell)
+        variants = frozen.draw
+    classifier = None
+    if config.optimiser.label_weight:
+        labels = classes_by(material.training_clips.utterances, config.data.column)
+        classifier = LabelClassifier(config.model.embedding_size, len(labels)).to(processes.device)
+    beside = [module for module in (discriminator, classifier) if module is not None]
+    settings = config.optimiser
     validator = None
     if material.validation is not None:
         validator = Validator(config.validation, material.validation, material.validation_clips, processes)
     run = Run(
-        config, processes, material, network, metadata, discriminator,
-        parameters=trainable(network, discriminator),
-        optimiser=make_optimiser(config.optimiser, network, discriminator),
+        config, processes, material, network, metadata, discriminator, classifier,
+        average=average_of(network, settings.average) if settings.average else None,
+        pull=Pull(trainable(network.backbone), settings.pull) if settings.pull else None,
+        parameters=trainable(network, *beside),
+        optimiser=make_optimiser(settings, network, *beside),
         scaler=torch.amp.GradScaler(processes.device.type, enabled=config.precision == "fp16"),
-        maker=BatchMaker(config, material.training, material.training_clips, material.domains),
+        maker=BatchMaker(config, material.training, material.training_clips, material.domains, variants),
         validator=validator,
         progress=Progress(),
     )  # fmt: skip

@@ -17,6 +17,8 @@ class Purpose(IntEnum):
     WAVEFORMS = 0
     MASKS = 1
     DROPOUT = 2
+    WHITENING = 3
+    VARIANTS = 4
 
 
 def generator(seed: int, purpose: Purpose, index: int) -> np.random.Generator:

@@ -13,22 +13,18 @@ from metaser.toolkit.config import Config, OptimiserConfig
 from metaser.toolkit.network import ProtoNet
 
 
-def make_optimiser(
-    settings: OptimiserConfig, network: ProtoNet, discriminator: nn.Module | None
-) -> torch.optim.Optimizer:
+def make_optimiser(settings: OptimiserConfig, network: ProtoNet, *beside: nn.Module) -> torch.optim.Optimizer:
     """AdamW or SGD over everything that is not frozen; each group keeps its full rate as `full_rate`."""
-    groups = parameter_groups(settings, network, discriminator)
+    groups = parameter_groups(settings, network, *beside)
     if settings.kind == "sgd":
         return torch.optim.SGD(groups, lr=settings.head_rate, momentum=settings.momentum)
     return torch.optim.AdamW(groups, lr=settings.head_rate)
 
 
-def parameter_groups(
-    settings: OptimiserConfig, network: ProtoNet, discriminator: nn.Module | None
-) -> list[dict[str, Any]]:
+def parameter_groups(settings: OptimiserConfig, network: ProtoNet, *beside: nn.Module) -> list[dict[str, Any]]:
     """Groups of one rate and one decay, in the order of the network's parameters."""
     groups: dict[tuple[float, float], dict[str, Any]] = {}
-    for name, parameter in _named(network, discriminator):
+    for name, parameter in _named(network, *beside):
         if not parameter.requires_grad:
             continue
         rate = rate_of(name, settings, network.backbone.layers)
@@ -63,12 +59,12 @@ def set_rates(optimiser: torch.optim.Optimizer, factor: float) -> None:
         group["lr"] = group["full_rate"] * factor
 
 
-def trainable(network: ProtoNet, discriminator: nn.Module | None) -> list[nn.Parameter]:
+def trainable(network: nn.Module, *beside: nn.Module) -> list[nn.Parameter]:
     """Every parameter that is not frozen, always in the same order."""
-    return [parameter for _, parameter in _named(network, discriminator) if parameter.requires_grad]
+    return [parameter for _, parameter in _named(network, *beside) if parameter.requires_grad]
 
 
-def _named(network: ProtoNet, discriminator: nn.Module | None) -> Iterator[tuple[str, nn.Parameter]]:
+def _named(network: nn.Module, *beside: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     yield from network.named_parameters()
-    if discriminator is not None:
-        yield from discriminator.named_parameters(prefix="discriminator")
+    for number, module in enumerate(beside):
+        yield from module.named_parameters(prefix=f"beside.{number}")

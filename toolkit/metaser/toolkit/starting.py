@@ -13,6 +13,8 @@ from metaser.toolkit.config import Config, ModelConfig
 from metaser.toolkit.material import Material
 from metaser.toolkit.mixing import WeightedSum
 from metaser.toolkit.network import ProtoNet, make_head
+from metaser.toolkit.randomness import Purpose, generator
+from metaser.toolkit.whitening import whiten_head
 
 
 def open_network(config: Config, material: Material) -> tuple[ProtoNet, CheckpointMetadata]:
@@ -35,6 +37,9 @@ def open_network(config: Config, material: Material) -> tuple[ProtoNet, Checkpoi
         if model.weighted_sum:
             backbone.layer_sum = WeightedSum(backbone.layers)
         network = ProtoNet(backbone, make_head(model.head, backbone.width, model.embedding_size))
+        if model.whitened_head:
+            rng = generator(config.seed, Purpose.WHITENING, 0)
+            whiten_head(network, material.training_clips, rng, config.data.crop_s)
         source = folder.resolve().name if folder.is_dir() else model.backbone
     clips = material.training_clips.utterances
     return network, CheckpointMetadata(

@@ -15,9 +15,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,11 +29,12 @@ from metaser.toolkit.batches import EpisodeBatch, prefetch
 from metaser.toolkit.config import Config, load_config
 from metaser.toolkit.freezing import set_training_mode
 from metaser.toolkit.logs import TrainingLog
-from metaser.toolkit.network import cosine_logits, prototypes
+from metaser.toolkit.losses import accuracy, prototype_loss
 from metaser.toolkit.preparation import BEST, Run, prepare
 from metaser.toolkit.randomness import Purpose, generator, seed_dropout
 from metaser.toolkit.schedule import rate_factor, set_rates
 from metaser.toolkit.spec_augment import masked
+from metaser.toolkit.thinning import embed_thinned
 
 INTERRUPTED = 130
 AUTOCAST = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -101,7 +103,7 @@ def _step(run: Run, episodes: Sequence[EpisodeBatch], step: int, log: TrainingLo
         loss, figures = episode_loss(run, episode.to(device), step / config.steps)
         run.scaler.scale(loss / config.optimiser.accumulation).backward()
         sums[:-1] += figures / config.optimiser.accumulation
-    loss_sum, accuracy, domain_loss, domain_accuracy, stops = run.processes.sum(sums).tolist()
+    loss_sum, right, domain_loss, domain_accuracy, stops = run.processes.sum(sums).tolist()
     if not math.isfinite(loss_sum + domain_loss):
         raise WorkError(f"the loss is not finite at step {step + 1} of {config.steps}: lower the rates of [optimiser]")
     run.processes.sum_gradients(run.parameters)
@@ -109,15 +111,19 @@ def _step(run: Run, episodes: Sequence[EpisodeBatch], step: int, log: TrainingLo
     norm = nn.utils.clip_grad_norm_(run.parameters, config.optimiser.clip_norm or math.inf)
     run.scaler.step(run.optimiser)
     run.scaler.update()
+    if run.pull is not None:
+        run.pull.apply(run.optimiser)
+    if run.average is not None:
+        run.average.update_parameters(run.network)
     run.optimiser.zero_grad()
     run.progress.step = step + 1
     adversary = {"domain_loss": domain_loss, "domain_accuracy": domain_accuracy} if run.discriminator else {}
     log.write(
-        "step", step=step + 1, episodes=(step + 1) * config.optimiser.accumulation, loss=loss_sum, accuracy=accuracy,
+        "step", step=step + 1, episodes=(step + 1) * config.optimiser.accumulation, loss=loss_sum, accuracy=right,
         **adversary, scale=float(run.network.head.scale.detach()), gradient_norm=float(norm),
         rate_factor=rate_factor(config, step), seconds=time.perf_counter() - began,
     )  # fmt: skip
-    log.advance(step + 1, f"loss {loss_sum:.3f}, accuracy {100 * accuracy:.0f} %")
+    log.advance(step + 1, f"loss {loss_sum:.3f}, accuracy {100 * right:.0f} %")
     return bool(stops)
 
 
@@ -132,21 +138,38 @@ def episode_loss(run: Run, episode: EpisodeBatch, at: float) -> tuple[Tensor, Te
     precision = AUTOCAST[config.precision]
     with (
         torch.autocast(run.processes.device.type, dtype=precision, enabled=precision != torch.float32),
-        masked(network.backbone, episode.lengths.tolist(), config.augment, rng),
+        _masked(run, episode, rng),
     ):
-        embeddings = network.embed(episode.waveform, episode.lengths)  # [B, E]
+        embeddings = _embed(run, episode, rng)  # [B, E]
     embeddings = embeddings.float()
-    shots = episode.support_weights.shape[1]
-    classes = prototypes(embeddings[:shots], episode.support_weights)  # [C, E]
-    logits = cosine_logits(embeddings[shots:], classes, network.head.scale)  # [R, C]
-    class_loss = F.cross_entropy(logits, episode.targets)
+    class_loss, class_accuracy = prototype_loss(
+        embeddings, episode, network.head.scale, both_ways=config.episodes.both_ways
+    )
+    label_loss = torch.zeros_like(class_loss)
+    if run.classifier is not None:
+        label_loss = config.optimiser.label_weight * F.cross_entropy(run.classifier(embeddings), episode.labels)
     domain_loss, domain_accuracy = torch.zeros_like(class_loss), torch.zeros_like(class_loss)
     if run.discriminator is not None:
         guesses = run.discriminator(embeddings, reversal_strength(config.adversary, at))  # [B, domains]
         domain_loss = F.cross_entropy(guesses, episode.domains)
-        domain_accuracy = _accuracy(guesses, episode.domains)
-    figures = torch.stack([class_loss, _accuracy(logits, episode.targets), domain_loss, domain_accuracy])
-    return class_loss + domain_loss, figures.detach().double()
+        domain_accuracy = accuracy(guesses, episode.domains)
+    figures = torch.stack([class_loss, class_accuracy, domain_loss, domain_accuracy])
+    return class_loss + domain_loss + label_loss, figures.detach().double()
+
+
+def _embed(run: Run, episode: EpisodeBatch, rng: np.random.Generator) -> Tensor:
+    share, variants = run.config.augment.kept_frames, run.config.freeze.variants
+    if share < 1 or variants:
+        start = run.config.freeze.layers if variants else 0
+        return embed_thinned(run.network, (episode.clips, episode.lengths), share, rng, start)
+    return run.network.embed(episode.clips, episode.lengths)
+
+
+def _masked(run: Run, episode: EpisodeBatch, rng: np.random.Generator) -> AbstractContextManager[None]:
+    """SpecAugment, unless the variants have it already."""
+    if run.config.freeze.variants:
+        return nullcontext()
+    return masked(run.network.backbone, episode.lengths.tolist(), run.config.augment, rng)
 
 
 def _validate(run: Run, log: TrainingLog) -> None:
@@ -154,7 +177,7 @@ def _validate(run: Run, log: TrainingLog) -> None:
     if run.validator is None:
         return
     progress = run.progress
-    found = run.validator.accuracy(run.network)
+    found = run.validator.accuracy(run.kept)
     set_training_mode(run.network, run.config.freeze)
     progress.since_best += 1
     if found.mean > progress.best:
@@ -183,10 +206,6 @@ def _log_start(run: Run, log: TrainingLog) -> None:
         f"{len(stores[0].utterances)} clips train, {len(stores[1].utterances)} validate; steps {run.progress.step} "
         f"to {run.config.steps} on {run.processes.device}, processes: {run.processes.count}"
     )
-
-
-def _accuracy(logits: Tensor, targets: Tensor) -> Tensor:
-    return (logits.argmax(-1) == targets).float().mean()
 
 
 def _due(config: Config, step: int, every: int) -> bool:

@@ -1,6 +1,6 @@
 """Whisper's encoder from the waveform, for clips of any length and with padding that changes nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch.nn.functional as F
@@ -31,26 +31,34 @@ class WhisperBackbone(Backbone):
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """[B, T] and [B] -> [B, N, D] and [B], N = ceil(T / 320)."""
+        return self.attend(*self.listen(waveform, lengths))
+
+    def listen(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, T] and [B] -> what the first layer takes, [B, N, D], and the number of frames of each clip, [B]."""
         longest = self.config.max_source_positions * STEP_SAMPLES
         if waveform.shape[1] > longest:
             raise InputError(f"whisper takes {longest} samples at most, got {waveform.shape[1]}; split the clip")
         mel = self.log_mel(waveform, lengths)  # [B, mel_bins, M], 0 beyond a clip as conv1's padding is
-        frame_lengths = encoder_steps(lengths)
         frames = self._convolve(mel)  # [B, N, D]
         frames = frames + self.encoder.embed_positions.weight[: frames.shape[1]]
-        frames = F.dropout(frames, p=self.config.dropout, training=self.training)
+        return F.dropout(frames, p=self.config.dropout, training=self.training), encoder_steps(lengths)
+
+    def attend(
+        self, frames: Tensor, frame_lengths: Tensor, start: int = 0, stop: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The layers `start` to `stop` - 1: what goes into the first of them, or some frames -> [B, N, D] and [B]."""
         mask = frame_mask(frame_lengths, frames.shape[1])  # [B, N]
-        bias = attention_bias(mask)
-        return self.combine(self._attend(frames, bias)) * mask[..., None], frame_lengths
+        states = self._states(frames, attention_bias(mask), self.encoder.layers[start:stop])
+        return self.combine(states) * mask[..., None], frame_lengths
 
     def _convolve(self, mel: Tensor) -> Tensor:
         """[B, mel_bins, M] -> [B, N, D]; M_i is even, so the last step of conv2 ends within the clip."""
         x = F.gelu(self.encoder.conv1(mel))  # [B, D, M]
         return F.gelu(self.encoder.conv2(x)).transpose(1, 2).contiguous()  # plain strides export
 
-    def _attend(self, frames: Tensor, bias: Tensor) -> Iterator[Tensor]:
+    def _states(self, frames: Tensor, bias: Tensor, layers: Iterable[nn.Module]) -> Iterator[Tensor]:
         """[B, N, D] -> itself, then the output of each layer, [B, N, D]."""
         yield frames
-        for layer in self.encoder.layers:
+        for layer in layers:
             frames = layer(frames, attention_mask=bias)
             yield frames

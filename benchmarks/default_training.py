@@ -1,0 +1,244 @@
+"""How the recipe of the default model was chosen: short trainings compared on speakers who are not the test's.
+
+    python -m benchmarks.default_training BACKBONE CORPORA [ARM ...] [--long NAME=RUN] [--cache FOLDER]
+
+BACKBONE is a folder of Whisper base in the hub's layout, CORPORA one with ravdess, emodb and nemo. Every arm is one
+recipe with one thing changed, and trains on the training speakers of English and Polish. It is judged on the
+validation speakers of both, and on German, which it never heard: all speakers but the test's. What was interrupted
+goes on with the same command. Without an ARM the arms that are done are written to `results/default_training.json`
+and `.md`, and beside them the runs of `metaser train configs/default.toml` that `--long` names, on the validation
+speakers of all three languages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from platformdirs import user_cache_path
+
+from benchmarks.experiments_lab import TEST_SEED, Spec, sampler_of
+from benchmarks.experiments_scores import markdown, score, table
+from benchmarks.machine import RESULTS, machine
+from metaser.toolkit.backbone import load_backbone
+from metaser.toolkit.config import Config
+from metaser.toolkit.corpora import Utterance, read_corpus
+from metaser.toolkit.embeddings import Embedder, embed_by, embed_clips, open_embedder
+from metaser.toolkit.episodes import split_of
+from metaser.toolkit.evaluate import Evaluation, evaluate
+from metaser.toolkit.logs import LOG_FILE
+from metaser.toolkit.network import ProtoNet, identity_head
+from metaser.toolkit.preparation import BEST
+from metaser.toolkit.state import STATE_FILE
+from metaser.toolkit.tables import read_toml, to_dataclass
+from metaser.toolkit.train import train
+
+RECIPE = Path(__file__).parent.parent / "configs" / "default.toml"
+EPISODES = 600
+TRAINED_ON, UNSEEN = ("ravdess", "nemo"), "emodb"
+FIGURES = [Spec(corpus, speakers, split="all") for speakers in ("disjoint", "same") for corpus in (*TRAINED_ON, UNSEEN)]
+FROZEN, FROZEN_LAYERS = "frozen", 2
+REFERENCE = "reference"
+FINISHED = "finished"
+PARTS = 5
+LEGEND = (
+    "Accuracy in per cent ± half of its 95 % interval over episodes. Differences are paired by episode and query; the "
+    "brackets hold the 95 % interval over speakers. Bold: both intervals exclude zero. Single runs: one training seed, "
+    "so how much a figure varies from training to training is not known."
+)
+
+COMMON: Mapping[str, Any] = {
+    "data": {"crop_s": 2.5},
+    "episodes": {"n_way": 4, "k_shot": 5, "n_query": 5, "both_ways": True, "count": 100},
+    "model": {"layers": 3, "head": "mean-fc", "embedding_size": 256, "whitened_head": True},
+    "optimiser": {
+        "backbone_rate": 1e-4,
+        "head_rate": 3e-4,
+        "layer_decay": 0.9,
+        "warm_up": 10,
+        "schedule": "cosine",
+        "average": 0.0,
+    },
+    "freeze": {"layers": 1, "variants": 4},
+    "augment": {"kept_frames": 0.4},
+    "validation": {"every": 0},
+}
+"""What all arms share; nothing is validated on the way, the last weights count."""
+
+ARMS: Mapping[str, Mapping[str, Any]] = {
+    "all layers": {"freeze": {"layers": 0, "variants": 0}},
+    "all layers, head at random": {
+        "freeze": {"layers": 0, "variants": 0},
+        "model": {"whitened_head": False},
+        "optimiser": {"backbone_rate": 5e-5, "head_rate": 1e-3, "warm_up": 15},
+        "episodes": {"count": 120},
+    },
+    "reference": {},
+    "rate 2e-4": {"optimiser": {"backbone_rate": 2e-4}},
+    "6 ways, 3 shots": {"episodes": {"n_way": 6, "k_shot": 3, "n_query": 3}},
+    "label loss": {"optimiser": {"label_weight": 0.5}},
+    "equaliser, band": {"augment": {"equaliser_chance": 0.5, "band_chance": 0.3}},
+    "all frames": {"augment": {"kept_frames": 1.0}},
+    "one way": {"episodes": {"both_ways": False}},
+    "4 layers": {"model": {"layers": 4}},
+    "GLU": {"model": {"head": "glu"}},
+    "pull": {"optimiser": {"pull": 100.0}},
+}
+
+
+def config_of(arm: Mapping[str, Any], backbone: Path, corpora: Path, out: Path) -> Config:
+    """The recipe, cut short, with the changes of an arm."""
+    where = {
+        "out": str(out),
+        "data": {"corpora": [str(corpora / name) for name in TRAINED_ON]},
+        "model": {"backbone": str(backbone)},
+    }
+    table = read_toml(RECIPE)
+    for changes in (COMMON, where, arm):
+        table = merge(table, changes)
+    return to_dataclass(Config, table, RECIPE.name)
+
+
+def merge(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A nested table with some values replaced."""
+    merged = dict(table)
+    for key, value in changes.items():
+        merged[key] = merge(merged.get(key, {}), value) if isinstance(value, Mapping) else value
+    return merged
+
+
+def judged_on(corpora: Path, parts_of_unseen: Sequence[str] = ("train", "validation")) -> list[Utterance]:
+    """The clips of the figures: none of a test speaker, none that an arm trained on."""
+    clips = [clip for name in (*TRAINED_ON, UNSEEN) for clip in read_corpus(corpora / name).utterances]
+    parts = {UNSEEN: parts_of_unseen}
+    return [clip for clip in clips if split_of(clip) in parts.get(clip.corpus, ("validation",))]
+
+
+def judge(embedder: Embedder, utterances: Sequence[Utterance], cache: Path) -> dict[str, list[Evaluation]]:
+    """An evaluation a figure."""
+    found = {}
+    for spec in FIGURES:
+        rows, sampler = sampler_of(utterances, spec)
+        embedded = embed_clips(embedder, [utterances[row] for row in rows], cache=cache)
+        found[spec.name] = [evaluate(embedded, sampler, EPISODES)]
+    return found
+
+
+def frozen(backbone: Path) -> Embedder:
+    """The untrained default: the mean frame of two layers."""
+    layers = load_backbone(backbone, FROZEN_LAYERS)
+    network = ProtoNet(layers, identity_head(layers.width)).eval()
+    return Embedder(FROZEN, "checkpoint", FROZEN, partial(embed_by, network))
+
+
+def learnt(folder: Path) -> dict[str, Any]:
+    """What an arm's log says: its changes, episodes, accuracy of the last ones, and time whatever else ran beside."""
+    events = [json.loads(line) for line in (folder / LOG_FILE).read_text(encoding="utf-8").splitlines()]
+    steps = [event for event in events if event["event"] == "step"]
+    return {
+        "episodes": len(steps),
+        "training_accuracy": [
+            round(100 * float(np.mean([step["accuracy"] for step in part])), 1)
+            for part in np.array_split(np.array(steps, dtype=object), PARTS)
+            if len(part)
+        ],
+        "validation": {
+            event["step"]: round(100 * event["accuracy"], 1) for event in events if event["event"] == "validation"
+        },
+        "seconds_an_episode": round(float(np.median([step["seconds"] for step in steps])), 2),
+    }
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things are."""
+
+    backbone: Path
+    corpora: Path
+    cache: Path
+
+    def scores(self, folders: Mapping[str, Path], utterances: Sequence[Utterance], reference: str) -> dict[str, Any]:
+        """What trained and the frozen encoder, on all figures."""
+        embedders = {name: open_embedder(folder / BEST) for name, folder in folders.items()}
+        embedders = {FROZEN: frozen(self.backbone), **embedders}
+        arms = {name: judge(one, utterances, self.cache / "embeddings") for name, one in embedders.items()}
+        return score(arms, reference if reference in arms else FROZEN)
+
+
+def compare(folders: Mapping[str, Path], long: Mapping[str, Path], places: Places) -> dict[str, Any]:
+    """Scores of the arms that are done, of long runs, and what both learnt on the way."""
+    return {
+        "machine": machine(),
+        "command": "python -m benchmarks.default_training BACKBONE CORPORA [ARM ...]",
+        "seeds": {"training": read_toml(RECIPE)["seed"], "episodes": TEST_SEED},
+        "common": COMMON,
+        "changes": {name: ARMS[name] for name in folders},
+        "arms": places.scores(folders, judged_on(places.corpora), REFERENCE),
+        "long": places.scores(long, judged_on(places.corpora, ("validation",)), FROZEN) if long else None,
+        "training": {name: learnt(folder) for name, folder in {**folders, **long}.items()},
+    }
+
+
+def to_markdown(found: Mapping[str, Any]) -> str:
+    """The tables of a comparison."""
+    rows = [
+        [
+            name, str(own["episodes"]), ", ".join(map(str, own["training_accuracy"])),
+            ", ".join(f"{accuracy} at {step}" for step, accuracy in own["validation"].items()),
+            str(own["seconds_an_episode"]),
+        ]
+        for name, own in found["training"].items()
+    ]  # fmt: skip
+    accuracy = f"training accuracy in {PARTS} parts of the run, %"
+    columns = ["run", "episodes", accuracy, "validation, % at episode", "s an episode, median"]
+    sections = [
+        "# How the recipe of the default model was chosen",
+        f"`{found['command']}`, commit {found['machine']['commit']}.",
+        f"{LEGEND} {found.get('note', '')}".strip(),
+        "## Arms\n\nTrained on English and Polish; German was never heard.",
+        markdown(found["arms"]),
+    ]
+    if found["long"]:
+        sections += ["## Long runs\n\nTrained on all three; validation speakers.", markdown(found["long"])]
+    return "\n\n".join([*sections, "## Training", table(columns, rows)]) + "\n"
+
+
+def main() -> int:
+    """Train arms, or write what was found."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.default_training", description=__doc__.split("\n")[0])
+    parser.add_argument("backbone", type=Path)
+    parser.add_argument("corpora", type=Path)
+    parser.add_argument("arms", nargs="*", metavar="ARM", help=", ".join(ARMS))
+    parser.add_argument("--long", action="append", default=[], metavar="NAME=RUN", help="A folder that a run wrote.")
+    parser.add_argument("--note", default="", help="What a reader should know of these runs.")
+    parser.add_argument("--cache", type=Path, default=user_cache_path("metaser") / "default_training")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    folders = {name: given.cache / name.replace(", ", "-").replace(" ", "-") for name in ARMS}
+    for name in given.arms:
+        config = config_of(ARMS[name], given.backbone, given.corpora, folders[name])
+        if not (config.out / FINISHED).exists():
+            train(config, partial(print, flush=True), resume=(config.out / STATE_FILE).exists())
+            (config.out / FINISHED).touch()
+    if not given.arms:
+        done = {name: folder for name, folder in folders.items() if (folder / FINISHED).exists()}
+        long = {name: Path(run) for name, run in (one.split("=", 1) for one in given.long)}
+        found = {**compare(done, long, Places(given.backbone, given.corpora, given.cache)), "note": given.note}
+        (given.out / "default_training.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        (given.out / "default_training.md").write_text(to_markdown(found), encoding="utf-8")
+        print(to_markdown(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

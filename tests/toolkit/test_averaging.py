@@ -1,0 +1,63 @@
+"""A running average of weights, and weights that are drawn to their start."""
+
+import pytest
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from metaser.toolkit.averaging import Pull, average_of
+
+
+def weight_of(average: AveragedModel) -> float:
+    layer = average.module
+    assert isinstance(layer, nn.Linear)
+    return float(layer.weight.detach())
+
+
+def test_the_average_keeps_its_share_once_it_has_run_for_long() -> None:
+    network, weights = nn.Linear(1, 1, bias=False), [1.0, 2.0, 3.0]
+    average = average_of(network, 0.15)
+    for weight in weights:
+        nn.init.constant_(network.weight, weight)
+        average.update_parameters(network)
+    # the first is taken over; then 0.15 is below (1 + n) / (10 + n) = 2/11 and 3/12
+    assert weight_of(average) == pytest.approx(0.15 * (0.15 * 1 + 0.85 * 2) + 0.85 * 3)
+
+
+def test_the_average_forgets_its_beginning_sooner_than_its_share_says() -> None:
+    network = nn.Linear(1, 1, bias=False)
+    average = average_of(network, 0.999)
+    for weight in (1.0, 2.0):
+        nn.init.constant_(network.weight, weight)
+        average.update_parameters(network)
+    assert weight_of(average) == pytest.approx((2 * 1 + 9 * 2) / 11)
+
+
+def test_the_average_is_no_part_of_the_gradient_and_in_eval_mode() -> None:
+    network = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
+    network.train()
+    average = average_of(network, 0.9)
+    network(torch.ones(1, 2)).sum().backward()
+    assert not average.module.training
+    assert all(parameter.grad is None for parameter in average.parameters())
+
+
+def test_a_pull_takes_back_rate_times_strength_of_the_way_and_leaves_other_weights() -> None:
+    drawn, free = nn.Parameter(torch.tensor([1.0, 2.0])), nn.Parameter(torch.tensor([5.0]))
+    pull = Pull([drawn], strength=10.0)
+    optimiser = torch.optim.SGD([{"params": [drawn, free], "lr": 0.02}])
+    with torch.no_grad():
+        drawn.add_(1.0)
+        free.add_(1.0)
+    pull.apply(optimiser)
+    assert drawn.tolist() == pytest.approx([1.8, 2.8])
+    assert free.tolist() == [6.0]
+
+
+def test_a_pull_never_overshoots_the_start() -> None:
+    weight = nn.Parameter(torch.tensor([1.0]))
+    pull = Pull([weight], strength=1e6)
+    with torch.no_grad():
+        weight.add_(1.0)
+    pull.apply(torch.optim.SGD([weight], lr=0.1))
+    assert weight.tolist() == [1.0]

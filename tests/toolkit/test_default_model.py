@@ -1,0 +1,78 @@
+"""The choice of the default model's recipe and its accuracy report, on made-up speech and a tiny encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import default_training
+from benchmarks.default_accuracy import Models, report, sex_of, to_markdown
+from benchmarks.default_training import ARMS, FINISHED, Places, compare, config_of, judged_on
+from metaser.toolkit.protocol import split_of
+from metaser.toolkit.train import train
+from tests.toolkit.made_speech import write_speech
+
+SMALL: dict[str, Any] = {
+    "data": {"crop_s": 0.2},
+    "model": {"layers": 2, "embedding_size": 8},
+    "episodes": {"count": 3, "k_shot": 2, "n_query": 2},
+    "augment": {"reverberation_chance": 0.0},
+}
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_speech(tmp_path_factory.mktemp("speech"))
+
+
+@pytest.fixture(scope="module")
+def best(corpora: Path, saved: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an arm leaves: its best checkpoint."""
+    config = config_of(SMALL, saved("whisper").folder, corpora, tmp_path_factory.mktemp("arms") / "reference")
+    return train(config, lambda _: None)
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_every_arm_is_a_training_that_can_be(name: str, tmp_path: Path) -> None:
+    config = config_of(ARMS[name], Path("backbone"), Path("corpora"), tmp_path)
+    assert [folder.name for folder in config.data.corpora] == ["ravdess", "nemo"]
+
+
+def test_no_test_speaker_is_heard_and_nobody_who_trained(corpora: Path) -> None:
+    heard = {(clip.corpus, split_of(clip)) for clip in judged_on(corpora)}
+    assert heard == {("ravdess", "validation"), ("nemo", "validation"), ("emodb", "train"), ("emodb", "validation")}
+
+
+def test_arms_are_compared_with_the_frozen_encoder(
+    best: Path, corpora: Path, saved: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(default_training, "EPISODES", 3)
+    (best.parent / FINISHED).touch()
+    places = Places(saved("whisper").folder, corpora, tmp_path)
+    found = compare({"reference": best.parent}, {"whole": best.parent}, places)
+    assert set(found["arms"]["accuracy"]) == {"frozen", "reference"}
+    assert set(found["long"]["difference"]) == {"whole"}
+    assert found["training"]["reference"]["episodes"] == 3
+    text = default_training.to_markdown(found)
+    assert "| minus reference | ravdess disjoint | nemo disjoint | emodb disjoint |" in text
+
+
+def test_the_report_has_every_figure_and_every_test_speaker(
+    best: Path, corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.default_accuracy.EPISODES", 3)
+    figures = report(Models(str(best), str(best), {"another": str(best)}), corpora, tmp_path, tuned_episodes=2)
+    assert set(figures["scores"]) == {"5 shots", "1 shot", "5 shots, tuned"}
+    difference = figures["scores"]["5 shots"]["difference"]["default"]
+    assert difference["urdu disjoint"]["mean"] == 0  # from itself
+    assert set(figures["by speaker"]["ravdess disjoint"]["speakers"]) <= {"ravdess/19", "ravdess/20"}
+    assert "## 5 shots, tuned" in to_markdown(figures, "command")
+
+
+def test_sexes_are_those_the_corpora_state() -> None:
+    names = ["ravdess/19", "ravdess/20", "emodb/15", "emodb/16", "urdu/M3", "urdu/F1", "nemo/SM0"]
+    expected = ["male", "female", "male", "female", "male", "female", "unknown"]
+    assert [sex_of(*name.split("/")) for name in names] == expected

@@ -1,0 +1,49 @@
+"""Heads that start from statistics: what their first layer does to the vectors it was set by."""
+
+import pytest
+import torch
+from torch import nn
+
+from metaser.runtime.errors import InputError
+from metaser.toolkit.network import HEADS, make_head
+from metaser.toolkit.whitening import first_layer, set_whitening
+
+
+def vectors() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    scales = torch.tensor([16.0, 4.0, 1.0, 0.0])
+    rotation = torch.linalg.qr(torch.randn(4, 4, generator=generator))[0]
+    turned: torch.Tensor = (torch.randn(5000, 4, generator=generator) * scales) @ rotation + 100
+    return turned
+
+
+def test_outputs_have_no_mean_no_correlation_and_variances_on_average_one() -> None:
+    layer = nn.Linear(4, 3)
+    set_whitening(layer, vectors())
+    covariance = torch.cov(layer(vectors()).detach().T)
+    assert layer(vectors()).mean(0).detach().tolist() == pytest.approx([0, 0, 0], abs=1e-3)
+    assert float(covariance.trace()) == pytest.approx(3, rel=1e-3)
+    assert covariance - torch.diag(covariance.diagonal()) == pytest.approx(torch.zeros(3, 3), abs=1e-3)
+
+
+def test_a_deviation_of_sixteen_times_becomes_one_of_four_times() -> None:
+    layer = nn.Linear(4, 3)
+    set_whitening(layer, vectors())
+    deviations = layer(vectors()).std(0).detach()
+    assert (deviations[2] / deviations[0]).item() == pytest.approx(4, rel=0.05)
+
+
+def test_directions_without_variance_stay_finite() -> None:
+    layer = nn.Linear(4, 4)
+    set_whitening(layer, vectors())
+    assert torch.isfinite(layer.weight).all()
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_every_head_has_a_layer_that_takes_the_frames(kind: str) -> None:
+    assert first_layer(make_head(kind, 6, 4)).in_features == 6
+
+
+def test_more_entries_than_the_frames_have_are_refused() -> None:
+    with pytest.raises(InputError, match=r"embedding_size is 5 and the frames have 4 entries"):
+        set_whitening(nn.Linear(4, 5), vectors())
