@@ -162,17 +162,18 @@ def right_by_way(
     return right, speakers
 
 
-def stated(interval: Interval, over_speakers: Interval) -> dict[str, list[float] | float]:
-    """Per cent: mean, interval over episodes, interval over speakers."""
-
-    def bounds(each: Interval) -> list[float]:
-        return [round(100 * each.low, 1), round(100 * each.high, 1)]
-
+def stated(over_episodes: Interval, over_people: Interval | None) -> dict[str, list[float] | float]:
+    """Per cent: mean, interval over episodes, interval over speakers where there are several."""
+    bounds = {"over_episodes": over_episodes, "over_speakers": over_people}
     return {
-        "mean": round(100 * interval.mean, 1),
-        "over_episodes": bounds(interval),
-        "over_speakers": bounds(over_speakers),
+        "mean": round(100 * over_episodes.mean, 1),
+        **{name: [round(100 * each.low, 1), round(100 * each.high, 1)] for name, each in bounds.items() if each},
     }
+
+
+def over_speakers(values: npt.NDArray[np.float64], speakers: list[str]) -> Interval | None:
+    """The interval over speakers; None where there is one, as in EmoDB's validation."""
+    return speaker_interval(values, speakers) if len(set(speakers)) > 1 else None
 
 
 def compare(right: dict[str, list[npt.NDArray[np.bool_]]], speakers: list[str]) -> dict[str, object]:
@@ -180,11 +181,11 @@ def compare(right: dict[str, list[npt.NDArray[np.bool_]]], speakers: list[str]) 
     means = {way: [float(each.mean()) for each in rows] for way, rows in right.items()}
     flat = {way: np.concatenate(rows).astype(float) for way, rows in right.items()}
     figures: dict[str, object] = {
-        way: stated(episode_interval(means[way]), speaker_interval(flat[way], speakers)) for way in right
+        way: stated(episode_interval(means[way]), over_speakers(flat[way], speakers)) for way in right
     }
     for better, worse in PAIRS:
         figures[f"{better} - {worse}"] = stated(
-            paired_interval(means[better], means[worse]), speaker_interval(flat[better] - flat[worse], speakers)
+            paired_interval(means[better], means[worse]), over_speakers(flat[better] - flat[worse], speakers)
         )
     return figures
 
