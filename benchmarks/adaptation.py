@@ -32,7 +32,7 @@ from metaser.runtime.decision import prototype, unit
 from metaser.runtime.head_tuning import AdaptationSettings, HeadTuner, Parameters, SupportFrames
 from metaser.runtime.profile_adaptation import adapter_of
 from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings, SpeakerSplit, Split
-from metaser.toolkit.intervals import episode_interval, speaker_interval
+from metaser.toolkit.intervals import episode_interval, interval_over_speakers
 from metaser.toolkit.network import HEADS, Head, identity_head, make_head
 from metaser.toolkit.tuning import SupportFrames as TorchFrames
 from metaser.toolkit.tuning import TuningSettings, tune_head
@@ -180,10 +180,8 @@ def _change(cases: Sequence[Case], margin: float) -> str:
     ]
     people, values = zip(*queries, strict=True)
     told = f"{over_episodes.mean:+.2f} ± {over_episodes.high - over_episodes.mean:.2f}"
-    if len(set(people)) < 2:
-        return told
-    over_people = speaker_interval(values, people)
-    return f"{told} [{over_people.low:+.2f}, {over_people.high:+.2f}]"
+    over_people = interval_over_speakers(values, people)
+    return f"{told} [{over_people.low:+.2f}, {over_people.high:+.2f}]" if over_people else told
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from metaser.runtime.arrays import Waveform
 from metaser.runtime.decision import unit
 from metaser.toolkit.augment import add_noise, reverberate
 from metaser.toolkit.embeddings import Embedded
-from metaser.toolkit.intervals import paired_interval, speaker_interval
+from metaser.toolkit.intervals import interval_over_speakers, paired_interval
 
 EPISODES = 200
 CLASSES = 4
@@ -58,7 +58,7 @@ def _summary(outcome: Outcome) -> dict[str, Any] | None:
     if len(option) < EPISODES:
         return None
     by_episodes = paired_interval(option, plain)
-    by_speakers = speaker_interval(differences, speakers) if len(set(speakers)) > 1 else None
+    by_speakers = interval_over_speakers(differences, speakers)
     return {
         "plain": round(100 * float(np.mean(plain)), 2),
         "option": round(100 * float(np.mean(option)), 2),

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from metaser.toolkit.evaluate import Evaluation
-from metaser.toolkit.intervals import Interval, episode_interval, speaker_interval
+from metaser.toolkit.intervals import Interval, episode_interval, interval_over_speakers
 
 Arms = Mapping[str, Mapping[str, Sequence[Evaluation]]]
 """Arm, then figure, to an evaluation a training seed."""
@@ -42,7 +42,7 @@ def difference(arm: Sequence[Evaluation], reference: Sequence[Evaluation]) -> di
     by_seed = [one.accuracy.mean - other.accuracy.mean for one, other in pairs]
     right = np.mean([np.concatenate(one.right) * 1.0 - np.concatenate(other.right) for one, other in pairs], axis=0)
     speakers = pairs[0][0].speakers
-    by_speakers = speaker_interval(right, speakers) if len(set(speakers)) > 1 else None
+    by_speakers = interval_over_speakers(right, speakers)
     if count == 1:
         spread = episode_interval(arm[0].accuracy_by_episode - reference[0].accuracy_by_episode)
     else:

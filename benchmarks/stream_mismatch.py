@@ -25,7 +25,7 @@ from metaser.runtime.decision import cosines, prototype, softmax
 from metaser.runtime.segment import Scores, Segment, SegmentRules, Window
 from metaser.runtime.voice_activity import CHUNK_SAMPLES, VoiceActivity, VoiceActivitySettings
 from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings, SpeakerSplit
-from metaser.toolkit.intervals import Interval, episode_interval, paired_interval, speaker_interval
+from metaser.toolkit.intervals import Interval, episode_interval, interval_over_speakers, paired_interval
 from metaser.toolkit.utterances import Utterance
 
 SPLITS: tuple[SpeakerSplit, ...] = ("same", "disjoint")
@@ -171,21 +171,16 @@ def stated(over_episodes: Interval, over_people: Interval | None) -> dict[str, l
     }
 
 
-def over_speakers(values: npt.NDArray[np.float64], speakers: list[str]) -> Interval | None:
-    """The interval over speakers; None where there is one, as in EmoDB's validation."""
-    return speaker_interval(values, speakers) if len(set(speakers)) > 1 else None
-
-
 def compare(right: dict[str, list[npt.NDArray[np.bool_]]], speakers: list[str]) -> dict[str, object]:
     """Accuracy of each way, and the differences that matter."""
     means = {way: [float(each.mean()) for each in rows] for way, rows in right.items()}
     flat = {way: np.concatenate(rows).astype(float) for way, rows in right.items()}
     figures: dict[str, object] = {
-        way: stated(episode_interval(means[way]), over_speakers(flat[way], speakers)) for way in right
+        way: stated(episode_interval(means[way]), interval_over_speakers(flat[way], speakers)) for way in right
     }
     for better, worse in PAIRS:
         figures[f"{better} - {worse}"] = stated(
-            paired_interval(means[better], means[worse]), over_speakers(flat[better] - flat[worse], speakers)
+            paired_interval(means[better], means[worse]), interval_over_speakers(flat[better] - flat[worse], speakers)
         )
     return figures
 

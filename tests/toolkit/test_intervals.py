@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaser.runtime.errors import InputError
-from metaser.toolkit.intervals import Interval, episode_interval, paired_interval, speaker_interval, unweighted_recall
+from metaser.toolkit.intervals import (
+    Interval,
+    episode_interval,
+    interval_over_speakers,
+    paired_interval,
+    speaker_interval,
+    unweighted_recall,
+)
 
 
 def test_the_episode_interval_is_the_mean_and_1_96_standard_errors() -> None:
@@ -88,3 +95,10 @@ def test_too_few_or_unequal_values_are_refused_with_the_numbers(call: object, me
     assert callable(call)
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_one_speaker_or_an_unknown_one_gives_no_interval_over_speakers() -> None:
+    values = [1.0, 0.0, 1.0]
+    assert interval_over_speakers(values, ["a", "a", "a"]) is None
+    assert interval_over_speakers(values, ["a", "b", ""]) is None
+    assert interval_over_speakers(values, ["a", "b", "b"]) == speaker_interval(values, ["a", "b", "b"])

@@ -19,7 +19,13 @@ from metaser.runtime.decision import unit
 from metaser.runtime.errors import InputError
 from metaser.toolkit.embeddings import Embedded
 from metaser.toolkit.episodes import Episode, EpisodeSampler
-from metaser.toolkit.intervals import Interval, episode_interval, paired_interval, speaker_interval, unweighted_recall
+from metaser.toolkit.intervals import (
+    Interval,
+    episode_interval,
+    interval_over_speakers,
+    paired_interval,
+    unweighted_recall,
+)
 
 Answers = npt.NDArray[np.int64]
 """[Q] positions among an episode's classes."""
@@ -61,7 +67,7 @@ class Evaluation:
     @property
     def accuracy_by_speakers(self) -> Interval | None:
         """The mean over queries with its interval over speakers; None with fewer than two known speakers."""
-        return _over_speakers(np.concatenate(self.right), self.speakers)
+        return interval_over_speakers(np.concatenate(self.right), self.speakers)
 
     @property
     def recall(self) -> float:
@@ -152,14 +158,8 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
     differences = np.concatenate(first.right).astype(float) - np.concatenate(second.right)
     return Comparison(
         paired_interval(first.accuracy_by_episode, second.accuracy_by_episode),
-        _over_speakers(differences, first.speakers),
+        interval_over_speakers(differences, first.speakers),
     )
-
-
-def _over_speakers(values: npt.NDArray[Any], speakers: Sequence[str]) -> Interval | None:
-    if len(set(speakers)) < 2 or "" in speakers:
-        return None
-    return speaker_interval(values, speakers)
 
 
 def _identify(episodes: Sequence[Episode], digests: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +76,13 @@ def speaker_interval(
     means = drawn @ totals / (drawn @ counts)  # [resamples]
     low, high = np.quantile(means, [0.025, 0.975])
     return Interval(float(array.mean()), float(low), float(high))
+
+
+def interval_over_speakers(values: npt.ArrayLike, speakers: Sequence[str]) -> Interval | None:
+    """`speaker_interval` of values [queries]; None with one speaker alone, or where one of them is not known ("")."""
+    if len(set(speakers)) < 2 or "" in speakers:
+        return None
+    return speaker_interval(values, speakers)
 
 
 def unweighted_recall(targets: npt.ArrayLike, predictions: npt.ArrayLike) -> float:
