@@ -31,6 +31,7 @@ from metaser.runtime.adaptation import Adapter
 from metaser.runtime.decision import prototype, unit
 from metaser.runtime.head_tuning import AdaptationSettings, HeadTuner, Parameters, SupportFrames
 from metaser.runtime.profile_adaptation import adapter_of
+from metaser.runtime.speech import load_speech
 from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings, SpeakerSplit, Split
 from metaser.toolkit.intervals import episode_interval, interval_over_speakers
 from metaser.toolkit.network import HEADS, Head, identity_head, make_head
@@ -105,7 +106,7 @@ def cases_of(engine: Engine, corpora: Path, episodes: int, part: Split) -> Itera
     """Every rate on every episode."""
     for corpus in CORPORA:
         clips = utterances_of(corpora, corpus, part)
-        frames = [engine.frames(load_audio(clip.path)[: engine.max_samples]).astype(np.float16) for clip in clips]
+        frames = [engine.frames(load_speech(clip.path)[: engine.max_samples]).astype(np.float16) for clip in clips]
         for speakers in SPLITS:
             sampler = EpisodeSampler(clips, EpisodeSettings(speaker_split=speakers), seed=0)
             for index, episode in enumerate(sampler.episodes(episodes)):

@@ -18,10 +18,11 @@ import numpy.typing as npt
 from benchmarks.adaptation import CORPORA, SPLITS, right
 from benchmarks.choose_default import utterances_of
 from benchmarks.machine import write_result
-from metaser.runtime import Engine, load_audio
+from metaser.runtime import Engine
 from metaser.runtime.arrays import Frames, Waveform
 from metaser.runtime.head_tuning import AdaptationSettings, SupportFrames
 from metaser.runtime.profile_adaptation import adapter_of
+from metaser.runtime.speech import load_speech
 from metaser.toolkit.augment import add_noise, reverberate
 from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings
 from metaser.toolkit.intervals import paired_interval
@@ -60,7 +61,7 @@ def main() -> None:
     found = {}
     for corpus in CORPORA:
         clips = utterances_of(corpora, corpus)
-        framed = [views_of(engine, load_audio(clip.path)[: engine.max_samples], rng) for clip in clips]
+        framed = [views_of(engine, load_speech(clip.path)[: engine.max_samples], rng) for clip in clips]
         for speakers in SPLITS:
             changes: dict[str, list[float]] = {"none": [], "clips alone": [], "with views": []}
             sampler = EpisodeSampler(clips, EpisodeSettings(speaker_split=speakers), seed=0)

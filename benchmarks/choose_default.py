@@ -19,8 +19,8 @@ import torch
 from scipy.optimize import minimize_scalar
 
 from benchmarks.machine import write_result
-from metaser.runtime.audio import load_audio
 from metaser.runtime.decision import probabilities, prototype
+from metaser.runtime.speech import load_speech
 from metaser.toolkit.backbone import load_backbone
 from metaser.toolkit.corpora import Utterance, read_corpus
 from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings, SpeakerSplit, Split, split_of
@@ -61,7 +61,7 @@ def embed(backbone_folder: str, layers: int, clips: list[Utterance]) -> npt.NDAr
     rows = []
     with torch.inference_mode():
         for clip in clips:
-            waveform = torch.from_numpy(load_audio(clip.path))[None]
+            waveform = torch.from_numpy(load_speech(clip.path))[None]
             frames, _ = backbone(waveform, torch.tensor([waveform.shape[1]]))  # [1, N, D]
             rows.append(frames[0].mean(0).numpy())
     return np.stack(rows)

@@ -17,6 +17,7 @@ from metaser.runtime.clip_quality import measure
 from metaser.runtime.cross_fitting import cross_fit
 from metaser.runtime.decision import softmax, unit
 from metaser.runtime.report import pair_confusions
+from metaser.runtime.speech import speech_in
 from metaser.toolkit.augment import add_noise
 from metaser.toolkit.embeddings import Embedded
 
@@ -68,7 +69,7 @@ def _cut(seconds: float) -> Change:
 
 
 def _embed(engine: Engine, clips: Embedded, change: Change) -> Embeddings:
-    return np.stack([engine.embed(change(load_audio(clip.path))) for clip in clips.utterances])
+    return np.stack([engine.embed(speech_in(change(load_audio(clip.path)))) for clip in clips.utterances])
 
 
 def _cost(embedded: Sequence[Embedded], damaged: Sequence[Embeddings]) -> dict[str, Any]:
@@ -134,7 +135,7 @@ def _twins(engine: Engine, embedded: Sequence[Embedded]) -> dict[str, float]:
         for index in range(min(CLIPS, len(clips.utterances))):
             waveform = load_audio(clips.utterances[index].path)
             for name, coded in _copies(waveform).items():
-                pair = unit(np.stack([engine.embed(coded), clips.embeddings[index]]))
+                pair = unit(np.stack([engine.embed(speech_in(coded)), clips.embeddings[index]]))
                 copies.setdefault(name, []).append(float(pair[0] @ pair[1]))
         people = np.array([f"{clip.speaker}/{clip.label}" for clip in clips.utterances])
         for person in np.unique(people):

@@ -17,6 +17,7 @@ from benchmarks.enrolment_episodes import CORPORA, SEED, Floats, load
 from metaser.runtime import Engine, load_audio
 from metaser.runtime.arrays import Waveform
 from metaser.runtime.decision import unit
+from metaser.runtime.speech import speech_in
 from metaser.toolkit.augment import add_noise, reverberate
 from metaser.toolkit.embeddings import Embedded
 from metaser.toolkit.intervals import interval_over_speakers, paired_interval
@@ -38,7 +39,9 @@ def measure_options(corpora: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in CORPORA:
         clips = load(corpora, name, "validation")
-        elsewhere = np.stack([engine.embed(_far_microphone(load_audio(clip.path))) for clip in clips.utterances])
+        elsewhere = np.stack(
+            [engine.embed(speech_in(_far_microphone(load_audio(clip.path)))) for clip in clips.utterances]
+        )
         found[name] = {
             "several, two microphones, one person": _summary(_microphones(clips, elsewhere.astype(np.float64))),
             "several, two persons": _summary(_persons(clips)),

@@ -14,12 +14,13 @@ import numpy as np
 
 from benchmarks.enrolment_calibration import WANTED, errors_of, mean_of, rates_of
 from benchmarks.enrolment_episodes import CORPORA, SEED, SPEAKER_SPLITS, Draw
-from metaser.runtime import Engine, load_audio
+from metaser.runtime import Engine
 from metaser.runtime.calibration import CalibrationPrior
 from metaser.runtime.cross_fitting import cross_fit, fitted_by_fold
 from metaser.runtime.decision import prototype, unit
 from metaser.runtime.head_tuning import SupportFrames
 from metaser.runtime.profile_adaptation import adapter_of
+from metaser.runtime.speech import load_speech
 from metaser.toolkit.corpora import read_corpus
 from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings, SpeakerSplit, split_of
 from metaser.toolkit.utterances import Utterance
@@ -35,7 +36,7 @@ def measure_tuned(corpora: Path, prior: CalibrationPrior) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in CORPORA:
         clips = [clip for clip in read_corpus(corpora / name).utterances if split_of(clip) == "validation"]
-        frames = [engine.frames(load_audio(clip.path)[: engine.max_samples]).astype(np.float16) for clip in clips]
+        frames = [engine.frames(load_speech(clip.path)[: engine.max_samples]).astype(np.float16) for clip in clips]
         for split in SPEAKER_SPLITS:
             sets = list(_draws(engine, clips, frames, split))
             seen = [replace(draw, fitted=own) for draw, own in sets]

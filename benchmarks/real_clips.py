@@ -24,7 +24,7 @@ from benchmarks.machine import write_result
 from metaser.export.bundle import ExportSettings, export_bundle
 from metaser.export.source import Source
 from metaser.runtime import open_bundle
-from metaser.runtime.audio import load_audio
+from metaser.runtime.speech import load_speech
 from metaser.toolkit.backbone import load_backbone
 from metaser.toolkit.corpora import read_corpus
 from metaser.toolkit.episodes import split_of
@@ -64,7 +64,7 @@ def by_pytorch(network: ProtoNet, folder: Path, temperature: float) -> dict[str,
     """File -> scores, by the same computation in PyTorch in float32."""
 
     def embed(path: Path) -> torch.Tensor:
-        waveform = torch.from_numpy(load_audio(path))[None]
+        waveform = torch.from_numpy(load_speech(path))[None]
         return network.embed(waveform, torch.tensor([waveform.shape[1]]))[0]
 
     with torch.inference_mode():

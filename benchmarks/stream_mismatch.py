@@ -23,7 +23,7 @@ from metaser.runtime import Calibration, Engine, Stream, StreamSettings, load_au
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Waveform
 from metaser.runtime.decision import cosines, prototype, softmax
 from metaser.runtime.segment import Scores, Segment, SegmentRules, Window
-from metaser.runtime.voice_activity import CHUNK_SAMPLES, VoiceActivity, VoiceActivitySettings
+from metaser.runtime.speech import speech_in
 from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings, SpeakerSplit
 from metaser.toolkit.intervals import Interval, episode_interval, interval_over_speakers, paired_interval
 from metaser.toolkit.utterances import Utterance
@@ -100,15 +100,6 @@ class KeepingStream(Stream):
         return self.segments[-1]
 
 
-def trim(waveform: Waveform) -> Waveform:
-    """From the first speech to the last; as it was where there is none."""
-    voice = VoiceActivity(VoiceActivitySettings())
-    chunks = np.concatenate([waveform, np.zeros(-len(waveform) % CHUNK_SAMPLES, np.float32)]).reshape(-1, CHUNK_SAMPLES)
-    found = [voice.push(chunk) for chunk in chunks] + [voice.close()]
-    over = [utterance for utterance in found if utterance and utterance.end is not None]
-    return waveform[over[0].start : over[-1].end] if over else waveform
-
-
 def hear(engine: Engine, waveform: Waveform, rng: np.random.Generator) -> Clip:
     """Embed a clip in all three ways."""
     silence = [
@@ -122,7 +113,7 @@ def hear(engine: Engine, waveform: Waveform, rng: np.random.Generator) -> Clip:
     for segment, end in zip((each for each in stream.segments if each.windows), ends, strict=True):
         windows = tuple(HeardWindow(next(embeddings), each.start, each.news_start) for each in segment.windows)
         utterances.append((segment.start, windows, end))
-    speech = trim(waveform)
+    speech = speech_in(waveform)
     return Clip(engine.embed(waveform), engine.embed(speech), len(speech) / len(waveform), tuple(utterances))
 
 

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaser.runtime import BundleError, Engine, InputError, Profile, ProfileError, SupportError, WorkError, load_audio
+from metaser.runtime import BundleError, Engine, InputError, Profile, ProfileError, SupportError, WorkError
 from metaser.runtime.adaptation import Guard, fold_of, least_log_loss
 from metaser.runtime.decision import probabilities, prototype
 from metaser.runtime.head_tuning import AdaptationSettings, HeadTuner, SupportFrames
 from metaser.runtime.profile_adaptation import Adapted, adapter_of
+from metaser.runtime.speech import load_speech
 
 QUICK = AdaptationSettings(steps=3, learning_rate=1e-3)
 
@@ -98,7 +99,7 @@ def test_a_seed_decides_everything(engine: Engine, profile: Profile, own: Profil
 def test_queries_and_prototypes_use_the_tuned_head(engine: Engine, own: Profile, support_folder: Path) -> None:
     assert own.tuned is not None
     clip = own.clips[7]
-    waveform = load_audio(support_folder / clip.label / clip.name)
+    waveform = load_speech(support_folder / clip.label / clip.name)
     frames = engine.frames(waveform)
     weight, bias = own.tuned.parameters["projection.weight"], own.tuned.parameters["projection.bias"]
     expected = frames.mean(0) @ weight.T + bias

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from metaser.runtime import Engine, load_audio
+from metaser.runtime import Engine
 from metaser.runtime.errors import AudioError, InputError, NotFoundError
+from metaser.runtime.speech import load_speech
 from metaser.toolkit.checkpoint import CheckpointMetadata, save_checkpoint
 from metaser.toolkit.corpora import read_corpus
 from metaser.toolkit.embeddings import Embedder, embed_by, embed_clips, open_embedder
@@ -48,7 +49,7 @@ def test_a_bundle_embeds_as_its_engine_does_and_a_clip_only_once(
     assert len(asked) == len(clips) == 6
     engine = Engine.open(tiny_bundle)
     for row, clip in zip(first.embeddings, clips, strict=True):
-        np.testing.assert_array_equal(row, engine.embed(load_audio(clip.path)))
+        np.testing.assert_array_equal(row, engine.embed(load_speech(clip.path)))
     np.testing.assert_array_equal(first.embeddings, again.embeddings[::-1])
     assert (embedder.form, first.utterances, first.problems) == ("bundle", clips, ())
 

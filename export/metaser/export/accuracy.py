@@ -9,8 +9,8 @@ import numpy as np
 
 from metaser.export.layer_choice import EPISODES, chosen_clips
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Waveform
-from metaser.runtime.audio import load_audio
 from metaser.runtime.bundle import sha256_of
+from metaser.runtime.speech import load_speech
 from metaser.toolkit.embeddings import Embedded, embed_by
 from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings
 from metaser.toolkit.evaluate import compare, evaluate
@@ -32,7 +32,7 @@ def accuracy_beside_pytorch(
         clips = chosen_clips(path)
         sampler = EpisodeSampler(clips, EpisodeSettings(4, 5, 15, "disjoint"), 0)
         digests = tuple(sha256_of(clip.path) for clip in clips)
-        waveforms = [load_audio(clip.path)[: int(max_window_s * SAMPLE_RATE_HZ)] for clip in clips]
+        waveforms = [load_speech(clip.path)[: int(max_window_s * SAMPLE_RATE_HZ)] for clip in clips]
         exported, exact = (
             evaluate(Embedded(clips, digests, np.stack([own(each) for each in waveforms]), ()), sampler, EPISODES)
             for own in (embed, lambda each: embed_by(network, each))

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
-from metaser.runtime.audio import load_audio
 from metaser.runtime.bundle import sha256_of
 from metaser.runtime.errors import InputError
+from metaser.runtime.speech import load_speech
 from metaser.toolkit.corpora import read_any, readable
 from metaser.toolkit.embeddings import WINDOW_S, Embedded
 from metaser.toolkit.encoder import Backbone
@@ -57,7 +57,7 @@ def score_layers(backbone: Backbone, corpora: Sequence[Path], progress: Callable
     backbone.layer_sum = recorder  # type: ignore[assignment] # it takes a weighted sum's place
     means: list[npt.NDArray[np.float32]] = []
     for done, clip in enumerate((clip for own in clips for clip in own), start=1):
-        means.append(recorder.record(backbone, load_audio(clip.path)))
+        means.append(recorder.record(backbone, load_speech(clip.path)))
         progress(done, count)
     layered = np.stack(means)  # [clips, L + 1, D]
     evaluations: list[list[Evaluation]] = []  # by corpus, by layer

@@ -5,6 +5,7 @@ The limits come from `python -m benchmarks.enrolment limits` where they concern 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,8 @@ import numpy.typing as npt
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio import FULL_SCALE
-from metaser.runtime.voice_activity import CHUNK_SAMPLES, VoiceActivity, VoiceActivitySettings
+from metaser.runtime.speech import utterances_in
+from metaser.runtime.voice_activity import CHUNK_SAMPLES, Utterance
 
 LITTLE_SPEECH_S = 0.5
 """With less speech one of five clips does more harm than a fifth clip does good."""
@@ -71,12 +73,14 @@ class ClipQuality:
         return found
 
 
-def measure(waveform: Waveform) -> ClipQuality:
-    """Measure a clip, float32 [T] at 16 kHz."""
+def measure(waveform: Waveform, utterances: Sequence[Utterance] | None = None) -> ClipQuality:
+    """Measure a clip, float32 [T] at 16 kHz; its utterances are looked for where they are not given."""
     chunks = max(1, len(waveform) // CHUNK_SAMPLES)
     whole = np.resize(waveform, max(len(waveform), CHUNK_SAMPLES))[: chunks * CHUNK_SAMPLES]
     power = np.square(whole.astype(np.float64)).reshape(chunks, CHUNK_SAMPLES).mean(axis=1)  # [chunks]
-    is_speech = _speech(waveform)
+    is_speech = _speech(
+        -(-len(waveform) // CHUNK_SAMPLES), utterances_in(waveform) if utterances is None else utterances
+    )
     spoken = power[is_speech[:chunks]] if is_speech[:chunks].any() else power
     quietest = np.sort(power)[: max(1, round(NOISE_SHARE * chunks))].mean()
     level, noise = (max(float(value), MIN_POWER) for value in (spoken.mean(), quietest))
@@ -89,13 +93,10 @@ def measure(waveform: Waveform) -> ClipQuality:
     )
 
 
-def _speech(waveform: Waveform) -> npt.NDArray[np.bool_]:
+def _speech(chunks: int, utterances: Sequence[Utterance]) -> npt.NDArray[np.bool_]:
     """[chunks] whether a chunk of 32 ms lies in an utterance."""
-    padded = np.concatenate([waveform, np.zeros(-len(waveform) % CHUNK_SAMPLES, np.float32)])
-    is_speech = np.zeros(len(padded) // CHUNK_SAMPLES, dtype=np.bool_)
-    voice = VoiceActivity(VoiceActivitySettings())
-    heard = [voice.push(chunk) for chunk in padded.reshape(-1, CHUNK_SAMPLES)]
-    for utterance in (*heard, voice.close()):
-        if utterance is not None and utterance.end is not None:
+    is_speech = np.zeros(chunks, dtype=np.bool_)
+    for utterance in utterances:
+        if utterance.end is not None:
             is_speech[utterance.start // CHUNK_SAMPLES : -(-utterance.end // CHUNK_SAMPLES)] = True
     return is_speech

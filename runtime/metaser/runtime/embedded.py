@@ -12,6 +12,7 @@ from metaser.runtime.clip_quality import measure
 from metaser.runtime.enrolment import Progress, SupportClip
 from metaser.runtime.errors import AudioError, SupportError
 from metaser.runtime.profile import Clip
+from metaser.runtime.speech import utterances_in, without_pauses
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,17 +57,18 @@ class EmbeddedClips:
 def embed_clips(
     clips: Sequence[SupportClip], embed: Callable[[Waveform], Embedding], progress: Progress | None
 ) -> EmbeddedClips:
-    """Decode, measure and embed clips; what cannot be used is kept as an error that names it."""
+    """Decode and measure clips and embed their speech; what cannot be used is kept as an error that names it."""
     usable: list[Clip] = []
     embeddings: list[Embedding] = []
     errors: list[AudioError] = []
     for done, clip in enumerate(clips, start=1):
         try:
             waveform = clip.waveform()
-            embeddings.append(embed(waveform))
-            usable.append(replace(clip.clip, quality=measure(waveform)))
+            utterances = utterances_in(waveform)
+            embeddings.append(embed(without_pauses(waveform, utterances)))
+            usable.append(replace(clip.clip, quality=measure(waveform, utterances)))
         except AudioError as error:
-            title = "/".join(part for part in (clip.clip.label, clip.clip.name) if part)
+            title = clip.clip.title
             told = str(error).removeprefix(f"{title} ").removeprefix(f"{clip.clip.name} ")
             errors.append(AudioError(f"{title} {told}" if told != str(error) else f"{title}: {error}"))
         if progress:

@@ -26,6 +26,7 @@ from metaser.runtime.profile_adaptation import Adapted, adapt_profile
 from metaser.runtime.profile_changes import calibrate_profile, check_fits, new_profile, settle
 from metaser.runtime.provider_check import check_profile
 from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, choose_providers, open_session, run
+from metaser.runtime.speech import speech_in
 from metaser.runtime.static_window import StaticEncoder, has_static_window
 from metaser.runtime.stream import Stream, StreamSettings
 from metaser.runtime.tensorrt import open_tensorrt_encoder
@@ -257,12 +258,12 @@ class Engine:
         return profile
 
     def classify(self, waveform: Waveform, profile: Profile) -> Decision:
-        """Label one clip, float32 [T] at 16 kHz.
+        """Label one clip, float32 [T] at 16 kHz, by its speech: pauses at its ends are left out as at enrolment.
 
         Raises:
             AudioError: the clip is empty, silent, clipped, not finite, too short or too long.
         """
-        return self.decide(self.embed(check_array(waveform, "the clip"), profile), profile)
+        return self.decide(self.embed(speech_in(check_array(waveform, "the clip")), profile), profile)
 
     def decide(self, embedding: Embedding, profile: Profile) -> Decision:
         """Label one embedding [E] of `embed(waveform, profile)`."""

@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from metaser.runtime.adaptation import Adapter, Guard
 from metaser.runtime.arrays import Waveform
-from metaser.runtime.audio import load_audio
 from metaser.runtime.bundle import sha256_of
 from metaser.runtime.enrolment import Progress, Support, read_support
 from metaser.runtime.errors import BundleError, SupportError
 from metaser.runtime.head_tuning import ADAPT_GRAPH, AdaptationSettings, HeadTuner, SupportFrames
 from metaser.runtime.profile import Clip, Profile
 from metaser.runtime.profile_changes import settle
+from metaser.runtime.speech import load_speech, speech_in
 from metaser.runtime.tuned_head import TunedHead
 
 if TYPE_CHECKING:
@@ -99,13 +99,13 @@ def _samples(support: Support | None) -> dict[str, Waveform]:
 
 def _waveform(clip: Clip, samples: Mapping[str, Waveform]) -> Waveform:
     if clip.sha256 in samples:
-        return samples[clip.sha256]
+        return speech_in(samples[clip.sha256])
     path = Path(clip.path)
     if not clip.path or not path.is_file() or sha256_of(path) != clip.sha256:
         raise SupportError(
             f"{clip.label}/{clip.name} is not where it was enrolled from and tuning needs it: enrol again with --adapt"
         )
-    return load_audio(path)
+    return load_speech(path)
 
 
 def _first_window(engine: Engine, waveform: Waveform) -> npt.NDArray[np.float32]:

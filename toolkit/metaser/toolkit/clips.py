@@ -1,4 +1,4 @@
-"""Decoded clips of a list of utterances, kept on disk or in memory, and checked before the first episode."""
+"""The speech of a list of utterances, kept on disk or in memory, and checked before the first episode."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
-from metaser.runtime.audio import load_audio
 from metaser.runtime.errors import AudioError, NotFoundError
+from metaser.runtime.speech import load_speech
 from metaser.toolkit.utterances import Problem, Utterance, refuse_problems
 
 SHORTEST_S = 0.1
@@ -60,7 +60,7 @@ class ClipStore:
             status = path.stat()
         except FileNotFoundError as error:
             raise NotFoundError(f"no such file: {path}") from error
-        key = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
+        key = f"speech|{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
         stored = self._folder / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.npy"
         try:
             kept: Waveform = np.load(stored, mmap_mode="r")
@@ -108,7 +108,7 @@ def run_threaded(work: Callable[[int], str], indices: Sequence[int], threads: in
 
 
 def _decode(path: Path) -> Waveform:
-    waveform = load_audio(path)
+    waveform = load_speech(path)
     if len(waveform) < SHORTEST_S * SAMPLE_RATE_HZ:
         raise AudioError(f"{path.name} lasts {len(waveform) / SAMPLE_RATE_HZ:.3f} s: {SHORTEST_S:g} s are needed")
     return waveform

@@ -16,12 +16,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Embeddings, Waveform
-from metaser.runtime.audio import load_audio
 from metaser.runtime.bundle import MANIFEST, sha256_of, shipped_bundles
 from metaser.runtime.engine import Engine
 from metaser.runtime.enrolment import Progress
 from metaser.runtime.errors import AudioError, MissingDependencyError, NotFoundError
 from metaser.runtime.files import replace_file
+from metaser.runtime.speech import load_speech
 from metaser.toolkit.utterances import Problem, Utterance
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def embed_by(network: ProtoNet, waveform: Waveform) -> Embedding:
 def embed_clips(
     embedder: Embedder, utterances: Sequence[Utterance], *, cache: Path | None = None, progress: Progress | None = None
 ) -> Embedded:
-    """Embed clips, or read them from the cache; what was embedded is kept even where the work is interrupted.
+    """Embed the speech of clips, or read it from the cache; what is done is kept where the work is interrupted.
 
     Parameters:
         cache: a folder, by default one of the user's cache; one file a model.
@@ -121,7 +121,7 @@ def embed_clips(
     Raises:
         WorkError: the cache cannot be written.
     """
-    path = (cache or user_cache_path("metaser") / "embeddings") / f"{embedder.key[:32]}.safetensors"
+    path = (cache or user_cache_path("metaser") / "embeddings") / f"{embedder.key[:32]}-speech.safetensors"
     known = _read(path)
     before = len(known)
     clips: list[tuple[Utterance, str]] = []
@@ -131,7 +131,7 @@ def embed_clips(
             try:
                 digest = sha256_of(utterance.path)
                 if digest not in known:
-                    known[digest] = embedder.embed(load_audio(utterance.path))
+                    known[digest] = embedder.embed(load_speech(utterance.path))
                 clips.append((utterance, digest))
             except (AudioError, FileNotFoundError) as error:
                 problems.append(Problem(utterance.path, str(error)))

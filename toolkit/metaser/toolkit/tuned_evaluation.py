@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embeddings, Frames, Waveform
-from metaser.runtime.audio import load_audio
 from metaser.runtime.bundle import MANIFEST, sha256_of, shipped_bundles
 from metaser.runtime.engine import Engine
 from metaser.runtime.enrolment import Progress
 from metaser.runtime.errors import AudioError, MissingDependencyError
 from metaser.runtime.head_tuning import AdaptationSettings, SupportFrames
 from metaser.runtime.profile_adaptation import adapter_of
+from metaser.runtime.speech import load_speech
 from metaser.runtime.splits import Method
 from metaser.toolkit.embeddings import WINDOW_S
 from metaser.toolkit.episodes import Episode, EpisodeSampler
@@ -121,7 +121,7 @@ def frame_clips(model: TunableModel, utterances: Sequence[Utterance], *, progres
     problems: list[Problem] = []
     for done, utterance in enumerate(utterances, start=1):
         try:
-            frames = model.frames(load_audio(utterance.path)[: model.max_samples])
+            frames = model.frames(load_speech(utterance.path)[: model.max_samples])
             found.append((utterance, sha256_of(utterance.path), frames.astype(np.float16)))
         except (AudioError, FileNotFoundError) as error:
             problems.append(Problem(utterance.path, str(error)))
