@@ -163,6 +163,8 @@ def test_longer_clips_are_cut_in_windows_and_averaged(bundle: Path) -> None:
     [
         ({"precision": "int8", "tensorrt": True}, "--tensorrt does not go with --int8"),
         ({"window_s": 3.0}, "--window is for --tensorrt"),
+        ({"longest_s": 2.0}, "--longest 2: give 3, the window of a stream, to 10 seconds"),
+        ({"longest_s": float("nan")}, "--longest nan"),
         ({"tensorrt": True, "window_s": 0.0}, r"--window 0: give 1\.5 to 10 seconds"),
         ({"tensorrt": True, "window_s": 11.0}, "--window 11"),
         ({"tensorrt": True, "window_s": float("nan")}, "--window nan"),

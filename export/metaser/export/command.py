@@ -43,6 +43,9 @@ class ExportRequest:
     window_s: float | None = None
     """Of the graph for TensorRT; None is that of a stream."""
 
+    longest_s: float = MAX_WINDOW_S
+    """What the encoder takes in one piece; longer clips are cut and averaged. Whisper's positions grow with it."""
+
     clips: Path | None = None
     """A folder of speech on which the precision is compared with PyTorch too."""
 
@@ -70,6 +73,11 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
         return
     check_target(request.out, request.force)
     tensorrt_window_s = _tensorrt_window_s(request)
+    if not StreamSettings().window_s <= request.longest_s <= MAX_WINDOW_S:
+        raise InputError(
+            f"--longest {request.longest_s:g}: give {StreamSettings().window_s:g}, the window of a stream, "
+            f"to {MAX_WINDOW_S:g} seconds"
+        )
     clips = _read_clips(request)
     measured = read_calibration(request.calibration) if request.calibration else Measured()
     model = request.model or default_model(RUNS)
@@ -84,6 +92,7 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
         precision=request.precision,
         command=_command(request, source.name, layers),
         tensorrt_window_s=tensorrt_window_s,
+        max_window_s=request.longest_s,
         clips=clips,
         static=request.static,
         corpora=request.corpus,
@@ -184,6 +193,7 @@ def _command(request: ExportRequest, source_name: str, layers: int) -> str:
     """The command line that makes the bundle again, without the paths of the machine it ran on."""
     words = ["metaser export", source_name, request.out.name, f"--{request.precision}", f"--layers {layers}"]
     words += [f"--tensorrt --window {_tensorrt_window_s(request):g}"] if request.tensorrt else []
+    words += [f"--longest {request.longest_s:g}"] if request.longest_s != MAX_WINDOW_S else []
     words += [f"--clips {request.clips.name}"] if request.clips else []
     words += ["--static"] if request.static else []
     words += [f"--name {request.name}"] if request.name else []

@@ -34,6 +34,12 @@ def export(  # noqa: PLR0913 # one parameter an option
         float | None,
         typer.Option("--window", metavar="S", help="The seconds that --tensorrt takes at once; 3 without a choice."),
     ] = None,
+    longest_s: Annotated[
+        float,
+        typer.Option(
+            "--longest", metavar="S", help="Embed clips of up to S seconds in one piece; longer ones are cut."
+        ),
+    ] = 10.0,
     clips: Annotated[
         Path | None, typer.Option("--clips", metavar="DIR", help="Speech on which the graphs are compared as well.")
     ] = None,
@@ -70,9 +76,9 @@ def export(  # noqa: PLR0913 # one parameter an option
         from metaser.export.command import ExportRequest, run_export
 
         request = ExportRequest(
-            model, out, chosen[0] if chosen else "fp32", layers, tensorrt=tensorrt, window_s=window_s, clips=clips,
-            static=static, corpus=tuple(corpus or ()), pick_layers=pick_layers, force=force, name=name,
-            licence=licence, calibration=calibration,
+            model, out, chosen[0] if chosen else "fp32", layers, tensorrt=tensorrt, window_s=window_s,
+            longest_s=longest_s, clips=clips, static=static, corpus=tuple(corpus or ()), pick_layers=pick_layers,
+            force=force, name=name, licence=licence, calibration=calibration,
         )  # fmt: skip
         run_export(request, people(as_json=False).say)
     except ImportError as error:

@@ -4,7 +4,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from metaser.runtime.errors import MissingDependencyError
-from metaser.runtime.silero import new_detector
 
 if TYPE_CHECKING:
     from metaser.toolkit.backbone import Backbone, build_backbone, load_backbone
@@ -24,10 +23,6 @@ __all__ = [
     "prototypes",
     "save_checkpoint",
 ]
-
-new_detector()
-"""Loads the speech detector before PyTorch: it finds PyTorch's OpenMP otherwise, with four threads, and takes ten times
-as long."""
 
 _HOMES = {
     "backbone": ("Backbone", "build_backbone", "load_backbone"),
