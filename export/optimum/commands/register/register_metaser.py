@@ -42,6 +42,14 @@ class MetaserExportCommand(BaseOptimumCLICommand):
             help="The seconds that --tensorrt takes at once; 3 without a choice.",
         )
         parser.add_argument(
+            "--longest",
+            dest="longest_s",
+            type=float,
+            default=10.0,
+            metavar="S",
+            help="Embed clips of up to S seconds in one piece; longer ones are cut.",
+        )
+        parser.add_argument(
             "--clips", type=Path, metavar="DIR", help="Speech on which the graphs are compared as well."
         )
         parser.add_argument(
