@@ -87,18 +87,26 @@ def softmax(logits: Floats) -> Floats:
     return rows
 
 
-def calibrate(scored: list[Scored]) -> dict[str, Any]:
+def protocol() -> str:
+    """What a figure is of."""
+    return (
+        f"4-way 5-shot, {EPISODES} episodes a corpus and split, seed {SEED}, validation speakers, "
+        "per cent and its 95 % interval over episodes"
+    )
+
+
+def calibrate(scored: list[Scored], scale: float = SCALE) -> dict[str, Any]:
     """The temperature of least log-loss, and the threshold that refuses few of the right answers."""
     cosines = np.concatenate([part.cosines for part in scored])
     targets = np.concatenate([part.targets for part in scored])
 
     def log_loss(log_temperature: float) -> float:
-        rows = softmax(SCALE * cosines / np.exp(log_temperature))
+        rows = softmax(scale * cosines / np.exp(log_temperature))
         return float(-np.log(rows[np.arange(len(targets)), targets]).mean())
 
     found = minimize_scalar(log_loss, bounds=(np.log(1e-4), np.log(10.0)), method="bounded")
     temperature = float(np.exp(found.x))
-    rows = softmax(SCALE * cosines / temperature)
+    rows = softmax(scale * cosines / temperature)
     confidence, right = rows.max(axis=1), rows.argmax(axis=1) == targets
     threshold = float(np.quantile(confidence[right], WRONGLY_REFUSED))
     return {
@@ -135,21 +143,17 @@ def main() -> None:
     best = max(table, key=lambda layers: table[layers]["mean"])
     fitted = calibrate(scored[best])
     calibration = {name: fitted.pop(name) for name in ("temperature", "threshold", "margin")}
-    protocol = (
-        f"4-way 5-shot, {EPISODES} episodes a corpus and split, seed {SEED}, validation speakers, "
-        "per cent and its 95 % interval over episodes"
-    )
     write_result(
         "choose_default",
         {
             "command": "python -m benchmarks.choose_default BACKBONE CORPORA",
-            "protocol": protocol,
+            "protocol": protocol(),
             "accuracy_by_layers": table,
             "layers": best,
             "calibration": calibration,
             "calibration_quality": fitted,
             "accuracy": {
-                "protocol": protocol,
+                "protocol": protocol(),
                 **{
                     f"{name} speakers": f"{entry['mean']} ± {entry['interval']}"
                     for name, entry in table[best].items()

@@ -1,6 +1,5 @@
 """What enrolment promises, measured: `python -m benchmarks.enrolment WHAT [CORPORA]`.
 
-prior        how clips lie beside a support set, on training speakers; written into the shipped bundle and the result
 calibration  expected beside real rates of false accepts and rejects, and the error of confidence, validation speakers
 test         the same on test speakers
 limits       what noise, little speech, a wrong label and a twin do, and how often the report finds them
@@ -11,19 +10,16 @@ opening      how long a profile of 50 classes of 20 clips takes to open; without
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.enrolment_calibration import as_document, measure_calibration, measure_prior
+from benchmarks.enrolment_calibration import measure_calibration
+from benchmarks.enrolment_episodes import measured_bundle
 from benchmarks.enrolment_limits import measure_limits
 from benchmarks.enrolment_opening import measure_opening
 from benchmarks.enrolment_options import measure_options
 from benchmarks.enrolment_tuned import measure_tuned
-from benchmarks.machine import RESULTS, write_result
-from metaser.runtime import open_bundle
-from metaser.runtime.bundle import MANIFEST
+from benchmarks.machine import write_result
 
 
 def main() -> None:
@@ -34,16 +30,7 @@ def main() -> None:
         return
     corpora = Path(sys.argv[2])
     command = f"python -m benchmarks.enrolment {what} CORPORA"
-    bundle = open_bundle()
-    if what == "prior":
-        prior = measure_prior(corpora)
-        manifest = replace(bundle.manifest, prior=prior)
-        (bundle.folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-        default = RESULTS / "choose_default.json"  # so that an export of the bundle brings the prior along
-        document = json.loads(default.read_text(encoding="utf-8")) | {"prior": as_document(prior)}
-        default.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        write_result("enrolment_prior", {"command": command, "bundle": manifest.name, "prior": as_document(prior)})
-        return
+    bundle = measured_bundle()
     assert bundle.manifest.prior is not None
     measured = {
         "calibration": lambda: measure_calibration(corpora, "validation", bundle.manifest.prior),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.enrolment_episodes import CORPORA, SPEAKER_SPLITS, Draw, Floats, draws, evidence, load, mean_and_spread
-from metaser.runtime import Calibration, open_bundle
+from metaser.runtime import Calibration
 from metaser.runtime.calibration import LEVELS, CalibrationPrior, accepts, calibrate, confidence_error
 from metaser.runtime.decision import softmax, unit
 from metaser.toolkit.episodes import Split
@@ -24,10 +23,13 @@ OTHERS = 30
 WANTED = (None, 0.05, 0.3)
 
 
-def measure_prior(corpora: Path) -> CalibrationPrior:
-    """How foreign and own clips of training speakers lie beside a support set's left-out clips."""
-    embedded = [load(corpora, name, "train") for name in CORPORA]
-    calibration = open_bundle().manifest.calibration
+def measure_prior(corpora: Path, part: Split, calibration: Calibration) -> CalibrationPrior:
+    """How foreign and own clips of speakers whom the model never heard lie beside left-out clips of a support set.
+
+    Parameters:
+        calibration: what its share of false accepts belongs to.
+    """
+    embedded = [load(corpora, name, part) for name in CORPORA]
     rows: dict[str, list[list[float]]] = {"foreign": [], "own": []}
     false_accepts = []
     for shots in SHOTS:
@@ -134,8 +136,3 @@ def mean_of(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
         }
         for key, entry in figures[0].items()
     }
-
-
-def as_document(prior: CalibrationPrior) -> dict[str, Any]:
-    """The prior as `bundle.json` holds it."""
-    return asdict(replace(prior))

@@ -1,7 +1,10 @@
-"""Episodes of enrolment on kept embeddings of the shipped bundle: support, queries, and clips of no class."""
+"""Episodes of enrolment on kept embeddings of a bundle, the default or $METASER_BUNDLE: support, queries, and clips of
+no class.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,7 +26,6 @@ from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings, SpeakerSpl
 CORPORA = ("ravdess", "emodb", "nemo")
 SPEAKER_SPLITS: tuple[SpeakerSplit, ...] = ("same", "disjoint")
 SEED = 0
-BUNDLE = "frozen"
 
 Floats = npt.NDArray[np.float64]
 
@@ -62,9 +64,9 @@ class Draw:
 
 
 def load(corpora: Path, name: str, part: Split) -> Embedded:
-    """The clips of one part of a corpus, embedded by the shipped bundle."""
+    """The clips of one part of a corpus, embedded by the measured bundle."""
     clips = [clip for clip in read_corpus(corpora / name).utterances if split_of(clip) == part]
-    return embed_clips(open_embedder(BUNDLE, provider="cpu", threads=1), clips)
+    return embed_clips(open_embedder(measured_bundle().folder, provider="cpu", threads=1), clips)
 
 
 def draws(embedded: Embedded, split: SpeakerSplit, *, shots: int, classes: int, count: int) -> Iterator[Draw]:
@@ -90,19 +92,19 @@ def draws(embedded: Embedded, split: SpeakerSplit, *, shots: int, classes: int, 
             query_clips=episode.query_indices,
             targets=episode.query_targets,
             foreign=directions[foreign] @ prototypes.T,
-            scale=shipped_bundle().scale,
+            scale=measured_bundle().scale,
         )
 
 
 @lru_cache
-def shipped_bundle() -> Bundle:
+def measured_bundle() -> Bundle:
     """The bundle whose embeddings are measured."""
-    return open_bundle(BUNDLE)
+    return open_bundle(os.environ.get("METASER_BUNDLE"))
 
 
 def evidence(draw: Draw, prior: CalibrationPrior | None, others: Floats | None = None) -> Evidence:
-    """What the shipped bundle calibrates a profile of this support set from."""
-    bundle = shipped_bundle()
+    """What the measured bundle calibrates a profile of this support set from."""
+    bundle = measured_bundle()
     return Evidence(
         fitted=draw.fitted,
         shots=float(draw.support.shape[1]),

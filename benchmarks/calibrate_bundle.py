@@ -1,0 +1,63 @@
+"""What a shipped bundle's confidences and rates start from, measured on speakers it never heard and not the test's.
+
+    [METASER_BUNDLE=NAME] python -m benchmarks.calibrate_bundle CORPORA
+
+A meta-trained bundle gets temperature, threshold and prior from the validation speakers of ravdess, emodb and nemo,
+into models/NAME/calibration.json. The frozen encoder, whose temperature `benchmarks.choose_default` chose, gets its
+prior from the training speakers, which it never heard either, into `results/choose_default.json`. `make bundles` takes
+both.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.choose_default import SPLITS, calibrate, protocol, score
+from benchmarks.enrolment_calibration import measure_prior
+from benchmarks.enrolment_episodes import CORPORA, load, measured_bundle
+from benchmarks.machine import RESULTS, machine
+from metaser.runtime.decision import Calibration
+from metaser.toolkit.episodes import Split
+
+MODELS = Path(__file__).parent.parent / "models"
+
+
+def measure(corpora: Path) -> dict[str, Any]:
+    """Temperature, threshold and accuracy of a meta-trained bundle on validation speakers."""
+    embedded = {name: load(corpora, name, "validation") for name in CORPORA}
+    scored = {
+        f"{name} {split}": score(own.embeddings, list(own.utterances), split)
+        for name, own in embedded.items()
+        for split in SPLITS
+    }
+    fitted = calibrate(list(scored.values()), measured_bundle().scale)
+    accuracy = {f"{name} speakers": "{mean} ± {interval}".format(**own.accuracy()) for name, own in scored.items()}
+    return {
+        "calibration": {name: fitted.pop(name) for name in ("temperature", "threshold", "margin")},
+        "calibration_quality": fitted,
+        "accuracy": {"protocol": protocol(), **accuracy},
+    }
+
+
+def main() -> None:
+    """Measure and write."""
+    corpora, name = Path(sys.argv[1]), measured_bundle().manifest.name
+    path = MODELS / name / "calibration.json"
+    part: Split = "validation"
+    if path.parent.is_dir():
+        found = {"machine": machine(), "command": "python -m benchmarks.calibrate_bundle CORPORA", **measure(corpora)}
+    else:
+        path, part = RESULTS / "choose_default.json", "train"
+        found = json.loads(path.read_text(encoding="utf-8"))
+    prior = measure_prior(corpora, part, Calibration(**found["calibration"]))
+    found["prior"] = asdict(prior)
+    path.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(path.name, found["calibration"], found["accuracy"])
+
+
+if __name__ == "__main__":
+    main()
