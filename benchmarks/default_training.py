@@ -90,6 +90,14 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "one way": {"episodes": {"both_ways": False}},
     "4 layers": {"model": {"layers": 4}},
     "GLU": {"model": {"head": "glu"}},
+    "2 layers": {"model": {"layers": 2}},
+    "lateral inhibition": {"model": {"head": "lateral-inhibition"}},
+    "embedding of 128": {"model": {"embedding_size": 128}},
+    "free sampling": {"episodes": {"sampling": "free"}},
+    "free sampling, adversary": {
+        "episodes": {"sampling": "free"},
+        "adversary": {"on": "language", "weight": 0.03},
+    },
     "pull": {"optimiser": {"pull": 100.0}},
 }
 
