@@ -26,7 +26,7 @@ import torch
 from benchmarks.choose_default import utterances_of
 from benchmarks.machine import best_median_s, matrix_product_s, write_result
 from metaser.export.adaptation import adapt_graph
-from metaser.runtime import Engine, load_audio
+from metaser.runtime import Engine, load_audio, open_bundle
 from metaser.runtime.adaptation import Adapter
 from metaser.runtime.decision import prototype, unit
 from metaser.runtime.head_tuning import AdaptationSettings, HeadTuner, Parameters, SupportFrames
@@ -211,7 +211,7 @@ def main() -> None:
         {
             "command": f"python -m benchmarks.adaptation guard CORPORA {episodes}"
             + (" test" if part == "test" else ""),
-            "protocol": f"bundle frozen, 4-way 5-shot, {episodes} episodes a corpus and split, seed 0, {part} "
+            "protocol": f"bundle {open_bundle().manifest.name}, 4-way 5-shot, {episodes} episodes a corpus and split, seed 0, {part} "
             f"speakers; {STEPS} steps; change in points of accuracy, its 95 % intervals over episodes and [speakers]; "
             "shares of all, of the tunings that lowered and of those that raised the accuracy of the queries",
             "judged": table,
