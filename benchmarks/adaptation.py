@@ -211,7 +211,8 @@ def main() -> None:
         {
             "command": f"python -m benchmarks.adaptation guard CORPORA {episodes}"
             + (" test" if part == "test" else ""),
-            "protocol": f"bundle {open_bundle().manifest.name}, 4-way 5-shot, {episodes} episodes a corpus and split, seed 0, {part} "
+            "protocol": f"bundle {open_bundle().manifest.name}, 4-way 5-shot, {episodes} episodes a corpus and split, "
+            f"seed 0, {part} "
             f"speakers; {STEPS} steps; change in points of accuracy, its 95 % intervals over episodes and [speakers]; "
             "shares of all, of the tunings that lowered and of those that raised the accuracy of the queries",
             "judged": table,
