@@ -5,6 +5,7 @@ Nothing is claimed that is not in the results: where a model fails, and where no
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
@@ -16,6 +17,7 @@ from tools.results_tables import CHANCE, CORPORA, figure_name, scores_table, tab
 LANGUAGES = {"de": "German", "en": "English", "pl": "Polish", "ur": "Urdu"}
 SECTIONS = {"5 shots": "Five clips a class", "1 shot": "One clip a class"}
 TUNED = "5 shots, tuned"
+WIDTH = 120
 
 CARD = """# {name}
 A speech encoder and a pooling head for few-shot speech emotion recognition with metaser, meta-trained in episodes. A
@@ -29,33 +31,34 @@ the voices, the language and the microphone that will be heard.
 
 Not intended: decisions about people, surveillance, judging applicants, pupils or staff, diagnosis. A label says which
 enrolled clips a sound resembles. It is no fact about a person: **acted emotion is not felt emotion**, and all speech it
-was trained and measured on is acted.
+was trained on is acted.
 
 Emotion recognition is restricted by law in some places. The European Union's AI Act (Regulation (EU) 2024/1689, Article
 5(1)(f)) prohibits AI systems that infer emotions at work and in education, but for medical or safety reasons. Whoever
 uses it has to know the law where they are.
 
 ## Training
-From the encoder of OpenAI's Whisper base (MIT), in episodes on {corpora}: acted speech, and of it only the
-speakers who are neither the protocol's validation nor its test speakers. {recipe}The corpora are for non-commercial use
-or research, so the weights are under {licence}. The bundle holds no recording.
+{training}
 
 ## Accuracy
 {accuracy}
 ## What it does not say
-The corpora are acted, mostly by young or middle-aged adults in studios. Spontaneous speech, children, strong noise,
-other languages and felt emotion were not measured. The paper behind the method
-(arXiv 2410.04633) reports figures by another protocol; they are not claimed here.
+The training corpora are acted, by adults in quiet rooms. Children, strong noise, other languages and felt emotion were
+not measured. The paper behind the method (arXiv 2410.04633) reports figures by another protocol; they are not claimed
+here.
 """
+
+TRAINING = """\
+From the encoder of OpenAI's Whisper base (MIT), in episodes on {corpora}: acted speech, and of it only the
+speakers who are neither the protocol's validation nor its test speakers. {recipe}The corpora are for non-commercial use
+or research, so the weights are under {licence}. The bundle holds no recording."""
 
 ACCURACY = """\
 4 classes, {shots}; chance is {chance} %. Per cent ± half of the 95 % interval over episodes, on test speakers and
 on a language that nothing was trained or chosen on. Differences to `frozen`, the bundle of Whisper's first layers as
 published, are paired by query; the brackets hold their 95 % interval over speakers. One is decided where its intervals
-over episodes and over speakers both exclude zero. Measured by `{command}`, commit {commit}.
-
-"""
-COMMAND = "python -m benchmarks.default_accuracy models/{name} CORPORA --name {name}_accuracy"
+over episodes and over speakers both exclude zero. Measured by `{command}`, commit {commit}."""
+COMMAND = "python -m benchmarks.default_accuracy {name} CORPORA --name {name}_accuracy"
 NOT_MEASURED = f"Not measured yet: `{COMMAND}`.\n"
 
 
@@ -83,9 +86,13 @@ def model_card(facts: Facts) -> str:
     return CARD.format(
         name=facts.name,
         facts=_table_of_facts(facts),
-        corpora=_listed(CORPORA.get(name, name) for name in checkpoint["corpora"]),
-        recipe=_recipe(facts),
-        licence=checkpoint["licence"],
+        training=_filled(
+            TRAINING.format(
+                corpora=_listed(CORPORA.get(name, name) for name in checkpoint["corpora"]),
+                recipe=_recipe(facts),
+                licence=checkpoint["licence"],
+            )
+        ),
         accuracy=_accuracy(facts),
     )
 
@@ -136,12 +143,14 @@ def _accuracy(facts: Facts) -> str:
     scores = found["scores"]
     command = COMMAND.format(name=facts.name)
     shots = _listed(title.split(",")[0] for title in SECTIONS if title in scores)
-    text = ACCURACY.format(shots=shots, chance=CHANCE, command=command, commit=found["machine"]["commit"])
+    words = ACCURACY.format(shots=shots, chance=CHANCE, command=command, commit=found["machine"]["commit"])
+    text = f"{_filled(words)}\n\n"
     for title, heading in SECTIONS.items():
         if title in scores:
-            text += f"### {heading}\n{scores_table(scores[title], 'default')}\n\n"
+            text += f"### {heading}\n{scores_table(scores[title], 'default', facts.name)}\n\n"
     if TUNED in scores:
-        text += f"### Five clips a class, the head tuned on them (`split`)\n{scores_table(scores[TUNED], 'split')}\n\n"
+        tuned = scores_table(scores[TUNED], "split", "tuned")
+        text += f"### Five clips a class, the head tuned on them (`split`)\n{tuned}\n\n"
     text += f"### Single speakers and sexes\n{_speakers(found['by speaker'])}\n\n"
     return text + f"### Where it fails\n{_failures(found)}\n"
 
@@ -184,6 +193,11 @@ def _failures(found: Mapping[str, Any]) -> str:
             name = CORPORA.get(corpus, corpus)
             lines.append(f"- {name}: {strangers:.1f} % with clips of strangers, {own:.1f} % with the same person's.")
     return "\n".join(lines)
+
+
+def _filled(text: str) -> str:
+    """A paragraph in lines of a page's width; commands stay whole words."""
+    return textwrap.fill(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _layers(count: int) -> str:

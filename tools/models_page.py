@@ -23,7 +23,7 @@ from tools.results_tables import scores_table, table
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "models"
 ABOUT = {
-    "default": "meta-trained on emotional speech in three languages; what you get without a choice",
+    "default": "meta-trained on emotional speech; what you get without a choice",
     "frozen": "as published by OpenAI, not trained on emotional speech; any use",
     "tiny": "meta-trained like the default, smaller and faster",
 }
@@ -99,7 +99,9 @@ def models_page() -> str:
 def readme_blocks() -> dict[str, str]:
     """Name -> text of the parts of the README that lie between marks."""
     if "default" in shipped_bundles():
-        accuracy = TRAINED.format(table=scores_table(read_result("default_accuracy")["scores"]["5 shots"], "default"))
+        accuracy = TRAINED.format(
+            table=scores_table(read_result("default_accuracy")["scores"]["5 shots"], "default", "default")
+        )
     else:
         accuracy = UNTRAINED.format(table=_untrained_table(read_result("choose_default")["accuracy"]))
     return {"accuracy": accuracy, "bundles": _shipped_table()}

@@ -47,13 +47,12 @@ def verdict(entry: Mapping[str, Any]) -> str:
     return "better" if entry["mean"] > 0 else "worse"
 
 
-def scores_table(scores: Mapping[str, Any], arm: str) -> str:
-    """One arm beside the reference arm, a figure a row."""
+def scores_table(scores: Mapping[str, Any], arm: str, title: str) -> str:
+    """One arm, under a title, beside the reference arm, a figure a row."""
     reference = scores["reference"]
     rows = []
     for figure, own in scores["accuracy"][arm].items():
         between = scores["difference"][arm][figure]
         other = scores["accuracy"][reference][figure]
         rows.append([figure_name(figure), accuracy(own), accuracy(other), difference(between), verdict(between)])
-    names = {"default": "this model", "split": "tuned"}
-    return table(["", names.get(arm, arm), reference, "difference", ""], rows)
+    return table(["", title, reference, "difference", ""], rows)

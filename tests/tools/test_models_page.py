@@ -97,7 +97,7 @@ def test_what_a_card_says_against_the_model_follows_from_the_results(measured: d
 
 def test_what_was_not_measured_is_not_stated(measured: dict[str, Any]) -> None:
     text = card({}, cost={}, recipe={})
-    assert "Not measured yet: `python -m benchmarks.default_accuracy models/ours CORPORA" in text
+    assert "Not measured yet: `python -m benchmarks.default_accuracy ours CORPORA --name ours_accuracy`" in text
     assert "shipped bundle, int8" not in text
     assert "Recipe" not in text
     untuned = {**measured, "scores": {"5 shots": measured["scores"]["5 shots"]}}
