@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 from benchmarks.machine import RESULTS
+from metaser.export.bundle import MAX_WINDOW_S
 from metaser.export.command import ExportRequest, run_export
 from metaser.runtime.bundle import shipped_folder
 from tools.models_page import MODELS, trained_models, write_cards, write_pages
@@ -19,6 +20,10 @@ from tools.pinned_embeddings import write_pinned
 
 CHOSEN = RESULTS / "choose_default.json"
 """Layers and calibration of the frozen encoder, and how accurate it is."""
+
+
+LONGEST_S = {"tiny": 5.0}
+"""Where a window is shorter than an export's own: a Whisper bundle holds 102 kB of positions for each second."""
 
 
 def say(line: str) -> None:
@@ -31,7 +36,7 @@ def of_checkpoint(name: str, out: Path) -> ExportRequest:
     calibration = MODELS / name / "calibration.json"
     return ExportRequest(
         model=str(MODELS / name), out=out, precision="int8", force=True, name=name,
-        calibration=calibration if calibration.is_file() else None,
+        longest_s=LONGEST_S.get(name, MAX_WINDOW_S), calibration=calibration if calibration.is_file() else None,
     )  # fmt: skip
 
 
