@@ -21,7 +21,6 @@ from tools.pinned_embeddings import write_pinned
 CHOSEN = RESULTS / "choose_default.json"
 """Layers and calibration of the frozen encoder, and how accurate it is."""
 
-
 LONGEST_S = {"tiny": 5.0}
 """Where a window is shorter than an export's own: a Whisper bundle holds 102 kB of positions for each second."""
 

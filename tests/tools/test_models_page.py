@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from benchmarks.machine import read_result
-from benchmarks.shipped_bundles import size_mb
+from benchmarks.shipped_bundles import measure, size_mb
 from metaser.runtime import open_bundle, shipped_bundles
-from tools.model_card import Facts, model_card
+from tools.model_card import Facts, cost_rows, model_card
 from tools.models_page import MODELS, ROOT, card_of, models_page, readme_blocks, trained_models, with_blocks
 
 CHECKPOINT = {
@@ -117,6 +117,17 @@ def test_the_page_of_models_and_the_readme_are_what_is_written_from_what_is_ship
     assert (ROOT / "docs" / "models.md").read_text(encoding="utf-8") == models_page()
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert with_blocks(readme, readme_blocks()) == readme
+
+
+def test_what_is_measured_of_the_shipped_bundles_is_what_cards_state() -> None:
+    costs = measure(runs=1, warm_up=0, repetitions=1)
+    assert sorted(costs) == shipped_bundles()
+    for name, cost in costs.items():
+        size, latency, memory = cost_rows(cost)
+        assert size == ["shipped bundle, int8", f"{size_mb(name):.1f} MB"]
+        assert latency[0] == "a clip of 3 s on 2 threads"
+        assert cost["machine"]["processor"] in latency[1]
+        assert memory[1] == f"{cost['peak_mb']:.0f} MB"
 
 
 def test_the_costs_are_of_the_bundles_that_are_shipped() -> None:
