@@ -2,6 +2,7 @@
 # make test   the tests, with the development extras
 # make lint   ruff and mypy
 # make docs   the documentation as a site in site/, without a network
+# make bundles   the shipped bundles from models/, their cards and pages; WHISPER=FOLDER makes the frozen one as well
 # make versions   the runtime's tests under every supported Python that is here, and with the oldest dependencies
 # make gpu-check   TensorRT on this machine's GPU: build, cache, answers, times; ends with 3 where there is no GPU
 
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test lint docs versions gpu-check wheel clean
+.PHONY: demo test lint docs bundles versions gpu-check wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/metaser demo
@@ -25,6 +26,9 @@ lint: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --strict
+
+bundles: $(VENV)/.dev
+	$(BIN)/python -m tools.make_bundles $(if $(WHISPER),--whisper $(WHISPER))
 
 versions: wheel
 	$(BIN)/python -m tools.versions

@@ -43,9 +43,14 @@ def profile(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def settings(tiny_bundle: Path, profile: Path) -> dict[str, str]:
-    """Environment variables that keep a test away from the user's own profile."""
-    return {"METASER_BUNDLE": str(tiny_bundle), "METASER_PROFILE": str(profile), "NO_COLOR": "1", "COLUMNS": "80"}
+def settings(tiny_bundle: Path, profile: Path, tmp_path: Path) -> dict[str, str]:
+    """Environment variables that keep a test away from the user's own profile and state."""
+    own = {
+        "METASER_BUNDLE": str(tiny_bundle),
+        "METASER_PROFILE": str(profile),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+    }
+    return {**own, "NO_COLOR": "1", "COLUMNS": "80"}
 
 
 @pytest.fixture

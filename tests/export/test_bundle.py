@@ -171,6 +171,25 @@ def test_a_checkpoint_brings_its_licence_corpora_and_calibration(source: Source,
     assert open_source(str(tmp_path / "checkpoint"), None, "MIT").licence == "MIT"
 
 
+def test_a_checkpoints_own_card_licence_and_notice_are_passed_on(source: Source, tmp_path: Path) -> None:
+    metadata = CheckpointMetadata(source="made/up", licence="CC-BY-4.0")
+    texts = {"MODEL_CARD.md": "# Ours, ein Modell für Grüße\n", "LICENSE": "Some rights.\n", "NOTICE": "By us.\n"}
+    save_checkpoint(tmp_path / "checkpoint", source.network, metadata, torch.float16)
+    bare = open_source(str(tmp_path / "checkpoint"), None, None)
+    for name, text in texts.items():
+        (tmp_path / "checkpoint" / name).write_text(text, encoding="utf-8")
+    opened = open_source(str(tmp_path / "checkpoint"), None, None)
+    for precision in PRECISIONS:
+        manifest = export_bundle(opened, tmp_path / precision, settings(precision), silent)
+        assert {name: (tmp_path / precision / name).read_text(encoding="utf-8") for name in texts} == texts
+        assert manifest.files["NOTICE"].role == "notice"
+        assert open_bundle(tmp_path / precision).manifest.model_id == model_id(opened.network)
+    manifest = export_bundle(bare, tmp_path / "fp32", settings(force=True), silent)
+    assert "NOTICE" not in manifest.files
+    assert "metaser export tiny bundle" in (tmp_path / "fp32" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert (tmp_path / "fp32" / "LICENSE").read_text(encoding="utf-8") == "Licence of the weights: CC-BY-4.0\n"
+
+
 def test_a_large_graph_keeps_its_weights_beside_it(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,7 +27,8 @@ def execute() -> Callable[[list[str], Path], str]:
 
     def run(words: list[str], folder: Path) -> str:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        env = {**os.environ, "PATH": path, "METASER_PROFILE": str(folder / "profile.safetensors")}
+        own = {"METASER_PROFILE": str(folder / "profile.safetensors"), "XDG_STATE_HOME": str(folder / "state")}
+        env = {**os.environ, "PATH": path, **own}
         done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (words, done.stderr)
         return done.stdout

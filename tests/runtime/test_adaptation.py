@@ -58,10 +58,13 @@ def test_the_guard_scores_each_fold_by_what_is_learnt_from_the_others(engine: En
     adapter = adapter_of(engine, 0.5, QUICK)
     guard = adapter.measure(support)
     folds = fold_of(targets, QUICK.seed)
+    embeddings = engine.pool_batch(means[:, None], np.ones((4, 1), np.float32))
     losses = []
     for clip in range(4):
         others = [row for row in range(4) if folds[row] != folds[clip]]
-        rows = probabilities(means[[clip]], np.stack([prototype(means[[row]]) for row in others]), 10.0, 0.5)
+        rows = probabilities(
+            embeddings[[clip]], np.stack([prototype(embeddings[[row]]) for row in others]), engine.bundle.scale, 0.5
+        )
         losses.append(-np.log(rows[0, targets[clip]]))
     assert guard.folds == 2
     assert guard.log_loss_before <= np.mean(losses) + 1e-6  # the best of coolings, of which one is none
@@ -191,7 +194,8 @@ def test_a_tuned_head_of_another_shape_is_refused(engine: Engine, own: Profile, 
     path = tmp_path / "me.safetensors"
     own.save(path)
     _altered(path, {"head.projection.bias": np.zeros(8, np.float32)})
-    with pytest.raises(ProfileError, match=r"the tuned head in .* does not fit frozen: enrol again"):
+    name = engine.bundle.manifest.name
+    with pytest.raises(ProfileError, match=rf"the tuned head in .* does not fit {name}: enrol again"):
         engine.open_profile(path)
 
 

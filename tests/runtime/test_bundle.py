@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from metaser.runtime import BundleError, Engine, NotFoundError, open_bundle, shipped_bundles
-from metaser.runtime.bundle import DEFAULT_BUNDLE
+from metaser.runtime.bundle import DEFAULT_BUNDLES, default_bundle
 from metaser.runtime.manifest import Manifest
 
 
@@ -26,16 +26,39 @@ def relist(bundle: Path, name: str) -> None:
 
 
 def test_the_default_bundle_is_shipped_and_opens_by_name() -> None:
-    assert DEFAULT_BUNDLE in shipped_bundles()
-    assert open_bundle().folder == open_bundle(DEFAULT_BUNDLE).folder
+    assert default_bundle() in shipped_bundles()
+    assert open_bundle().folder == open_bundle(default_bundle()).folder
 
 
-def test_shipped_bundles_fit_in_20_mb_and_name_their_licence() -> None:
-    for name in shipped_bundles():
-        bundle = open_bundle(name)
-        assert sum(path.stat().st_size for path in bundle.folder.iterdir()) <= 20_000_000
-        assert bundle.manifest.licence == "MIT"
-        assert "OpenAI" in (bundle.folder / "LICENSE").read_text()
+def test_the_default_is_the_meta_trained_bundle_where_it_is_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metaser.runtime.bundle.shipped_folder", lambda: tmp_path)
+    for name in reversed(DEFAULT_BUNDLES):
+        (tmp_path / "bundles" / name).mkdir(parents=True)
+        (tmp_path / "bundles" / name / "bundle.json").write_text("{}")
+        assert default_bundle() == name
+    assert default_bundle() == "default"
+
+
+@pytest.mark.parametrize("name", shipped_bundles())
+def test_every_shipped_bundle_is_small_is_called_as_its_folder_and_brings_whispers_notice(name: str) -> None:
+    bundle = open_bundle(name)
+    size_mb = sum(path.stat().st_size for path in bundle.folder.iterdir()) / 1e6
+    assert size_mb <= {"tiny": 6}.get(name, 16)
+    assert bundle.manifest.name == name
+    licence = (bundle.folder / "LICENSE").read_text(encoding="utf-8")
+    assert "OpenAI" in licence
+    assert "MIT License" in licence
+
+
+@pytest.mark.parametrize("name", shipped_bundles())
+def test_a_shipped_bundle_that_was_trained_is_under_the_licence_of_its_corpora(name: str) -> None:
+    bundle = open_bundle(name)
+    trained = bool(bundle.manifest.training_corpora)
+    assert bundle.manifest.licence == ("CC-BY-NC-SA-4.0" if trained else "MIT")
+    licence = (bundle.folder / "LICENSE").read_text(encoding="utf-8")
+    assert ("Attribution-NonCommercial-ShareAlike 4.0" in licence) == trained
 
 
 def test_a_manifest_comes_back_as_it_was_written(bundle_copy: Path) -> None:
@@ -146,10 +169,10 @@ def test_a_folder_goes_before_a_shipped_name(
     bundle_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert open_bundle(DEFAULT_BUNDLE).folder != Path(DEFAULT_BUNDLE)
-    bundle_copy.rename(tmp_path / DEFAULT_BUNDLE)
-    assert open_bundle(DEFAULT_BUNDLE).folder == Path(DEFAULT_BUNDLE)
-    assert open_bundle().folder != Path(DEFAULT_BUNDLE)
+    assert open_bundle(default_bundle()).folder != Path(default_bundle())
+    bundle_copy.rename(tmp_path / default_bundle())
+    assert open_bundle(default_bundle()).folder == Path(default_bundle())
+    assert open_bundle().folder != Path(default_bundle())
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000])

@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 
 from metaser.runtime import Engine, Profile
+from metaser.runtime.bundle import default_bundle
 from metaser.runtime.doctor import Check, State, examine
 from metaser.runtime.doctor_providers import provider_findings
 from metaser.runtime.session import PROVIDERS
@@ -45,7 +46,7 @@ def test_a_sound_machine_has_no_problem(engine: Engine, profile: Profile, tmp_pa
     profile.save(path)
     found = checks(None, path)
     assert [check.name for check in found.values() if check.state is State.problem] == []
-    assert found["bundle"].found.startswith("frozen reproduces its golden vectors")
+    assert found["bundle"].found.startswith(f"{default_bundle()} reproduces its golden vectors")
     assert found["profile"].found == f"{len(profile.clips)} clips of anger, joy, neutral, sadness"
     assert onnxruntime.__version__ in found["onnxruntime"].found
     assert engine.bundle.manifest.name in found["bundle"].found

@@ -50,6 +50,7 @@ ROLES = {
     "golden.safetensors": "golden",
     "MODEL_CARD.md": "model_card",
     "LICENSE": "licence",
+    "NOTICE": "notice",
 }
 
 
@@ -158,6 +159,8 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
     (folder / "LICENSE").write_text(
         source.licence_text or f"Licence of the weights: {source.licence}\n", encoding="utf-8"
     )
+    if source.notice_text:
+        (folder / "NOTICE").write_text(source.notice_text, encoding="utf-8")
     manifest = Manifest(
         name=settings.name,
         model_id=model_id(network),
@@ -193,7 +196,8 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
         prior=settings.prior,
         accuracy=accuracy,
     )
-    (folder / "MODEL_CARD.md").write_text(model_card(manifest, settings.command), encoding="utf-8")
+    card = source.card_text or model_card(manifest, settings.command)
+    (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
     manifest.files.update(_entries(folder))
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     for path in folder.iterdir():

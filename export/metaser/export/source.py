@@ -22,6 +22,12 @@ class Source:
     name: str
     licence: str
     licence_text: str
+    notice_text: str = ""
+    """What a licence asks to be passed on with the weights."""
+
+    card_text: str = ""
+    """A card that somebody wrote for a checkpoint, instead of the one that an export writes."""
+
     corpora: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     calibration: Calibration | None = None
@@ -40,8 +46,7 @@ def open_source(model: str, layers: int | None, licence: str | None) -> Source:
         MetaserError: it does not exist, cannot be reached or is not a model; the message says which.
     """
     folder = Path(model)
-    licence_file = folder / "LICENSE"
-    licence_text = licence_file.read_text(encoding="utf-8") if licence_file.is_file() else ""
+    licence_text, notice_text = _text(folder / "LICENSE"), _text(folder / "NOTICE")
     if (folder / DESCRIPTION_FILE).is_file():
         network, metadata = load_checkpoint(folder, layers)
         values = metadata.calibration or {}
@@ -50,6 +55,8 @@ def open_source(model: str, layers: int | None, licence: str | None) -> Source:
             name=metadata.source,
             licence=licence or metadata.licence,
             licence_text=licence_text,
+            notice_text=notice_text,
+            card_text=_text(folder / "MODEL_CARD.md"),
             corpora=metadata.corpora,
             languages=metadata.languages,
             calibration=Calibration(**values) if values else None,
@@ -61,4 +68,9 @@ def open_source(model: str, layers: int | None, licence: str | None) -> Source:
         name=name,
         licence=licence or UNKNOWN_LICENCE,
         licence_text=licence_text,
+        notice_text=notice_text,
     )
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metaser.cli.console import SlowProgress, complain, new_table, people, plain, print_json
+from metaser.cli.opening import tell_licence
 from metaser.cli.options import JsonOption, Provider
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def bench(  # noqa: PLR0913 # one parameter an option
     """
     from metaser.runtime.bench import run_cases
     from metaser.runtime.bench_case import Case
+    from metaser.runtime.bundle import open_bundle
     from metaser.runtime.device import read_device
     from metaser.runtime.errors import InputError
 
@@ -68,6 +70,8 @@ def bench(  # noqa: PLR0913 # one parameter an option
         raise InputError("--share and --json exclude each other: choose one")
     _check_plot(plot)
     bundles: Sequence[str | None] = bundle or [os.environ.get("METASER_BUNDLE")]
+    for name in bundles:
+        tell_licence(open_bundle(name).manifest)
     counts: Sequence[int | None] = threads or [None]
     cases = [
         Case(name, chosen.value, count, window_s, runs, warm_up, ENERGY_S)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, percent, print_json, tell
+from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, percent, print_json
+from metaser.cli.opening import open_engine
 from metaser.cli.options import (
     BundleOption,
     JsonOption,
@@ -52,13 +53,13 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
     right answer that becomes unknown. Fewer of one are more of the other. Without an option this shows the choices and
     changes nothing. The profile before is kept for metaser enroll --undo.
     """
-    from metaser.runtime import Engine, InputError
+    from metaser.runtime import InputError
     from metaser.runtime.profile_changes import embed_others
 
     if reset and (false_accepts is not None or others is not None):
         raise InputError("--reset goes back to what enrolment sets: give it alone")
     path = profile_path(profile)
-    engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
+    engine = open_engine(bundle, provider, threads)
     calibrated = engine.open_profile(path)
     told: list[str] = []
     if reset:

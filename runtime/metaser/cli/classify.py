@@ -18,9 +18,9 @@ from metaser.cli.console import (
     percent,
     plain,
     print_json,
-    tell,
 )
 from metaser.cli.drawing import Palette
+from metaser.cli.opening import open_engine
 from metaser.cli.options import (
     AcceptPrecisionOption,
     BundleOption,
@@ -69,9 +69,7 @@ def classify(  # noqa: PLR0913 # one parameter an option
     Each FILE is one clip of a few seconds, and gets one label. A file that cannot be used is named, the others are
     labelled all the same, and the exit code is 2. For a conversation or a long recording use `metaser stream`.
     """
-    from metaser.runtime import Engine
-
-    engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
+    engine = open_engine(bundle, provider, threads)
     enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision).answering(unknown.value)
     results = []
     with SlowProgress("Classifying", as_json=as_json) as progress:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, percent, print_json
+from metaser.cli.opening import open_engine
 from metaser.cli.options import BundleOption, JsonOption, Provider, ProviderOption, ThreadsOption
 from metaser.cli.spans import Span, heard_during, share_right
 
@@ -46,12 +47,11 @@ def demo(
     is synthetic. Your own profile is neither read nor changed.
     """
     from metaser.cli.drawing import Palette
-    from metaser.runtime import Engine
 
     folder = _demo_folder()
     truth = _truth(folder / "conversation.json")
     console = people(as_json)
-    engine = Engine.open(bundle, provider=provider.value, threads=threads)
+    engine = open_engine(bundle, provider, threads)
     profile = _enroll(engine, folder / "support", console, as_json=as_json)
     heard = _stream(engine, profile, folder / "conversation.flac", console, realtime=realtime)
     if heard.interrupted:

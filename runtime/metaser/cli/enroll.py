@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metaser.cli.adapting import AdaptOption, ForceAdaptOption, lost_by_change, summary, told
-from metaser.cli.console import PlainConsole, SlowProgress, people, print_json, tell
+from metaser.cli.console import PlainConsole, SlowProgress, people, print_json
 from metaser.cli.enrolment_report import as_json as report_as_json
 from metaser.cli.enrolment_report import class_table, clip_table, pair_table, say_expectations, say_verdicts
+from metaser.cli.opening import open_engine
 from metaser.cli.options import (
     BundleOption,
     JsonOption,
@@ -72,7 +73,7 @@ def enroll(  # noqa: PLR0913 # one parameter an option
 
     It also says which clips are bad and which classes will be confused, and what to record.
     """
-    from metaser.runtime import Engine, InputError, Profile
+    from metaser.runtime import InputError, Profile
     from metaser.runtime import undo as put_back
     from metaser.runtime.profile import check_is_profile
     from metaser.runtime.profile_changes import new_profile
@@ -96,7 +97,7 @@ def enroll(  # noqa: PLR0913 # one parameter an option
         put_back(path)
         enrolled = Profile.load(path)
     else:
-        engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
+        engine = open_engine(bundle, provider, threads)
         before = None if support else engine.open_profile(path)
         if folder := support or add:
             clips, dropped = _read(engine, folder, drop_bad=drop_bad, adding=before is not None, as_json=as_json)

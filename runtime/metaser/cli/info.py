@@ -114,6 +114,8 @@ def _print(console: PlainConsole, title: str, rows: dict[str, str]) -> None:
 
 
 def _bundle_rows(facts: dict[str, Any]) -> dict[str, str]:
+    from metaser.runtime.licences import what_it_allows
+
     backbone, head, audio = facts["backbone"], facts["head"], facts["audio"]
     return {
         "name": facts["name"],
@@ -126,7 +128,7 @@ def _bundle_rows(facts: dict[str, Any]) -> dict[str, str]:
         f"{1000 * audio['hop_samples'] / audio['sample_rate_hz']:g} ms",
         "calibration": _numbers(facts["calibration"]),
         "size": f"{_size(facts['size_bytes'])} in {len(facts['files'])} files",
-        "licence": f"{facts['licence']} (of the weights)",
+        "licence": f"{facts['licence']} (of the weights): {what_it_allows(facts['licence'])}",
         "trained on": ", ".join(facts["training_corpora"]) or "no emotional speech",
         "languages": ", ".join(facts["training_languages"]) or "none in particular",
         "parity": _numbers(facts["parity"]),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metaser.cli.adapting import lost_by_change
-from metaser.cli.console import PlainConsole, SlowProgress, people, print_json, tell
+from metaser.cli.console import PlainConsole, SlowProgress, people, print_json
+from metaser.cli.opening import open_engine
 from metaser.cli.options import (
     BundleOption,
     JsonOption,
@@ -45,13 +46,13 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
     A profile belongs to the bundle that made it. The clips it was made of are read again, if they are still where they
     were and have not changed, or wherever in SUPPORT they are now. The profile before is kept for --undo.
     """
-    from metaser.runtime import Engine, InputError, NotFoundError, Profile
+    from metaser.runtime import InputError, NotFoundError, Profile
     from metaser.runtime.profile_changes import reenroll as renew
     from metaser.runtime.reenrolment import find_clips
 
     path = profile_path(profile)
     before = Profile.load(path)
-    engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
+    engine = open_engine(bundle, provider, threads)
     manifest = engine.bundle.manifest
     console = people(as_json)
     if (before.model_id, before.graph_id) == (manifest.model_id, manifest.graph_id):

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, new_table, people, plain, quiet_libraries, settle_stdout, tell
+from metaser.cli.console import PlainConsole, new_table, people, plain, quiet_libraries, settle_stdout
 from metaser.cli.formats import Format
+from metaser.cli.opening import open_engine
 from metaser.cli.options import (
     AcceptPrecisionOption,
     BundleOption,
@@ -83,7 +84,7 @@ def stream(  # noqa: PLR0913 # one parameter an option
     from metaser.cli.keeping import Keeper
     from metaser.cli.live import print_summary
     from metaser.cli.recording import duration_of, play
-    from metaser.runtime import Engine, InputError, StreamSettings
+    from metaser.runtime import InputError, StreamSettings
     from metaser.runtime.piped import RawFormat
 
     if list_devices:
@@ -100,7 +101,7 @@ def stream(  # noqa: PLR0913 # one parameter an option
         widest_hop_s=max(StreamSettings.widest_hop_s, hop_s),
     )  # fmt: skip
     raw = RawFormat(rate_hz, channels, sample_format)
-    engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
+    engine = open_engine(bundle, provider, threads)
     enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision).answering(unknown.value)
     console = people(form is not None)
     notice = f"recording into {record}" if record else ""

@@ -1,6 +1,7 @@
 """`metaser verify`: does this device compute what the bundle's golden vectors say?"""
 
-from metaser.cli.console import new_table, people, print_json, tell
+from metaser.cli.console import new_table, people, print_json
+from metaser.cli.opening import open_engine
 from metaser.cli.options import BundleOption, JsonOption, Provider, ProviderOption, ThreadsOption
 
 
@@ -16,9 +17,9 @@ def verify(
     Every bundle holds a short synthetic sound and what the network makes of it. This runs the sound here and compares.
     The exit code is 0 where they agree and 1 where they do not.
     """
-    from metaser.runtime import Engine, WorkError
+    from metaser.runtime import WorkError
 
-    engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
+    engine = open_engine(bundle, provider, threads)
     found = engine.verify()
     name = engine.bundle.manifest.name
     if as_json:

@@ -22,7 +22,9 @@ REQUIRED = ("encoder.onnx", "head.onnx", "head.safetensors", "golden.safetensors
 TENSORRT_GRAPH = "encoder.tensorrt.onnx"
 """Optional: the encoder for one static window, which `metaser export --tensorrt` adds."""
 
-DEFAULT_BUNDLE = "frozen"
+DEFAULT_BUNDLES = ("default", "frozen")
+"""The first of these that an installation has is the one without a choice."""
+
 MAX_NAME = 100
 
 
@@ -50,6 +52,12 @@ def shipped_bundles() -> list[str]:
     return sorted(path.parent.name for path in (shipped_folder() / "bundles").glob(f"*/{MANIFEST}"))
 
 
+def default_bundle() -> str:
+    """The name of the shipped bundle that is used without a choice."""
+    shipped = shipped_bundles()
+    return next((name for name in DEFAULT_BUNDLES if name in shipped), DEFAULT_BUNDLES[0])
+
+
 def open_bundle(bundle: str | Path | None = None) -> Bundle:
     """Open a bundle by folder or shipped name; None is the default one.
 
@@ -74,7 +82,7 @@ def open_bundle(bundle: str | Path | None = None) -> Bundle:
 
 
 def _folder(bundle: str | Path | None) -> Path:
-    folder = Path(bundle or DEFAULT_BUNDLE)
+    folder = Path(bundle or default_bundle())
     if str(folder) in shipped_bundles() and (bundle is None or not (folder / MANIFEST).is_file()):
         return shipped_folder() / "bundles" / folder
     if not folder.is_dir():

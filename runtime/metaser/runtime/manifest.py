@@ -21,7 +21,7 @@ class FileEntry:
     """One file of a bundle."""
 
     role: str
-    """encoder, tensorrt, head, adapt, parameters, golden, model_card, licence or external_data."""
+    """encoder, tensorrt, head, adapt, parameters, golden, model_card, licence, notice or external_data."""
 
     sha256: str
     size_bytes: int

@@ -1,0 +1,209 @@
+"""The model card of a meta-trained model, from its checkpoint's description and measured results alone.
+
+Nothing is claimed that is not in the results: where a model fails, and where nothing is decided, is read from them.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from metaser.runtime.licences import what_it_allows
+from tools.results_tables import CHANCE, CORPORA, figure_name, scores_table, table
+
+LANGUAGES = {"de": "German", "en": "English", "pl": "Polish", "ur": "Urdu"}
+SECTIONS = {"5 shots": "Five clips a class", "1 shot": "One clip a class"}
+TUNED = "5 shots, tuned"
+WIDTH = 120
+
+CARD = """# {name}
+A speech encoder and a pooling head for few-shot speech emotion recognition with metaser, meta-trained in episodes. A
+person enrols a few labelled clips a class; a query goes to the class with the nearest prototype by cosine similarity.
+
+{facts}
+
+## Intended use
+Labelling speech by a person's own examples, on their own device, for purposes that are not commercial. Enrol clips of
+the voices, the language and the microphone that will be heard.
+
+Not intended: decisions about people, surveillance, judging applicants, pupils or staff, diagnosis. A label says which
+enrolled clips a sound resembles. It is no fact about a person: **acted emotion is not felt emotion**, and all speech it
+was trained on is acted.
+
+Emotion recognition is restricted by law in some places. The European Union's AI Act (Regulation (EU) 2024/1689, Article
+5(1)(f)) prohibits AI systems that infer emotions at work and in education, but for medical or safety reasons. Whoever
+uses it has to know the law where they are.
+
+## Training
+{training}
+
+## Accuracy
+{accuracy}
+## What it does not say
+The training corpora are acted, by adults in quiet rooms. Children, strong noise, other languages and felt emotion were
+not measured. The paper behind the method (arXiv 2410.04633) reports figures by another protocol; they are not claimed
+here.
+"""
+
+TRAINING = """\
+From the encoder of OpenAI's Whisper base (MIT), in episodes on {corpora}: acted speech, and of it only the
+speakers who are neither the protocol's validation nor its test speakers. {recipe}The corpora are for non-commercial use
+or research, so the weights are under {licence}. The bundle holds no recording."""
+
+ACCURACY = """\
+4 classes, {shots}; chance is {chance} %. Per cent ± half of the 95 % interval over episodes, on test speakers and
+on a language that nothing was trained or chosen on. Differences to `frozen`, the bundle of Whisper's first layers as
+published, are paired by query; the brackets hold their 95 % interval over speakers. One is decided where its intervals
+over episodes and over speakers both exclude zero. Measured by `{command}`, commit {commit}."""
+COMMAND = "python -m benchmarks.default_accuracy {name} CORPORA --name {name}_accuracy"
+NOT_MEASURED = f"Not measured yet: `{COMMAND}`.\n"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a card is written from."""
+
+    name: str
+    checkpoint: Mapping[str, Any]
+    """The document checkpoint.json."""
+
+    recipe: Mapping[str, Any]
+    """The tables of configs/NAME.toml; empty where there is none."""
+
+    accuracy: Mapping[str, Any]
+    """The document of `benchmarks.default_accuracy`; empty where nothing was measured."""
+
+    cost: Mapping[str, Any]
+    """The bundle's entry of `benchmarks.shipped_bundles`; empty where nothing was measured."""
+
+
+def model_card(facts: Facts) -> str:
+    """The text of MODEL_CARD.md."""
+    checkpoint = facts.checkpoint
+    return CARD.format(
+        name=facts.name,
+        facts=_table_of_facts(facts),
+        training=_filled(
+            TRAINING.format(
+                corpora=_listed(CORPORA.get(name, name) for name in checkpoint["corpora"]),
+                recipe=_recipe(facts),
+                licence=checkpoint["licence"],
+            )
+        ),
+        accuracy=_accuracy(facts),
+    )
+
+
+def _table_of_facts(facts: Facts) -> str:
+    checkpoint = facts.checkpoint
+    backbone, head = checkpoint["backbone"], checkpoint["head"]
+    languages = _listed(LANGUAGES.get(name, name) for name in checkpoint["languages"])
+    rows = [
+        ["made from", f"{checkpoint['source']}, the first {_layers(backbone['layers'])} (MIT)"],
+        ["head", f"{head['kind']}, embeddings of {head['embedding_size']}"],
+        ["languages of training", languages],
+        ["licence of the weights", f"{checkpoint['licence']}: {what_it_allows(checkpoint['licence'])}"],
+        *cost_rows(facts.cost),
+    ]
+    return table(["", ""], rows)
+
+
+def cost_rows(cost: Mapping[str, Any]) -> list[list[str]]:
+    """Size and latency of the shipped bundle, with the machine; nothing where they were not measured."""
+    if not cost:
+        return []
+    machine, latency = cost["machine"], cost["latency_ms"]
+    flags = f" with {', '.join(machine['flags'])}" if machine["flags"] else ""
+    return [
+        [f"shipped bundle, {cost['precision']}", f"{cost['size_mb']:.1f} MB"],
+        [
+            f"a clip of {cost['window_s']:g} s on {cost['threads']} threads",
+            f"{latency['p50']:.1f} ms (median), {latency['p90']:.1f} ms (p90), on {machine['processor']}{flags}",
+        ],
+        ["memory at its peak", f"{cost['peak_mb']:.0f} MB"],
+    ]
+
+
+def _recipe(facts: Facts) -> str:
+    if not facts.recipe:
+        return ""
+    episodes = facts.recipe["episodes"]
+    shape = f"{episodes['n_way']} ways, {episodes['k_shot']} shots, {episodes['n_query']} queries a class"
+    seed = facts.recipe.get("seed", 0)
+    return f"Recipe: `metaser train configs/{facts.name}.toml` ({shape}, seed {seed}). "
+
+
+def _accuracy(facts: Facts) -> str:
+    found = facts.accuracy
+    if not found:
+        return NOT_MEASURED.format(name=facts.name)
+    scores = found["scores"]
+    command = COMMAND.format(name=facts.name)
+    shots = _listed(title.split(",")[0] for title in SECTIONS if title in scores)
+    words = ACCURACY.format(shots=shots, chance=CHANCE, command=command, commit=found["machine"]["commit"])
+    text = f"{_filled(words)}\n\n"
+    for title, heading in SECTIONS.items():
+        if title in scores:
+            text += f"### {heading}\n{scores_table(scores[title], 'default', facts.name)}\n\n"
+    if TUNED in scores:
+        tuned = scores_table(scores[TUNED], "split", "tuned")
+        text += f"### Five clips a class, the head tuned on them (`split`)\n{tuned}\n\n"
+    text += f"### Single speakers and sexes\n{_speakers(found['by speaker'])}\n\n"
+    return text + f"### Where it fails\n{_failures(found)}\n"
+
+
+def _speakers(by_speaker: Mapping[str, Any]) -> str:
+    """Right answers to the queries of single speakers and of each sex, with five clips a class."""
+    rows = []
+    for figure, own in by_speaker.items():
+        shares, sexes = list(own["speakers"].values()), own["sexes"]
+        rows.append(
+            [
+                figure_name(figure), str(len(shares)), f"{min(shares):.1f}", f"{median(shares):.1f}",
+                f"{max(shares):.1f}", *(f"{sexes[sex]:.1f}" if sex in sexes else "" for sex in ("female", "male")),
+            ]
+        )  # fmt: skip
+    columns = ["per cent right, 5 shots", "speakers", "lowest", "median", "highest", "women", "men"]
+    return table(columns, rows)
+
+
+def _failures(found: Mapping[str, Any]) -> str:
+    """What the results say against the model."""
+    lines = []
+    for title, scores in found["scores"].items():
+        for arm, figures in scores["difference"].items():
+            for figure, one in figures.items():
+                if arm not in ("default", "split") or (one["decided"] and one["mean"] > 0):
+                    continue
+                verdict = "worse than" if one["decided"] else "no difference is decided to"
+                lines.append(f"- {figure_name(figure)}, {title}: {verdict} `{scores['reference']}`.")
+    for figure, own in found["by speaker"].items():
+        shares = own["speakers"]
+        below = sum(share < CHANCE for share in shares.values())
+        if below:
+            lines.append(f"- {figure_name(figure)}: {below} of {len(shares)} speakers are below chance with 5 shots.")
+    same = found["scores"]["5 shots"]["accuracy"]["default"]
+    for figure in same:
+        corpus, speakers = figure.split()
+        if speakers == "same" and f"{corpus} disjoint" in same:
+            own, strangers = (same[f"{corpus} {kind}"]["mean"] for kind in ("same", "disjoint"))
+            name = CORPORA.get(corpus, corpus)
+            lines.append(f"- {name}: {strangers:.1f} % with clips of strangers, {own:.1f} % with the same person's.")
+    return "\n".join(lines)
+
+
+def _filled(text: str) -> str:
+    """A paragraph in lines of a page's width; commands stay whole words."""
+    return textwrap.fill(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _layers(count: int) -> str:
+    return "layer" if count == 1 else f"{count} layers"
+
+
+def _listed(names: Any) -> str:
+    *most, last = list(names)
+    return f"{', '.join(most)} and {last}" if most else str(last)

@@ -1,0 +1,30 @@
+"""The embeddings of the demonstration's support clips by every shipped bundle, which a test holds them to.
+
+They lie in tests/runtime/shipped_embeddings.safetensors, float16 [M, E] under the bundle's name, M clips by path.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from metaser.runtime import Engine, load_audio, shipped_bundles
+from metaser.runtime.arrays import Embeddings
+from metaser.runtime.bundle import shipped_folder
+
+PINNED = Path(__file__).parents[1] / "tests" / "runtime" / "shipped_embeddings.safetensors"
+
+
+def embeddings_of(bundle: str) -> Embeddings:
+    """[M, E] of the clips in the order of their paths."""
+    engine = Engine.open(bundle, provider="cpu")
+    clips = sorted((shipped_folder() / "demo" / "support").rglob("*.flac"))
+    return np.stack([engine.embed(load_audio(clip)) for clip in clips])
+
+
+def write_pinned() -> None:
+    """Write the file anew."""
+    save_file({name: embeddings_of(name).astype(np.float16) for name in shipped_bundles()}, PINNED)
+    PINNED.chmod(0o644)

@@ -1,0 +1,58 @@
+"""Measured accuracies as tables in Markdown, in words that need no knowledge of the benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+CHANCE = 25
+"""Per cent, of four classes."""
+
+CORPORA = {
+    "ravdess": "RAVDESS (English)",
+    "emodb": "EmoDB (German)",
+    "nemo": "nEMO (Polish)",
+    "urdu": "URDU (Urdu, unseen)",
+}
+SPEAKERS = {"disjoint": "strangers", "same": "the same person"}
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def figure_name(figure: str) -> str:
+    """`emodb disjoint` -> `EmoDB (German), strangers`."""
+    corpus, speakers = figure.split()
+    return f"{CORPORA.get(corpus, corpus)}, {SPEAKERS[speakers]}"
+
+
+def accuracy(entry: Mapping[str, float]) -> str:
+    """`{"mean": 78.21, "interval": 0.6}` -> `78.2 ± 0.6`."""
+    return f"{entry['mean']:.1f} ± {entry['interval']:.1f}"
+
+
+def difference(entry: Mapping[str, Any]) -> str:
+    """The mean with its interval over speakers, where there are several."""
+    over = entry["by_speakers"]
+    return f"{entry['mean']:+.1f} [{over[0]:+.1f}, {over[1]:+.1f}]" if over else f"{entry['mean']:+.1f} [one speaker]"
+
+
+def verdict(entry: Mapping[str, Any]) -> str:
+    """What the intervals of a difference allow to say."""
+    if not entry["decided"]:
+        return "not decided"
+    return "better" if entry["mean"] > 0 else "worse"
+
+
+def scores_table(scores: Mapping[str, Any], arm: str, title: str) -> str:
+    """One arm, under a title, beside the reference arm, a figure a row."""
+    reference = scores["reference"]
+    rows = []
+    for figure, own in scores["accuracy"][arm].items():
+        between = scores["difference"][arm][figure]
+        other = scores["accuracy"][reference][figure]
+        rows.append([figure_name(figure), accuracy(own), accuracy(other), difference(between), verdict(between)])
+    return table(["", title, reference, "difference", ""], rows)
