@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
 
 from benchmarks.machine import write_result
 from metaser.runtime.decision import probabilities, prototype
@@ -80,13 +81,6 @@ def score(embeddings: npt.NDArray[np.float32], clips: list[Utterance], split: Sp
     return Scored(np.concatenate(cosines), np.concatenate(targets), np.array(accuracies))
 
 
-def softmax(logits: Floats) -> Floats:
-    """[Q, N] -> [Q, N] rows that sum to 1."""
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    rows: Floats = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return rows
-
-
 def protocol() -> str:
     """What a figure is of."""
     return (
@@ -101,12 +95,12 @@ def calibrate(scored: list[Scored], scale: float = SCALE) -> dict[str, Any]:
     targets = np.concatenate([part.targets for part in scored])
 
     def log_loss(log_temperature: float) -> float:
-        rows = softmax(scale * cosines / np.exp(log_temperature))
-        return float(-np.log(rows[np.arange(len(targets)), targets]).mean())
+        rows = log_softmax(scale * cosines / np.exp(log_temperature), axis=1)
+        return float(-rows[np.arange(len(targets)), targets].mean())
 
     found = minimize_scalar(log_loss, bounds=(np.log(1e-4), np.log(10.0)), method="bounded")
     temperature = float(np.exp(found.x))
-    rows = softmax(scale * cosines / temperature)
+    rows = softmax(scale * cosines / temperature, axis=1)
     confidence, right = rows.max(axis=1), rows.argmax(axis=1) == targets
     threshold = float(np.quantile(confidence[right], WRONGLY_REFUSED))
     return {
