@@ -98,7 +98,7 @@ def main() -> None:
         "heard_s_a_case": given.heard,
         "exports": exports,
         "compile_s": compile_s,
-        "encoder_mb": {peer.name: encoder_mb(peer) for peer in peers if peer.kind == "metaser"},
+        "encoder_mb": {peer.name: encoder_mb(peer) for peer in peers if peer.kind in ("metaser", "embed")},
         "load_s": {count: own["load_s"] for count, own in found.items()},
         "failures": {count: own["failures"] for count, own in found.items()},
         "cases": [case for own in found.values() for case in own["cases"]],

@@ -87,7 +87,7 @@ def make_peers(work: Path) -> tuple[list[Peer], dict[str, Any]]:
     peers.append(Peer("optimum-cli export onnx, ONNX Runtime", "optimum", graph, str(optimum / "python")))
     openvino = make_environment(work, "openvino")
     peers.append(Peer("the same graph, OpenVINO", "openvino", graph, str(openvino / "python")))
-    peers += [Peer(f"shipped {name}", "metaser", name) for name in shipped_bundles()]
+    peers += [Peer(f"shipped {name}", "embed", name) for name in shipped_bundles()]  # cuts what is over its window
     return peers, exports
 
 

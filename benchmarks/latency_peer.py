@@ -64,7 +64,7 @@ class Running:
             self._child.wait()
             self._stderr.seek(0)
             said = [text for text in self._stderr.read().splitlines() if text.strip()]
-            self._stderr.close()
+            self._close()
             raise FailedPeerError(said[-1] if said else f"exit code {self._child.returncode}")
         answer: dict[str, float] = json.loads(line)
         return answer
@@ -75,9 +75,14 @@ class Running:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._child.poll() is None:
-            self._child.communicate()
-        self._stderr.close()
+        self._close()
+
+    def _close(self) -> None:
+        """The process ends with its input."""
+        for pipe in (self._child.stdin, self._child.stdout, self._stderr):
+            assert pipe is not None
+            pipe.close()
+        self._child.wait()
 
 
 @dataclass

@@ -25,7 +25,7 @@ def to_markdown(document: dict[str, Any], picture: str | None) -> str:
         f"Milliseconds of the encoder for one clip: medians of alternating runs after one to warm up, "
         f"{_runs(cases)}. Ratios are medians over runs side by side. A fixed 1024³ float32 product took "
         f"{min(products):.1f} to {max(products):.1f} ms before the cases. Rows that say shipped are the small models "
-        f"in the package, another task for the machine than XLS-R.",
+        "in the package, up to the embedding; windows over their longest are cut.",
         "## Milliseconds",
         _over_cases(cases, names, lambda own: f"{own['median_ms']:.{0 if own['median_ms'] >= 100 else 1}f}"),
     ]
