@@ -26,7 +26,7 @@ class Started:
     """What a process took."""
 
     first_line_s: float
-    """From its start until its first line on standard output had arrived."""
+    """From its start until its first line on standard output had arrived; to its end where it prints none."""
     seconds: float
     """To its end."""
     peak_mb: float
@@ -34,7 +34,7 @@ class Started:
 
 
 def run_process(words: Sequence[str], env: Mapping[str, str]) -> Started:
-    """Run a program that has to succeed and to print a line; `env` adds to this process's environment."""
+    """Run a program that has to succeed; `env` adds to this process's environment."""
     reading, writing = os.pipe()
     launch = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(writing), *words]
     with subprocess.Popen(
