@@ -1,13 +1,14 @@
 """XLS-R 300M at full size beside what people would use instead: `python -m benchmarks.latency WORK`.
 
 WORK is a folder for models and the peers' environments, about 8 GB; what is there is used again. `--prepare` makes it
-and measures nothing, which needs a package index once and half an hour, as torch.compile takes two minutes a case. The
-weights are random, which changes no time. The shipped bundles stand beside it.
+and measures nothing, which needs a package index once and half an hour, as torch.compile takes a minute or two a case.
+The weights are random, which changes no time. The shipped bundles stand beside it.
 
 Each peer is a process of its own; runs alternate, so that a busy machine hits all alike, and a fixed matrix product
 stands before every case. The peers: PyTorch eager and compiled, `optimum-cli export onnx` in ONNX Runtime (Optimum's
 own environment, as it pins an older transformers), and its graph in OpenVINO. The whole grid takes about 12 minutes on
-two quiet cores: a peer hears 12 s of audio a case after one run to warm up, and at least three runs. Writes
+two quiet cores: a peer hears 12 s of audio a case after one run to warm up, but at least two runs, so the windows of 7
+and 10 s have two alone; `--heard 50` gives them more. Writes
 `results/latency.json`, `.md` and `.png`; a single case writes `results/latency_4s_2t.*` and the like.
 """
 
@@ -26,11 +27,11 @@ from benchmarks.machine import RESULTS, matrix_product_s, read_result, write_res
 WINDOWS_S = (1.0, 2.0, 4.0, 7.0, 10.0)
 THREADS = (1, 2)
 HEARD_S = 12.0
-LEAST_RUNS = 3
+LEAST_RUNS = 2
 
 
 def runs_at(seconds: float, heard_s: float = HEARD_S) -> int:
-    """How often a window is run: as often as fits into the audio that a peer hears in a case, and at least thrice."""
+    """How often a window is run: as often as fits into the audio that a peer hears in a case, and at least twice."""
     return max(LEAST_RUNS, round(heard_s / seconds))
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -54,8 +54,9 @@ class Running:
             FailedPeerError: the process ended instead.
         """
         assert self._child.stdin is not None
-        self._child.stdin.write(f"{seconds}\n")
-        self._child.stdin.flush()
+        with suppress(BrokenPipeError):  # what it said last is more than that
+            self._child.stdin.write(f"{seconds}\n")
+            self._child.stdin.flush()
         return self._answer()
 
     def _answer(self) -> dict[str, float]:
@@ -81,7 +82,8 @@ class Running:
         """The process ends with its input."""
         for pipe in (self._child.stdin, self._child.stdout, self._stderr):
             assert pipe is not None
-            pipe.close()
+            with suppress(BrokenPipeError):
+                pipe.close()
         self._child.wait()
 
 
@@ -115,16 +117,18 @@ def time_in_turn(running: dict[str, Running], seconds: float, runs: int) -> tupl
     """Run all peers in turn, `runs` times after one to warm up; also why some failed, which are taken out."""
     timed: dict[str, Timed] = {}
     failures: dict[str, str] = {}
-    for name, own in running.items():
-        with _kept(failures, name):
-            timed[name] = Timed(own.run(seconds)["ms"])
-    for name in failures:
-        del running[name]
-    for _ in range(runs):
+    for number in range(runs + 1):
         for name, own in running.items():
-            answer = own.run(seconds)
-            timed[name].times_ms.append(answer["ms"])
-            timed[name].peak_mb = answer["peak_mb"]
+            with _kept(failures, name):
+                answer = own.run(seconds)
+                if number:
+                    timed[name].times_ms.append(answer["ms"])
+                    timed[name].peak_mb = answer["peak_mb"]
+                else:
+                    timed[name] = Timed(answer["ms"])
+        for name in failures:
+            running.pop(name, None)
+            timed.pop(name, None)
     return timed, failures
 
 
