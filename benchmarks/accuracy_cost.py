@@ -27,7 +27,7 @@ from benchmarks.few_shot import EPISODES, SPECS, SPLITS, figure_of, validation_c
 from benchmarks.latency_peer import Peer, start, time_in_turn
 from benchmarks.machine import RESULTS, commit, machine, matrix_product_s, read_result, write_result
 from metaser.runtime import open_bundle
-from metaser.runtime.bundle import DEFAULT_BUNDLE, shipped_bundles
+from metaser.runtime.bundle import default_bundle, shipped_bundles
 from metaser.toolkit.embeddings import open_embedder
 from metaser.toolkit.evaluate import Evaluation, evaluate
 from metaser.toolkit.intervals import episode_interval
@@ -50,7 +50,7 @@ def accuracies(bundles: Mapping[str, str], corpora: Path, cache: Path, episodes:
         "commit": commit(),
         "protocol": f"4-way 5-shot, validation speakers, {episodes} episodes a figure, seed {VALIDATION_SEED}",
         "models": _models(bundles),
-        "scores": score(arms, DEFAULT_BUNDLE),
+        "scores": score(arms, default_bundle()),
         "means": {name: mean_over_corpora(own) for name, own in arms.items()},
     }
 

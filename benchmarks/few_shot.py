@@ -24,7 +24,7 @@ from benchmarks.experiments_scores import markdown, score
 from benchmarks.few_shot_classifiers import classifiers_for, evaluate_classifier
 from benchmarks.few_shot_embedders import log_mel_embedder
 from benchmarks.machine import RESULTS, read_result, write_result
-from metaser.runtime.bundle import DEFAULT_BUNDLE, shipped_bundles
+from metaser.runtime.bundle import default_bundle, shipped_bundles
 from metaser.toolkit.corpora import Utterance, read_corpus
 from metaser.toolkit.embeddings import Embedded, Embedder, embed_clips, open_embedder
 from metaser.toolkit.episodes import EpisodeSampler, SpeakerSplit, split_of
@@ -67,7 +67,7 @@ def figure_of(embedder: Embedder, utterances: Sequence[Utterance], spec: Spec, c
 
 def embedders_of(beside: Mapping[str, str]) -> dict[str, Embedder]:
     """The baseline, the shipped bundles with the default last, and others by name."""
-    names = sorted(shipped_bundles(), key=lambda name: (name == DEFAULT_BUNDLE, name))
+    names = sorted(shipped_bundles(), key=lambda name: (name == default_bundle(), name))
     models = {name: name for name in names} | dict(beside)
     return {BASELINE: log_mel_embedder(), **{name: open_embedder(model) for name, model in models.items()}}
 

@@ -9,9 +9,11 @@ import pytest
 
 from benchmarks.accuracy_cost import accuracies, costs, mean_over_corpora, size_mb
 from benchmarks.accuracy_cost_report import draw, mismatches, to_markdown
-from metaser.runtime.bundle import DEFAULT_BUNDLE, shipped_folder
+from metaser.runtime.bundle import default_bundle, shipped_folder
 from metaser.toolkit.evaluate import Evaluation
 from tests.toolkit.made_speech import write_speech
+
+BUNDLE = default_bundle()
 
 
 def evaluation(shares: list[float]) -> Evaluation:
@@ -35,18 +37,18 @@ def test_corpora_count_alike_in_the_mean_and_its_interval() -> None:
 
 
 def test_the_size_is_that_of_all_files_of_the_bundle() -> None:
-    folder = shipped_folder() / "bundles" / DEFAULT_BUNDLE
+    folder = shipped_folder() / "bundles" / BUNDLE
     files = sum(path.stat().st_size for path in folder.iterdir() if path.name != "bundle.json")
-    assert size_mb(DEFAULT_BUNDLE) == pytest.approx(files / 1e6)
+    assert size_mb(BUNDLE) == pytest.approx(files / 1e6)
 
 
 def test_either_part_is_reported_and_both_are_drawn(tmp_path: Path) -> None:
-    bundles = {DEFAULT_BUNDLE: DEFAULT_BUNDLE}
+    bundles = {BUNDLE: BUNDLE}
     accuracy = accuracies(bundles, write_speech(tmp_path), tmp_path / "cache", episodes=2)
     cost = costs(bundles, runs=2)
-    assert set(cost["bundles"][DEFAULT_BUNDLE]["ms"]) == {"1", "2"}
+    assert set(cost["bundles"][BUNDLE]["ms"]) == {"1", "2"}
     command = {"command": "x"}
-    assert f"| {DEFAULT_BUNDLE} | " in to_markdown({**command, "accuracy": accuracy}, None)
+    assert f"| {BUNDLE} | " in to_markdown({**command, "accuracy": accuracy}, None)
     assert "peak memory, MB" in to_markdown({**command, "cost": cost}, None)
     both = {**command, "accuracy": accuracy, "cost": cost}
     assert mismatches(both) == []
