@@ -1,52 +1,77 @@
 """One peer in a process of its own, in any environment: it loads a model, then runs a clip for each line it reads.
 
-`python latency_worker.py KIND PATH SECONDS THREADS`; it writes a JSON object when it is ready and one after each run.
-It imports nothing of metaser but for the kind `metaser`, so that a peer is measured with what it brings alone.
+`python latency_worker.py KIND PATH THREADS`; it writes a JSON object when it is ready. Each line on standard input is
+a clip's length in seconds, and is answered by a JSON object with the milliseconds of a run. It imports nothing of
+metaser but for its own bundles, so that a peer is measured with what it brings alone.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 SAMPLE_RATE_HZ = 16_000
+MOST_LENGTHS = 64
 Clip = npt.NDArray[np.float32]
 Run = Callable[[Clip], object]
 
 
 def metaser(path: str, threads: int) -> Run:
-    """A bundle in the runtime."""
+    """The encoder of a bundle in the runtime."""
     from metaser.runtime import Engine
 
-    engine = Engine.open(path, provider="cpu", threads=threads)
-    return engine.frames
+    return Engine.open(path, provider="cpu", threads=threads).frames
 
 
-def eager(path: str, threads: int, compiled: bool = False) -> Run:
-    """transformers in PyTorch, as it comes or through torch.compile."""
+def embed(path: str, threads: int) -> Run:
+    """A bundle in the runtime, up to the embedding, for clips of any length."""
+    from metaser.runtime import Engine
+
+    return Engine.open(path, provider="cpu", threads=threads).embed
+
+
+def eager(path: str, threads: int) -> Run:
+    """transformers in PyTorch, as it comes."""
     import torch
     from transformers import AutoModel
 
     torch.set_num_threads(threads)
     model = AutoModel.from_pretrained(path).eval()
-    if compiled:
-        model = torch.compile(model)
+    return lambda clip: _hidden_state(model, clip)
 
-    def run(clip: Clip) -> object:
-        with torch.inference_mode():
-            return model(torch.from_numpy(standardised(clip))[None]).last_hidden_state
 
-    return run
+def compiled(path: str, threads: int) -> Run:
+    """The same through torch.compile, which is given a graph for each length of its own."""
+    import torch
+    import torch._dynamo
+    from transformers import AutoModel
+
+    torch.set_num_threads(threads)
+    torch._dynamo.config.recompile_limit = MOST_LENGTHS
+    torch._dynamo.config.fail_on_recompile_limit_hit = True  # rather than run uncompiled in silence
+    model: Any = torch.compile(AutoModel.from_pretrained(path).eval(), dynamic=False)
+    return lambda clip: _hidden_state(model, clip)
+
+
+def _hidden_state(model: Any, clip: Clip) -> object:
+    import torch
+
+    with torch.inference_mode():
+        return model(torch.from_numpy(standardised(clip))[None]).last_hidden_state
 
 
 def onnxruntime_plain(path: str, threads: int) -> Run:
-    """A graph of Optimum in ONNX Runtime with its default settings."""
+    """A graph of Optimum in ONNX Runtime with its default settings, but that it sends nothing anywhere."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it counts only before the module is loaded
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -72,25 +97,29 @@ def standardised(clip: Clip) -> Clip:
 
 LOADERS: dict[str, Callable[[str, int], Run]] = {
     "metaser": metaser,
+    "embed": embed,
     "eager": eager,
-    "compiled": lambda path, threads: eager(path, threads, compiled=True),
+    "compiled": compiled,
     "optimum": onnxruntime_plain,
     "openvino": openvino,
 }
 
 
+@cache
+def noise(seconds: float) -> Clip:
+    """A clip; the content changes no time."""
+    clip: Clip = (0.1 * np.random.default_rng(0).standard_normal(int(seconds * SAMPLE_RATE_HZ))).astype(np.float32)
+    return clip
+
+
 def main() -> None:
-    """Load, warm up, then answer each line with the milliseconds of a run."""
-    kind, path, seconds, threads = sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
+    """Load, then answer each line with the milliseconds of a run."""
+    kind, path, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
     start = time.perf_counter()
     run = LOADERS[kind](path, threads)
-    load_s = time.perf_counter() - start
-    noise = np.random.default_rng(0).standard_normal(int(seconds * SAMPLE_RATE_HZ))
-    clip: Clip = (0.1 * noise).astype(np.float32)
-    run(clip)
-    run(clip)
-    say(load_s=load_s)
-    for _ in sys.stdin:
+    say(load_s=time.perf_counter() - start)
+    for line in sys.stdin:
+        clip = noise(float(line))
         start = time.perf_counter()
         run(clip)
         milliseconds = 1000 * (time.perf_counter() - start)

@@ -6,11 +6,10 @@ fresh environment to measure its size, which needs a package index.
 
 from __future__ import annotations
 
-import os
+import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,14 @@ import numpy as np
 import soundfile
 
 from benchmarks.machine import best_median_s, matrix_product_s, write_result
+from benchmarks.started_process import run_process
 from metaser.runtime import Engine, load_audio
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.runtime.bundle import shipped_folder
 
 CLIP_S = 3.0
 CLASSES, SHOTS = 4, 5
+ROUNDS = 5
 
 
 def write_support(folder: Path) -> None:
@@ -49,13 +50,11 @@ def library(support: Path) -> dict[str, float]:
     }
 
 
-def process(words: list[str], env: dict[str, str]) -> tuple[float, float]:
-    """Wall seconds and peak memory in MB of a process that has to succeed."""
-    start = time.perf_counter()
-    child = subprocess.Popen(words, env={**os.environ, **env}, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    assert status == 0, words
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
+def process_s(words: list[str], env: dict[str, str], runs: int) -> float:
+    """Seconds of a process alone, by the rule of `best_median_s`."""
+    run_process(words, env)
+    medians = [statistics.median(run_process(words, env).seconds for _ in range(runs)) for _ in range(ROUNDS)]
+    return min(medians)
 
 
 def commands(support: Path, folder: Path) -> dict[str, float]:
@@ -64,13 +63,11 @@ def commands(support: Path, folder: Path) -> dict[str, float]:
     env = {"METASER_PROFILE": str(folder / "profile.safetensors")}
     enroll = [metaser, "enroll", str(support)]
     return {
-        "help_s": best_median_s(lambda: process([metaser, "--help"], {}), runs=3),
-        "import_runtime_s": best_median_s(
-            lambda: process([sys.executable, "-c", "import metaser.runtime"], {}), runs=3
-        ),
-        "enroll_command_s": best_median_s(lambda: process(enroll, env), runs=3),
-        "enroll_command_peak_mb": max(process(enroll, env)[1] for _ in range(3)),
-        "demo_command_s": best_median_s(lambda: process([metaser, "demo"], {}), runs=1),
+        "help_s": process_s([metaser, "--help"], {}, runs=3),
+        "import_runtime_s": process_s([sys.executable, "-c", "import metaser.runtime"], {}, runs=3),
+        "enroll_command_s": process_s(enroll, env, runs=3),
+        "enroll_command_peak_mb": max(run_process(enroll, env).peak_mb for _ in range(3)),
+        "demo_command_s": process_s([metaser, "demo"], {}, runs=1),
     }
 
 
