@@ -41,7 +41,7 @@ from metaser.toolkit.tuning import TuningSettings, tune_head
 CORPORA = ("ravdess", "emodb", "nemo")
 SPLITS: tuple[SpeakerSplit, ...] = ("disjoint", "same")
 EPISODES = 200
-RATES = (3e-4,)
+RATES = (3e-5, 1e-4, 3e-4)
 MARGINS = (-np.inf, -0.1, 0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, np.inf)
 STEPS = AdaptationSettings().steps
 CLIPS, FRAMES, WIDTH, SIZE = 20, 150, 512, 256

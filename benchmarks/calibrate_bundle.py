@@ -3,9 +3,9 @@
     [METASER_BUNDLE=NAME] python -m benchmarks.calibrate_bundle CORPORA
 
 A meta-trained bundle gets temperature, threshold and prior from the validation speakers of ravdess, emodb and nemo,
-into models/NAME/calibration.json. The frozen encoder, whose temperature `benchmarks.choose_default` chose, gets its
-prior from the training speakers, which it never heard either, into `results/choose_default.json`. `make bundles` takes
-both.
+into models/NAME/calibration.json; its `tuning` stays, for which `benchmarks.adaptation guard` is the evidence. The
+frozen encoder, whose temperature `benchmarks.choose_default` chose, gets its prior from the training speakers, which it
+never heard either, into `results/choose_default.json`. `make bundles` takes both.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def main() -> None:
     path = MODELS / name / "calibration.json"
     part: Split = "validation"
     if path.parent.is_dir():
-        found = {"machine": machine(), "command": "python -m benchmarks.calibrate_bundle CORPORA", **measure(corpora)}
+        kept = json.loads(path.read_text(encoding="utf-8")).get("tuning", {}) if path.is_file() else {}
+        command = "python -m benchmarks.calibrate_bundle CORPORA"
+        found = {"machine": machine(), "command": command, **measure(corpora), "tuning": kept}
     else:
         path, part = RESULTS / "choose_default.json", "train"
         found = json.loads(path.read_text(encoding="utf-8"))

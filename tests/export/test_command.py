@@ -105,7 +105,10 @@ def test_calibration_comes_from_a_file(tmp_path: Path) -> None:
     found = read_calibration(path)
     assert (found.calibration, found.accuracy) == (Calibration(0.5, threshold=0.25), {"somewhere": "60 ± 2"})
     assert found.prior is None
-    for text in ("", "[]", "{}", '{"calibration": {"heat": 1}}', '{"calibration": {"temperature": "warm"}}'):
+    path.write_text('{"calibration": {"temperature": 0.5}, "tuning": {"margin": 0.3}}')
+    assert read_calibration(path).tuning == {"margin": 0.3}
+    tunings = ('{"calibration": {}, "tuning": {"steps": 0}}', '{"calibration": {}, "tuning": {"speed": 1}}')
+    for text in ("", "[]", "{}", '{"calibration": {"heat": 1}}', '{"calibration": {"temperature": "warm"}}', *tunings):
         path.write_text(text)
         with pytest.raises(InputError, match="holds no calibration"):
             read_calibration(path)

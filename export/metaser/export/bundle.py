@@ -85,6 +85,9 @@ class ExportSettings:
     accuracy: dict[str, object] | None = None
     """Measured figures for the manifest and the model card."""
 
+    tuning: dict[str, object] | None = None
+    """What `AdaptationSettings` of this bundle differ in from their defaults."""
+
     force: bool = False
     """Replace a bundle that is there."""
 
@@ -194,6 +197,7 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
         parity=parity,
         operators=operators,
         prior=settings.prior,
+        tuning=settings.tuning or {},
         accuracy=accuracy,
     )
     card = source.card_text or model_card(manifest, settings.command)

@@ -21,6 +21,7 @@ from metaser.runtime.calibration import CalibrationPrior
 from metaser.runtime.decision import Calibration
 from metaser.runtime.enrolment import audio_files
 from metaser.runtime.errors import InputError, NotFoundError
+from metaser.runtime.head_tuning import AdaptationSettings
 from metaser.runtime.stream import StreamSettings
 from metaser.toolkit.backbone import load_backbone
 
@@ -99,6 +100,7 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
         calibration=measured.calibration,
         prior=measured.prior,
         accuracy=measured.accuracy,
+        tuning=measured.tuning,
         force=request.force,
     )
     manifest = export_bundle(source, request.out, settings, say)
@@ -165,11 +167,12 @@ class Measured:
     calibration: Calibration | None = None
     prior: CalibrationPrior | None = None
     accuracy: dict[str, Any] | None = None
+    tuning: dict[str, Any] | None = None
 
 
 def read_calibration(path: Path) -> Measured:
-    """Read {"calibration": {"temperature", "threshold", "margin"}, "accuracy": {...}, "prior": {...}}, the last two if
-    there, as the benchmarks write it.
+    """Read {"calibration": {"temperature", "threshold", "margin"}, "accuracy": {...}, "prior": {...}, "tuning":
+    {...}}, the last three if there, as the benchmarks write it.
 
     Raises:
         NotFoundError: there is no such file.
@@ -181,8 +184,10 @@ def read_calibration(path: Path) -> Measured:
         document = json.loads(path.read_text(encoding="utf-8"))
         values = {name: float(value) for name, value in document["calibration"].items()}
         prior = CalibrationPrior(**document["prior"]) if "prior" in document else None
-        measured = Measured(Calibration(**values), prior, dict(document.get("accuracy", {})))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        tuning = dict(document.get("tuning", {}))
+        AdaptationSettings(**tuning)  # checks the values
+        measured = Measured(Calibration(**values), prior, dict(document.get("accuracy", {})), tuning)
+    except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
         raise InputError(f"{path} holds no calibration ({error}): give temperature, threshold and margin") from error
     if measured.prior and not measured.prior.is_sound:
         raise InputError(f"the prior in {path} is not in order: measure it again")
