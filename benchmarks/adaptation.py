@@ -11,6 +11,7 @@ accuracy before and after tuning beside the guard's gain; on validation speakers
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ import torch
 from benchmarks.choose_default import utterances_of
 from benchmarks.machine import best_median_s, matrix_product_s, write_result
 from metaser.export.adaptation import adapt_graph
-from metaser.runtime import Engine, load_audio, open_bundle
+from metaser.runtime import Engine, load_audio
 from metaser.runtime.adaptation import Adapter
 from metaser.runtime.decision import prototype, unit
 from metaser.runtime.head_tuning import AdaptationSettings, HeadTuner, Parameters, SupportFrames
@@ -41,7 +42,7 @@ from metaser.toolkit.tuning import TuningSettings, tune_head
 CORPORA = ("ravdess", "emodb", "nemo")
 SPLITS: tuple[SpeakerSplit, ...] = ("disjoint", "same")
 EPISODES = 200
-RATES = (3e-5, 1e-4, 3e-4)
+RATES = (3e-4,)
 MARGINS = (-np.inf, -0.1, 0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, np.inf)
 STEPS = AdaptationSettings().steps
 CLIPS, FRAMES, WIDTH, SIZE = 20, 150, 512, 256
@@ -199,7 +200,9 @@ def main() -> None:
         return
     part: Split = "test" if sys.argv[-1] == "test" else "validation"
     episodes = next((int(word) for word in sys.argv[3:] if word.isdecimal()), EPISODES)
-    cases = list(cases_of(Engine.open(provider="cpu", threads=1), Path(sys.argv[2]), episodes, part))
+    engine = Engine.open(os.environ.get("METASER_BUNDLE"), provider="cpu", threads=1)
+    name = engine.bundle.manifest.name
+    cases = list(cases_of(engine, Path(sys.argv[2]), episodes, part))
     table = {
         f"rate {rate:g}": {
             f"margin {margin:g}": judge([case for case in cases if case.rate == rate], margin) for margin in MARGINS
@@ -207,11 +210,11 @@ def main() -> None:
         for rate in RATES
     }
     write_result(
-        "adaptation_guard" if part == "validation" else "adaptation_guard_test",
+        f"adaptation_guard_{name}" if part == "validation" else f"adaptation_guard_{name}_test",
         {
             "command": f"python -m benchmarks.adaptation guard CORPORA {episodes}"
             + (" test" if part == "test" else ""),
-            "protocol": f"bundle {open_bundle().manifest.name}, 4-way 5-shot, {episodes} episodes a corpus and split, "
+            "protocol": f"bundle {name}, 4-way 5-shot, {episodes} episodes a corpus and split, "
             f"seed 0, {part} "
             f"speakers; {STEPS} steps; change in points of accuracy, its 95 % intervals over episodes and [speakers]; "
             "shares of all, of the tunings that lowered and of those that raised the accuracy of the queries",
