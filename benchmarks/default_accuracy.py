@@ -108,14 +108,14 @@ def report(models: Models, corpora: Path, cache: Path, tuned_episodes: int = TUN
     return {"scores": scores, "by speaker": {name: of_speakers(one) for name, one in found.items()}}
 
 
-def to_markdown(figures: Mapping[str, Any], command: str) -> str:
-    """The tables."""
+def to_markdown(figures: Mapping[str, Any], command: str, name: str) -> str:
+    """The tables, with the model's name in the place of `default`, as which the figures hold it."""
     where = machine()
     sections = [
-        "# Accuracy of the default model",
+        f"# Accuracy of the {name} model",
         f"`{command}`, commit {where['commit']}.",
         LEGEND,
-        *(f"## {title}\n\n{markdown(own)}" for title, own in figures["scores"].items()),
+        *(f"## {title}\n\n{markdown(_named(own, name))}" for title, own in figures["scores"].items()),
         "## By sex and speaker, 5 shots",
     ]
     rows = [
@@ -142,13 +142,22 @@ def main() -> int:
     figures = report(
         Models(given.model, given.frozen, beside), given.corpora, given.cache, tuned_episodes=given.tuned_episodes
     )
-    command = "python -m benchmarks.default_accuracy MODEL CORPORA"
+    name = "" if given.name == "default_accuracy" else f" --name {given.name}"
+    command = f"python -m benchmarks.default_accuracy {Path(given.model).name} CORPORA{name}"
     document = {"machine": machine(), "command": command, **figures}
     (RESULTS / f"{given.name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    text = to_markdown(figures, command)
+    text = to_markdown(figures, command, Path(given.model).name)
     (RESULTS / f"{given.name}.md").write_text(text, encoding="utf-8")
     print(text)
     return 0
+
+
+def _named(scores: Mapping[str, Any], name: str) -> dict[str, Any]:
+    arms = {
+        part: {name if arm == "default" else arm: own for arm, own in scores[part].items()}
+        for part in ("accuracy", "difference")
+    }
+    return {**scores, **arms}
 
 
 def _percent(right: Any) -> float:
