@@ -69,7 +69,10 @@ def test_the_report_has_every_figure_and_every_test_speaker(
     difference = figures["scores"]["5 shots"]["difference"]["default"]
     assert difference["urdu disjoint"]["mean"] == 0  # from itself
     assert set(figures["by speaker"]["ravdess disjoint"]["speakers"]) <= {"ravdess/19", "ravdess/20"}
-    assert "## 5 shots, tuned" in to_markdown(figures, "command")
+    text = to_markdown(figures, "command", "tiny")
+    assert "## 5 shots, tuned" in text
+    assert "| tiny |" in text
+    assert "| default |" not in text
 
 
 def test_sexes_are_those_the_corpora_state() -> None:
