@@ -17,9 +17,10 @@ from metaser.runtime.calibration import (
     calibrate,
     confidence_error,
     fit_temperature,
+    spread_temperature,
 )
 from metaser.runtime.cross_fitting import CrossFitted, fitted_by_fold
-from metaser.runtime.decision import decide, score
+from metaser.runtime.decision import decide, score, softmax
 
 BASE = Calibration(temperature=0.5, threshold=0.4)
 FOREIGN = [-3 + 4 * level for level in LEVELS]
@@ -60,6 +61,21 @@ def test_clips_that_are_all_right_make_it_surer_and_wrong_ones_less_sure() -> No
     right = fit_temperature(evidence_of([[0.9, 0.1]] * 20, [0] * 20).fitted, 1.0, 0.5)
     wrong = fit_temperature(evidence_of([[0.9, 0.1]] * 20, [0, 1] * 10).fitted, 1.0, 0.5)
     assert right < 0.5 < wrong
+
+
+def test_a_bundle_without_a_calibration_starts_from_the_spread_of_the_cosines() -> None:
+    near = evidence_of([[0.99, 0.98], [0.985, 0.975], [0.98, 0.99], [0.97, 0.98]] * 2, [0, 0, 1, 1] * 2)
+    start = spread_temperature(near.fitted, 10.0)
+    assert start == pytest.approx(10 * 0.005 / 3)  # each clip's two cosines deviate by 0.005
+    uncalibrated = replace(near, base=Calibration(), prior=None, scale=10.0)
+    found, _ = calibrate(uncalibrated, None)
+    assert found.temperature == fit_temperature(near.fitted, 10.0, start)
+    assert softmax(10 / found.temperature * near.fitted.cosines).max(axis=1).min() > 0.9  # not one half for each
+    assert calibrate(replace(uncalibrated, base=BASE), None)[0].temperature == fit_temperature(near.fitted, 10.0, 0.5)
+
+
+def test_cosines_that_are_all_alike_start_from_one() -> None:
+    assert spread_temperature(evidence_of([[0.5, 0.5]] * 6, [0, 1] * 3).fitted, 10.0) == 1.0
 
 
 def test_the_threshold_is_a_low_quantile_of_right_answers_held_near_the_bundles() -> None:

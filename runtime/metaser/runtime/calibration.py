@@ -1,6 +1,7 @@
 """From cross-fitted scores and a prior to a profile's temperature, thresholds and expected errors.
 
-temperature    least log-loss of the left-out clips, held near the bundle's own
+temperature    least log-loss of the left-out clips, held near the bundle's own, or near their spread where the bundle
+               was never calibrated
 threshold      the confidence that 1 in 20 right answers misses, held near the bundle's own
 min_cosine     where a wanted share of clips of no enrolled class is still taken for one. The prior says how such clips
                lie beside the support set's own left-out clips, in their standard deviations:
@@ -38,6 +39,9 @@ PRIOR_CLIPS = 20.0
 
 MIN_LEFT_OUT = 4
 """With fewer clips that can be left out nothing is known of how near is near."""
+
+SPREAD_LOGITS = 3.0
+"""How many logits a clip's scores deviate from each other, before anything of a bundle was measured."""
 
 ERROR_GROUPS = 4
 ROUNDING = 1e-9
@@ -125,7 +129,8 @@ def calibrate(evidence: Evidence, wanted_false_accepts: float | None) -> tuple[C
     fitted, base = evidence.fitted, evidence.base
     if len(fitted.rows) < MIN_LEFT_OUT:
         return base, Reliability(wanted_false_accepts)
-    temperature = fit_temperature(fitted, evidence.scale, base.temperature)
+    start = base.temperature if base != Calibration() else spread_temperature(fitted, evidence.scale)
+    temperature = fit_temperature(fitted, evidence.scale, start)
     confidence = softmax(evidence.scale / temperature * fitted.cosines).max(axis=1)
     surest = confidence[fitted.right]
     threshold = base.threshold
@@ -156,6 +161,12 @@ def fit_temperature(fitted: CrossFitted, scale: float, prior: float) -> float:
 
     candidates = prior * np.exp(np.linspace(-2, 2, 161))  # 2.5 % apart, finer than clips can tell
     return float(min(candidates, key=loss))
+
+
+def spread_temperature(fitted: CrossFitted, scale: float) -> float:
+    """Where a bundle has no calibration: by it the cosines of a clip to the classes deviate by three logits (ours)."""
+    deviation = float(fitted.cosines.std(axis=1).mean())
+    return scale * deviation / SPREAD_LOGITS if deviation > ROUNDING else 1.0
 
 
 def expected_rates(evidence: Evidence, calibration: Calibration) -> tuple[float, float]:
