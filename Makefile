@@ -15,6 +15,7 @@ export ORT_DISABLE_TELEMETRY := 1
 
 demo: $(VENV)/.demo
 	$(BIN)/metaser demo
+	@echo 'The commands are there after:  . $(VENV)/bin/activate'
 
 test: $(VENV)/.dev
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
@@ -48,6 +49,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
+	@echo 'Installing into $(VENV), about 220 MB'
 	$(BIN)/pip install --quiet --editable '.[cpu]'
 	touch $@
 

@@ -20,7 +20,7 @@ from benchmarks.machine import best_median_s, matrix_product_s, write_result
 from benchmarks.started_process import run_process
 from metaser.runtime import Engine, load_audio
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
-from metaser.runtime.bundle import shipped_folder
+from metaser.runtime.bundle import default_bundle, shipped_folder
 
 CLIP_S = 3.0
 CLASSES, SHOTS = 4, 5
@@ -90,7 +90,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_support(folder / "support")
-        figures: dict[str, Any] = {"command": "python -m benchmarks.main_job --install", "bundle": "frozen"}
+        figures: dict[str, Any] = {"command": "python -m benchmarks.main_job --install", "bundle": default_bundle()}
         figures["matrix_product_1024_before_ms"] = 1000 * matrix_product_s()
         figures |= library(folder / "support")
         figures |= commands(folder / "support", folder)

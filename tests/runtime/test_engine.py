@@ -98,6 +98,11 @@ def test_the_same_recording_counts_once_in_a_class_and_never_in_two(engine: Engi
         engine.enroll({"a": [noise(16_000)], "b": [noise(16_000)]})
 
 
+def test_a_class_given_as_the_support_set_is_told_from_an_empty_folder(engine: Engine, support_folder: Path) -> None:
+    with pytest.raises(SupportError, match="holds clips and no folders: give the folder above it"):
+        engine.enroll(support_folder / "joy")
+
+
 def test_folders_inside_a_class_become_groups(engine: Engine, tmp_path: Path) -> None:
     for index, name in enumerate(
         ["a/kitchen/1.wav", "a/2.wav", "b/3.wav", "b/.hidden/4.wav", "b/notes.txt", ".git/5.wav"]

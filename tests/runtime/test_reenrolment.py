@@ -52,7 +52,7 @@ def test_a_renewed_profile_is_that_of_the_new_bundle(
     own_profile: Profile, other_engine: Engine, tmp_path: Path
 ) -> None:
     own_profile.save(tmp_path / "me.safetensors")
-    with pytest.raises(ProfileError, match="renew it with `metaser reenroll`"):
+    with pytest.raises(ProfileError, match="renew it with `metaser reenroll --bundle FOLDER`"):
         other_engine.open_profile(tmp_path / "me.safetensors")
     renewed = reenroll(other_engine, own_profile, find_clips(own_profile.clips))
     renewed.save(tmp_path / "me.safetensors")

@@ -110,7 +110,8 @@ def enroll(  # noqa: PLR0913 # one parameter an option
                 adapted = engine.adapt(enrolled, force=force_adapt, progress=progress)
             enrolled = adapted.profile
         found = _look(enrolled, engine, plot)
-        enrolled.save(path)
+        if changes or tune:
+            enrolled.save(path)
     elapsed_s = time.perf_counter() - began
 
     console = people(as_json)
@@ -119,7 +120,8 @@ def enroll(  # noqa: PLR0913 # one parameter an option
     if adapted:
         console.say(told(adapted))
     _tell(console, enrolled, found, in_full=report)
-    _tell_next(console, enrolled, path, _options(profile, None), _options(profile, bundle))
+    if changes or tune:
+        _tell_next(console, enrolled, path, _options(profile, None), _options(profile, bundle))
     if as_json:
         counts = Counter(clip.label for clip in enrolled.clips)
         print_json(

@@ -117,6 +117,8 @@ def _bundle_rows(facts: dict[str, Any]) -> dict[str, str]:
     from metaser.runtime.licences import what_it_allows
 
     backbone, head, audio = facts["backbone"], facts["head"], facts["audio"]
+    accuracy = facts["accuracy"]
+    order = sorted(accuracy, key=lambda name: (name != "protocol", name))  # what it is of first
     return {
         "name": facts["name"],
         "folder": facts["folder"],
@@ -132,7 +134,7 @@ def _bundle_rows(facts: dict[str, Any]) -> dict[str, str]:
         "trained on": ", ".join(facts["training_corpora"]) or "no emotional speech",
         "languages": ", ".join(facts["training_languages"]) or "none in particular",
         "parity": _numbers(facts["parity"]),
-        "accuracy": "; ".join(f"{name}: {value}" for name, value in facts["accuracy"].items()) or "not measured",
+        "accuracy": "; ".join(f"{name}: {accuracy[name]}" for name in order) or "not measured",
         "model": facts["model_id"][:ID_DIGITS],
         "graphs": facts["graph_id"][:ID_DIGITS],
     }

@@ -87,6 +87,8 @@ def _from_folder(folder: Path, min_classes: int) -> list[SupportClip]:
     if not folder.is_dir():
         raise NotFoundError(f"no such folder: {folder}")
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not classes and audio_files(folder):
+        raise SupportError(f"{folder} holds clips and no folders: give the folder above it, with one for each class")
     _check_classes(
         [path.name for path in classes],
         f"{folder} has {{}}: put clips in {folder}/LABEL/, a folder for each class",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from metaser.runtime.bundle import shipped_bundles
 from metaser.runtime.calibration import Evidence, calibrate
 from metaser.runtime.decision import cosines
 from metaser.runtime.embedded import EmbeddedClips, embed_clips
@@ -116,15 +117,21 @@ def check_fits(profile: Profile, manifest: Manifest, name: object, *, accept_pre
     if profile.model_id != manifest.model_id or profile.embeddings.shape[1] != manifest.head.embedding_size:
         raise ProfileError(
             f"{name} was made with the bundle {profile.bundle_name} and this is {manifest.name}, another model: "
-            "renew it with `metaser reenroll`, or give the old one with --bundle"
+            f"renew it with `metaser reenroll --bundle {_word(manifest.name)}`, "
+            f"or use it with --bundle {_word(profile.bundle_name)}"
         )
     if profile.tuned and not _head_fits(profile.tuned, manifest):
         raise ProfileError(f"the tuned head in {name} does not fit {manifest.name}: enrol again with --adapt")
     if profile.graph_id != manifest.graph_id and not accept_precision:
         raise ProfileError(
             f"{name} was made with {profile.bundle_name}, another export of the same model as {manifest.name}: "
-            "renew it with `metaser reenroll`, or pass --accept-precision"
+            f"renew it with `metaser reenroll --bundle {_word(manifest.name)}`, or pass --accept-precision"
         )
+
+
+def _word(bundle: str) -> str:
+    """What to give as --bundle: the name of a shipped one, the place of any other."""
+    return bundle if bundle in shipped_bundles() else "FOLDER"
 
 
 def _head_fits(tuned: TunedHead, manifest: Manifest) -> bool:
