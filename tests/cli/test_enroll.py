@@ -272,7 +272,7 @@ def test_a_class_of_bad_clips_alone_is_refused(refused: Refused, own_support: Pa
     assert "every clip of keen is bad (keen/0.wav cannot be read" in refused("enroll", own_support, "--drop-bad")
 
 
-def test_a_report_changes_neither_the_profile_nor_what_undo_puts_back(run: Run, own_support: Path, profile: Path) -> None:
+def test_a_report_changes_neither_profile_nor_undo(run: Run, own_support: Path, profile: Path) -> None:
     run("enroll", own_support)
     run("enroll", "--remove", "keen/1.wav")
     before = {path.name: path.read_bytes() for path in profile.parent.iterdir()}

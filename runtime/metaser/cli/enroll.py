@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from metaser.runtime.report import Report
 
 
-def enroll(  # noqa: PLR0913 # one parameter an option
+def enroll(  # noqa: PLR0912, PLR0913 # one parameter an option
     *,
     support: Annotated[
         Path | None, typer.Argument(metavar="SUPPORT", help="A folder that holds a folder of clips for each label.")

@@ -75,8 +75,10 @@ def read_blocks(path: str | Path) -> Iterator[tuple[npt.NDArray[np.float32], int
     if path.stat().st_size == 0:
         raise AudioError(f"{path.name} is an empty file: record it again")
     if path.suffix.lower() == ".raw":  # libsndfile wants to be told its rate
-        raise AudioError(f"{path.name} has no header that tells its rate: convert it to WAV or FLAC, "
-            "or stream it with `metaser stream - --rate HZ`")
+        raise AudioError(
+            f"{path.name} has no header that tells its rate: convert it to WAV or FLAC, "
+            "or stream it with `metaser stream - --rate HZ`"
+        )
     try:
         with soundfile.SoundFile(os.fsencode(path)) as file:  # as text, names that are not UTF-8 are refused
             for block in file.blocks(int(READ_BLOCK_S * file.samplerate), dtype="float32", always_2d=True):
