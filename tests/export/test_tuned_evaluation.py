@@ -70,7 +70,7 @@ def test_a_bundle_and_its_checkpoint_agree_on_the_queries_of_the_same_episodes(
     device, by_torch = (evaluated(models[name], clips) for name in ("bundle", "checkpoint"))
     agreement = np.mean(np.concatenate(device.answers) == np.concatenate(by_torch.answers))
     assert agreement >= 0.995
-    assert device.accuracy.mean > 0.5  # of three classes, so they do not agree on nothing
+    assert device.accuracy.mean > 0.4  # of three classes, so they do not agree on nothing
     assert abs(compare(device, by_torch).by_episodes.mean) < 0.01
     assert device.protocol["tune"] == "split"
 

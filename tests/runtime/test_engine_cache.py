@@ -188,10 +188,11 @@ def test_a_long_build_says_that_it_goes_on(tmp_path: Path) -> None:
 
 
 PROCESS = textwrap.dedent("""
-    import sys, time
+    import signal, sys, time
     from pathlib import Path
     from metaser.runtime.engine_cache import EngineCache
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell started in the background
     root, log, seconds, facts = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), {"gpu": sys.argv[4]}
 
     def build(folder):

@@ -41,7 +41,7 @@ def test_a_clip_without_speech_is_left_whole() -> None:
 
 
 def test_pauses_change_neither_what_is_enrolled_nor_what_is_answered(support_folder: Path) -> None:
-    engine = Engine.open(provider="cpu")
+    engine = Engine.open("frozen", provider="cpu")
     plain = {
         folder.name: [load_audio(path) for path in sorted(folder.iterdir())] for folder in support_folder.iterdir()
     }
