@@ -22,8 +22,7 @@ from benchmarks.enrolment_episodes import CORPORA, load, measured_bundle
 from benchmarks.machine import RESULTS, machine
 from metaser.runtime.decision import Calibration
 from metaser.toolkit.episodes import Split
-
-MODELS = Path(__file__).parent.parent / "models"
+from tools.models_page import MODELS
 
 
 def measure(corpora: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from benchmarks.machine import RESULTS, machine
 from metaser.toolkit.corpora import Utterance, read_corpus
 from metaser.toolkit.embeddings import Embedder, embed_clips, open_embedder
 from metaser.toolkit.evaluate import Evaluation, evaluate
-from metaser.toolkit.tuned_evaluation import evaluate_tuned, frame_clips, open_tunable
+from metaser.toolkit.tuned_evaluation import Framed, evaluate_tuned, frame_clips, open_tunable
 
 EPISODES, TUNED_EPISODES = 600, 200
 SHOTS_BY_SPEAKER = 5
@@ -44,11 +44,17 @@ def accuracy(embedder: Embedder, utterances: Sequence[Utterance], spec: Spec, ep
     return evaluate(embedded, sampler, episodes)
 
 
-def tuned(model: str, utterances: Sequence[Utterance], spec: Spec, episodes: int) -> Evaluation:
-    """A model on the episodes of a figure, tuned on the support of each."""
-    rows, sampler = sampler_of(utterances, spec)
+def tuned(model: str, utterances: Sequence[Utterance], episodes: int) -> dict[str, list[Evaluation]]:
+    """A model on the episodes of every figure, tuned on the support of each; a corpus is framed once for its splits."""
     tunable = open_tunable(model, "split")
-    return evaluate_tuned(tunable, frame_clips(tunable, [utterances[row] for row in rows]), sampler, episodes)
+    framed: dict[str, Framed] = {}
+    found = {}
+    for spec in TESTS:
+        rows, sampler = sampler_of(utterances, spec)
+        if spec.corpus not in framed:
+            framed[spec.corpus] = frame_clips(tunable, [utterances[row] for row in rows])
+        found[spec.name] = [evaluate_tuned(tunable, framed[spec.corpus], sampler, episodes)]
+    return found
 
 
 def of_speakers(evaluation: Evaluation) -> dict[str, dict[str, float]]:
@@ -102,7 +108,7 @@ def report(models: Models, corpora: Path, cache: Path, tuned_episodes: int = TUN
         one = embedders["default"]
         arms = {
             "untuned": {spec.name: [accuracy(one, utterances, spec, tuned_episodes, cache)] for spec in TESTS},
-            "split": {spec.name: [tuned(models.default, utterances, spec, tuned_episodes)] for spec in TESTS},
+            "split": tuned(models.default, utterances, tuned_episodes),
         }
         scores["5 shots, tuned"] = score(arms, "untuned")
     return {"scores": scores, "by speaker": {name: of_speakers(one) for name, one in found.items()}}
