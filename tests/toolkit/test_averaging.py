@@ -1,11 +1,11 @@
-"""A running average of weights, and weights that are drawn to their start."""
+"""A running average of weights, weights on the way to others, and weights that are drawn to their start."""
 
 import pytest
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from metaser.toolkit.averaging import Pull, average_of
+from metaser.toolkit.averaging import Pull, average_of, on_the_way
 
 
 def weight_of(average: AveragedModel) -> float:
@@ -40,6 +40,17 @@ def test_the_average_is_no_part_of_the_gradient_and_in_eval_mode() -> None:
     network(torch.ones(1, 2)).sum().backward()
     assert not average.module.training
     assert all(parameter.grad is None for parameter in average.parameters())
+
+
+def test_three_quarters_of_the_way_lie_between_both_ends_which_stay_as_they_are() -> None:
+    start, learnt = nn.Linear(1, 1), nn.Linear(1, 1)
+    for network, weight, bias in ((start, 1.0, 0.0), (learnt, 5.0, -2.0)):
+        nn.init.constant_(network.weight, weight)
+        nn.init.constant_(network.bias, bias)
+    between = on_the_way(start, learnt, 0.75)
+    assert [parameter.item() for parameter in between.parameters()] == [4.0, -1.5]
+    assert (start.weight.item(), learnt.weight.item()) == (1.0, 5.0)
+    assert not between.training
 
 
 def test_a_pull_takes_back_rate_times_strength_of_the_way_and_leaves_other_weights() -> None:

@@ -64,6 +64,7 @@ def test_values_reach_their_sections(tmp_path: Path) -> None:
         (LEAST + "[augment]\nnoise_chance = 1.5\n", "augment.noise_chance is 1.5 and must be between 0 and 1"),
         (LEAST + "[augment]\nkept_frames = 1.5\n", "augment.kept_frames is 1.5 and must be at most 1"),
         (LEAST + "[optimiser]\naverage = 1.0\n", "optimiser.average is 1.0 and must be below 1"),
+        (LEAST + "[optimiser]\nlearnt_share = 1.5\n", "optimiser.learnt_share is 1.5 and must be at most 1"),
         (LEAST + "[adversary]\non = 'speaker'\n", "adversary.on is 'speaker': choose one of none, corpus, language"),
         (LEAST + "[episodes]\ncount = 10\n[optimiser]\naccumulation = 4\n", "count is 10 and must be a multiple of"),
         (LEAST + "[episodes]\nn_way = 1\n", "n_way is 1 and must be at least 2"),

@@ -19,23 +19,24 @@ def vectors() -> torch.Tensor:
 
 def test_outputs_have_no_mean_no_correlation_and_variances_on_average_one() -> None:
     layer = nn.Linear(4, 3)
-    set_whitening(layer, vectors())
+    set_whitening(layer, vectors(), 0.25)
     covariance = torch.cov(layer(vectors()).detach().T)
     assert layer(vectors()).mean(0).detach().tolist() == pytest.approx([0, 0, 0], abs=1e-3)
     assert float(covariance.trace()) == pytest.approx(3, rel=1e-3)
     assert covariance - torch.diag(covariance.diagonal()) == pytest.approx(torch.zeros(3, 3), abs=1e-3)
 
 
-def test_a_deviation_of_sixteen_times_becomes_one_of_four_times() -> None:
+@pytest.mark.parametrize(("power", "ratio"), [(0.0, 16.0), (0.125, 8.0), (0.25, 4.0), (0.5, 1.0)])
+def test_a_deviation_of_sixteen_times_shrinks_by_the_power(power: float, ratio: float) -> None:
     layer = nn.Linear(4, 3)
-    set_whitening(layer, vectors())
+    set_whitening(layer, vectors(), power)
     deviations = layer(vectors()).std(0).detach()
-    assert (deviations[2] / deviations[0]).item() == pytest.approx(4, rel=0.05)
+    assert (deviations[2] / deviations[0]).item() == pytest.approx(ratio, rel=0.05)
 
 
 def test_directions_without_variance_stay_finite() -> None:
     layer = nn.Linear(4, 4)
-    set_whitening(layer, vectors())
+    set_whitening(layer, vectors(), 0.25)
     assert torch.isfinite(layer.weight).all()
 
 
@@ -46,4 +47,4 @@ def test_every_head_has_a_layer_that_takes_the_frames(kind: str) -> None:
 
 def test_more_entries_than_the_frames_have_are_refused() -> None:
     with pytest.raises(InputError, match=r"embedding_size is 5 and the frames have 4 entries"):
-        set_whitening(nn.Linear(4, 5), vectors())
+        set_whitening(nn.Linear(4, 5), vectors(), 0.25)

@@ -1,12 +1,16 @@
-"""Weights that follow a run slowly or stay near its start: a running average, and a pull to where it began."""
+"""Weights that follow a run slowly or stay near its start: an average, a share of the way, a pull back."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def average_of(network: nn.Module, decay: float) -> AveragedModel:
@@ -24,6 +28,18 @@ def average_of(network: nn.Module, decay: float) -> AveragedModel:
     averaged = AveragedModel(network, avg_fn=follow)
     averaged.eval()
     return averaged
+
+
+@torch.no_grad()
+def on_the_way(start: Network, learnt: nn.Module, share: float) -> Network:
+    """A network, in eval mode, whose weights lie so far on the straight way from one to another of the same layout.
+
+    What is learnt then carries over better to other data than the whole way (WiSE-FT, Wortsman et al., CVPR 2022).
+    """
+    between = copy.deepcopy(start)
+    for weight, other in zip(between.parameters(), learnt.parameters(), strict=True):
+        weight.lerp_(other, share)
+    return between.eval()
 
 
 class Pull:

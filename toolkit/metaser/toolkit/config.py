@@ -57,6 +57,8 @@ class ModelConfig:
     embedding_size: int = 256
     whitened_head: bool = False
     """A fresh head starts by statistics of training clips instead of at random."""
+    whitening_power: float = 0.25
+    """Such a head divides every principal direction by its variance to this power: 0 turns, 0.5 whitens."""
     weighted_sum: bool = False
     """Frames are a learnt weighted sum over the input of the first layer and the output of each."""
     licence: str = "LicenseRef-unknown"
@@ -87,6 +89,8 @@ class OptimiserConfig:
     """Gradients are scaled down to this norm; 0 leaves them."""
     average: float = 0.0
     """What is validated and kept is a running average of the weights that keeps this share a step; 0 for the last."""
+    learnt_share: float = 1.0
+    """What is validated and kept lies so far on the way from the start to what was learnt (WiSE-FT); 1 for the end."""
     pull: float = 0.0
     """The backbone's weights go back by rate · pull of their way from the start each step (L2-SP)."""
     label_weight: float = 0.0
@@ -204,7 +208,8 @@ class Config:
             "data.crop_s": 0.1, "episodes.count": 1, "model.embedding_size": 1, "optimiser.accumulation": 1,
             "optimiser.warm_up": 0, "optimiser.clip_norm": 0, "optimiser.backbone_rate": 0, "optimiser.head_rate": 0,
             "optimiser.layer_decay": 0, "optimiser.average": 0, "optimiser.pull": 0,
-            "optimiser.label_weight": 0, "freeze.layers": 0, "freeze.variants": 0,
+            "optimiser.learnt_share": 0, "optimiser.label_weight": 0, "model.whitening_power": 0,
+            "freeze.layers": 0, "freeze.variants": 0,
             "augment.time_masks": 0, "augment.frequency_masks": 0,
             "adversary.weight": 0, "adversary.hidden_size": 1, "validation.every": 0, "validation.episodes": 2,
             "validation.patience": 0, "validation.max_s": 0.1, "validation.batch_clips": 1, "seed": 0, "workers": 0,
@@ -219,8 +224,9 @@ class Config:
                 raise InputError(f"augment.{name} goes from {value[0]} down to {value[1]}: give the lower end first")
             if name.endswith("_chance") and not 0 <= value <= 1:
                 raise InputError(f"augment.{name} is {value} and must be between 0 and 1")
-        if self.augment.kept_frames > 1:
-            raise InputError(f"augment.kept_frames is {self.augment.kept_frames:g} and must be at most 1")
+        for name, most in {"augment.kept_frames": 1, "optimiser.learnt_share": 1, "model.whitening_power": 0.5}.items():
+            if (value := self._value(name)) > most:
+                raise InputError(f"{name} is {value:g} and must be at most {most:g}")
         if self.optimiser.average >= 1:
             raise InputError(f"optimiser.average is {self.optimiser.average} and must be below 1")
         if not self.data.corpora and not self.data.manifests:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from metaser.runtime.errors import InputError, WorkError
 from metaser.toolkit.adversary import Discriminator
-from metaser.toolkit.averaging import Pull, average_of
+from metaser.toolkit.averaging import Pull, average_of, on_the_way
 from metaser.toolkit.batches import BatchMaker
 from metaser.toolkit.checkpoint import CheckpointMetadata, save_checkpoint
 from metaser.toolkit.config import Config
@@ -48,6 +49,8 @@ class Run:
     """None without a loss on labels."""
     average: AveragedModel | None
     """None where the last weights are kept."""
+    start: ProtoNet | None
+    """The network before its first step; None where all that was learnt is kept."""
     pull: Pull | None
     """None where nothing draws the backbone back."""
     parameters: list[nn.Parameter]
@@ -77,12 +80,10 @@ class Run:
 
     @property
     def kept(self) -> ProtoNet:
-        """What is validated and kept: the running average of the network where there is one."""
-        if self.average is None:
-            return self.network
-        averaged: Any = self.average.module
-        assert isinstance(averaged, ProtoNet)
-        return averaged
+        """What is validated and kept: the network or its running average, or so far on the way there."""
+        learnt: Any = self.network if self.average is None else self.average.module
+        assert isinstance(learnt, ProtoNet)
+        return learnt if self.start is None else on_the_way(self.start, learnt, self.config.optimiser.learnt_share)
 
     @property
     def parts(self) -> dict[str, Any]:
@@ -134,6 +135,7 @@ def prepare(config: Config, say: Callable[[str], None], *, resume: bool) -> Run:
     run = Run(
         config, processes, material, network, metadata, discriminator, classifier,
         average=average_of(network, settings.average) if settings.average else None,
+        start=copy.deepcopy(network) if settings.learnt_share < 1 else None,
         pull=Pull(trainable(network.backbone), settings.pull) if settings.pull else None,
         parameters=trainable(network, *beside),
         optimiser=make_optimiser(settings, network, *beside),

@@ -39,7 +39,7 @@ def open_network(config: Config, material: Material) -> tuple[ProtoNet, Checkpoi
         network = ProtoNet(backbone, make_head(model.head, backbone.width, model.embedding_size))
         if model.whitened_head:
             rng = generator(config.seed, Purpose.WHITENING, 0)
-            whiten_head(network, material.training_clips, rng, config.data.crop_s)
+            whiten_head(network, material.training_clips, rng, config.data.crop_s, model.whitening_power)
         source = folder.resolve().name if folder.is_dir() else model.backbone
     clips = material.training_clips.utterances
     return network, CheckpointMetadata(
