@@ -1,13 +1,13 @@
 """How the recipe of the default model was chosen: short trainings compared on speakers who are not the test's.
 
-    python -m benchmarks.default_training BACKBONE CORPORA [ARM ...] [--long NAME=RUN] [--cache FOLDER]
+    python -m benchmarks.default_training BACKBONE CORPORA [ARM ...] [--without CORPUS] [--long NAME=RUN]
 
 BACKBONE is a folder of Whisper base in the hub's layout, CORPORA one with ravdess, emodb and nemo. Every arm is one
-recipe with one thing changed, and trains on the training speakers of English and Polish. It is judged on the
-validation speakers of both, and on German, which it never heard: all speakers but the test's. What was interrupted
-goes on with the same command. Without an ARM the arms that are done are written to `results/default_training.json`
-and `.md`, and beside them the runs of `metaser train configs/default.toml` that `--long` names, on the validation
-speakers of all three languages.
+recipe with one thing changed, and trains on the training speakers of two languages. It is judged on the validation
+speakers of both, and on the third, which it never heard: all speakers but the test's. What was interrupted goes on
+with the same command. Without an ARM the arms that are done are written to `results/default_training.json` and `.md`,
+and beside them the runs of `metaser train configs/default.toml` that `--long` names, on the validation speakers of all
+three languages.
 """
 
 from __future__ import annotations
@@ -43,20 +43,19 @@ from metaser.toolkit.train import train
 
 RECIPE = Path(__file__).parent.parent / "configs" / "default.toml"
 EPISODES = 600
-TRAINED_ON, UNSEEN = ("ravdess", "nemo"), "emodb"
-FIGURES = [Spec(corpus, speakers, split="all") for speakers in ("disjoint", "same") for corpus in (*TRAINED_ON, UNSEEN)]
+LANGUAGES = {"emodb": "German", "ravdess": "English", "nemo": "Polish"}
 FROZEN, FROZEN_LAYERS = "frozen", 2
 REFERENCE = "reference"
 FINISHED = "finished"
 PARTS = 5
 LEGEND = (
     "Accuracy in per cent ± half of its 95 % interval over episodes. Differences are paired by episode and query; the "
-    "brackets hold the 95 % interval over speakers. Bold: both intervals exclude zero. Single runs: one training seed, "
-    "so how much a figure varies from training to training is not known."
+    "brackets hold the 95 % interval over speakers. Bold: both intervals exclude zero. Single runs: the "
+    "arm 'another seed' says what a figure varies from training to training."
 )
 
 COMMON: Mapping[str, Any] = {
-    "data": {"crop_s": 2.5},
+    "data": {"crop_s": 2.5, "cache": "disk"},
     "episodes": {"n_way": 4, "k_shot": 5, "n_query": 5, "both_ways": True, "count": 100},
     "model": {"layers": 3, "head": "mean-fc", "embedding_size": 256, "whitened_head": True},
     "optimiser": {
@@ -75,22 +74,27 @@ COMMON: Mapping[str, Any] = {
 
 ARMS: Mapping[str, Mapping[str, Any]] = {
     "all layers": {"freeze": {"layers": 0, "variants": 0}},
-    "all layers, head at random": {
-        "freeze": {"layers": 0, "variants": 0},
-        "model": {"whitened_head": False},
-        "optimiser": {"backbone_rate": 5e-5, "head_rate": 1e-3, "warm_up": 15},
-        "episodes": {"count": 120},
-    },
     "reference": {},
+    "another seed": {"seed": 1},
+    "head at random": {"model": {"whitened_head": False}, "optimiser": {"head_rate": 1e-3}},
+    "less whitening": {"model": {"whitening_power": 0.0625}},
+    "scale of 20": {"model": {"scale": 20.0}},
     "rate 2e-4": {"optimiser": {"backbone_rate": 2e-4}},
     "6 ways, 3 shots": {"episodes": {"n_way": 6, "k_shot": 3, "n_query": 3}},
     "label loss": {"optimiser": {"label_weight": 0.5}},
     "equaliser, band": {"augment": {"equaliser_chance": 0.5, "band_chance": 0.3}},
     "all frames": {"augment": {"kept_frames": 1.0}},
     "one way": {"episodes": {"both_ways": False}},
-    "4 layers": {"model": {"layers": 4}},
-    "GLU": {"model": {"head": "glu"}},
+    "1 layer": {"model": {"layers": 1}, "freeze": {"layers": 0}},
     "2 layers": {"model": {"layers": 2}},
+    "4 layers": {"model": {"layers": 4}},
+    "weighted sum": {"model": {"weighted_sum": True}, "freeze": {"variants": 0}},
+    "GLU": {"model": {"head": "glu"}},
+    "GLU, one way": {"model": {"head": "glu"}, "episodes": {"both_ways": False}},
+    "GLU, one way, less whitening": {
+        "model": {"head": "glu", "whitening_power": 0.0625},
+        "episodes": {"both_ways": False},
+    },
     "lateral inhibition": {"model": {"head": "lateral-inhibition"}},
     "embedding of 128": {"model": {"embedding_size": 128}},
     "free sampling": {"episodes": {"sampling": "free"}},
@@ -99,14 +103,15 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
         "adversary": {"on": "language", "weight": 0.03},
     },
     "pull": {"optimiser": {"pull": 100.0}},
+    "average": {"optimiser": {"average": 0.98, "schedule": "constant"}},
 }
 
 
-def config_of(arm: Mapping[str, Any], backbone: Path, corpora: Path, out: Path) -> Config:
-    """The recipe, cut short, with the changes of an arm."""
+def config_of(arm: Mapping[str, Any], backbone: Path, corpora: Path, out: Path, unheard: str) -> Config:
+    """The recipe, cut short, with the changes of an arm, on two corpora of three."""
     where = {
         "out": str(out),
-        "data": {"corpora": [str(corpora / name) for name in TRAINED_ON]},
+        "data": {"corpora": [str(corpora / name) for name in LANGUAGES if name != unheard]},
         "model": {"backbone": str(backbone)},
     }
     table = read_toml(RECIPE)
@@ -123,17 +128,17 @@ def merge(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def judged_on(corpora: Path, parts_of_unseen: Sequence[str] = ("train", "validation")) -> list[Utterance]:
+def judged_on(corpora: Path, unheard: str | None) -> list[Utterance]:
     """The clips of the figures: none of a test speaker, none that an arm trained on."""
-    clips = [clip for name in (*TRAINED_ON, UNSEEN) for clip in read_corpus(corpora / name).utterances]
-    parts = {UNSEEN: parts_of_unseen}
+    clips = [clip for name in LANGUAGES for clip in read_corpus(corpora / name).utterances]
+    parts = {unheard: ("train", "validation")}
     return [clip for clip in clips if split_of(clip) in parts.get(clip.corpus, ("validation",))]
 
 
 def judge(embedder: Embedder, utterances: Sequence[Utterance], cache: Path) -> dict[str, list[Evaluation]]:
     """An evaluation a figure."""
     found = {}
-    for spec in FIGURES:
+    for spec in (Spec(name, speakers, split="all") for speakers in ("disjoint", "same") for name in LANGUAGES):
         rows, sampler = sampler_of(utterances, spec)
         embedded = embed_clips(embedder, [utterances[row] for row in rows], cache=cache)
         found[spec.name] = [evaluate(embedded, sampler, EPISODES)]
@@ -173,24 +178,49 @@ class Places:
     corpora: Path
     cache: Path
 
-    def scores(self, folders: Mapping[str, Path], utterances: Sequence[Utterance], reference: str) -> dict[str, Any]:
+    def arms(self, unheard: str) -> dict[str, Path]:
+        """The folders of arms."""
+        names = {name: name.replace(", ", "-").replace(" ", "-") for name in ARMS}
+        return {name: self.cache / f"without-{unheard}" / folder for name, folder in names.items()}
+
+    def finished(self, unheard: str) -> dict[str, Path]:
+        """Those of arms that are done."""
+        return {name: folder for name, folder in self.arms(unheard).items() if (folder / FINISHED).exists()}
+
+    def train(self, name: str, unheard: str) -> None:
+        """Train an arm, or go on with it; all share decoded clips and what frozen layers gave."""
+        config = config_of(ARMS[name], self.backbone, self.corpora, self.arms(unheard)[name], unheard)
+        if (config.out / FINISHED).exists():
+            return
+        shared, own = self.cache / "clips", config.out / "cache"
+        for folder in (shared, config.out):
+            folder.mkdir(parents=True, exist_ok=True)
+        if not own.exists():
+            own.symlink_to(shared.resolve(), target_is_directory=True)
+        train(config, partial(print, flush=True), resume=(config.out / STATE_FILE).exists())
+        (config.out / FINISHED).touch()
+
+    def scores(self, folders: Mapping[str, Path], unheard: str | None) -> dict[str, Any]:
         """What trained and the frozen encoder, on all figures."""
+        utterances = judged_on(self.corpora, unheard)
         embedders = {name: open_embedder(folder / BEST) for name, folder in folders.items()}
         embedders = {FROZEN: frozen(self.backbone), **embedders}
         arms = {name: judge(one, utterances, self.cache / "embeddings") for name, one in embedders.items()}
-        return score(arms, reference if reference in arms else FROZEN)
+        return score(arms, REFERENCE if REFERENCE in arms else FROZEN)
 
 
-def compare(folders: Mapping[str, Path], long: Mapping[str, Path], places: Places) -> dict[str, Any]:
+def compare(long: Mapping[str, Path], places: Places) -> dict[str, Any]:
     """Scores of the arms that are done, of long runs, and what both learnt on the way."""
+    arms = {unheard: found for unheard in LANGUAGES if (found := places.finished(unheard))}
+    folders = {f"{name}, without {unheard}": folder for unheard, own in arms.items() for name, folder in own.items()}
     return {
         "machine": machine(),
-        "command": "python -m benchmarks.default_training BACKBONE CORPORA [ARM ...]",
+        "command": "python -m benchmarks.default_training BACKBONE CORPORA [ARM ...] [--without CORPUS]",
         "seeds": {"training": read_toml(RECIPE)["seed"], "episodes": TEST_SEED},
         "common": COMMON,
-        "changes": {name: ARMS[name] for name in folders},
-        "arms": places.scores(folders, judged_on(places.corpora), REFERENCE),
-        "long": places.scores(long, judged_on(places.corpora, ("validation",)), FROZEN) if long else None,
+        "changes": {name: changes for name, changes in ARMS.items() if any(name in own for own in arms.values())},
+        "arms": {unheard: places.scores(own, unheard) for unheard, own in arms.items()},
+        "long": places.scores(long, None) if long else None,
         "training": {name: learnt(folder) for name, folder in {**folders, **long}.items()},
     }
 
@@ -211,8 +241,7 @@ def to_markdown(found: Mapping[str, Any]) -> str:
         "# How the recipe of the default model was chosen",
         f"`{found['command']}`, commit {found['machine']['commit']}.",
         f"{LEGEND} {found.get('note', '')}".strip(),
-        "## Arms\n\nTrained on English and Polish; German was never heard.",
-        markdown(found["arms"]),
+        *(f"## {LANGUAGES[unheard]} never heard\n\n{markdown(scores)}" for unheard, scores in found["arms"].items()),
     ]
     if found["long"]:
         sections += ["## Long runs\n\nTrained on all three; validation speakers.", markdown(found["long"])]
@@ -225,6 +254,7 @@ def main() -> int:
     parser.add_argument("backbone", type=Path)
     parser.add_argument("corpora", type=Path)
     parser.add_argument("arms", nargs="*", metavar="ARM", help=", ".join(ARMS))
+    parser.add_argument("--without", choices=LANGUAGES, default="emodb", help="The corpus that arms never hear.")
     parser.add_argument("--long", action="append", default=[], metavar="NAME=RUN", help="A folder that a run wrote.")
     parser.add_argument("--note", default="", help="What a reader should know of these runs.")
     parser.add_argument("--cache", type=Path, default=user_cache_path("metaser") / "default_training")
@@ -232,16 +262,12 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    folders = {name: given.cache / name.replace(", ", "-").replace(" ", "-") for name in ARMS}
+    places = Places(given.backbone, given.corpora, given.cache)
     for name in given.arms:
-        config = config_of(ARMS[name], given.backbone, given.corpora, folders[name])
-        if not (config.out / FINISHED).exists():
-            train(config, partial(print, flush=True), resume=(config.out / STATE_FILE).exists())
-            (config.out / FINISHED).touch()
+        places.train(name, given.without)
     if not given.arms:
-        done = {name: folder for name, folder in folders.items() if (folder / FINISHED).exists()}
         long = {name: Path(run) for name, run in (one.split("=", 1) for one in given.long)}
-        found = {**compare(done, long, Places(given.backbone, given.corpora, given.cache)), "note": given.note}
+        found = {**compare(long, places), "note": given.note}
         (given.out / "default_training.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         (given.out / "default_training.md").write_text(to_markdown(found), encoding="utf-8")
         print(to_markdown(found))

@@ -10,13 +10,13 @@ import pytest
 
 from benchmarks import default_training
 from benchmarks.default_accuracy import Models, report, sex_of, to_markdown
-from benchmarks.default_training import ARMS, FINISHED, Places, compare, config_of, judged_on
+from benchmarks.default_training import ARMS, Places, compare, config_of, judged_on
 from metaser.toolkit.protocol import split_of
 from metaser.toolkit.train import train
 from tests.toolkit.made_speech import write_speech
 
 SMALL: dict[str, Any] = {
-    "data": {"crop_s": 0.2},
+    "data": {"crop_s": 0.2, "cache": "disk"},
     "model": {"layers": 2, "embedding_size": 8},
     "episodes": {"count": 3, "k_shot": 2, "n_query": 2},
     "augment": {"reverberation_chance": 0.0},
@@ -31,33 +31,39 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def best(corpora: Path, saved: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What an arm leaves: its best checkpoint."""
-    config = config_of(SMALL, saved("whisper").folder, corpora, tmp_path_factory.mktemp("arms") / "reference")
+    config = config_of(SMALL, saved("whisper").folder, corpora, tmp_path_factory.mktemp("arms") / "run", "emodb")
     return train(config, lambda _: None)
 
 
 @pytest.mark.parametrize("name", ARMS)
 def test_every_arm_is_a_training_that_can_be(name: str, tmp_path: Path) -> None:
-    config = config_of(ARMS[name], Path("backbone"), Path("corpora"), tmp_path)
-    assert [folder.name for folder in config.data.corpora] == ["ravdess", "nemo"]
+    config = config_of(ARMS[name], Path("backbone"), Path("corpora"), tmp_path, "ravdess")
+    assert [folder.name for folder in config.data.corpora] == ["emodb", "nemo"]
 
 
 def test_no_test_speaker_is_heard_and_nobody_who_trained(corpora: Path) -> None:
-    heard = {(clip.corpus, split_of(clip)) for clip in judged_on(corpora)}
-    assert heard == {("ravdess", "validation"), ("nemo", "validation"), ("emodb", "train"), ("emodb", "validation")}
+    heard = {(clip.corpus, split_of(clip)) for clip in judged_on(corpora, "emodb")}
+    validation = {("ravdess", "validation"), ("nemo", "validation"), ("emodb", "validation")}
+    assert heard == validation | {("emodb", "train")}
+    assert {(clip.corpus, split_of(clip)) for clip in judged_on(corpora, None)} == validation
 
 
 def test_arms_are_compared_with_the_frozen_encoder(
     best: Path, corpora: Path, saved: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(default_training, "EPISODES", 3)
-    (best.parent / FINISHED).touch()
+    monkeypatch.setattr(default_training, "COMMON", SMALL)
     places = Places(saved("whisper").folder, corpora, tmp_path)
-    found = compare({"reference": best.parent}, {"whole": best.parent}, places)
-    assert set(found["arms"]["accuracy"]) == {"frozen", "reference"}
+    for name in ("reference", "one way"):
+        places.train(name, "nemo")
+    assert not places.finished("emodb")
+    found = compare({"whole": best.parent}, places)
+    assert set(found["arms"]["nemo"]["accuracy"]) == {"frozen", "reference", "one way"}
     assert set(found["long"]["difference"]) == {"whole"}
-    assert found["training"]["reference"]["episodes"] == 3
+    assert found["training"]["reference, without nemo"]["episodes"] == 3
     text = default_training.to_markdown(found)
-    assert "| minus reference | ravdess disjoint | nemo disjoint | emodb disjoint |" in text
+    assert "## Polish never heard" in text
+    assert "| minus reference | emodb disjoint | ravdess disjoint | nemo disjoint |" in text
 
 
 def test_the_report_has_every_figure_and_every_test_speaker(

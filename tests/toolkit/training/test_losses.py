@@ -60,7 +60,7 @@ def test_queries_of_unequal_number_have_equal_weight_within_their_class() -> Non
 
 
 def test_labels_are_told_by_direction_and_not_by_length() -> None:
-    classifier = LabelClassifier(3, 5)
+    classifier = LabelClassifier(3, 5, 10.0)
     vectors = torch.randn(4, 3)
     assert torch.allclose(classifier(vectors), classifier(7 * vectors), atol=1e-5)
     assert float(classifier(3 * classifier.directions).diagonal().detach().min()) == pytest.approx(10, abs=1e-4)

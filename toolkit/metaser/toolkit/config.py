@@ -59,6 +59,8 @@ class ModelConfig:
     """A fresh head starts by statistics of training clips instead of at random."""
     whitening_power: float = 0.25
     """Such a head divides every principal direction by its variance to this power: 0 turns, 0.5 whitens."""
+    scale: float = 10.0
+    """What a fresh head multiplies cosines by at first; it is learnt."""
     weighted_sum: bool = False
     """Frames are a learnt weighted sum over the input of the first layer and the output of each."""
     licence: str = "LicenseRef-unknown"
@@ -208,7 +210,7 @@ class Config:
             "data.crop_s": 0.1, "episodes.count": 1, "model.embedding_size": 1, "optimiser.accumulation": 1,
             "optimiser.warm_up": 0, "optimiser.clip_norm": 0, "optimiser.backbone_rate": 0, "optimiser.head_rate": 0,
             "optimiser.layer_decay": 0, "optimiser.average": 0, "optimiser.pull": 0,
-            "optimiser.learnt_share": 0, "optimiser.label_weight": 0, "model.whitening_power": 0,
+            "optimiser.learnt_share": 0, "optimiser.label_weight": 0, "model.whitening_power": 0, "model.scale": 0.1,
             "freeze.layers": 0, "freeze.variants": 0,
             "augment.time_masks": 0, "augment.frequency_masks": 0,
             "adversary.weight": 0, "adversary.hidden_size": 1, "validation.every": 0, "validation.episodes": 2,

@@ -10,20 +10,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metaser.toolkit.batches import EpisodeBatch
-from metaser.toolkit.network import INITIAL_SCALE, cosine_logits, prototypes
+from metaser.toolkit.network import cosine_logits, prototypes
 
 
 class LabelClassifier(nn.Module):
-    """Embeddings [B, E] -> logits [B, labels], scaled cosines to a learnt direction a label."""
+    """Embeddings [B, E] -> logits [B, labels], `scale` times the cosine to a learnt direction a label."""
 
-    def __init__(self, embedding_size: int, labels: int) -> None:
+    def __init__(self, embedding_size: int, labels: int, scale: float) -> None:
         super().__init__()
+        self.scale = scale
         self.directions = nn.Parameter(torch.randn(labels, embedding_size) / embedding_size**0.5)
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """The logits, at the scale that the episodes' cosines start with."""
+        """The logits."""
         cosines: Tensor = F.normalize(embeddings, dim=-1) @ F.normalize(self.directions, dim=-1).T
-        return INITIAL_SCALE * cosines
+        return self.scale * cosines
 
 
 def prototype_loss(

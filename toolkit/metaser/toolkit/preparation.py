@@ -126,7 +126,7 @@ def prepare(config: Config, say: Callable[[str], None], *, resume: bool) -> Run:
     classifier = None
     if config.optimiser.label_weight:
         labels = classes_by(material.training_clips.utterances, config.data.column)
-        classifier = LabelClassifier(config.model.embedding_size, len(labels)).to(processes.device)
+        classifier = LabelClassifier(config.model.embedding_size, len(labels), config.model.scale).to(processes.device)
     beside = [module for module in (discriminator, classifier) if module is not None]
     settings = config.optimiser
     validator = None

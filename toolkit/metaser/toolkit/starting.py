@@ -37,6 +37,7 @@ def open_network(config: Config, material: Material) -> tuple[ProtoNet, Checkpoi
         if model.weighted_sum:
             backbone.layer_sum = WeightedSum(backbone.layers)
         network = ProtoNet(backbone, make_head(model.head, backbone.width, model.embedding_size))
+        network.head.scale.data.fill_(model.scale)
         if model.whitened_head:
             rng = generator(config.seed, Purpose.WHITENING, 0)
             whiten_head(network, material.training_clips, rng, config.data.crop_s, model.whitening_power)
