@@ -50,8 +50,8 @@ FINISHED = "finished"
 PARTS = 5
 LEGEND = (
     "Accuracy in per cent ± half of its 95 % interval over episodes. Differences are paired by episode and query; the "
-    "brackets hold the 95 % interval over speakers. Bold: both intervals exclude zero. Single runs: the "
-    "arm 'another seed' says what a figure varies from training to training."
+    "brackets hold the 95 % interval over speakers. Bold: both intervals exclude zero. Single runs: how "
+    "much a figure varies from training to training is known only where the arm 'another seed' was run."
 )
 
 COMMON: Mapping[str, Any] = {

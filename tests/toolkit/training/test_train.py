@@ -155,13 +155,13 @@ def test_the_average_of_the_weights_is_what_is_kept(make_config: MakeConfig) -> 
 
 
 def test_what_is_kept_can_lie_between_the_start_and_what_was_learnt(make_config: MakeConfig, tmp_path: Path) -> None:
-    """Half of the way twice, from the same start: the start is what both ends of a run leave."""
-    never = {"validation": {"every": 0}}
+    never = {"validation": {"every": 0}, "model": {"scale": 20.0}}
     half = train(make_config({"optimiser": {"average": 0.9, "learnt_share": 0.5}, **never}), quiet)
     averaged = torch.load(half.parent / "state.pt", weights_only=True)["parts"]["average"]
     none = make_config({"out": str(tmp_path / "none"), "optimiser": {"learnt_share": 0.0}, **never})
     start = load_checkpoint(train(none, quiet))[0].state_dict()
     kept = load_checkpoint(half)[0].state_dict()
+    assert start["head.scale"] == 20
     for name, value in kept.items():
         torch.testing.assert_close(value, (start[name] + averaged[f"module.{name}"]) / 2)
     assert not all(torch.equal(value, start[name]) for name, value in kept.items())
