@@ -57,7 +57,7 @@ LEGEND = (
 COMMON: Mapping[str, Any] = {
     "data": {"crop_s": 2.5, "cache": "disk"},
     "episodes": {"n_way": 4, "k_shot": 5, "n_query": 5, "both_ways": True, "count": 100},
-    "model": {"layers": 3, "head": "mean-fc", "embedding_size": 256, "whitened_head": True},
+    "model": {"layers": 3, "head": "mean-fc", "embedding_size": 256, "whitened_head": True, "whitening_power": 0.25},
     "optimiser": {
         "backbone_rate": 1e-4,
         "head_rate": 3e-4,
@@ -65,12 +65,20 @@ COMMON: Mapping[str, Any] = {
         "warm_up": 10,
         "schedule": "cosine",
         "average": 0.0,
+        "learnt_share": 1.0,
     },
     "freeze": {"layers": 1, "variants": 4},
     "augment": {"kept_frames": 0.4},
     "validation": {"every": 0},
 }
 """What all arms share; nothing is validated on the way, the last weights count."""
+
+LONGER: Mapping[str, Any] = {
+    "episodes": {"count": 300},
+    "model": {"whitening_power": 0.0625},
+    "optimiser": {"average": 0.98, "schedule": "constant"},
+}
+"""The recipe cut less short; what carries over from a longer run is what a share of the way is for."""
 
 ARMS: Mapping[str, Mapping[str, Any]] = {
     "all layers": {"freeze": {"layers": 0, "variants": 0}},
@@ -104,6 +112,12 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     },
     "pull": {"optimiser": {"pull": 100.0}},
     "average": {"optimiser": {"average": 0.98, "schedule": "constant"}},
+    "300 episodes": LONGER,
+    "300 episodes, half whitened": {**LONGER, "model": {"whitening_power": 0.25}},
+    "300 episodes, three quarters of the way": {
+        **LONGER,
+        "optimiser": {**LONGER["optimiser"], "learnt_share": 0.75},
+    },
 }
 
 

@@ -41,6 +41,17 @@ def test_every_arm_is_a_training_that_can_be(name: str, tmp_path: Path) -> None:
     assert [folder.name for folder in config.data.corpora] == ["emodb", "nemo"]
 
 
+def test_the_reference_does_not_move_with_the_recipe_that_was_chosen(tmp_path: Path) -> None:
+    reference = config_of(ARMS["reference"], Path("backbone"), Path("corpora"), tmp_path, "emodb")
+    assert (reference.model.whitening_power, reference.optimiser.learnt_share, reference.optimiser.average) == (
+        0.25,
+        1,
+        0,
+    )
+    longer = config_of(ARMS["300 episodes, half whitened"], Path("backbone"), Path("corpora"), tmp_path, "emodb")
+    assert (longer.model.whitening_power, longer.optimiser.average, longer.episodes.count) == (0.25, 0.98, 300)
+
+
 def test_no_test_speaker_is_heard_and_nobody_who_trained(corpora: Path) -> None:
     heard = {(clip.corpus, split_of(clip)) for clip in judged_on(corpora, "emodb")}
     validation = {("ravdess", "validation"), ("nemo", "validation"), ("emodb", "validation")}
