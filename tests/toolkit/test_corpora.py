@@ -74,7 +74,7 @@ def test_a_report_counts_clips_classes_speakers_minutes_and_problems(tmp_path: P
     write_clips(tmp_path, ["08a02Wa.wav"], duration_s=0.0)
     (tmp_path / "08a03Wa.wav").write_bytes(b"not audio at all")
     (tmp_path / "08a04Wa.wav").write_bytes(b"")
-    (tmp_path / "08a05Wa.m4a").write_bytes(b"not read")
+    (tmp_path / "08a05Wa.m4a").write_bytes(b"\0\0\0\x18ftypM4A \0\0\0\0mp42isom\0\0\0\x08moovmp4a")
     (tmp_path / "notes.wav").write_bytes(b"")
     corpus = read_corpus(tmp_path)
     counted = report(corpus)
@@ -84,11 +84,11 @@ def test_a_report_counts_clips_classes_speakers_minutes_and_problems(tmp_path: P
     assert counted.speakers == {"emodb/03": 2, "emodb/08": 1}
     assert (counted.languages, counted.sample_rates_hz) == (("de",), (8000, 16_000))
     found = {problem.path.name: problem.reason for problem in counted.problems}
-    assert list(found) == ["08a05Wa.m4a", "notes.wav", "08a02Wa.wav", "08a03Wa.wav", "08a04Wa.wav"]
+    assert list(found) == ["notes.wav", "08a02Wa.wav", "08a03Wa.wav", "08a04Wa.wav", "08a05Wa.m4a"]
     assert found["08a02Wa.wav"] == "holds no samples"
     assert found["08a03Wa.wav"].startswith("cannot be read as audio (")
     assert found["08a04Wa.wav"] == "an empty file"
-    assert found["08a05Wa.m4a"] == ".m4a cannot be read: convert it to WAV or FLAC"
+    assert found["08a05Wa.m4a"] == "is AAC in MP4 and cannot be read: convert it to WAV or FLAC"
     assert readable(corpus).problems == counted.problems
     assert len(readable(corpus).utterances) == 3
 

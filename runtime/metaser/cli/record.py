@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, people, quiet_libraries
+from metaser.cli.console import PlainConsole, can_ask, people, quiet_libraries
 from metaser.cli.levels import level_dbfs, level_meter
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def record(
 
 def _prompt(console: PlainConsole, take: str) -> None:
     """Wait for Enter where somebody can press it, else say that it begins."""
-    if not (console.is_terminal and sys.stdin.isatty()):
+    if not (console.is_terminal and can_ask()):
         console.say(f"{take}: speak now.")
         return
     try:

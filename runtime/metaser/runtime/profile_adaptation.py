@@ -93,7 +93,7 @@ def adapt_profile(  # noqa: PLR0913 # four of the six are options
 
 def _samples(support: Support | None) -> dict[str, Waveform]:
     """The enrolled arrays by their hash; files are read where they lie."""
-    clips = read_support(support) if isinstance(support, Mapping) else []
+    clips = read_support(support).clips if isinstance(support, Mapping) else ()
     return {clip.clip.sha256: clip.samples for clip in clips if clip.samples is not None}
 
 

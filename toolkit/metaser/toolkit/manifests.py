@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from metaser.runtime.errors import InputError, NotFoundError
+from metaser.runtime.labels import tidy
 from metaser.toolkit.utterances import Corpus, Problem, Utterance, to_vocabulary
 
 MANIFEST_COLUMNS = ("path", "label", "speaker", "language", "corpus")
@@ -36,7 +37,7 @@ def read_manifest(csv_path: str | Path) -> Corpus:
         path = csv_path.parent / row["path"]
         if (twin := line_of.setdefault(path, line)) != line:
             raise InputError(f"{csv_path.name} line {line}: {row['path']} is already on line {twin}")
-        if path.is_file():
+        if _is_there(path):
             utterances.append(_utterance(path, row, csv_path.stem))
         else:
             problems.append(Problem(path, f"no such file ({csv_path.name} line {line})"))
@@ -48,6 +49,14 @@ def read_manifest(csv_path: str | Path) -> Corpus:
     return Corpus(csv_path.stem, tuple(utterances), tuple(problems))
 
 
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file, or the rights do not allow to look, which the survey reports."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True
+
+
 def _rows(text: str, name: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (line number, values by column), checked."""
     rows = _lines(text, name)
@@ -56,7 +65,9 @@ def _rows(text: str, name: str) -> Iterator[tuple[int, dict[str, str]]]:
     for line, values in rows:
         if len(values) != len(columns):
             raise InputError(f"{name} line {line} has {len(values)} values and there are {len(columns)} columns")
-        row = dict(zip(columns, values, strict=True))
+        row = {
+            column: value if column == "path" else tidy(value) for column, value in zip(columns, values, strict=True)
+        }
         if empty := [column for column in ("path", "label") if not row[column]]:
             raise InputError(f"{name} line {line} has no {empty[0]}")
         yield line, row
