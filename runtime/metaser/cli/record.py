@@ -21,7 +21,9 @@ REFUSALS = 5
 
 def record(
     *,
-    label: Annotated[str, typer.Argument(metavar="LABEL", help="The class that the clips belong to.")],
+    label: Annotated[
+        str, typer.Argument(metavar="LABEL", help="The class that the clips belong to, a name for a folder.")
+    ],
     count: Annotated[int, typer.Option("--count", metavar="N", help="How many clips to take.", min=1)] = 5,
     seconds: Annotated[
         float, typer.Option("--seconds", metavar="SECONDS", help="How long each is.", min=1, max=60)
@@ -39,10 +41,15 @@ def record(
 
     from metaser.runtime import AudioError, InputError, WorkError
     from metaser.runtime.arrays import SAMPLE_RATE_HZ
+    from metaser.runtime.labels import LONGEST_NAME_BYTES, check_label, is_folder_name
     from metaser.runtime.microphone import Microphone
 
-    if not label.strip() or label.startswith(".") or "/" in label or "\0" in label:
-        raise InputError(f"{label!r} cannot be a folder's name: give a label without / that does not begin with a dot")
+    label = check_label(label)
+    if not is_folder_name(label):
+        raise InputError(
+            f"{label!r} cannot be a folder's name: give a label without / and control characters that does not begin "
+            f"with a dot, of at most {LONGEST_NAME_BYTES} bytes"
+        )
     console = people(as_json=False)
     folder = into / label
     taken = refused = 0

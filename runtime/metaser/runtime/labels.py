@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 
 from metaser.runtime.errors import SupportError
 from metaser.runtime.recordings import is_junk
@@ -31,7 +33,12 @@ _DEVICES = frozenset({"con", "prn", "aux", "nul", "conin$", "conout$"} | {
 
 
 def tidy(label: str) -> str:
-    """The label in Unicode's form NFC and without white space around it, as it is kept and compared."""
+    """The label in Unicode's form NFC and without white space around it, as it is kept and compared.
+
+    What Python read as single bytes, because the locale is not UTF-8, becomes text if it is UTF-8.
+    """
+    with suppress(UnicodeError):
+        label = label.encode("utf-8", "surrogateescape").decode("utf-8")
     text = unicodedata.normalize("NFC", label)
     while (stripped := text.strip().strip(INVISIBLE)) != text:
         text = stripped
@@ -76,17 +83,27 @@ def safe_name(label: str) -> str:
     """A name for a file or folder of this label: one part of a path, on every system, and not hidden.
 
     A label that can be such a name is its own. Any other is changed and gets a hash, so that two labels never share a
-    name: "../x" -> ".._x-3a52ce780950" without the first dots.
+    name: "a/b" -> "a_b-c14cddc033f6".
     """
     name = "".join(letter if _is_safe(letter) else "_" for letter in unicodedata.normalize("NFC", label))
     name = name.lstrip(". ").rstrip(". ")
     if name.partition(".")[0].rstrip().lower() in _DEVICES or is_junk(name):
         name = f"_{name}"
-    if name == label and not _HASHED.search(name) and len(name.encode()) <= LONGEST_NAME_BYTES:
+    if name and name == label and not _HASHED.search(name) and len(name.encode()) <= LONGEST_NAME_BYTES:
         return name
     digest = hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:HASH_DIGITS]
     room = LONGEST_NAME_BYTES - len(digest) - 1
     return f"{name.encode()[:room].decode('utf-8', 'ignore') or 'label'}-{digest}"
+
+
+def is_folder_name(label: str) -> bool:
+    """Whether a folder here can be called so, and is a class at enrolment."""
+    is_one_part = not is_junk(label) and "/" not in label and os.sep not in label
+    return (
+        is_one_part
+        and not any(unicodedata.category(letter) == "Cc" for letter in label)
+        and len(os.fsencode(label)) <= LONGEST_NAME_BYTES
+    )
 
 
 def _is_safe(letter: str) -> bool:

@@ -24,6 +24,9 @@ AUDIO_SUFFIXES = frozenset({
 FEW = 3
 """So many files that are not audio are named in a line; JSON has all."""
 
+LISTED = 20
+"""So many that cannot be read have a line of their own."""
+
 IN_ITSELF = "is a link to a folder that it lies in"
 
 _JUNK = frozenset({
@@ -98,6 +101,8 @@ def why_none(left_out: Sequence[LeftOut]) -> str:
 def summary(left_out: Sequence[LeftOut]) -> list[str]:
     """A line for each file that cannot be used, and one for all that are not audio."""
     lines = [f"Left out: {each.path} {each.reason}" for each in left_out if not each.is_other]
+    if len(lines) > LISTED:
+        lines[LISTED:] = [f"Left out: {len(lines) - LISTED} more"]
     if others := [str(each.path) for each in left_out if each.is_other]:
         more = f" and {len(others) - FEW} more" if len(others) > FEW else ""
         lines.append(f"Not audio, and left out: {', '.join(others[:FEW])}{more}")
