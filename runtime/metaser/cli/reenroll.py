@@ -30,7 +30,8 @@ LISTED = 3
 def reenroll(  # noqa: PLR0913 # one parameter an option
     *,
     support: Annotated[
-        Path | None, typer.Argument(metavar="SUPPORT", help="Where to look for clips that have moved.")
+        Path | None,
+        typer.Argument(metavar="SUPPORT", help="Where to look for clips that have moved.", readable=False),
     ] = None,
     drop_missing: Annotated[
         bool, typer.Option("--drop-missing", help="Go on without the clips that cannot be found.")

@@ -79,7 +79,7 @@ def look_alikes(labels: Iterable[str]) -> list[str]:
     ]
 
 
-def safe_name(label: str) -> str:
+def safe_name(label: str, longest_bytes: int = LONGEST_NAME_BYTES) -> str:
     """A name for a file or folder of this label: one part of a path, on every system, and not hidden.
 
     A label that can be such a name is its own. Any other is changed and gets a hash, so that two labels never share a
@@ -89,10 +89,10 @@ def safe_name(label: str) -> str:
     name = name.lstrip(". ").rstrip(". ")
     if name.partition(".")[0].rstrip().lower() in _DEVICES or is_junk(name):
         name = f"_{name}"
-    if name and name == label and not _HASHED.search(name) and len(name.encode()) <= LONGEST_NAME_BYTES:
+    if name and name == label and not _HASHED.search(name) and len(name.encode()) <= longest_bytes:
         return name
     digest = hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:HASH_DIGITS]
-    room = LONGEST_NAME_BYTES - len(digest) - 1
+    room = longest_bytes - len(digest) - 1
     return f"{name.encode()[:room].decode('utf-8', 'ignore') or 'label'}-{digest}"
 
 
