@@ -149,7 +149,7 @@ class _Walk:
             return
         for entry in found:
             path = Path(entry.path)
-            if not entry.is_dir():
+            if not os.path.isdir(path):  # noqa: PTH112 # of a circle of links the other methods raise
                 if fault := fault_of(path):
                     self.left_out.append(fault)
                 else:
