@@ -142,14 +142,14 @@ def _clips(profile: Profile, fitted: CrossFitted, scale: float) -> tuple[ClipRep
             nearest = profile.labels[int(rows[place[row]].argmax())]
             probability = round(float(rows[place[row], profile.targets[row]]), 4)
         faults = clip.quality.faults() if clip.quality else []
-        usual_s = _usual_if_long(clip.quality.duration_s, durations) if clip.quality else None
+        usual_s = usual_if_long(clip.quality.duration_s, durations) if clip.quality else None
         if clip.quality and usual_s is not None:
             faults.append(f"{clip.quality.duration_s:.0f} s long and the others about {usual_s:.1f} s")
         reports.append(ClipReport(clip, tuple(faults), usual_s is not None, twins.get(row), nearest, probability))
     return tuple(reports)
 
 
-def _usual_if_long(duration_s: float, durations: Sequence[float]) -> float | None:
+def usual_if_long(duration_s: float, durations: Sequence[float]) -> float | None:
     """The median of the other clips, if one of this duration is long beside them."""
     others = list(durations)
     others.remove(duration_s)
