@@ -120,7 +120,7 @@ def enroll(  # noqa: PLR0912, PLR0913 # one parameter an option
         if changes or tune:
             enrolled.save(path)
     elapsed_s = time.perf_counter() - began
-    notices = [*clips.notices, *look_alikes(enrolled.labels)] if clips else []
+    notices = [*(clips.notices if clips else ()), *look_alikes(enrolled.labels)]
     left_out = clips.left_out if clips else ()
 
     console = people(as_json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def read_manifest(csv_path: str | Path) -> Corpus:
     problems: list[Problem] = []
     line_of: dict[Path, int] = {}
     for line, row in _rows(text, csv_path.name):
-        path = csv_path.parent / row["path"]
+        path = _place(csv_path.parent, row["path"])
         if (twin := line_of.setdefault(path, line)) != line:
             raise InputError(f"{csv_path.name} line {line}: {row['path']} is already on line {twin}")
         if _is_there(path):
@@ -47,6 +48,12 @@ def read_manifest(csv_path: str | Path) -> Corpus:
         )
     utterances.sort(key=lambda utterance: utterance.path.as_posix())
     return Corpus(csv_path.stem, tuple(utterances), tuple(problems))
+
+
+def _place(folder: Path, name: str) -> Path:
+    """Where a clip is; a table and a file of two systems may write one name in two of Unicode's forms."""
+    forms = [folder / name, folder / unicodedata.normalize("NFC", name), folder / unicodedata.normalize("NFD", name)]
+    return next((path for path in forms if _is_there(path)), forms[0])
 
 
 def _is_there(path: Path) -> bool:
