@@ -93,7 +93,9 @@ def _take(microphone: Microphone, seconds: float, console: PlainConsole) -> Wave
     import numpy as np
 
     from metaser.runtime import AudioError
-    from metaser.runtime.audio import check_array, resample
+    from metaser.runtime.arrays import SAMPLE_RATE_HZ
+    from metaser.runtime.audio import check_array
+    from metaser.runtime.resampler import resample
 
     microphone.skip()  # what was heard before Enter
     blocks: list[Waveform] = []
@@ -107,4 +109,4 @@ def _take(microphone: Microphone, seconds: float, console: PlainConsole) -> Wave
         console.say()
     if lost_ms := microphone.dropped_ms - lost_before_ms:
         raise AudioError(f"{lost_ms:.0f} ms of the take were lost: is the microphone plugged in?")
-    return check_array(np.concatenate(list(resample(blocks, microphone.rate_hz))), "the take")
+    return check_array(np.concatenate(list(resample(blocks, microphone.rate_hz, SAMPLE_RATE_HZ))), "the take")

@@ -5,24 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from metaser.runtime.mpeg_frame import HEADER_BYTES, mpeg_frame
+
 Frame: TypeAlias = "tuple[int, int]"
 """(bytes to the next frame, what stays the same from frame to frame)"""
 
-_RATES_HZ = {0: (11025, 12000, 8000), 2: (22050, 24000, 16000), 3: (44100, 48000, 32000)}
-"""An MPEG header's two bits of the version: 2.5, 2, 1."""
-
-_LOW_KBITS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-_KBITS = {
-    (3, 1): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (3, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (3, 3): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    (2, 1): _LOW_KBITS,
-    (2, 2): _LOW_KBITS,
-    (2, 3): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-}
-"""(3 for version 1, else 2; the header's two bits of the layer) -> bit rates by index from 1."""
-
-_LAYER_NAMES = {1: "MP3", 2: "MP2", 3: "MP1"}
 _AC3_KBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 _AC3_RATES_HZ = (48000, 44100, 32000)
 _AC3_NEWEST = 10
@@ -50,13 +37,11 @@ def format_by_frames(head: bytes) -> str | None:
     start = head.find(b"\xff")
     while start >= 0:
         if _follow(head, start, _mpeg, _FRAMES_AFTER_JUNK if start else _FRAMES):
-            return _LAYER_NAMES[_layer(head, start)]
+            first = mpeg_frame(head[start : start + HEADER_BYTES])
+            assert first is not None
+            return f"MP{first.layer}"
         start = head.find(b"\xff", start + 1)
     return None
-
-
-def _layer(head: bytes, at: int) -> int:
-    return head[at + 1] >> 1 & 3
 
 
 def _follow(head: bytes, at: int, read: Callable[[bytes, int], Frame | None], count: int) -> bool:
@@ -71,20 +56,8 @@ def _follow(head: bytes, at: int, read: Callable[[bytes, int], Frame | None], co
 
 
 def _mpeg(head: bytes, at: int) -> Frame | None:
-    if len(head) < at + 4 or head[at] != 0xFF or head[at + 1] & 0xE0 != 0xE0:
-        return None
-    version, layer = head[at + 1] >> 3 & 3, _layer(head, at)
-    bits, rate, padding = head[at + 2] >> 4, head[at + 2] >> 2 & 3, head[at + 2] >> 1 & 1
-    if version == 1 or not layer or bits in (0, 15) or rate == 3 or head[at + 3] & 3 == 2:
-        return None
-    family = 3 if version == 3 else 2
-    bits_per_s = 1000 * _KBITS[family, layer][bits - 1]
-    rate_hz = _RATES_HZ[version][rate]
-    if layer == 3:
-        size = 4 * (12 * bits_per_s // rate_hz + padding)
-    else:
-        size = (72 if layer == 1 and family == 2 else 144) * bits_per_s // rate_hz + padding
-    return size, head[at + 1] >> 1 << 2 | rate
+    frame = mpeg_frame(head[at : at + HEADER_BYTES])
+    return None if frame is None else (frame.size, frame.kind)
 
 
 def _adts(head: bytes, at: int) -> Frame | None:
