@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-import metaser.runtime
+import metaser.runtime.audio
 from metaser.cli.main import main
 from metaser.runtime import AudioError
 from tests.rights import without_rights
@@ -37,7 +37,7 @@ def queries(make_clip: ClipMaker, tmp_path: Path) -> list[Path]:
 @pytest.fixture
 def at_the_second(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
     """`at_the_second(error)`: reading bad.wav raises it."""
-    load = metaser.runtime.load_audio
+    load = metaser.runtime.audio.read_audio
 
     def arrange(error: BaseException) -> None:
         def read(path: Path) -> Any:
@@ -45,7 +45,7 @@ def at_the_second(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], 
                 raise error
             return load(path)
 
-        monkeypatch.setattr(metaser.runtime, "load_audio", read)
+        monkeypatch.setattr(metaser.runtime.audio, "read_audio", read)
 
     return arrange
 
@@ -82,6 +82,20 @@ def test_whatever_is_wrong_with_a_file_is_one_line_with_its_path(
     result = run("classify", *queries, "--json")
     assert [json.loads(line)["label"] for line in result.stdout.splitlines()] == ["calm", "keen"]
     assert (result.returncode, result.stderr) == (2, f"metaser: {queries[1]} {said}\n".replace(" : ", ": "))
+
+
+@pytest.mark.usefixtures("enrolled")
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_file_that_is_cut_off_is_labelled_and_what_is_missing_is_said(
+    run: Run, queries: list[Path], options: tuple[str, ...]
+) -> None:
+    content = queries[1].read_bytes()
+    queries[1].write_bytes(content[: len(content) * 4 // 5])
+    result = run("classify", *queries, *options)
+    notice = "it is cut off: 1.0 s were read and 0.3 s are missing"
+    assert (result.returncode, result.stderr) == (0, f"{queries[1]}: {notice}\n")
+    if options:
+        assert [json.loads(line)["notices"] for line in result.stdout.splitlines()] == [[], [notice], []]
 
 
 @pytest.mark.usefixtures("enrolled")

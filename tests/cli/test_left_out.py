@@ -122,6 +122,16 @@ def test_clips_without_a_class_are_named(run: Run, own_support: Path) -> None:
     assert "loose.wav is in no folder of a class" in said
 
 
+def test_a_clip_of_which_a_part_is_missing_is_named(run: Run, own_support: Path) -> None:
+    clip = own_support / "calm" / "0.wav"
+    content = clip.read_bytes()
+    clip.write_bytes(content[: len(content) * 4 // 5])
+    answer, said = enroll(run, own_support)
+    (notice,) = answer["notices"]
+    assert notice == "calm/0.wav: it is cut off: 1.2 s were read and 0.3 s are missing"
+    assert notice in said
+
+
 def test_a_very_long_clip_is_remarked_on(run: Run, own_support: Path, make_clip: ClipMaker) -> None:
     soundfile.write(own_support / "calm" / "long.wav", np.tile(make_clip("calm", 10.0, 9), 9), 16_000)
     answer, said = enroll(run, own_support)

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from metaser.runtime import Engine, Profile, SupportError
+from metaser.runtime.audio import LoadedAudio
 from metaser.runtime.enrolment import read_others, read_support
 from tests.rights import without_rights
 
@@ -118,12 +119,13 @@ def test_a_file_that_cannot_be_read_any_more_is_an_error_of_that_clip(
     def load(path: str) -> Any:
         if path.endswith("7.wav"):
             raise OSError(5, "Input/output error")
-        return clip(len(path))
+        return LoadedAudio(clip(len(path)), ("a part is missing",))
 
-    monkeypatch.setattr("metaser.runtime.enrolment.load_audio", load)
+    monkeypatch.setattr("metaser.runtime.enrolment.read_audio", load)
     read = engine.embed_support(support)
     assert [str(error) for error in read.errors] == ["calm/7.wav cannot be read (Input/output error)"]
     assert len(read.clips) == 3
+    assert read.notices == tuple(f"{each.title}: a part is missing" for each in read.clips)
 
 
 def test_labels_with_slashes_can_be_enrolled_and_removed(engine: Engine) -> None:

@@ -72,6 +72,7 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
     told: list[str] = []
     dropped: list[str] = []
     left_out: tuple[LeftOut, ...] = ()
+    notices: tuple[str, ...] = ()
     if reset:
         calibrated = engine.calibrate(calibrated.without_others())
     elif false_accepts is not None or others is not None:
@@ -79,8 +80,8 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
         if others is not None:
             with SlowProgress("Embedding", as_json=as_json) as progress:
                 read = embed_others(engine, others, calibrated, progress)
-            dropped, left_out = [str(error) for error in read.errors], read.left_out
-            told = [*summary(left_out), *(f"Left out: {line}" for line in dropped)]
+            dropped, left_out, notices = [str(error) for error in read.errors], read.left_out, read.notices
+            told = [*notices, *summary(left_out), *(f"Left out: {line}" for line in dropped)]
             calibrated = engine.calibrate(calibrated, false_accepts=wanted, others=read)
         else:
             calibrated = engine.calibrate(calibrated, false_accepts=wanted)
@@ -99,6 +100,7 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
             others=len(calibrated.others),
             dropped=dropped,
             left_out=left_out_json(left_out),
+            notices=list(notices),
         )
 
 

@@ -18,6 +18,7 @@ from metaser.cli.console import (
     percent,
     plain,
     print_json,
+    tell,
 )
 from metaser.cli.drawing import Palette
 from metaser.cli.opening import open_engine
@@ -51,6 +52,7 @@ class Result:
     file: str
     decision: Decision
     duration_s: float
+    notices: tuple[str, ...]
 
 
 def classify(  # noqa: PLR0913 # one parameter an option
@@ -78,6 +80,8 @@ def classify(  # noqa: PLR0913 # one parameter an option
             for done, file in enumerate(files, start=1):
                 if result := _classify(engine, enrolled, file):
                     results.append(result)
+                    for notice in result.notices:
+                        tell(f"{file}: {notice}")
                     if as_json:
                         _print_json(result, engine.provider)
                 progress(done, len(files))
@@ -91,16 +95,17 @@ def classify(  # noqa: PLR0913 # one parameter an option
 
 def _classify(engine: Engine, profile: Profile, file: Path) -> Result | None:
     """The answer for one file; None, and a line that says why, where it cannot be used."""
-    from metaser.runtime import InputError, load_audio
+    from metaser.runtime import InputError
     from metaser.runtime.arrays import SAMPLE_RATE_HZ
+    from metaser.runtime.audio import read_audio
 
     try:
-        waveform = load_audio(file)
-        decision = engine.classify(waveform, profile)
+        loaded = read_audio(file)
+        decision = engine.classify(loaded.waveform, profile)
     except (InputError, OSError) as error:
         complain(_fault(file, error))
         return None
-    return Result(str(file), decision, len(waveform) / SAMPLE_RATE_HZ)
+    return Result(str(file), decision, len(loaded.waveform) / SAMPLE_RATE_HZ, loaded.notices)
 
 
 def _fault(file: Path, error: Exception) -> str:
@@ -124,6 +129,7 @@ def _print_json(result: Result, provider: str) -> None:
         confidence=round(decision.confidence, 6),
         scores={label: round(score, 6) for label, score in decision.scores.items()},
         duration_s=round(result.duration_s, 3),
+        notices=list(result.notices),
         provider=provider,
     )
 

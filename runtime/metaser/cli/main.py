@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO, TextIOWrapper
@@ -30,6 +31,8 @@ from metaser.cli.reenroll import reenroll
 from metaser.cli.stream import stream
 from metaser.cli.train import train
 from metaser.cli.verify import verify
+
+show_usual_warning = warnings.showwarning
 
 INTERRUPTED = 130
 BAD_USAGE = 2
@@ -141,6 +144,7 @@ def metaser(
 def main() -> None:
     """Run the command line."""
     _claim_descriptors()
+    warnings.showwarning = _show_warning
     for output in (sys.stdout, sys.stderr):
         if isinstance(output, TextIOWrapper):
             output.reconfigure(errors="backslashreplace")  # a label that the terminal cannot show stops nothing
@@ -155,6 +159,14 @@ def main() -> None:
     finally:
         settle(sys.stdout)
         settle(sys.stderr)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
+    """Show a warning of ours as one line, without the place in the code."""
+    if category.__module__.startswith("metaser."):
+        complain(message)
+    else:
+        show_usual_warning(message, category, *place, **options)
 
 
 def _claim_descriptors() -> None:

@@ -39,7 +39,7 @@ class EmbeddedClips:
     """Files and folders that are no clips or cannot be opened."""
 
     notices: tuple[str, ...] = ()
-    """Sentences about the labels."""
+    """Sentences about labels that were made one, and about clips of which a part is missing and the like."""
 
     @property
     def errors(self) -> tuple[AudioError, ...]:
@@ -90,13 +90,15 @@ def embed_clips(
     usable: list[Clip] = []
     embeddings: list[Embedding] = []
     refused: list[RefusedClip] = []
+    notices: list[str] = []
     for done, clip in enumerate(clips, start=1):
         title = clip.clip.title
         try:
-            waveform = clip.waveform()
-            utterances = utterances_in(waveform)
-            embeddings.append(embed(without_pauses(waveform, utterances)))
-            usable.append(replace(clip.clip, quality=measure(waveform, utterances)))
+            loaded = clip.load()
+            utterances = utterances_in(loaded.waveform)
+            embeddings.append(embed(without_pauses(loaded.waveform, utterances)))
+            usable.append(replace(clip.clip, quality=measure(loaded.waveform, utterances)))
+            notices += [f"{title}: {notice}" for notice in loaded.notices]
         except AudioError as error:
             told = str(error).removeprefix(f"{title} ").removeprefix(f"{clip.clip.name} ")
             message = f"{title} {told}" if told != str(error) else f"{title}: {error}"
@@ -106,4 +108,4 @@ def embed_clips(
         if progress:
             progress(done, len(clips))
     rows = np.stack(embeddings) if embeddings else np.zeros((0, 0), np.float32)
-    return EmbeddedClips(tuple(usable), rows, tuple(refused))
+    return EmbeddedClips(tuple(usable), rows, tuple(refused), notices=tuple(notices))

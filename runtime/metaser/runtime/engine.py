@@ -180,8 +180,8 @@ class Engine:
     def enroll(self, support: Support, *, progress: Progress | None = None) -> Profile:
         """Embed a support set, `support/<label>/clips` or {label: [waveforms]}, into a profile.
 
-        Labels are text, without outer white space. A UserWarning names files that are left out and labels that look
-        alike.
+        Labels are text, without outer white space. A UserWarning names files that are left out, clips that are not
+        whole, and labels that look alike.
 
         Raises:
             NotFoundError: there is no such folder.
@@ -204,7 +204,7 @@ class Engine:
         """
         found = read_support(support, min_classes=min_classes)
         read = embed_clips(found.clips, self.embed, progress)
-        return replace(read, left_out=found.left_out, notices=found.notices)
+        return replace(read, left_out=found.left_out, notices=(*found.notices, *read.notices))
 
     def adapt(
         self,

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.arrays import Waveform
-from metaser.runtime.audio import check_array, load_audio
+from metaser.runtime.audio import LoadedAudio, check_array, read_audio
 from metaser.runtime.bundle import sha256_of
 from metaser.runtime.errors import NotFoundError, SupportError
 from metaser.runtime.labels import check_label
@@ -44,9 +44,13 @@ class SupportClip:
     samples: Waveform | None = None
     """Of an array, checked; None for a file."""
 
-    def waveform(self) -> Waveform:
-        """Float32 [T] at 16 kHz, checked."""
-        return load_audio(self.clip.path) if self.samples is None else self.samples
+    def load(self) -> LoadedAudio:
+        """The clip, checked, and what was noticed while its file was read.
+
+        Raises:
+            NotFoundError, AudioError: as `read_audio`.
+        """
+        return read_audio(self.clip.path) if self.samples is None else LoadedAudio(self.samples)
 
 
 @dataclass(frozen=True)
