@@ -19,11 +19,13 @@ from metaser.cli.options import (
     ThreadsOption,
     profile_path,
 )
+from metaser.cli.problems import left_out_json
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from metaser.runtime import Engine, Profile
+    from metaser.runtime.recordings import LeftOut
 
 CHOICES = (None, 0.5, 0.3, 0.2, 0.1, 0.05)
 
@@ -38,7 +40,12 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
     ] = None,
     others: Annotated[
         Path | None,
-        typer.Option("--others", metavar="FOLDER", help="Other speech and noise of your place, to be told apart."),
+        typer.Option(
+            "--others",
+            metavar="FOLDER",
+            help="Other speech and noise of your place, to be told apart. Files that cannot be used are named.",
+            readable=False,
+        ),
     ] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Go back to what enrolment sets.")] = False,
     profile: ProfileOption = None,
@@ -55,6 +62,7 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
     """
     from metaser.runtime import InputError
     from metaser.runtime.profile_changes import embed_others
+    from metaser.runtime.recordings import summary
 
     if reset and (false_accepts is not None or others is not None):
         raise InputError("--reset goes back to what enrolment sets: give it alone")
@@ -62,6 +70,9 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
     engine = open_engine(bundle, provider, threads)
     calibrated = engine.open_profile(path)
     told: list[str] = []
+    dropped: list[str] = []
+    left_out: tuple[LeftOut, ...] = ()
+    notices: tuple[str, ...] = ()
     if reset:
         calibrated = engine.calibrate(calibrated.without_others())
     elif false_accepts is not None or others is not None:
@@ -69,7 +80,8 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
         if others is not None:
             with SlowProgress("Embedding", as_json=as_json) as progress:
                 read = embed_others(engine, others, calibrated, progress)
-            told = [f"Left out: {error}" for error in read.errors]
+            dropped, left_out, notices = [str(error) for error in read.errors], read.left_out, read.notices
+            told = [*notices, *summary(left_out), *(f"Left out: {line}" for line in dropped)]
             calibrated = engine.calibrate(calibrated, false_accepts=wanted, others=read)
         else:
             calibrated = engine.calibrate(calibrated, false_accepts=wanted)
@@ -86,6 +98,9 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
             calibration=asdict(calibrated.calibration),
             expected=asdict(calibrated.reliability),
             others=len(calibrated.others),
+            dropped=dropped,
+            left_out=left_out_json(left_out),
+            notices=list(notices),
         )
 
 

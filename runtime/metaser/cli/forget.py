@@ -1,11 +1,10 @@
 """`metaser forget`: delete a profile and everything kept of it."""
 
-import sys
 from typing import Annotated
 
 import typer
 
-from metaser.cli.console import people, plain
+from metaser.cli.console import can_ask, people, plain
 from metaser.cli.options import ProfileOption, profile_path
 
 
@@ -23,7 +22,7 @@ def forget(
 
     path = profile_path(profile)
     if not yes and (path.is_file() or undo_path(path).is_file()):
-        if not sys.stdin.isatty():
+        if not can_ask():
             raise InputError(f"nobody can be asked here: metaser forget --yes deletes {path} without a question")
         if not typer.confirm(f"Delete the profile {plain(path)} and its undo copy?"):
             people(as_json=False).say("Nothing was deleted.")
