@@ -70,9 +70,13 @@ AcceptPrecisionOption = Annotated[
 
 
 def profile_path(profile: Path | None) -> Path:
-    """The profile that was asked for, or the user's default one."""
+    """The profile that was asked for, or the user's default one.
+
+    Raises:
+        InputError: none was asked for and the user has no home folder.
+    """
     if profile is not None:
         return profile
-    from platformdirs import user_data_path
+    from metaser.runtime.user_folders import default_profile
 
-    return user_data_path("metaser") / "profile.safetensors"
+    return default_profile()

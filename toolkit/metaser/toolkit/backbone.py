@@ -30,6 +30,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.runtime.errors import InputError, NotFoundError, WorkError
+from metaser.runtime.user_folders import expand_home
 from metaser.toolkit.encoder import Backbone
 from metaser.toolkit.mixing import WeightedSum
 from metaser.toolkit.wav2vec2 import Wav2Vec2Backbone
@@ -124,7 +125,7 @@ def normalizes(folder: Path) -> bool:
 
 def find_folder(source: str | Path) -> Path:
     """The folder that `source` is, or the hub's copy of the model that it names."""
-    path = Path(source).expanduser()
+    path = expand_home(source)
     if path.is_dir():
         return path
     if path.exists():
