@@ -159,8 +159,20 @@ def fit_temperature(fitted: CrossFitted, scale: float, prior: float) -> float:
         likelihood = np.maximum(rows[np.arange(len(rows)), fitted.targets], np.finfo(np.float64).tiny)
         return float(TEMPERATURE_WEIGHT / 2 * np.log(temperature / prior) ** 2 - np.log(likelihood).sum())
 
-    candidates = prior * np.exp(np.linspace(-2, 2, 161))  # 2.5 % apart, finer than clips can tell
-    return float(min(candidates, key=loss))
+    candidates = prior * np.exp(np.linspace(-2, 2, 161))  # 2.5 % apart
+    losses = np.array([loss(candidate) for candidate in candidates])
+    best = int(losses.argmin())
+    if not 0 < best < len(candidates) - 1:
+        return float(candidates[best])
+    # the lowest point of the parabola through three losses, so that no rounding moves the answer by a whole step
+    below, least, above = losses[best - 1 : best + 2]
+    step = np.log(candidates[best + 1] / candidates[best])
+    curvature = below - 2 * least + above
+    return (
+        float(candidates[best] * np.exp(step * (below - above) / (2 * curvature)))
+        if curvature > 0
+        else float(candidates[best])
+    )
 
 
 def spread_temperature(fitted: CrossFitted, scale: float) -> float:

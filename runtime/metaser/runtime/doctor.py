@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -66,7 +67,9 @@ def _machine(device: Device) -> Check:
     name = device.model if device.model == device.processor else f"{device.model} ({device.processor})"
     modes = ", ".join(mode for mode in (device.power_mode, device.governor) if mode)
     clock = f", {device.cpu_mhz[0]:.0f} of {device.cpu_mhz[1]:.0f} MHz" if device.cpu_mhz else ""
-    found = f"{name}, {device.cores} cores{clock}, {device.system}"
+    installed = os.cpu_count() or 1
+    cores = f"{device.cores} of {installed} cores" if device.cores < installed else f"{device.cores} cores"
+    found = f"{name}, {cores}{clock}, {device.system}"
     return Check("machine", State.fine, found + (f", power mode: {modes}" if modes else ""))
 
 

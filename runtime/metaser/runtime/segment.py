@@ -98,6 +98,10 @@ class Segment:
         self._add(window)
         return None
 
+    def close(self) -> None:
+        """End with the utterance: windows that are still held join the mean, as the dwell was too short for them."""
+        self._take_held()
+
     def _take_held(self) -> None:
         for held in self._held:
             self._add(held)

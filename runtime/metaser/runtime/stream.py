@@ -184,6 +184,7 @@ class Stream:
         long_enough = end - utterance.start >= self._settings.min_utterance_s * SAMPLE_RATE_HZ
         if end > self._last_window and (long_enough or not self._segment.is_empty):
             yield from self._label(utterance.start, end)
+        self._segment.close()
         if not self._segment.is_empty:
             yield self._event("leave", self._segment, end)
             yield StreamEvent(

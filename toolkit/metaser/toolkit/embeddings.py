@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Embeddings, Waveform
 from metaser.runtime.bundle import MANIFEST, sha256_of, shipped_bundles
+from metaser.runtime.cores import usable_cores
 from metaser.runtime.engine import Engine
 from metaser.runtime.enrolment import Progress
 from metaser.runtime.errors import AudioError, MissingDependencyError, NotFoundError, WorkError
@@ -86,8 +87,7 @@ def _open_checkpoint(folder: Path, threads: int | None) -> Embedder:
     except ImportError as error:
         raise MissingDependencyError(f"a checkpoint needs PyTorch ({error}): pip install 'metaser[train]'") from error
     network, _ = load_checkpoint(folder)
-    if threads is not None:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or min(torch.get_num_threads(), usable_cores()))
     files = sorted(path for path in folder.iterdir() if path.is_file())
     key = hashlib.sha256("".join(sha256_of(path) for path in files).encode()).hexdigest()
     return Embedder(folder.resolve().name, "checkpoint", key, lambda waveform: embed_by(network, waveform))

@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from metaser.runtime.cores import usable_cores
 from metaser.runtime.errors import MetaserError, WorkError
 from metaser.toolkit.adversary import reversal_strength
 from metaser.toolkit.batches import EpisodeBatch, prefetch
@@ -53,7 +54,7 @@ def train(config: Config, say: Callable[[str], None], *, resume: bool = False) -
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):  # of the CPU; a GPU's generator is nobody else's in a training
         try:
-            torch.set_num_threads(config.threads or threads)
+            torch.set_num_threads(config.threads or min(threads, usable_cores()))
             run = prepare(config, say, resume=resume)
             quiet = not run.processes.is_main
             with TrainingLog(config.out, config.steps, run.progress.step, say, quiet=quiet) as log:
