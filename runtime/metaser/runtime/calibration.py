@@ -161,18 +161,11 @@ def fit_temperature(fitted: CrossFitted, scale: float, prior: float) -> float:
 
     candidates = prior * np.exp(np.linspace(-2, 2, 161))  # 2.5 % apart
     losses = np.array([loss(candidate) for candidate in candidates])
-    best = int(losses.argmin())
-    if not 0 < best < len(candidates) - 1:
-        return float(candidates[best])
-    # the lowest point of the parabola through three losses, so that no rounding moves the answer by a whole step
+    best = min(max(int(losses.argmin()), 1), len(candidates) - 2)
+    # the lowest point of a parabola through three losses: rounding, as of another processor, moves it by no whole step
     below, least, above = losses[best - 1 : best + 2]
-    step = np.log(candidates[best + 1] / candidates[best])
-    curvature = below - 2 * least + above
-    return (
-        float(candidates[best] * np.exp(step * (below - above) / (2 * curvature)))
-        if curvature > 0
-        else float(candidates[best])
-    )
+    steps = (below - above) / (2 * max(below - 2 * least + above, np.finfo(np.float64).tiny))
+    return float(candidates[best] * np.exp(np.clip(steps, -1, 1) * np.log(candidates[1] / candidates[0])))
 
 
 def spread_temperature(fitted: CrossFitted, scale: float) -> float:
