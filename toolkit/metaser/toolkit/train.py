@@ -23,7 +23,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metaser.runtime.cores import usable_cores
 from metaser.runtime.errors import MetaserError, WorkError
 from metaser.toolkit.adversary import reversal_strength
 from metaser.toolkit.batches import EpisodeBatch, prefetch
@@ -36,6 +35,7 @@ from metaser.toolkit.randomness import Purpose, generator, seed_dropout
 from metaser.toolkit.schedule import rate_factor, set_rates
 from metaser.toolkit.spec_augment import masked
 from metaser.toolkit.thinning import embed_thinned
+from metaser.toolkit.torch_threads import set_threads
 
 INTERRUPTED = 130
 AUTOCAST = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -54,7 +54,7 @@ def train(config: Config, say: Callable[[str], None], *, resume: bool = False) -
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):  # of the CPU; a GPU's generator is nobody else's in a training
         try:
-            torch.set_num_threads(config.threads or min(threads, usable_cores()))
+            set_threads(config.threads)
             run = prepare(config, say, resume=resume)
             quiet = not run.processes.is_main
             with TrainingLog(config.out, config.steps, run.progress.step, say, quiet=quiet) as log:
