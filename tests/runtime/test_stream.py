@@ -162,12 +162,16 @@ def test_a_window_between_two_labels_moves_no_segment_whichever_it_says(conversa
     utterance = conversation[round(4.5 * SAMPLE_RATE_HZ) : round(9.05 * SAMPLE_RATE_HZ)]  # of seven windows
     left = []
     for nudge in (1e-6, -1e-6):
-        scores = iter([np.array([score, 1 - score]) for score in (0.9, 0.9, 0.9, 0.9, 0.9, 0.5 + nudge, 0.2)])
-        stream = Stream(
-            lambda _, scores=scores: next(scores), ("a", "b"), Calibration(), SAMPLE_RATE_HZ, StreamSettings()
-        )
+        windows: list[Audio] = []
+
+        def score(window: Audio, windows: list[Audio] = windows, nudge: float = nudge) -> npt.NDArray[np.float64]:
+            windows.append(window)
+            of_a = (0.9, 0.9, 0.9, 0.9, 0.9, 0.5 + nudge, 0.2)[len(windows) - 1]
+            return np.array([of_a, 1 - of_a])
+
+        stream = Stream(score, ("a", "b"), Calibration(), SAMPLE_RATE_HZ, StreamSettings())
         left.append([event for event in run(stream, [utterance]) if event.event == "leave"])
-        assert next(scores, None) is None
+        assert len(windows) == 7
     assert [[event.label for event in events] for events in left] == [["a"], ["a"]]
     assert left[0][0].confidence == pytest.approx((0.9 + 0.5 + 0.2) / 3, abs=1e-5)
     assert left[1][0].confidence == pytest.approx(left[0][0].confidence, abs=1e-5)
