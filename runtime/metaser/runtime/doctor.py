@@ -111,7 +111,7 @@ def _storage(profile: Path | None) -> Check:
         return Check("storage", State.problem, "no home folder to keep a profile in", mend)
     folder = profile.resolve().parent
     if not can_write(folder):
-        state = State.notice if profile.is_file() else State.problem
+        state = State.notice if os.access(profile, os.R_OK) else State.problem
         return Check("storage", state, f"{folder} cannot be written: profiles in it cannot be made or changed", mend)
     for variable, find in (("XDG_CACHE_HOME", cache_folder), ("XDG_STATE_HOME", state_folder)):
         try:
@@ -148,11 +148,11 @@ def _running(bundle: Bundle, profile: Path | None) -> Iterator[Check]:
 
 def _profile(bundle: Bundle, path: Path) -> Check:
     mend = "metaser enroll support/"
-    if not path.is_file():
+    if not os.access(path, os.F_OK):
         return Check("profile", State.notice, f"none at {path} yet", mend)
     try:
         profile = Profile.load(path)
-    except MetaserError as error:
+    except (MetaserError, OSError) as error:
         return Check("profile", State.problem, str(error), mend)
     found = f"{len(profile.clips)} clips of {', '.join(profile.labels)}"
     if (profile.model_id, profile.graph_id) != (bundle.manifest.model_id, bundle.manifest.graph_id):
