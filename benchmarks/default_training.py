@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from platformdirs import user_cache_path
 
 from benchmarks.experiments_lab import TEST_SEED, Spec, sampler_of
 from benchmarks.experiments_scores import markdown, score, table
 from benchmarks.machine import RESULTS, machine
+from metaser.runtime.user_folders import cache_folder
 from metaser.toolkit.backbone import load_backbone
 from metaser.toolkit.config import Config
 from metaser.toolkit.corpora import Utterance, read_corpus
@@ -271,7 +271,7 @@ def main() -> int:
     parser.add_argument("--without", choices=LANGUAGES, default="emodb", help="The corpus that arms never hear.")
     parser.add_argument("--long", action="append", default=[], metavar="NAME=RUN", help="A folder that a run wrote.")
     parser.add_argument("--note", default="", help="What a reader should know of these runs.")
-    parser.add_argument("--cache", type=Path, default=user_cache_path("metaser") / "default_training")
+    parser.add_argument("--cache", type=Path, default=cache_folder() / "default_training")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()

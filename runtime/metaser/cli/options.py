@@ -52,7 +52,12 @@ ProviderOption = Annotated[
     ),
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", metavar="N", help="How many threads the network may use.")
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        help="How many threads the network may use. Without it, one per core that this process may use.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, on standard output.")]
 UnknownOption = Annotated[
@@ -70,9 +75,13 @@ AcceptPrecisionOption = Annotated[
 
 
 def profile_path(profile: Path | None) -> Path:
-    """The profile that was asked for, or the user's default one."""
+    """The profile that was asked for, or the user's default one.
+
+    Raises:
+        InputError: none was asked for and the user has no home folder.
+    """
     if profile is not None:
         return profile
-    from platformdirs import user_data_path
+    from metaser.runtime.user_folders import default_profile
 
-    return user_data_path("metaser") / "profile.safetensors"
+    return default_profile()
