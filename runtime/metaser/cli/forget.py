@@ -1,5 +1,6 @@
 """`metaser forget`: delete a profile and everything kept of it."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -19,9 +20,11 @@ def forget(
     """
     from metaser.runtime import InputError
     from metaser.runtime import forget as delete
-    from metaser.runtime.profile import undo_path
+    from metaser.runtime.files import behind_links
+    from metaser.runtime.profile import check_is_profile, undo_path
 
     path = profile_path(profile)
+    check_is_profile(behind_links(path))
     if not yes and (path.is_file() or undo_path(path).is_file()):
         if not sys.stdin.isatty():
             raise InputError(f"nobody can be asked here: metaser forget --yes deletes {path} without a question")
@@ -29,4 +32,5 @@ def forget(
             people(as_json=False).say("Nothing was deleted.")
             return
     for file in delete(path):
-        people(as_json=False).say(f"Deleted {file}")
+        emptied = os.path.lexists(file)
+        people(as_json=False).say(f"Emptied {file}, which is a mount of its own" if emptied else f"Deleted {file}")

@@ -22,6 +22,7 @@ from metaser.cli.evaluate import evaluate
 from metaser.cli.export import export
 from metaser.cli.forget import forget
 from metaser.cli.info import info
+from metaser.cli.paths import expand_in
 from metaser.cli.record import record
 from metaser.cli.reenroll import reenroll
 from metaser.cli.stream import stream
@@ -33,6 +34,11 @@ INTERRUPTED = 130
 
 class Commands(TyperGroup):
     """The group of all commands; an error leaves it as one line on stderr and an exit code."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for command in self.commands.values():
+            expand_in(command)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
@@ -49,10 +55,17 @@ class Commands(TyperGroup):
             raise typer.Exit(error.exit_code) from None
         except OSError as error:
             settle_stdout()
-            place = f" ({error.filename})" if error.filename else ""
-            complain(f"{error.strerror or error}{place}")
+            complain(_described(error))
             raise typer.Exit(1) from None
         return result
+
+
+def _described(error: OSError) -> str:
+    from metaser.runtime.os_errors import advice
+
+    place = f" ({error.filename})" if error.filename else ""
+    what_to_do = f": {hint}" if (hint := advice(error)) else ""
+    return f"{error.strerror or error}{place}{what_to_do}"
 
 
 def _errors_of_ours() -> Any:

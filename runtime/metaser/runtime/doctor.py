@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -115,7 +116,7 @@ def _running(bundle: Bundle, profile: Path) -> Iterator[Check]:
 
 def _profile(bundle: Bundle, path: Path) -> Check:
     mend = "metaser enroll support/"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return Check("profile", State.notice, f"none at {path} yet", mend)
     try:
         profile = Profile.load(path)

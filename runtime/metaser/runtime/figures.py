@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metaser.runtime.errors import MissingDependencyError
-from metaser.runtime.files import replace_file
+from metaser.runtime.files import PERSONAL, replace_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,12 +28,13 @@ def new_figure(width_inch: float, height_inch: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all.
+def save_figure(figure: Figure, path: Path, *, dots_an_inch: int = 120, mode: int = PERSONAL) -> None:
+    """Write a figure as PNG, whole or not at all; `mode` as `replacing` takes it.
 
     Raises:
+        InputError: what is at `path` is no regular file.
         WorkError: the file cannot be written.
     """
     picture = BytesIO()
-    figure.savefig(picture, format="png", dpi=120, metadata={"Software": None})
-    replace_file(path, picture.getvalue())
+    figure.savefig(picture, format="png", dpi=dots_an_inch, metadata={"Software": None})
+    replace_file(path, picture.getvalue(), mode=mode)
