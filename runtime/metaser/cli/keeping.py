@@ -26,6 +26,7 @@ class Keeper:
 
     def __init__(self, folder: Path, view: View) -> None:
         from metaser.runtime import WorkError
+        from metaser.runtime.files import open_new
 
         self._folder = folder
         self._view = view
@@ -33,16 +34,18 @@ class Keeper:
         self._audio: soundfile.SoundFile | None = None
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._labels = (folder / f"{self._name}.txt").open("w", encoding="utf-8")
+            self._labels = open_new(folder / f"{self._name}.txt")
         except OSError as error:
             raise WorkError(f"cannot record into {folder} ({error.strerror}): choose another folder") from error
 
     def chunks(self, source: Iterable[Chunk]) -> Iterator[Chunk]:
         """Keep what passes."""
+        from metaser.runtime.files import emptied
+
         for chunk in source:
             if len(chunk.samples):
                 if self._audio is None:
-                    path = os.fsencode(self._folder / f"{self._name}.wav")
+                    path = os.fsencode(emptied(self._folder / f"{self._name}.wav"))
                     self._audio = soundfile.SoundFile(path, "w+", chunk.rate_hz, 1, "PCM_16")
                 self._audio.seek(0, soundfile.SEEK_END)
                 self._audio.write(chunk.samples)
@@ -51,7 +54,8 @@ class Keeper:
     def hear(self, event: StreamEvent) -> None:
         """Keep the segment where it is over, pass the event on."""
         if event.event == "leave" and event.end_s is not None and self._audio is not None:
-            self._labels.write(f"{event.start_s:.6f}\t{event.end_s:.6f}\t{event.label or 'unknown'}\n")
+            line = f"{event.start_s:.6f}\t{event.end_s:.6f}\t{event.label or 'unknown'}\n"
+            self._labels.write(line.encode())
             self._labels.flush()
             if event.label is not None:
                 self._cut(event.label, event.start_s, event.end_s)
@@ -68,14 +72,16 @@ class Keeper:
             self._audio.close()
 
     def _cut(self, label: str, start_s: float, end_s: float) -> None:
+        from metaser.runtime.files import replacing
+
         assert self._audio is not None
         rate_hz = self._audio.samplerate
         left = round((end_s - start_s) * rate_hz)
         folder = self._folder / label
         folder.mkdir(mode=0o700, exist_ok=True)
-        path = os.fsencode(folder / f"{self._name}-{start_s:09.2f}.wav")
+        path = folder / f"{self._name}-{start_s:09.2f}.wav"
         self._audio.seek(round(start_s * rate_hz))
-        with soundfile.SoundFile(path, "w", rate_hz, 1, "PCM_16") as clip:
+        with replacing(path) as file, soundfile.SoundFile(file, "w", rate_hz, 1, "PCM_16", format="WAV") as clip:
             while left > 0 and len(block := self._audio.read(min(left, BLOCK_SAMPLES), dtype="float32")):
                 clip.write(block)
                 left -= len(block)

@@ -61,11 +61,12 @@ class Commands(TyperGroup):
 
 
 def _described(error: OSError) -> str:
+    if not error.filename:  # of standard output
+        return str(error.strerror or error)
     from metaser.runtime.os_errors import advice
 
-    place = f" ({error.filename})" if error.filename else ""
-    what_to_do = f": {hint}" if (hint := advice(error)) else ""
-    return f"{error.strerror or error}{place}{what_to_do}"
+    what_to_do = f"; {hint}" if (hint := advice(error)) else ""
+    return f"{error.filename}: {error.strerror}{what_to_do}"
 
 
 def _errors_of_ours() -> Any:

@@ -19,7 +19,7 @@ from glob import escape
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from metaser.runtime.errors import InputError, MetaserError
+from metaser.runtime.errors import InputError, MetaserError, WorkError
 from metaser.runtime.in_place import flush, overwrite, unfinished
 from metaser.runtime.os_errors import cannot_write
 
@@ -121,6 +121,17 @@ def open_new(path: Path, *, mode: int = PERSONAL) -> BinaryIO:
     return _open_checked(path, "w+b", mode)
 
 
+def emptied(path: Path, *, mode: int = PERSONAL) -> Path:
+    """The path of an empty file, for a library that lets it grow and wants a path.
+
+    Raises:
+        InputError: what is at `path` is no regular file.
+        WorkError: it cannot be written.
+    """
+    open_new(path, mode=mode).close()
+    return path
+
+
 def open_to_append(path: Path, *, mode: int = PERSONAL) -> BinaryIO:
     """Open a file that grows while it is used, to write at its end.
 
@@ -154,7 +165,12 @@ def replacing_folder(folder: Path, what: object = None) -> Iterator[Path]:
             new.mkdir(parents=True)
         except OSError as error:
             raise cannot_write(what, error) from error
-        yield new
+        try:
+            yield new
+        except WorkError as error:
+            if isinstance(error.__cause__, OSError):  # of a file in it
+                raise cannot_write(what, error.__cause__) from error
+            raise
         try:
             replace_folder(folder, new)
         except OSError as error:

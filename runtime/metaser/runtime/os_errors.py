@@ -39,4 +39,4 @@ def advice(error: OSError) -> str | None:
 
 def cannot_write(what: object, error: OSError) -> WorkError:
     """The error to raise when `what`, a path or a thing and its path, cannot be written."""
-    return WorkError(f"cannot write {what} ({error.strerror or error}): {advice(error) or 'choose another place'}")
+    return WorkError(f"cannot write {what}: {error.strerror or error}; {advice(error) or 'choose another place'}")

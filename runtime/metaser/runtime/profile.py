@@ -259,7 +259,7 @@ class Profile:
 
 def _cannot_read(path: Path, error: OSError) -> ProfileError:
     hint = advice(error) or "give another file"
-    return ProfileError(f"{path} cannot be read ({error.strerror}): {hint}")
+    return ProfileError(f"cannot read {path}: {error.strerror}; {hint}")
 
 
 def _restored(path: Path) -> Profile:
@@ -447,6 +447,6 @@ def _delete(path: Path) -> None:
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise WorkError(
-                f"cannot delete {path} ({error.strerror}): {advice(error) or 'delete it yourself'}"
+                f"cannot delete {path}: {error.strerror}; {advice(error) or 'delete it yourself'}"
             ) from error
         empty(path)

@@ -73,11 +73,11 @@ def save_checkpoint(
     tensors = {name: t.to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
     text = f"{json.dumps(description, indent=2, ensure_ascii=False)}\n"
     try:
-        with replacing_folder(folder) as new:
+        with replacing_folder(folder, f"the checkpoint {folder}") as new:
             replace_file(new / DESCRIPTION_FILE, text.encode(), mode=SHARED)
             with replacing(new / WEIGHTS_FILE, mode=SHARED) as file:
                 save_file({name: t.contiguous() for name, t in tensors.items()}, file.name)
-    except (WorkError, SafetensorError) as error:
+    except SafetensorError as error:
         raise WorkError(f"cannot write the checkpoint {folder}: {error}") from error
 
 
