@@ -31,7 +31,7 @@ from metaser.runtime.bundle import MANIFEST, TENSORRT_GRAPH, open_bundle, sha256
 from metaser.runtime.calibration import CalibrationPrior
 from metaser.runtime.decision import Calibration
 from metaser.runtime.errors import InputError
-from metaser.runtime.files import SHARED, replace_file, replacing_folder
+from metaser.runtime.files import SHARED, replace_file, replace_text, replacing_folder
 from metaser.runtime.manifest import AudioEntry, BackboneEntry, FileEntry, HeadEntry, Manifest
 
 MAX_WINDOW_S = 10.0
@@ -149,9 +149,9 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
         say("measuring few-shot accuracy")
         embed = Graphs(folder, network).embed
         accuracy |= accuracy_beside_pytorch(network, embed, max_window_s, settings.corpora)
-    _write_text(source.licence_text or f"Licence of the weights: {source.licence}\n", folder / "LICENSE")
+    replace_text(folder / "LICENSE", source.licence_text or f"Licence of the weights: {source.licence}\n", mode=SHARED)
     if source.notice_text:
-        _write_text(source.notice_text, folder / "NOTICE")
+        replace_text(folder / "NOTICE", source.notice_text, mode=SHARED)
     manifest = Manifest(
         name=settings.name,
         model_id=model_id(network),
@@ -189,9 +189,9 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
         accuracy=accuracy,
     )
     card = source.card_text or model_card(manifest, settings.command)
-    _write_text(card, folder / "MODEL_CARD.md")
+    replace_text(folder / "MODEL_CARD.md", card, mode=SHARED)
     manifest.files.update(_entries(folder))
-    _write_text(manifest.to_json(), folder / MANIFEST)
+    replace_text(folder / MANIFEST, manifest.to_json(), mode=SHARED)
     return manifest
 
 
@@ -218,10 +218,6 @@ def _write_tensorrt(
     model = for_tensorrt(static_graph(backbone, round(window_s * SAMPLE_RATE_HZ)), settings.precision)
     save_graph(model, path)
     return contents(model), asdict(measure_tensorrt_parity(path, backbone, settings.precision))
-
-
-def _write_text(text: str, path: Path) -> None:
-    replace_file(path, text.encode(), mode=SHARED)
 
 
 def _save_tensors(tensors: dict[str, np.typing.NDArray[np.float32]], path: Path) -> None:

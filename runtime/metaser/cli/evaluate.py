@@ -200,12 +200,11 @@ def _tell(problems: tuple[Problem, ...], found: int, *, strict: bool) -> None:
 
 
 def _write(out: Path, run: Run) -> None:
-    from metaser.runtime.files import SHARED, replace_file
+    from metaser.runtime.files import SHARED, replace_text
     from metaser.toolkit.charts import draw_confusion
     from metaser.toolkit.runs import to_document
 
-    document = json.dumps(to_document(run), ensure_ascii=False)
-    replace_file(out / "evaluation.json", document.encode(), mode=SHARED)
+    replace_text(out / "evaluation.json", json.dumps(to_document(run), ensure_ascii=False), mode=SHARED)
     for one in run.evaluations:
         name = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in one.corpus)
         draw_confusion(

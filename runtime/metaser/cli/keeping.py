@@ -25,8 +25,8 @@ class Keeper:
     """
 
     def __init__(self, folder: Path, view: View) -> None:
-        from metaser.runtime import WorkError
         from metaser.runtime.files import open_new
+        from metaser.runtime.os_errors import cannot_write
 
         self._folder = folder
         self._view = view
@@ -36,7 +36,7 @@ class Keeper:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._labels = open_new(folder / f"{self._name}.txt")
         except OSError as error:
-            raise WorkError(f"cannot record into {folder} ({error.strerror}): choose another folder") from error
+            raise cannot_write(f"recordings into {folder}", error) from error
 
     def chunks(self, source: Iterable[Chunk]) -> Iterator[Chunk]:
         """Keep what passes."""
@@ -55,7 +55,7 @@ class Keeper:
         """Keep the segment where it is over, pass the event on."""
         if event.event == "leave" and event.end_s is not None and self._audio is not None:
             line = f"{event.start_s:.6f}\t{event.end_s:.6f}\t{event.label or 'unknown'}\n"
-            self._labels.write(line.encode())
+            self._labels.write(line.encode(errors="backslashreplace"))
             self._labels.flush()
             if event.label is not None:
                 self._cut(event.label, event.start_s, event.end_s)

@@ -35,7 +35,7 @@ def tell_licence(manifest: Manifest) -> None:
     It is printed again if the first use cannot be kept.
     """
     from metaser.runtime.errors import MetaserError, WorkError
-    from metaser.runtime.files import replace_file
+    from metaser.runtime.files import replace_text
     from metaser.runtime.licences import is_permissive, what_it_allows
 
     if is_permissive(manifest.licence):
@@ -46,7 +46,7 @@ def tell_licence(manifest: Manifest) -> None:
     line = f"Licence of the bundle {manifest.name}: {manifest.licence}, {what_it_allows(manifest.licence)}. Told once."
     tell(line)
     with suppress(MetaserError):
-        replace_file(told_path(manifest), f"{plain(line)}\n".encode())
+        replace_text(told_path(manifest), f"{plain(line)}\n")
 
 
 def told_path(manifest: Manifest) -> Path:

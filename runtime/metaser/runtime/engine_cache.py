@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from metaser.runtime.bundle import sha256_of
 from metaser.runtime.errors import MetaserError, WorkError
-from metaser.runtime.files import SHARED, replace_file, replacing_folder
+from metaser.runtime.files import SHARED, replace_text, replacing_folder
 from metaser.runtime.locks import take
 from metaser.runtime.os_errors import cannot_write
 
@@ -133,7 +133,7 @@ def _write_marker(folder: Path, facts: Mapping[str, str]) -> None:
     if not files:
         raise WorkError("the provider built an engine and wrote none: its cache options do not work in this version")
     document: dict[str, Any] = {"facts": dict(facts), "files": files}
-    replace_file(folder / MARKER, json.dumps(document, indent=2, sort_keys=True).encode(), mode=SHARED)
+    replace_text(folder / MARKER, json.dumps(document, indent=2, sort_keys=True), mode=SHARED)
 
 
 @contextmanager

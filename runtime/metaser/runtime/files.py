@@ -73,6 +73,11 @@ def replace_file(path: Path, content: bytes, *, mode: int = PERSONAL, undo: Path
         file.write(content)
 
 
+def replace_text(path: Path, text: str, *, mode: int = PERSONAL) -> None:
+    """Write text in UTF-8 whole or not at all; errors as `replace_file`."""
+    replace_file(path, text.encode(), mode=mode)
+
+
 @contextmanager
 def replacing(path: Path, *, mode: int = PERSONAL, undo: Path | None = None) -> Iterator[BinaryIO]:
     """Yield a new file that takes the place of `path` when the block ends; if the block fails nothing changes.

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from metaser.runtime.errors import InputError, NotFoundError, WorkError
-from metaser.runtime.files import SHARED, replace_file, replacing, replacing_folder
+from metaser.runtime.files import SHARED, replace_text, replacing, replacing_folder
 from metaser.toolkit.backbone import build_backbone
 from metaser.toolkit.network import ProtoNet, make_head
 from metaser.toolkit.weights import fill, read_file, read_json
@@ -74,7 +74,7 @@ def save_checkpoint(
     text = f"{json.dumps(description, indent=2, ensure_ascii=False)}\n"
     try:
         with replacing_folder(folder, f"the checkpoint {folder}") as new:
-            replace_file(new / DESCRIPTION_FILE, text.encode(), mode=SHARED)
+            replace_text(new / DESCRIPTION_FILE, text, mode=SHARED)
             with replacing(new / WEIGHTS_FILE, mode=SHARED) as file:
                 save_file({name: t.contiguous() for name, t in tensors.items()}, file.name)
     except SafetensorError as error:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from metaser.runtime.files import SHARED, open_to_append, replace_file
+from metaser.runtime.files import SHARED, open_to_append, replace_text
 
 LOG_FILE = "log.jsonl"
 
@@ -29,7 +29,7 @@ class TrainingLog:
             return
         path = out / LOG_FILE
         kept = [line for line in _lines(path) if json.loads(line).get("step", 0) <= after_step] if after_step else []
-        replace_file(path, "".join(f"{line}\n" for line in kept).encode(), mode=SHARED)
+        replace_text(path, "".join(f"{line}\n" for line in kept), mode=SHARED)
         self._file = open_to_append(path)
         self._board = _open_board(out / "tensorboard", after_step)
         console = Console(stderr=True)

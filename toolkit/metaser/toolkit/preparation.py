@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from metaser.runtime.errors import InputError
-from metaser.runtime.files import SHARED, replace_file
+from metaser.runtime.files import SHARED, replace_text
 from metaser.toolkit.adversary import Discriminator
 from metaser.toolkit.averaging import Pull, average_of, on_the_way
 from metaser.toolkit.batches import BatchMaker
@@ -167,4 +167,4 @@ def _check(config: Config, processes: Processes, *, resume: bool) -> None:
 
 
 def _open_folder(config: Config) -> None:
-    replace_file(config.out / "config.json", f"{json.dumps(config.plain(), indent=2)}\n".encode(), mode=SHARED)
+    replace_text(config.out / "config.json", f"{json.dumps(config.plain(), indent=2)}\n", mode=SHARED)
