@@ -242,19 +242,21 @@ class Profile:
             ProfileError: it is damaged, no profile, or of a newer version.
         """
         path = Path(path)
-        check_is_profile(path)
-        try:
-            content = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise NotFoundError(f"no profile at {path}: make one with `metaser enroll SUPPORT/`") from error
-        except OSError as error:
-            raise _cannot_read(path, error) from error
-        try:
-            return _read(content, path)
-        except ProfileError:
-            if not unfinished(behind_links(path)).is_file():
-                raise
-            return _restored(path)
+        content = _content(path)
+        if not unfinished(behind_links(path)).is_file():
+            with suppress(ProfileError):
+                return _read(content, path)
+        return _settled(path)
+
+
+def _content(path: Path) -> bytes:
+    check_is_profile(path)
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(f"no profile at {path}: make one with `metaser enroll SUPPORT/`") from error
+    except OSError as error:
+        raise _cannot_read(path, error) from error
 
 
 def _cannot_read(path: Path, error: OSError) -> ProfileError:
@@ -262,16 +264,21 @@ def _cannot_read(path: Path, error: OSError) -> ProfileError:
     return ProfileError(f"cannot read {path}: {error.strerror}; {hint}")
 
 
-def _restored(path: Path) -> Profile:
-    """The profile whose writing in place was cut, from the copy that was made before; it is written again."""
+def _settled(path: Path) -> Profile:
+    """The profile, after the end of a write in place that goes on; one that was cut is finished from its copy."""
     copy = unfinished(behind_links(path))
-    with profile_lock(path):  # which waits for the end of a write that is not cut
-        with suppress(ProfileError):
-            return _read(path.read_bytes(), path)
-        content = copy.read_bytes()
-        profile = _read(content, path)
-        with suppress(WorkError):  # then it is read from the copy until it can be written
-            replace_file(path, content)
+    with profile_lock(path):
+        try:
+            profile = _read(_content(path), path)
+            with suppress(OSError):
+                copy.unlink(missing_ok=True)
+        except ProfileError:
+            if not copy.is_file():
+                raise
+            content = copy.read_bytes()
+            profile = _read(content, path)
+            with suppress(WorkError):  # then the next open tries it again
+                replace_file(path, content)
         return profile
 
 
