@@ -111,11 +111,12 @@ def test_behind_a_link_the_file_is_changed_undone_and_forgotten(link: Path) -> N
 def test_what_is_left_of_a_profile_whose_file_is_gone_is_forgotten_behind_a_link(link: Path) -> None:
     NEW.save(link)
     (link.parent / "store" / "real").unlink()
+    assert link.is_symlink()
     forget(link)
     assert list(link.parent.rglob("*")) == [link.parent / "store"]
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+@pytest.mark.parametrize("mode", [0o640, 0o664])
 def test_a_profile_keeps_its_mode_and_a_new_one_is_its_owners_alone(tmp_path: Path, mode: int) -> None:
     path = tmp_path / NAME
     before = os.umask(0)
@@ -375,13 +376,6 @@ def test_an_undo_copy_that_is_no_file_stops_a_change_before_anything_is_written(
         NEW.save(path)
     assert path.read_bytes() == before
     assert sorted(tmp_path.iterdir()) == [path, undo_path(path)]
-
-
-def test_a_folder_of_the_path_is_made_and_one_that_is_a_file_is_refused(tmp_path: Path) -> None:
-    NEW.save(tmp_path / "new" / "er" / NAME)
-    assert Profile.load(tmp_path / "new" / "er" / NAME).labels == NEW.labels
-    with pytest.raises(NotFoundError, match="no profile at"):
-        Profile.load(tmp_path / "new" / "er" / NAME / "below")
 
 
 @pytest.mark.parametrize(

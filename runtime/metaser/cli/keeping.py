@@ -45,8 +45,8 @@ class Keeper:
         for chunk in source:
             if len(chunk.samples):
                 if self._audio is None:
-                    path = os.fsencode(emptied(self._folder / f"{self._name}.wav"))
-                    self._audio = soundfile.SoundFile(path, "w+", chunk.rate_hz, 1, "PCM_16")
+                    path = self._folder / f"{self._name}.wav"
+                    self._audio = soundfile.SoundFile(os.fsencode(emptied(path)), "w+", chunk.rate_hz, 1, "PCM_16")
                 self._audio.seek(0, soundfile.SEEK_END)
                 self._audio.write(chunk.samples)
             yield chunk
