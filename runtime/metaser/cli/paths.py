@@ -58,7 +58,7 @@ def profile_file(value: str | None) -> str | None:
 def expand_in(command: Any) -> None:
     """Let a command of typer expand `~` in all that it takes as a path."""
     for parameter in command.params:
-        if "Path" in (kind.__name__ for kind in type(parameter.type).__mro__):  # click's, which typer may bring along
+        if parameter.type.name == "path":
             parameter.type.convert = _expanding(parameter.type.convert)
 
 
