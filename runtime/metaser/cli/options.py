@@ -44,7 +44,7 @@ ProfileOption = Annotated[
         envvar="METASER_PROFILE",
         metavar="FILE",
         callback=profile_file,
-        help="The profile. Without it, your own default one; `metaser info` shows where that is.",
+        help="The profile's file. Without it, your own default one; `metaser info` shows where that is.",
     ),
 ]
 ProviderOption = Annotated[

@@ -95,7 +95,7 @@ def _take_profile_lock(path: Path, tell: Callable[[], object], patience_s: float
             f"another metaser process has been changing {path} for {patience_s:g} s: try again when it is done"
         ) from error
     except OSError as error:
-        raise cannot_write(f"a lock for {path}", error) from error
+        raise cannot_write(path, error) from error
 
 
 def _lock_file(path: Path) -> Path:

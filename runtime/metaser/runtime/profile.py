@@ -450,10 +450,12 @@ def forget(path: str | Path) -> list[Path]:
 def _delete(path: Path) -> None:
     """Delete a file; one that is a mount of its own is emptied."""
     try:
-        path.unlink()
+        try:
+            path.unlink()
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            empty(path)
     except OSError as error:
-        if error.errno != errno.EBUSY:
-            raise WorkError(
-                f"cannot delete {path}: {error.strerror}; {advice(error) or 'delete it yourself'}"
-            ) from error
-        empty(path)
+        hint = advice(error) or "delete it yourself"
+        raise WorkError(f"cannot delete {path}: {error.strerror}; {hint}") from error
