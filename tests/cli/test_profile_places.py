@@ -137,21 +137,31 @@ def test_clips_that_four_processes_add_at_once_are_all_in_the_profile(
 
 
 HOLD = """
-import sys, time
+import sys
 from metaser.runtime import profile_lock
 with profile_lock(sys.argv[1]):
     print(flush=True)
-    time.sleep(2)
+    sys.stdin.read()
 """
 
 
-def test_a_change_waits_for_another_process_and_says_so(run: Run, enrolled: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", HOLD, enrolled], stdout=subprocess.PIPE) as holder:
+def test_a_change_waits_for_another_process_and_says_so(
+    run: Run, enrolled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [sys.executable, "-c", HOLD, str(enrolled)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdin is not None
         assert holder.stdout is not None
         holder.stdout.readline()
-        result = run("enroll", "--remove", "calm/0.wav")
-    assert result.returncode == 0
-    assert result.stderr == f"another metaser process is changing {enrolled}: waiting for it\n"
+        told: list[str] = []
+
+        def release(line: str) -> None:
+            told.append(line)
+            holder.communicate()
+
+        monkeypatch.setattr("metaser.cli.enroll.tell", release)
+        assert run("enroll", "--remove", "calm/0.wav").returncode == 0
+    assert told == [f"another metaser process is changing {enrolled}: waiting for it"]
     assert len(Profile.load(enrolled).clips) == 5
 
 

@@ -68,7 +68,10 @@ def hold(path: Path) -> subprocess.Popen[str]:
     return holder
 
 
-def test_a_wait_for_another_process_is_reported_once_and_ends_in_one_line(tmp_path: Path) -> None:
+def test_a_wait_for_another_process_is_reported_once_and_ends_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks_module, "QUIET_S", 0.2)
     path = tmp_path / "me.safetensors"
     PROFILE.save(path)
     link = tmp_path / "link"

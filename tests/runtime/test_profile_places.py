@@ -82,6 +82,12 @@ def test_what_is_no_file_is_neither_replaced_nor_read(tmp_path: Path, what: str)
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_path_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    for use in (NEW.save, Profile.load, undo, forget):
+        with pytest.raises(ProfileError, match="no path, as it holds a zero byte"):
+            use(tmp_path / "a\0b")
+
+
 @pytest.fixture
 def link(tmp_path: Path) -> Path:
     """A link to a profile in another folder."""

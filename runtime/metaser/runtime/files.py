@@ -59,6 +59,8 @@ def what_is_no_file(path: Path) -> str | None:
         return f"a link to {path.readlink()}, which does not exist" if _is_link(path) else None
     except OSError as error:
         return "a link that leads back to itself" if error.errno == errno.ELOOP else None
+    except ValueError:
+        return "no path, as it holds a zero byte"
     return next((words for is_kind, words in KINDS if is_kind(mode)), None)
 
 
@@ -255,7 +257,7 @@ def _finish(temporary: Path, like: Path | None, mode: int) -> bool:
     By name, as a library may have put a file of its own there.
     """
     if like is None:
-        temporary.chmod(mode)
+        _set_mode(temporary, mode)
         kept = True
     else:
         kept = _take_over(temporary, like)
@@ -277,14 +279,26 @@ def _take_over(new: Path, old: Path) -> bool:
         kept = False
         with suppress(PermissionError):
             os.chown(new, -1, theirs.st_gid)
-    if new.stat().st_gid != theirs.st_gid:
-        new.chmod(stat.S_IMODE(theirs.st_mode) & ~stat.S_IRWXG)
-        return kept
-    new.chmod(stat.S_IMODE(theirs.st_mode))
-    for name in os.listxattr(old):  # an access list is one of them
-        with suppress(OSError):
-            os.setxattr(new, name, os.getxattr(old, name))
+    if new.stat().st_gid == theirs.st_gid:
+        _set_mode(new, stat.S_IMODE(theirs.st_mode))
+        _copy_attributes(old, new)
+    else:
+        _set_mode(new, stat.S_IMODE(theirs.st_mode) & ~stat.S_IRWXG)
     return kept
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    """Set a file's mode, if it is another one: some file systems have one mode for all files and refuse."""
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        path.chmod(mode)
+
+
+def _copy_attributes(old: Path, new: Path) -> None:
+    """Copy the extended attributes, of which an access list is one, as far as the system has and allows them."""
+    with suppress(OSError, AttributeError):
+        for name in os.listxattr(old):
+            with suppress(OSError):
+                os.setxattr(new, name, os.getxattr(old, name))
 
 
 def _put(temporary: Path, target: Path, *, rename: bool) -> None:

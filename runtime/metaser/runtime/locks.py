@@ -60,7 +60,7 @@ def profile_lock(
         lock.release()
 
 
-def take(file: Path, tell: Callable[[], object], *, quiet_s: float = QUIET_S, patience_s: float = -1) -> BaseFileLock:
+def take(file: Path, tell: Callable[[], object], *, quiet_s: float, patience_s: float = -1) -> BaseFileLock:
     """Take the lock of a file, which is made if it must be; the caller has to release it.
 
     Parameters:
@@ -87,7 +87,7 @@ def take(file: Path, tell: Callable[[], object], *, quiet_s: float = QUIET_S, pa
 
 def _take_profile_lock(path: Path, tell: Callable[[], object], patience_s: float) -> BaseFileLock:
     try:
-        return take(_lock_file(path), tell, patience_s=patience_s)
+        return take(_lock_file(path), tell, quiet_s=QUIET_S, patience_s=patience_s)
     except BrokenPipeError:  # of `tell`
         raise
     except TimeoutError as error:

@@ -223,8 +223,8 @@ class Profile:
         if self.other_embeddings is not None:
             tensors["others"] = self.other_embeddings
         content = save(tensors, {FORMAT: json.dumps(header, sort_keys=True)})
+        check_is_profile(path)
         with profile_lock(path):
-            check_is_profile(path)
             undo = None
             with suppress(ProfileError, NotFoundError):  # a damaged one is not worth going back to
                 Profile.load(path)
@@ -413,8 +413,8 @@ def undo(path: str | Path) -> None:
         WorkError: the file cannot be written, or another process is changing it.
     """
     path = Path(path)
+    check_is_profile(path)
     with profile_lock(path):
-        check_is_profile(path)
         copy = undo_path(path)
         if not os.path.lexists(copy):
             raise NotFoundError(f"nothing to undo: {copy} does not exist")
@@ -434,9 +434,9 @@ def forget(path: str | Path) -> list[Path]:
         WorkError: a file cannot be deleted, or another process is changing the profile.
     """
     path = Path(path)
+    file = behind_links(path)
+    check_is_profile(file)
     with profile_lock(path):
-        file = behind_links(path)
-        check_is_profile(file)
         found = [each for each in (*leftovers(path), undo_path(path), file) if os.path.lexists(each)]
         if path != file and found:
             found.append(path)
