@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-WRITERS = ("files.py", "in_place.py")
+WRITERS = ("files.py", "folders.py", "in_place.py")
 """Of `metaser.runtime`."""
 
 HANDED_OUT = ("replacing", "emptied")

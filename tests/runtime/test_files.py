@@ -16,8 +16,8 @@ from metaser.runtime.files import (
     replace_file,
     replace_text,
     replacing,
-    replacing_folder,
 )
+from metaser.runtime.folders import replacing_folder
 
 
 @pytest.fixture(autouse=True)

@@ -31,7 +31,8 @@ from metaser.runtime.bundle import MANIFEST, TENSORRT_GRAPH, open_bundle, sha256
 from metaser.runtime.calibration import CalibrationPrior
 from metaser.runtime.decision import Calibration
 from metaser.runtime.errors import InputError
-from metaser.runtime.files import SHARED, replace_file, replace_text, replacing_folder
+from metaser.runtime.files import SHARED, replace_file, replace_text
+from metaser.runtime.folders import replacing_folder
 from metaser.runtime.manifest import AudioEntry, BackboneEntry, FileEntry, HeadEntry, Manifest
 
 MAX_WINDOW_S = 10.0

@@ -16,7 +16,8 @@ def forget(
 ) -> None:
     """Delete the profile and the copy kept for undo.
 
-    Nothing of the clips remains in metaser afterwards. The clips themselves are not touched.
+    Nothing of the clips remains in metaser afterwards. The clips themselves are not touched. If the profile is a link,
+    the file that it leads to is deleted with it.
     """
     from metaser.runtime import InputError
     from metaser.runtime import forget as delete

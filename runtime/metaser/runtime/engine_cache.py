@@ -23,7 +23,8 @@ from typing import Any, TypeVar
 
 from metaser.runtime.bundle import sha256_of
 from metaser.runtime.errors import MetaserError, WorkError
-from metaser.runtime.files import SHARED, replace_text, replacing_folder
+from metaser.runtime.files import SHARED, replace_text
+from metaser.runtime.folders import replacing_folder
 from metaser.runtime.locks import take
 from metaser.runtime.os_errors import cannot_write
 

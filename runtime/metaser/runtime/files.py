@@ -1,6 +1,6 @@
-"""Writing the files of metaser: no other module opens a file for writing.
+"""Writing the files of metaser: no other module but `in_place` opens a file for writing.
 
-A file or a folder appears whole or not at all. Beside a file NAME there may be
+A file appears whole or not at all. Beside a file NAME there may be
 
     .NAME.RANDOM.tmp        what is being written; only a killed process leaves it, and `leftovers` finds it
     .NAME.unfinished.tmp    the content of a file that is being written in place, see `in_place`
@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -19,8 +18,9 @@ from glob import escape
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from metaser.runtime.errors import InputError, MetaserError, WorkError
-from metaser.runtime.in_place import flush, overwrite, unfinished
+from metaser.runtime.disk import flush, flush_folder, set_mode, take_over
+from metaser.runtime.errors import InputError, MetaserError
+from metaser.runtime.in_place import overwrite, unfinished
 from metaser.runtime.os_errors import cannot_write
 
 PERSONAL = 0o600
@@ -149,69 +149,6 @@ def open_to_append(path: Path, *, mode: int = PERSONAL) -> BinaryIO:
     return _open_checked(path, "ab", mode)
 
 
-@contextmanager
-def replacing_folder(folder: Path, what: object = None) -> Iterator[Path]:
-    """Yield an empty folder that takes the place of `folder` when the block ends; if the block fails nothing changes.
-
-    Parameters:
-        what: how messages call it, by default its path.
-
-    Raises:
-        InputError: what is at `folder` is no folder.
-        WorkError: it cannot be written.
-    """
-    what = what or folder
-    found = what_is_no_file(folder)
-    if found not in (None, "a folder") or folder.is_file():
-        raise InputError(f"{folder} is {found or 'a file'}: choose another path")
-    folder = Path(os.path.realpath(folder))
-    new = folder.with_name(f".{folder.name}.new")
-    try:
-        try:
-            shutil.rmtree(new, ignore_errors=True)
-            new.mkdir(parents=True)
-        except OSError as error:
-            raise cannot_write(what, error) from error
-        try:
-            yield new
-        except WorkError as error:
-            if isinstance(error.__cause__, OSError):  # of a file in it
-                raise cannot_write(what, error.__cause__) from error
-            raise
-        try:
-            replace_folder(folder, new)
-        except OSError as error:
-            raise cannot_write(what, error) from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-
-
-def replace_folder(folder: Path, new: Path) -> None:
-    """Rename the finished sibling `new` to `folder`; an older folder of that name is removed last.
-
-    The older folder's mode and owner are kept, as far as this user may. A crash leaves the old folder whole, at worst
-    under the name `.FOLDER.old`.
-
-    Raises:
-        OSError: the disk or the rights do not allow it.
-    """
-    for path in (*new.rglob("*"), new):
-        flush(path)
-    old = folder.with_name(f".{folder.name}.old")
-    if folder.exists():
-        _take_over(new, folder)
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-    try:
-        new.rename(folder)
-    except OSError:
-        if old.exists():
-            old.rename(folder)
-        raise
-    _flush_folder(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def leftovers(path: Path) -> list[Path]:
     """What killed processes left beside a file, and beside its undo copy."""
     path = behind_links(path)
@@ -238,7 +175,7 @@ def _create_beside(target: Path, temporary: Path, mode: int) -> BinaryIO:
         return _create(temporary, mode)
     except OSError as error:
         if error.errno in NOT_ALLOWED and target.exists():
-            raise cannot_write(f"{target}, as its folder {target.parent}", error) from error
+            raise cannot_write(f"in {target.parent}, the folder of {target.name}", error) from error
         raise
 
 
@@ -257,48 +194,12 @@ def _finish(temporary: Path, like: Path | None, mode: int) -> bool:
     By name, as a library may have put a file of its own there.
     """
     if like is None:
-        _set_mode(temporary, mode)
+        set_mode(temporary, mode)
         kept = True
     else:
-        kept = _take_over(temporary, like)
+        kept = take_over(temporary, like)
     flush(temporary)
     return kept
-
-
-def _take_over(new: Path, old: Path) -> bool:
-    """Give `new` the owner, group, mode and access list of `old`; whether this user may.
-
-    If the group cannot be kept, no group gets any right.
-    """
-    theirs, own = old.stat(), new.stat()
-    try:
-        if (own.st_uid, own.st_gid) != (theirs.st_uid, theirs.st_gid):
-            os.chown(new, theirs.st_uid, theirs.st_gid)
-        kept = True
-    except PermissionError:
-        kept = False
-        with suppress(PermissionError):
-            os.chown(new, -1, theirs.st_gid)
-    if new.stat().st_gid == theirs.st_gid:
-        _set_mode(new, stat.S_IMODE(theirs.st_mode))
-        _copy_attributes(old, new)
-    else:
-        _set_mode(new, stat.S_IMODE(theirs.st_mode) & ~stat.S_IRWXG)
-    return kept
-
-
-def _set_mode(path: Path, mode: int) -> None:
-    """Set a file's mode, if it is another one: some file systems have one mode for all files and refuse."""
-    if stat.S_IMODE(path.stat().st_mode) != mode:
-        path.chmod(mode)
-
-
-def _copy_attributes(old: Path, new: Path) -> None:
-    """Copy the extended attributes, of which an access list is one, as far as the system has and allows them."""
-    with suppress(OSError, AttributeError):
-        for name in os.listxattr(old):
-            with suppress(OSError):
-                os.setxattr(new, name, os.getxattr(old, name))
 
 
 def _put(temporary: Path, target: Path, *, rename: bool) -> None:
@@ -314,7 +215,7 @@ def _put(temporary: Path, target: Path, *, rename: bool) -> None:
         overwrite(target, temporary)
     with suppress(OSError):
         unfinished(target).unlink(missing_ok=True)  # of an earlier write, and older than this
-    _flush_folder(target.parent)
+    flush_folder(target.parent)
 
 
 @contextmanager
@@ -335,13 +236,4 @@ def _keeping(target: Path, undo: Path) -> Iterator[None]:
                 older.replace(undo)
             elif not there:
                 undo.unlink(missing_ok=True)
-            raise
-
-
-def _flush_folder(folder: Path) -> None:
-    """Force a rename to the disk, if the folder can be read and its file system knows how."""
-    try:
-        flush(folder)
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.EBADF):
             raise

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from metaser.runtime.disk import flush, flush_folder
+
 START_BYTES = 8
 """The first bytes of a file; while they are zero the rest of it is not whole."""
 
@@ -28,7 +30,7 @@ def overwrite(target: Path, new: Path) -> None:
     try:
         before, content, copy = target.read_bytes(), new.read_bytes(), unfinished(target)
         new.replace(copy)
-        flush(target.parent)
+        flush_folder(target.parent)
         try:
             _write(descriptor, content)
         except BaseException:
@@ -64,12 +66,3 @@ def _write_part(descriptor: int, part: bytes, offset: int) -> None:
         written = os.pwrite(descriptor, part, offset)
         part, offset = part[written:], offset + written
     os.fsync(descriptor)
-
-
-def flush(path: Path) -> None:
-    """Force a file or a folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

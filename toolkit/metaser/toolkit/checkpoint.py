@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from metaser.runtime.errors import InputError, NotFoundError, WorkError
-from metaser.runtime.files import SHARED, replace_text, replacing, replacing_folder
+from metaser.runtime.files import SHARED, replace_text, replacing
+from metaser.runtime.folders import replacing_folder
 from metaser.toolkit.backbone import build_backbone
 from metaser.toolkit.network import ProtoNet, make_head
 from metaser.toolkit.weights import fill, read_file, read_json
