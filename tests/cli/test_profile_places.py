@@ -114,6 +114,21 @@ def test_every_command_refuses_a_profile_that_is_no_file(
     assert not (tmp_path / "absent").exists()
 
 
+def test_a_map_is_not_drawn_over_a_pipe(run: Run, refused: Refused, enrolled: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    os.mkfifo(tmp_path / "pipe.png")
+    before = enrolled.read_bytes()
+    line = refused("enroll", "--remove", "calm/0.wav", "--plot", tmp_path / "pipe.png")
+    assert line == f"{tmp_path / 'pipe.png'} is a named pipe: choose another path"
+    assert (tmp_path / "pipe.png").is_fifo()
+    assert enrolled.read_bytes() == before
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "link.png").symlink_to(tmp_path / "kept" / "map.png")
+    (tmp_path / "kept" / "map.png").touch()
+    assert run("enroll", "--plot", tmp_path / "link.png").returncode == 0
+    assert (tmp_path / "kept" / "map.png").read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.fixture
 def added(make_clip: ClipMaker, tmp_path: Path) -> list[Path]:
     """Four folders with one new clip each."""

@@ -238,6 +238,24 @@ def test_a_mount_that_may_not_be_written_leaves_no_undo_copy(mounted: Path, monk
     assert list(mounted.parent.iterdir()) == [mounted]
 
 
+def test_a_folder_that_may_not_be_written_is_named_if_the_file_in_it_may(
+    mounted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, open_file = mounted.read_bytes(), os.open
+
+    def read_only(path: Path, flags: int, mode: int = 0o777, **others: int) -> int:
+        if flags & os.O_CREAT and Path(path).parent == mounted.parent:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return open_file(path, flags, mode, **others)
+
+    monkeypatch.setattr(os, "open", read_only)
+    with pytest.raises(
+        WorkError, match=f"cannot write in {mounted.parent}, the folder of {NAME}: Read-only file system"
+    ):
+        NEW.save(mounted)
+    assert mounted.read_bytes() == before
+
+
 CUT = """
 import errno, os, sys
 from pathlib import Path
