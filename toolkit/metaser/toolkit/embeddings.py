@@ -80,14 +80,12 @@ def open_embedder(model: str | Path, *, provider: str = "auto", threads: int | N
 
 def _open_checkpoint(folder: Path, threads: int | None) -> Embedder:
     try:
-        import torch
-
         from metaser.toolkit.checkpoint import load_checkpoint
+        from metaser.toolkit.torch_threads import set_threads
     except ImportError as error:
         raise MissingDependencyError(f"a checkpoint needs PyTorch ({error}): pip install 'metaser[train]'") from error
     network, _ = load_checkpoint(folder)
-    if threads is not None:
-        torch.set_num_threads(threads)
+    set_threads(threads)
     files = sorted(path for path in folder.iterdir() if path.is_file())
     key = hashlib.sha256("".join(sha256_of(path) for path in files).encode()).hexdigest()
     return Embedder(folder.resolve().name, "checkpoint", key, lambda waveform: embed_by(network, waveform))
