@@ -19,9 +19,9 @@ from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio import load_audio
 from metaser.runtime.calibration import CalibrationPrior
 from metaser.runtime.decision import Calibration
-from metaser.runtime.enrolment import audio_files
 from metaser.runtime.errors import InputError, NotFoundError
 from metaser.runtime.head_tuning import AdaptationSettings
+from metaser.runtime.recordings import find_recordings
 from metaser.runtime.stream import StreamSettings
 from metaser.toolkit.backbone import load_backbone
 from metaser.toolkit.torch_threads import set_threads
@@ -156,7 +156,9 @@ def _read_clips(request: ExportRequest) -> list[Waveform]:
         raise InputError("--static fixes the scales of int8 on clips: pass --int8 and --clips DIR as well")
     if request.clips is None:
         return []
-    files = audio_files(request.clips)
+    if not request.clips.is_dir():
+        raise NotFoundError(f"no such folder: {request.clips}")
+    files = find_recordings(request.clips).recordings
     if not files:
         raise InputError(f"{request.clips} holds no audio files: name a folder of speech, some minutes of it")
     chosen = files[:: -(-len(files) // MOST_CLIPS)]  # spread over all

@@ -55,7 +55,7 @@ class Result:
 
 def classify(  # noqa: PLR0913 # one parameter an option
     *,
-    files: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Clips of a few seconds.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Clips of a few seconds.", readable=False)],
     unknown: UnknownOption = Unknown.calibrated,
     profile: ProfileOption = None,
     accept_precision: AcceptPrecisionOption = False,
@@ -67,21 +67,24 @@ def classify(  # noqa: PLR0913 # one parameter an option
     """Label each clip with one of your classes.
 
     Each FILE is one clip of a few seconds, and gets one label. A file that cannot be used is named, the others are
-    labelled all the same, and the exit code is 2. For a conversation or a long recording use `metaser stream`.
+    labelled all the same, and the exit code is 2. Ctrl-C shows what is done so far. For a conversation or a long
+    recording use `metaser stream`.
     """
     engine = open_engine(bundle, provider, threads)
     enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision).answering(unknown.value)
-    results = []
-    with SlowProgress("Classifying", as_json=as_json) as progress:
-        for done, file in enumerate(files, start=1):
-            if result := _classify(engine, enrolled, file):
-                results.append(result)
-                if as_json:
-                    _print_json(result, engine.provider)
-            progress(done, len(files))
-    if results and not as_json:
-        console = people(as_json)
-        console.print(_table(results, console))
+    results: list[Result] = []
+    try:
+        with SlowProgress("Classifying", as_json=as_json) as progress:
+            for done, file in enumerate(files, start=1):
+                if result := _classify(engine, enrolled, file):
+                    results.append(result)
+                    if as_json:
+                        _print_json(result, engine.provider)
+                progress(done, len(files))
+    finally:  # also after Ctrl-C, and what is wrong with the machine
+        if results and not as_json:
+            console = people(as_json)
+            console.print(_table(results, console))
     if len(results) < len(files):
         raise typer.Exit(BAD_INPUT)
 
@@ -95,9 +98,22 @@ def _classify(engine: Engine, profile: Profile, file: Path) -> Result | None:
         waveform = load_audio(file)
         decision = engine.classify(waveform, profile)
     except (InputError, OSError) as error:
-        complain(error if str(error).startswith((file.name, "no such file")) else f"{file.name}: {error}")
+        complain(_fault(file, error))
         return None
     return Result(str(file), decision, len(waveform) / SAMPLE_RATE_HZ)
+
+
+def _fault(file: Path, error: Exception) -> str:
+    """What is wrong with a file, in a line that begins with its path or says that there is none."""
+    from metaser.runtime import MetaserError
+    from metaser.runtime.recordings import cannot_be_read
+
+    said = str(error)
+    if isinstance(error, OSError) and not isinstance(error, MetaserError):
+        return f"{file} {cannot_be_read(error)}"
+    if said.startswith(("no such file", str(file))):
+        return said
+    return f"{file} {said.removeprefix(file.name).lstrip()}" if said.startswith(f"{file.name} ") else f"{file}: {said}"
 
 
 def _print_json(result: Result, provider: str) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
-from metaser.runtime.audio import check_samples
+from metaser.runtime.audio_checks import check_samples
 from metaser.runtime.decision import Calibration, Decision
 from metaser.runtime.errors import AudioError, InputError
 from metaser.runtime.pace import Pace

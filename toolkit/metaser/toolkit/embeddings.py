@@ -21,6 +21,7 @@ from metaser.runtime.engine import Engine
 from metaser.runtime.enrolment import Progress
 from metaser.runtime.errors import AudioError, MissingDependencyError, NotFoundError, WorkError
 from metaser.runtime.files import replace_file
+from metaser.runtime.recordings import cannot_be_read
 from metaser.runtime.speech import load_speech
 from metaser.runtime.user_folders import cache_folder
 from metaser.toolkit.utterances import Problem, Utterance
@@ -134,6 +135,8 @@ def embed_clips(
                 clips.append((utterance, digest))
             except (AudioError, FileNotFoundError) as error:
                 problems.append(Problem(utterance.path, str(error)))
+            except OSError as error:
+                problems.append(Problem(utterance.path, cannot_be_read(error)))
             if progress:
                 progress(done, len(utterances))
     finally:

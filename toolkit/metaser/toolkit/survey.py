@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import soundfile
 
+from metaser.runtime.audio_kind import format_of, read_head
 from metaser.runtime.errors import AudioError, MetaserError, NotFoundError
-from metaser.toolkit.utterances import Corpus, Problem, check_suffix
+from metaser.runtime.recordings import cannot_be_read
+from metaser.toolkit.utterances import Corpus, Problem
 
 
 @dataclass(frozen=True)
@@ -71,17 +74,21 @@ def _header_or_problem(path: Path) -> _Header | Problem:
         return _read_header(path)
     except MetaserError as error:
         return Problem(path, str(error))
+    except OSError as error:
+        return Problem(path, cannot_be_read(error))
 
 
 def _read_header(path: Path) -> _Header:
-    check_suffix(path)
     if not path.is_file():
         raise NotFoundError("no such file")
     if not path.stat().st_size:
         raise AudioError("an empty file")
     try:
-        info = soundfile.info(path)
+        info = soundfile.info(os.fsencode(path))  # as text, names that are not UTF-8 are refused
     except soundfile.LibsndfileError as error:
+        kind = format_of(read_head(path))  # or the system does not let us read it
+        if kind:
+            raise AudioError(f"is {kind} and cannot be read: convert it to WAV or FLAC") from error
         raise AudioError(f"cannot be read as audio ({error.error_string.rstrip('.')})") from error
     if not info.frames:
         raise AudioError("holds no samples")
