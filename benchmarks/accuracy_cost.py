@@ -27,6 +27,7 @@ from benchmarks.latency_peer import Peer, start, time_in_turn
 from benchmarks.machine import RESULTS, commit, machine, matrix_product_s, read_result, write_result
 from metaser.runtime import open_bundle
 from metaser.runtime.bundle import default_bundle, shipped_bundles
+from metaser.runtime.files import SHARED, replace_text
 from metaser.runtime.user_folders import cache_folder
 from metaser.toolkit.embeddings import open_embedder
 from metaser.toolkit.evaluate import Evaluation, evaluate
@@ -132,7 +133,7 @@ def main() -> None:
     picture = f"{NAME}.png" if {"accuracy", "cost"} <= set(document) else None
     if picture:
         draw(document, RESULTS / picture)
-    (RESULTS / f"{NAME}.md").write_text(to_markdown(document, picture), encoding="utf-8")
+    replace_text(RESULTS / f"{NAME}.md", to_markdown(document, picture), mode=SHARED)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from benchmarks.few_shot_classifiers import classifiers_for, evaluate_classifier
 from benchmarks.few_shot_embedders import log_mel_embedder
 from benchmarks.machine import RESULTS, read_result, write_result
 from metaser.runtime.bundle import default_bundle, shipped_bundles
+from metaser.runtime.files import SHARED, replace_text
 from metaser.runtime.user_folders import cache_folder
 from metaser.toolkit.corpora import Utterance, read_corpus
 from metaser.toolkit.embeddings import Embedded, Embedder, embed_clips, open_embedder
@@ -131,7 +132,7 @@ def main() -> None:
         "scores": scores,
     }
     write_result(NAME, figures)
-    (RESULTS / f"{NAME}.md").write_text(to_markdown(read_result(NAME)), encoding="utf-8")
+    replace_text(RESULTS / f"{NAME}.md", to_markdown(read_result(NAME)), mode=SHARED)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ def tell_licence(manifest: Manifest) -> None:
 
     It is printed again if the first use cannot be kept.
     """
-    from metaser.runtime.errors import WorkError
+    from metaser.runtime.errors import MetaserError, WorkError
+    from metaser.runtime.files import replace_text
     from metaser.runtime.licences import is_permissive, what_it_allows
 
     if is_permissive(manifest.licence):
@@ -44,10 +45,8 @@ def tell_licence(manifest: Manifest) -> None:
             return
     line = f"Licence of the bundle {manifest.name}: {manifest.licence}, {what_it_allows(manifest.licence)}. Told once."
     tell(line)
-    with suppress(WorkError, OSError):
-        told = told_path(manifest)
-        told.parent.mkdir(parents=True, exist_ok=True)
-        told.write_text(f"{plain(line)}\n", encoding="utf-8")
+    with suppress(MetaserError):
+        replace_text(told_path(manifest), f"{plain(line)}\n")
 
 
 def told_path(manifest: Manifest) -> Path:
