@@ -18,7 +18,7 @@ HANDED_OUT = ("replacing", "emptied")
 NEVER = frozenset(
     {
         "write_text", "write_bytes", "touch", "rename", "renames", "link", "symlink", "symlink_to", "hardlink_to",
-        "truncate", "copy", "copy2", "copyfile", "copytree", "move", "NamedTemporaryFile", "TemporaryFile", "mkstemp",
+        "truncate", "copy", "copy2", "copyfile", "copytree", "move", "mkstemp",
         "FileHandler", "ZipFile", "memmap", "tofile", "savetxt", "to_csv",
     }
 )  # fmt: skip
@@ -47,6 +47,7 @@ def writes(source: str) -> Iterator[tuple[int, str]]:
             (name in NEVER and not _is_of_values(owner, name))
             or (name in INTO_A_FILE and not _reads(node))
             or name in MODULES.get(owner, ())
+            or (name == "NamedTemporaryFile" and any(keyword.arg == "delete" for keyword in node.keywords))
             or (name == "open" and _opens_to_write(node, owner))
             or (name == "replace" and owner and len(node.args) == 1 and not node.keywords)
         ):
@@ -108,7 +109,7 @@ def test_no_other_module_opens_a_file_for_writing() -> None:
         "os.open(path, os.O_WRONLY)",
         "temporary.replace(path)", "os.rename(one, other)", "np.save(path, x)", "torch.save(x, path)",
         "save_file(x, path)", "figure.savefig(path)", "soundfile.write(path, x, 1)", "json.dump(x, file)",
-        "soundfile.SoundFile(path, 'w')", "tempfile.NamedTemporaryFile()", "shutil.copy(one, other)",
+        "soundfile.SoundFile(path, 'w')", "NamedTemporaryFile(delete=False)", "shutil.copy(one, other)",
     ],
 )  # fmt: skip
 def test_each_way_to_write_is_found(line: str) -> None:
@@ -121,7 +122,7 @@ def test_each_way_to_write_is_found(line: str) -> None:
         "open(path)", "path.open('rb')", "os.open(path, os.O_RDONLY)", "text.replace('a', 'b')",
         "replace(profile, x=1)",
         "x.copy()", "soundfile.SoundFile(path)", "with replacing(path) as file: np.save(file, x)",
-        "with replacing(path) as file: save_file(x, file.name)",
+        "with replacing(path) as file: save_file(x, file.name)", "NamedTemporaryFile(prefix='scratch')",
     ],
 )  # fmt: skip
 def test_what_only_reads_or_writes_to_a_file_that_was_handed_out_is_not(line: str) -> None:
