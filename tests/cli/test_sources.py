@@ -151,6 +151,19 @@ def test_a_fifo_is_classified(start: Start, speech: Samples, tmp_path: Path) -> 
     assert (code, answer["label"]) == (0, "calm")
 
 
+def test_standard_input_is_classified_as_a_file_and_as_a_pipe(start: Start, speech: Samples, tmp_path: Path) -> None:
+    content = encoded("WAV", "PCM_16", speech[: RATE_HZ * 2])
+    ours, theirs = os.pipe()
+    with start("classify", "-", "--json", stdin=ours) as process:
+        os.close(ours)
+        code, (answer,), _ = fed(process, content, theirs)
+    assert (code, answer["file"], answer["label"]) == (0, "-", "calm")
+    (tmp_path / "clip.wav").write_bytes(content)
+    with (tmp_path / "clip.wav").open("rb") as file, start("classify", "-", "--json", stdin=file.fileno()) as process:
+        output, _ = process.communicate(timeout=30)
+    assert json.loads(output)["label"] == "calm"
+
+
 def test_a_terminal_on_standard_input_is_refused_with_what_to_pipe(start: Start) -> None:
     ours, theirs = pty.openpty()
     with start("stream", "-", stdin=theirs) as process:
