@@ -107,14 +107,20 @@ class AudioFile:
                 yield block, rate_hz
 
     def _decoded(self, path: Path, file: FileBytes, kind: str | None) -> Blocks:
-        if not self._needs_media(kind):
+        if self._needs_media(kind):
+            yield from self._by_ffmpeg(path)
+            return
+        try:
+            yield from self._by_libsndfile(path, file, kind)
+        except _NotOpenedError as error:
+            if kind is None or not has_media():
+                raise self._refusal(kind, error.reason) from error
             try:
-                yield from self._by_libsndfile(path, file, kind)
-            except _NotOpenedError as error:
-                if kind is None or not has_media():
-                    raise self._refusal(kind, error.reason) from error
-            else:
-                return
+                yield from self._by_ffmpeg(path)
+            except AudioError:
+                raise self._refusal(kind, error.reason) from error
+
+    def _by_ffmpeg(self, path: Path) -> Blocks:
         media = MediaFile(path, self.name)
         seconds = 0.0
         for block, rate_hz in media.blocks():
