@@ -22,9 +22,8 @@ def serve(_: int) -> list[str]:
     stream = None
     for block, sample_rate_hz in read_blocks(sys.argv[2]):
         stream = stream or engine.stream(profile, sample_rate_hz=sample_rate_hz)
-        mono = block.mean(axis=1)
-        for start in range(0, len(mono), CHUNK_SAMPLES):
-            events = stream.push(mono[start : start + CHUNK_SAMPLES])
+        for start in range(0, len(block), CHUNK_SAMPLES):
+            events = stream.push(block[start : start + CHUNK_SAMPLES])
             labels += [event.label or "unknown" for event in events if event.event == "leave"]
     if stream:
         labels += [event.label or "unknown" for event in stream.finish() if event.event == "leave"]

@@ -19,6 +19,6 @@ def show(events: list[StreamEvent]) -> None:
 stream = None
 for block, sample_rate_hz in read_blocks(sys.argv[2]):
     stream = stream or engine.stream(profile, sample_rate_hz=sample_rate_hz)
-    show(stream.push(block.mean(axis=1)))
+    show(stream.push(block))
 if stream:
     show(stream.finish())

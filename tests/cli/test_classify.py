@@ -33,7 +33,7 @@ def test_every_file_gets_one_json_line_with_the_right_label(run: Run, queries: l
     answers = [json.loads(line) for line in result.stdout.splitlines()]
     assert result.returncode == 0
     assert [list(answer) for answer in answers] == 2 * [
-        ["file", "label", "confidence", "scores", "duration_s", "provider"]
+        ["file", "label", "confidence", "scores", "duration_s", "notices", "provider"]
     ]
     assert [answer["file"] for answer in answers] == [str(path) for path in queries]
     assert [answer["label"] for answer in answers] == ["calm", "keen"]

@@ -58,6 +58,8 @@ def test_json_is_one_object_and_the_table_goes_to_stderr(run: Run, support_folde
         "classes": {"calm": 3, "keen": 3},
         "clips": 6,
         "dropped": [],
+        "left_out": [],
+        "notices": [],
         "adapt": None,
     }
     assert "metaser classify clip.wav" in result.stderr

@@ -57,7 +57,7 @@ def test_raw_samples_are_read_as_described_and_half_a_sample_at_the_end_is_said(
     words = ("--rate", "44100", "--channels", "2", "--sample-format", "s24le")
     code, labels, said = piped(start, content + b"12345", *words)
     assert (code, labels) == (0, ["calm", "keen"])
-    assert "Standard input ended within a sample: its last 5 bytes were left out." in said
+    assert "standard input: it ended within a sample: its last 5 bytes were left out" in said
 
 
 def test_samples_that_are_no_number_end_it_and_what_came_before_was_heard(
@@ -66,7 +66,7 @@ def test_samples_that_are_no_number_end_it_and_what_came_before_was_heard(
     content = speech.astype("<f4").tobytes() + np.full(20_000, np.nan, "<f4").tobytes()
     code, labels, said = piped(start, content, "--sample-format", "f32le")
     assert (code, labels) == (2, ["calm", "keen"])
-    assert said.splitlines()[-1].startswith("metaser: a chunk holds NaN or infinite samples")
+    assert said.splitlines()[-1].startswith("metaser: standard input holds NaN or infinite samples")
 
 
 @pytest.mark.parametrize(("rate_hz", "channels"), [(22_050, 1), (16_000, 2)])

@@ -17,6 +17,7 @@ from metaser.runtime.decision import probabilities, prototype
 from metaser.runtime.head_tuning import AdaptationSettings, HeadTuner, SupportFrames
 from metaser.runtime.profile_adaptation import Adapted, adapter_of
 from metaser.runtime.speech import load_speech
+from tests.rights import without_rights
 
 QUICK = AdaptationSettings(steps=3, learning_rate=1e-3)
 
@@ -216,6 +217,8 @@ def test_a_clip_that_is_gone_or_changed_is_named(engine: Engine, support_folder:
     moved = folder / "joy" / "de-m3.flac"
     shutil.copy(folder / "joy" / "en-f2.flac", moved)
     with pytest.raises(SupportError, match=r"joy/de-m3\.flac is not where it was enrolled from"):
+        engine.adapt(profile)
+    with without_rights(moved), pytest.raises(SupportError, match=r"joy/de-m3\.flac cannot be read \(Permission den"):
         engine.adapt(profile)
     moved.unlink()
     with pytest.raises(SupportError, match=r"joy/de-m3\.flac is not where it was enrolled from"):

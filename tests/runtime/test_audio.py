@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaser.runtime import AudioError, NotFoundError, load_audio
-from metaser.runtime.audio import check_array, resample
+from metaser.runtime.arrays import SAMPLE_RATE_HZ
+from metaser.runtime.audio import check_array
+from metaser.runtime.resampler import resample
 
 
 def tone(samples: int, rate_hz: int = 16_000, hz: float = 440.0, peak: float = 0.5) -> np.ndarray:
@@ -46,7 +48,7 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
 def test_a_long_clip_read_in_blocks_equals_one_resampling(tmp_path: Path) -> None:
     samples = tone(22_050 * 25, 22_050)
     soundfile.write(tmp_path / "clip.wav", samples, 22_050, subtype="FLOAT")
-    whole = np.concatenate(list(resample([samples], 22_050)))
+    whole = np.concatenate(list(resample([samples], 22_050, SAMPLE_RATE_HZ)))
     np.testing.assert_allclose(load_audio(tmp_path / "clip.wav"), whole, atol=1e-6)
 
 
@@ -109,5 +111,5 @@ def test_an_array_of_another_shape_or_type_is_refused(array: object) -> None:
 def test_resampling_does_not_depend_on_the_blocks(sizes: list[int], rate_hz: int) -> None:
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, sum(sizes)).astype(np.float32)
     blocks = np.split(samples, np.cumsum(sizes)[:-1])
-    in_blocks = np.concatenate(list(resample(blocks, rate_hz)))
-    np.testing.assert_allclose(in_blocks, np.concatenate(list(resample([samples], rate_hz))), atol=1e-6)
+    in_blocks = np.concatenate(list(resample(blocks, rate_hz, SAMPLE_RATE_HZ)))
+    np.testing.assert_allclose(in_blocks, np.concatenate(list(resample([samples], rate_hz, SAMPLE_RATE_HZ))), atol=1e-6)

@@ -105,9 +105,7 @@ def test_a_class_given_as_the_support_set_is_told_from_an_empty_folder(engine: E
 
 
 def test_folders_inside_a_class_become_groups(engine: Engine, tmp_path: Path) -> None:
-    for index, name in enumerate(
-        ["a/kitchen/1.wav", "a/2.wav", "b/3.wav", "b/.hidden/4.wav", "b/notes.txt", ".git/5.wav"]
-    ):
+    for index, name in enumerate(["a/kitchen/1.wav", "a/2.wav", "b/3.wav", "b/.hidden/4.wav", ".git/5.wav"]):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(tmp_path / name, noise(16_000, index), 16_000, format="WAV")
     profile = engine.enroll(tmp_path)
@@ -144,7 +142,7 @@ def test_folders_that_cannot_be_enrolled_are_refused(engine: Engine, tmp_path: P
     with pytest.raises(SupportError, match="class b has no audio files"):
         engine.enroll(tmp_path)
     (tmp_path / "b" / "1.m4a").write_bytes(b"x")
-    with pytest.raises(AudioError, match=r"b/1\.m4a is in a format that cannot be read: convert it"):
+    with pytest.raises(AudioError, match=r"b/1\.m4a cannot be read as audio"):
         engine.enroll(tmp_path)
 
 

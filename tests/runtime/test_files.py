@@ -88,7 +88,7 @@ def test_what_fails_while_it_writes_leaves_the_old_file_alone(tmp_path: Path, er
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("write", [lambda path: replace_file(path, b""), open_new, open_to_append, emptied])
+@pytest.mark.parametrize("write", [lambda path: replace_file(path, b""), open_to_append, emptied])
 def test_a_pipe_a_folder_and_a_dangling_link_are_refused(tmp_path: Path, write: object) -> None:
     assert callable(write)
     os.mkfifo(tmp_path / "pipe")
@@ -98,6 +98,18 @@ def test_a_pipe_a_folder_and_a_dangling_link_are_refused(tmp_path: Path, write: 
         with pytest.raises(InputError, match=f"{name} is {words}.*choose another path"):
             write(tmp_path / name)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "link", "pipe"]
+
+
+def test_a_file_that_has_to_be_new_takes_no_other_files_place(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "absent")
+    (tmp_path / "file").write_text("kept")
+    for path in sorted(tmp_path.iterdir()):
+        with pytest.raises(FileExistsError):
+            open_new(path)
+    assert (tmp_path / "file").read_text() == "kept"
+    with pytest.raises(WorkError, match="cannot write"):
+        open_new(tmp_path / "file" / "below")
 
 
 def test_a_folder_takes_the_place_of_an_older_one_with_its_rights(tmp_path: Path) -> None:

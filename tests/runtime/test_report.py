@@ -10,7 +10,7 @@ from metaser.runtime import Calibration, Clip, Profile
 from metaser.runtime.clip_quality import ClipQuality
 from metaser.runtime.cross_fitting import cross_fit
 from metaser.runtime.embedding_map import coordinates
-from metaser.runtime.report import make_report, pair_confusions
+from metaser.runtime.report import make_report, pair_confusions, usual_if_long
 
 GOOD = ClipQuality(3.0, 2.5, -25.0, 30.0, 0.0)
 
@@ -123,3 +123,28 @@ def test_the_map_keeps_distances_that_lie_in_a_plane() -> None:
     distance = np.linalg.norm(profile.embeddings[0] - profile.embeddings[5])
     assert np.linalg.norm(clips[0] - clips[5]) == pytest.approx(distance, rel=1e-6)
     assert prototypes.shape == (2, 2)
+
+
+def test_a_clip_is_long_beside_the_others_and_not_beside_itself() -> None:
+    assert usual_if_long(540.0, [3.0, 540.0]) == 3.0
+    assert usual_if_long(540.0, [540.0, 2.0, 3.0, 4.0]) == 3.0
+    assert usual_if_long(540.0, [540.0, 500.0, 560.0]) is None
+    assert usual_if_long(14.0, [14.0, 1.0, 1.0]) is None  # nobody minds a clip of 14 s
+    assert usual_if_long(3.0, [3.0, 540.0]) is None
+    assert usual_if_long(540.0, [540.0]) is None
+
+
+def test_a_long_clip_is_to_be_cut_and_one_with_other_faults_recorded_again() -> None:
+    profile = profile_of({"anger": [0, 5, 10], "joy": [90, 95, 100]})
+
+    def found(quality: ClipQuality) -> tuple[str, ...]:
+        clips = (replace(profile.clips[0], quality=quality), *profile.clips[1:])
+        report = make_report(replace(profile, clips=clips), 10.0)
+        assert [each.is_long for each in report.clips] == [True, *[False] * 5]
+        return report.verdicts
+
+    long = replace(GOOD, duration_s=540.0)
+    about = "540 s long and the others about 3.0 s"
+    assert f"anger/0.wav: {about}; it counts as one clip, so cut clips of a few seconds from it" in found(long)
+    quiet = replace(long, level_dbfs=-70.0)
+    assert f"anger/0.wav: very quiet (-70 dBFS), {about}; record it again" in found(quiet)

@@ -5,11 +5,13 @@ import pwd
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+import metaser.runtime
 from metaser.runtime import InputError, WorkError, user_folders
 from metaser.runtime.user_folders import (
     cache_folder,
@@ -175,33 +177,64 @@ def test_what_can_be_written_is_found_without_writing(tmp_path: Path, read_only:
     assert not can_write(read_only / "new/below")
 
 
-@as_root
-def test_a_user_without_a_passwd_entry_gets_its_folders_in_a_process_of_its_own(tmp_path: Path) -> None:
-    import metaser.runtime
+@contextmanager
+def searchable(folders: Sequence[Path]) -> Iterator[None]:
+    """Let everybody through pytest's own folders, which are for their owner alone, for a while."""
+    modes = {folder: folder.stat().st_mode & 0o7777 for folder in folders}
+    closed = {folder: mode for folder, mode in modes.items() if not mode & 0o001}
+    for folder, mode in closed.items():
+        folder.chmod(mode | 0o011)
+    try:
+        yield
+    finally:
+        for folder, mode in closed.items():
+            folder.chmod(mode)
 
+
+def said_by_a_stranger(shared: Path, environment: dict[str, str]) -> list[str]:
+    """Where a process of an unknown user keeps its cache and its data, or why not; `shared` is for temporary files."""
     source = Path(next(iter(metaser.runtime.__path__))).parents[1]
     code = f"""
 import sys
 sys.path.insert(0, {str(source)!r})
-import metaser.runtime.user_folders as folders, platformdirs, safetensors, numpy  # before the rights are gone
+import metaser.runtime.user_folders as folders, platformdirs  # before the rights to read them are gone
 import os
 os.setgid({NOBODY_KNOWN}), os.setuid({NOBODY_KNOWN})
 print(folders.cache_folder())
 try:
-    folders.data_folder()
+    print(folders.data_folder())
 except folders.InputError as error:
     print(error)
 """
-    shared = Path(tempfile.mkdtemp(dir=tmp_path))
     shared.chmod(0o1777)
-    for parent in shared.parents:
-        if parent.is_relative_to(tmp_path.parents[1]):
-            parent.chmod(parent.stat().st_mode | 0o011)
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={"TMPDIR": str(shared)}, capture_output=True, text=True, check=False
-    )
+    with searchable(shared.parents):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={"TMPDIR": str(shared), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert done.stderr == ""
-    assert done.stdout.splitlines() == [
-        f"{shared}/metaser-{NOBODY_KNOWN}/cache",
+    return done.stdout.splitlines()
+
+
+@as_root
+def test_a_user_without_a_passwd_entry_gets_its_folders_in_a_process_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    assert said_by_a_stranger(tmp_path / "shared", {}) == [
+        f"{tmp_path}/shared/metaser-{NOBODY_KNOWN}/cache",
         "no home folder to keep a profile in: give --profile FILE, or set METASER_PROFILE or HOME",
+    ]
+
+
+@as_root
+def test_a_home_folder_of_another_user_is_as_good_as_none_for_caches(tmp_path: Path) -> None:
+    home, shared = tmp_path / "home", tmp_path / "shared"
+    home.mkdir(mode=0o700)
+    (home / ".cache/metaser").mkdir(parents=True)
+    shared.mkdir()
+    assert said_by_a_stranger(shared, {"HOME": str(home)}) == [
+        f"{shared}/metaser-{NOBODY_KNOWN}/cache",
+        f"{home}/.local/share/metaser",
     ]

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from metaser.runtime.arrays import Waveform
 from metaser.runtime.errors import InputError
+from metaser.runtime.speech import load_speech
 from metaser.toolkit.clips import ClipStore, check_clips
 from metaser.toolkit.utterances import Utterance
 
@@ -51,6 +53,21 @@ def test_a_changed_clip_and_a_damaged_cache_are_decoded_anew(clips: list[Utteran
     assert np.array_equal(store.load(0), first)
     soundfile.write(clips[0].path, np.full(4000, 0.2), 16_000)
     assert len(store.load(0)) == 4000
+
+
+@pytest.mark.parametrize("cache", ["disk", "memory", "none"])
+def test_a_clip_that_the_disk_does_not_give_is_listed_and_stops_nothing(
+    clips: list[Utterance], tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(path: Path) -> Waveform:
+        if path.name == "slow.wav":
+            raise OSError(5, "Input/output error")
+        return load_speech(path)
+
+    monkeypatch.setattr("metaser.toolkit.clips.load_speech", read)
+    usable, problems = check_clips(ClipStore(clips[:2], cache, tmp_path / "cache"), strict=False, threads=1)
+    assert usable == (0,)
+    assert [problem.reason for problem in problems] == ["slow.wav cannot be read (Input/output error)"]
 
 
 @pytest.mark.parametrize("cache", ["disk", "memory", "none"])

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from metaser.runtime.errors import InputError, NotFoundError
 from metaser.toolkit.corpora import Column, Utterance, classes_by, read_corpus, readable, report
 from metaser.toolkit.utterances import Problem, refuse_problems
+from tests.rights import without_rights
 from tests.toolkit.corpus_files import reasons, rows, write_clips
 
 
@@ -68,13 +70,16 @@ def test_wrong_roots_and_readers_are_one_clear_line(tmp_path: Path) -> None:
         read_corpus(tmp_path)
 
 
-def test_a_report_counts_clips_classes_speakers_minutes_and_problems(tmp_path: Path) -> None:
+def test_a_report_counts_clips_classes_speakers_minutes_and_problems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metaser.runtime.audio_file.has_media", lambda: False)
     write_clips(tmp_path, ["03a01Fa.wav", "03a01Wa.wav"], duration_s=3.0)
     write_clips(tmp_path, ["08a01Wa.wav"], duration_s=6.0, rate_hz=16_000)
     write_clips(tmp_path, ["08a02Wa.wav"], duration_s=0.0)
     (tmp_path / "08a03Wa.wav").write_bytes(b"not audio at all")
     (tmp_path / "08a04Wa.wav").write_bytes(b"")
-    (tmp_path / "08a05Wa.m4a").write_bytes(b"not read")
+    (tmp_path / "08a05Wa.m4a").write_bytes(b"\0\0\0\x18ftypM4A \0\0\0\0mp42isom\0\0\0\x08moovmp4a")
     (tmp_path / "notes.wav").write_bytes(b"")
     corpus = read_corpus(tmp_path)
     counted = report(corpus)
@@ -84,13 +89,48 @@ def test_a_report_counts_clips_classes_speakers_minutes_and_problems(tmp_path: P
     assert counted.speakers == {"emodb/03": 2, "emodb/08": 1}
     assert (counted.languages, counted.sample_rates_hz) == (("de",), (8000, 16_000))
     found = {problem.path.name: problem.reason for problem in counted.problems}
-    assert list(found) == ["08a05Wa.m4a", "notes.wav", "08a02Wa.wav", "08a03Wa.wav", "08a04Wa.wav"]
+    assert list(found) == ["notes.wav", "08a02Wa.wav", "08a03Wa.wav", "08a04Wa.wav", "08a05Wa.m4a"]
     assert found["08a02Wa.wav"] == "holds no samples"
     assert found["08a03Wa.wav"].startswith("cannot be read as audio (")
     assert found["08a04Wa.wav"] == "an empty file"
-    assert found["08a05Wa.m4a"] == ".m4a cannot be read: convert it to WAV or FLAC"
+    assert found["08a05Wa.m4a"].startswith("is AAC in MP4: install what reads it")
     assert readable(corpus).problems == counted.problems
     assert len(readable(corpus).utterances) == 3
+
+
+def test_clips_are_known_by_content_and_labels_and_speakers_have_one_form(tmp_path: Path) -> None:
+    nfc, nfd = "Ärger", unicodedata.normalize("NFD", "Ärger")
+    root = write_clips(tmp_path / "mine", [f"{nfc}/{nfd}/1.wav", f"{nfd}/{nfc}/2.wav", "joy/ana/3.wav"])
+    (root / "joy" / "ana" / "3.wav").rename(root / "joy" / "ana" / "3.wave")
+    (root / "joy" / "ana" / "notes.txt").write_text("about")
+    (root / "__MACOSX").mkdir()
+    (root / "__MACOSX" / "._1.wav").write_bytes(b"junk")
+    corpus = read_corpus(root)
+    assert sorted(rows(corpus)) == [("1", nfc, nfc, nfc), ("2", nfc, nfc, nfc), ("3", "joy", "joy", "ana")]
+    assert corpus.problems == ()
+    assert report(corpus).clips == 3
+
+
+def test_what_cannot_be_read_is_a_problem_and_links_are_followed(tmp_path: Path) -> None:
+    root = write_clips(tmp_path / "mine", ["joy/1.wav", "joy/2.wav", "joy/locked/3.wav"])
+    write_clips(tmp_path / "far", ["4.wav"])
+    (root / "anger").symlink_to(tmp_path / "far")
+    (root / "joy" / "gone.wav").symlink_to("nowhere.wav")
+    (root / "joy" / "loop").symlink_to(root)
+    with without_rights(root / "joy" / "2.wav", root / "joy" / "locked"):
+        corpus = readable(read_corpus(root))
+    assert rows(corpus) == [("4", "anger", "anger", ""), ("1", "joy", "joy", "")]
+    assert reasons(corpus) == {
+        "2.wav": "cannot be read (Permission denied)",
+        "gone.wav": "is a link to nothing",
+        "locked": "cannot be read (Permission denied)",
+        "loop": "is a link to a folder that it lies in",
+    }
+    corpus = read_corpus(root / "joy", "folders")
+    with without_rights(root / "joy" / "locked" / "3.wav"):
+        assert reasons(readable(corpus))["3.wav"] == "cannot be read (Permission denied)"
+    with without_rights(root / "joy"), pytest.raises(InputError, match=r"cannot be read \(Permission denied"):
+        read_corpus(root / "joy")
 
 
 def test_a_clip_that_vanished_is_a_problem_of_the_report(tmp_path: Path) -> None:

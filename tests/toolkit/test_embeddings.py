@@ -20,6 +20,7 @@ from metaser.toolkit.corpora import read_corpus
 from metaser.toolkit.embeddings import Embedder, embed_by, embed_clips, open_embedder
 from metaser.toolkit.network import ProtoNet
 from metaser.toolkit.utterances import Utterance
+from tests.rights import without_rights
 
 ClipMaker: TypeAlias = Callable[[str, float, int], npt.NDArray[np.float32]]
 
@@ -105,6 +106,17 @@ def test_clips_that_cannot_be_used_become_problems(
     assert [problem.path.stem for problem in embedded.problems] == ["silent", "short", "absent"]
     words = ("is silent", "too short", "no such file")
     assert all(word in problem.reason.lower() for word, problem in zip(words, embedded.problems, strict=True))
+
+
+def test_a_clip_that_may_not_be_read_becomes_a_problem(
+    tiny_bundle: Path, clips: tuple[Utterance, ...], tmp_path: Path
+) -> None:
+    locked = replace(clips[0], path=tmp_path / "locked.wav")
+    locked.path.write_bytes(clips[0].path.read_bytes())
+    with without_rights(locked.path):
+        embedded = embed_clips(open_embedder(tiny_bundle), [locked, *clips], cache=tmp_path)
+    assert embedded.utterances == clips
+    assert [problem.reason for problem in embedded.problems] == ["cannot be read (Permission denied)"]
 
 
 def test_a_checkpoint_embeds_as_its_network_does_and_long_clips_in_windows(

@@ -1,6 +1,7 @@
 """CSV manifests: read with any column order, and refused with the line that is wrong."""
 
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,17 @@ def test_missing_files_of_a_manifest_are_problems_with_their_lines(tmp_path: Pat
     table = "path,label,speaker,language,corpus\nnone.wav,joy,ana,de,x\n1.wav,joy,ana,de,x\n"
     corpus = read_manifest(write_manifest(tmp_path, table))
     assert (len(corpus.utterances), reasons(corpus)) == (1, {"none.wav": "no such file (clips.csv line 2)"})
+
+
+def test_names_of_a_manifest_have_one_form_however_they_are_typed(tmp_path: Path) -> None:
+    nfc, nfd = "Ärger", unicodedata.normalize("NFD", "Ärger")
+    write_clips(tmp_path, [f"{nfd}.wav", "2.wav"])
+    table = f"{HEADER}{nfc}.wav,{nfd},{nfd},de,{nfd}\n2.wav,\u200b{nfc},{nfc},de,{nfc}\n"
+    corpus = read_manifest(write_manifest(tmp_path, table))
+    assert [(each.path.stem, each.label, each.speaker, each.corpus) for each in corpus.utterances] == [
+        ("2", nfc, nfc, nfc),
+        (nfd, nfc, nfc, nfc),
+    ]
 
 
 HEADER = "path,label,speaker,language,corpus\n"

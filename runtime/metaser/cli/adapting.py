@@ -52,7 +52,7 @@ def lost_by_change(before: Profile | None, after: Profile, adapted: Adapted | No
     return lines
 
 
-def summary(adapted: Adapted | None) -> dict[str, Any] | None:
+def adaptation_json(adapted: Adapted | None) -> dict[str, Any] | None:
     """The same for `--json`; None where nothing was tuned."""
     if adapted is None:
         return None

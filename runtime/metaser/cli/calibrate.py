@@ -20,11 +20,13 @@ from metaser.cli.options import (
     ThreadsOption,
     profile_path,
 )
+from metaser.cli.problems import left_out_json
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from metaser.runtime import Engine, Profile
+    from metaser.runtime.recordings import LeftOut
 
 CHOICES = (None, 0.5, 0.3, 0.2, 0.1, 0.05)
 
@@ -39,7 +41,12 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
     ] = None,
     others: Annotated[
         Path | None,
-        typer.Option("--others", metavar="FOLDER", help="Other speech and noise of your place, to be told apart."),
+        typer.Option(
+            "--others",
+            metavar="FOLDER",
+            help="Other speech and noise of your place, to be told apart. Files that cannot be used are named.",
+            readable=False,
+        ),
     ] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Go back to what enrolment sets.")] = False,
     profile: ProfileOption = None,
@@ -56,12 +63,16 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
     """
     from metaser.runtime import InputError, profile_lock
     from metaser.runtime.profile_changes import embed_others
+    from metaser.runtime.recordings import summary
 
     if reset and (false_accepts is not None or others is not None):
         raise InputError("--reset goes back to what enrolment sets: give it alone")
     path = profile_path(profile)
     engine = open_engine(bundle, provider, threads)
     told: list[str] = []
+    dropped: list[str] = []
+    left_out: tuple[LeftOut, ...] = ()
+    notices: tuple[str, ...] = ()
     changes = reset or false_accepts is not None or others is not None
     with profile_lock(path, say=tell) if changes else nullcontext():
         calibrated = engine.open_profile(path)
@@ -71,7 +82,8 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
         elif others is not None:
             with SlowProgress("Embedding", as_json=as_json) as progress:
                 read = embed_others(engine, others, calibrated, progress)
-            told = [f"Left out: {error}" for error in read.errors]
+            dropped, left_out, notices = [str(error) for error in read.errors], read.left_out, read.notices
+            told = [*notices, *summary(left_out), *(f"Left out: {line}" for line in dropped)]
             calibrated = engine.calibrate(calibrated, false_accepts=wanted, others=read)
         elif changes:
             calibrated = engine.calibrate(calibrated, false_accepts=wanted)
@@ -89,6 +101,9 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
             calibration=asdict(calibrated.calibration),
             expected=asdict(calibrated.reliability),
             others=len(calibrated.others),
+            dropped=dropped,
+            left_out=left_out_json(left_out),
+            notices=list(notices),
         )
 
 

@@ -18,8 +18,10 @@ from metaser.cli.console import (
     percent,
     plain,
     print_json,
+    tell,
 )
 from metaser.cli.drawing import Palette
+from metaser.cli.input_pipe import STANDARD_INPUT
 from metaser.cli.opening import open_engine
 from metaser.cli.options import (
     AcceptPrecisionOption,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from metaser.runtime import Decision, Engine, Profile
 
 BAD_INPUT = 2
+STANDARD_INPUT_FILE = Path("/dev/stdin")
 FILE_COLUMNS = 20  # a longer path gives way to the bars
 WIDEST_BAR, NARROWEST_BAR = 12, 5
 
@@ -51,11 +54,15 @@ class Result:
     file: str
     decision: Decision
     duration_s: float
+    notices: tuple[str, ...]
 
 
 def classify(  # noqa: PLR0913 # one parameter an option
     *,
-    files: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Clips of a few seconds.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILES...", help="Clips of a few seconds, or - for standard input.", readable=False),
+    ],
     unknown: UnknownOption = Unknown.calibrated,
     profile: ProfileOption = None,
     accept_precision: AcceptPrecisionOption = False,
@@ -67,37 +74,56 @@ def classify(  # noqa: PLR0913 # one parameter an option
     """Label each clip with one of your classes.
 
     Each FILE is one clip of a few seconds, and gets one label. A file that cannot be used is named, the others are
-    labelled all the same, and the exit code is 2. For a conversation or a long recording use `metaser stream`.
+    labelled all the same, and the exit code is 2. Ctrl-C shows what is done so far. For a conversation or a long
+    recording use `metaser stream`.
     """
     engine = open_engine(bundle, provider, threads)
     enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision).answering(unknown.value)
-    results = []
-    with SlowProgress("Classifying", as_json=as_json) as progress:
-        for done, file in enumerate(files, start=1):
-            if result := _classify(engine, enrolled, file):
-                results.append(result)
-                if as_json:
-                    _print_json(result, engine.provider)
-            progress(done, len(files))
-    if results and not as_json:
-        console = people(as_json)
-        console.print(_table(results, console))
+    results: list[Result] = []
+    try:
+        with SlowProgress("Classifying", as_json=as_json) as progress:
+            for done, file in enumerate(files, start=1):
+                if result := _classify(engine, enrolled, file):
+                    results.append(result)
+                    for notice in result.notices:
+                        tell(f"{file}: {notice}")
+                    if as_json:
+                        _print_json(result, engine.provider)
+                progress(done, len(files))
+    finally:  # also after Ctrl-C, and what is wrong with the machine
+        if results and not as_json:
+            console = people(as_json)
+            console.print(_table(results, console))
     if len(results) < len(files):
         raise typer.Exit(BAD_INPUT)
 
 
 def _classify(engine: Engine, profile: Profile, file: Path) -> Result | None:
     """The answer for one file; None, and a line that says why, where it cannot be used."""
-    from metaser.runtime import InputError, load_audio
+    from metaser.runtime import InputError
     from metaser.runtime.arrays import SAMPLE_RATE_HZ
+    from metaser.runtime.audio import read_audio
 
     try:
-        waveform = load_audio(file)
-        decision = engine.classify(waveform, profile)
+        loaded = read_audio(STANDARD_INPUT_FILE if str(file) == STANDARD_INPUT else file)
+        decision = engine.classify(loaded.waveform, profile)
     except (InputError, OSError) as error:
-        complain(error if str(error).startswith((file.name, "no such file")) else f"{file.name}: {error}")
+        complain(_fault(file, error))
         return None
-    return Result(str(file), decision, len(waveform) / SAMPLE_RATE_HZ)
+    return Result(str(file), decision, len(loaded.waveform) / SAMPLE_RATE_HZ, loaded.notices)
+
+
+def _fault(file: Path, error: Exception) -> str:
+    """What is wrong with a file, in a line that begins with its path or says that there is none."""
+    from metaser.runtime import MetaserError
+    from metaser.runtime.recordings import cannot_be_read
+
+    said = str(error)
+    if isinstance(error, OSError) and not isinstance(error, MetaserError):
+        return f"{file} {cannot_be_read(error)}"
+    if said.startswith(("no such file", str(file))):
+        return said
+    return f"{file} {said.removeprefix(file.name).lstrip()}" if said.startswith(f"{file.name} ") else f"{file}: {said}"
 
 
 def _print_json(result: Result, provider: str) -> None:
@@ -108,6 +134,7 @@ def _print_json(result: Result, provider: str) -> None:
         confidence=round(decision.confidence, 6),
         scores={label: round(score, 6) for label, score in decision.scores.items()},
         duration_s=round(result.duration_s, 3),
+        notices=list(result.notices),
         provider=provider,
     )
 

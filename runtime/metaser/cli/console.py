@@ -7,9 +7,9 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 STANDARD_ERROR = 2
 SLOW_S = 1.0
+JOINERS = "\u200c\u200d"  # zero-width, within words in Persian and Hindi and within emoji
 GAP = 2  # between the columns of a table
 
 
@@ -49,14 +50,18 @@ def tell(line: str) -> None:
 
 
 def plain(text: object) -> str:
-    r"""Text for one line of a terminal: file names may hold control characters, which become `\n` or `\x1b`."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
+    r"""Text for one line of a terminal or file: control characters in names and labels become `\n` or `\x1b`."""
+    return "".join(
+        letter if letter.isprintable() or letter in JOINERS else letter.encode("unicode_escape").decode()
+        for letter in str(text)
+    )
 
 
 def complain(error: object) -> None:
-    """Print an error in one line on standard error."""
-    sys.stderr.write(f"metaser: {plain(error)}\n")
-    sys.stderr.flush()
+    """Print an error in one line on standard error; if nobody can read that, the exit code still says it."""
+    with suppress(OSError):
+        sys.stderr.write(f"metaser: {plain(error)}\n")
+        sys.stderr.flush()
 
 
 def print_json(**values: Any) -> None:
@@ -65,12 +70,22 @@ def print_json(**values: Any) -> None:
     sys.stdout.flush()
 
 
-def settle_stdout() -> None:
-    """Flush standard output; what nobody takes is dropped, or the interpreter complains about it at its end."""
+def settle(output: TextIO) -> None:
+    """Flush a standard output; what nobody takes is dropped, or the interpreter complains about it at its end."""
     try:
-        sys.stdout.flush()
+        output.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
+
+
+def settle_stdout() -> None:
+    """Flush what was printed, or drop it if nobody takes it."""
+    settle(sys.stdout)
+
+
+def can_ask() -> bool:
+    """Whether there is somebody at standard input who can be asked."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 @contextmanager

@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, new_table, people, plain, print_json
+from metaser.cli.console import PlainConsole, complain, new_table, people, plain, print_json
 from metaser.cli.options import JsonOption
 from metaser.cli.problems import StrictOption, problems_json, say_problems
 
 if TYPE_CHECKING:
     from metaser.toolkit.corpora import Report
 
+BAD_INPUT = 2
 LISTED_SPEAKERS = 12
 
 
 def corpora(
     *,
     folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="The folder of a corpus, or a manifest in CSV.")
+        list[Path],
+        typer.Argument(metavar="DIR...", help="The folder of a corpus, or a manifest in CSV.", readable=False),
     ],
     strict: StrictOption = False,
     as_json: JsonOption = False,
@@ -28,23 +30,40 @@ def corpora(
     """Report the clips, classes, speakers and minutes of a corpus, and the files that cannot be used.
 
     DIR is a corpus with its original file names, LABEL/SPEAKER/clips, LABEL/clips, or a CSV table with the columns
-    path, label, speaker, language and corpus. Only headers are read. With --strict the report ends in an error where
-    a file cannot be used, unless the corpus is known to hold it.
+    path, label, speaker, language and corpus. Only headers are read. A DIR that cannot be used is named, the others are
+    reported all the same, and the exit code is 2. With --strict the report ends in an error if a file cannot be used,
+    unless the corpus is known to hold it.
     """
-    from metaser.toolkit.corpora import read_any, report
     from metaser.toolkit.utterances import refuse_problems
 
     reports = []
     for folder in folders:
-        found = report(read_any(folder))
-        reports.append(found)
-        if as_json:
-            _print_json(folder, found)
-        else:
-            _print(people(as_json), found)
+        if found := _read(folder):
+            reports.append(found)
+            if as_json:
+                _print_json(folder, found)
+            else:
+                _print(people(as_json), found)
     if strict:
         problems = [problem for found in reports for problem in found.problems]
         refuse_problems(problems, sum(found.clips for found in reports) + len(problems), "--strict")
+    if len(reports) < len(folders):
+        raise typer.Exit(BAD_INPUT)
+
+
+def _read(folder: Path) -> Report | None:
+    """The report on a corpus; None, and a line that says why, if it cannot be used."""
+    from metaser.runtime import InputError, NotFoundError
+    from metaser.runtime.recordings import cannot_be_read
+    from metaser.toolkit.corpora import read_any, report
+
+    try:
+        return report(read_any(folder))
+    except (InputError, NotFoundError) as error:
+        complain(error)
+    except OSError as error:
+        complain(f"{folder} {cannot_be_read(error)}")
+    return None
 
 
 def _print_json(folder: Path, found: Report) -> None:

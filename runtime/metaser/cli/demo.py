@@ -89,12 +89,14 @@ def _enroll(engine: Engine, support: Path, console: PlainConsole, *, as_json: bo
 
 def _stream(engine: Engine, profile: Profile, recording: Path, console: PlainConsole, *, realtime: bool) -> Heard:
     from metaser.cli.live import open_view
-    from metaser.cli.recording import duration_of, file_chunks, play
+    from metaser.cli.recording import play
+    from metaser.runtime.audio_file import AudioFile
 
     console.say("Listening to a conversation, partly in new voices and a new language:")
-    with open_view(console, profile.labels, duration_of(recording)) as view:
+    file = AudioFile(recording)
+    with open_view(console, profile.labels, file.duration_s()) as view:
         return play(
-            file_chunks(recording), recording.name,
+            file.chunks(), recording.name,
             lambda rate_hz: engine.stream(profile, sample_rate_hz=rate_hz), view, realtime=realtime,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.adapting import AdaptOption, ForceAdaptOption, lost_by_change, summary, told
+from metaser.cli.adapting import AdaptOption, ForceAdaptOption, adaptation_json, lost_by_change, told
 from metaser.cli.console import PlainConsole, SlowProgress, people, print_json, tell
 from metaser.cli.enrolment_report import as_json as report_as_json
 from metaser.cli.enrolment_report import class_table, clip_table, pair_table, say_expectations, say_verdicts
@@ -27,6 +27,7 @@ from metaser.cli.options import (
     profile_path,
 )
 from metaser.cli.paths import given_by_environment
+from metaser.cli.problems import left_out_json
 
 if TYPE_CHECKING:
     from metaser.runtime import Engine, Profile
@@ -37,11 +38,14 @@ if TYPE_CHECKING:
 def enroll(  # noqa: PLR0912, PLR0913, PLR0915 # one parameter an option
     *,
     support: Annotated[
-        Path | None, typer.Argument(metavar="SUPPORT", help="A folder that holds a folder of clips for each label.")
+        Path | None,
+        typer.Argument(metavar="SUPPORT", help="A folder that holds a folder of clips for each label.", readable=False),
     ] = None,
     add: Annotated[
         Path | None,
-        typer.Option("--add", metavar="SUPPORT", help="Add the clips of such a folder to the profile there is."),
+        typer.Option(
+            "--add", metavar="SUPPORT", help="Add the clips of such a folder to the profile there is.", readable=False
+        ),
     ] = None,
     remove: Annotated[
         str | None,
@@ -51,9 +55,9 @@ def enroll(  # noqa: PLR0912, PLR0913, PLR0915 # one parameter an option
         bool, typer.Option("--undo", help="Put back the profile that the last enrolment or change replaced.")
     ] = False,
     drop_bad: Annotated[
-        bool, typer.Option("--drop-bad", help="Leave out clips that do harm, and say which, instead of stopping.")
+        bool, typer.Option("--drop-bad", help="Leave out clips that do harm, and name them, instead of stopping.")
     ] = False,
-    report: Annotated[bool, typer.Option("--report", help="Tell about every clip and every two classes.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Report on every clip and every two classes.")] = False,
     plot: Annotated[
         Path | None,
         typer.Option("--plot", metavar="FILE.png", help="Draw a map of the clips. Needs the extra `plots`."),
@@ -68,16 +72,20 @@ def enroll(  # noqa: PLR0912, PLR0913, PLR0915 # one parameter an option
 ) -> None:
     """Learn your classes from a few clips of each.
 
-    SUPPORT holds one folder a class: support/anger/1.wav, support/joy/1.wav and so on. The names of the folders are the
-    labels. Five clips of a few seconds in each are a good start. WAV, FLAC, OGG and MP3 are read at any rate. The
-    result is a profile, a small file that the other commands use. The profile it replaces is kept for --undo.
+    SUPPORT holds one folder per class: support/anger/1.wav, support/joy/1.wav and so on. The names of the folders are
+    the labels; no class can be called unknown. Five clips of a few seconds in each are a good start. WAV, FLAC, OGG and
+    MP3 are read at any rate and under any name. The result is a profile, a small file that the other commands use. The
+    profile it replaces is kept for --undo.
 
-    It also says which clips are bad and which classes will be confused, and what to record.
+    The report names files that are not enrolled, clips that are bad and classes that will be confused, and what to
+    record.
     """
     from metaser.runtime import InputError, Profile, profile_lock
     from metaser.runtime import undo as put_back
+    from metaser.runtime.labels import look_alikes
     from metaser.runtime.profile import check_is_profile
     from metaser.runtime.profile_changes import new_profile
+    from metaser.runtime.recordings import summary
 
     tune = adapt or force_adapt
     changes = sum((support is not None, add is not None, remove is not None, undo))
@@ -111,7 +119,7 @@ def enroll(  # noqa: PLR0912, PLR0913, PLR0915 # one parameter an option
                 enrolled = engine.add(before, clips) if before else new_profile(engine, clips)
             else:
                 assert before is not None
-                enrolled = engine.remove(before, remove) if remove else before
+                enrolled = engine.remove(before, remove) if remove is not None else before
             if tune:
                 with SlowProgress("Tuning", as_json=as_json) as progress:
                     adapted = engine.adapt(enrolled, force=force_adapt, progress=progress)
@@ -120,9 +128,11 @@ def enroll(  # noqa: PLR0912, PLR0913, PLR0915 # one parameter an option
             if changes or tune:
                 enrolled.save(path)
     elapsed_s = time.perf_counter() - began
+    notices = [*(clips.notices if clips else ()), *look_alikes(enrolled.labels)]
+    left_out = clips.left_out if clips else ()
 
     console = people(as_json)
-    for line in (*dropped, *lost_by_change(before, enrolled, adapted)):
+    for line in (*notices, *summary(left_out), *dropped, *lost_by_change(before, enrolled, adapted)):
         console.say(line)
     if adapted:
         console.say(told(adapted))
@@ -130,14 +140,15 @@ def enroll(  # noqa: PLR0912, PLR0913, PLR0915 # one parameter an option
     if changes or tune:
         _tell_next(console, enrolled, path, _options(profile, None), _options(profile, bundle))
     if as_json:
-        counts = Counter(clip.label for clip in enrolled.clips)
         print_json(
             profile=str(path),
             bundle=enrolled.bundle_name,
-            classes={label: counts[label] for label in enrolled.labels},
+            classes=dict(Counter(clip.label for clip in enrolled.clips)),
             clips=len(enrolled.clips),
             dropped=dropped,
-            adapt=summary(adapted),
+            left_out=left_out_json(left_out),
+            notices=notices,
+            adapt=adaptation_json(adapted),
             calibration=asdict(enrolled.calibration),
             expected=asdict(enrolled.reliability),
             report=report_as_json(found) if found else None,

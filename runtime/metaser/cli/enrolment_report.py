@@ -111,6 +111,7 @@ def as_json(report: Report) -> dict[str, Any]:
                 **(asdict(each.clip.quality) if each.clip.quality else {}),
                 "copies": list(each.clip.copies),
                 "faults": list(each.faults),
+                "long": each.is_long,
                 "twin": each.twin,
                 "nearest": each.nearest,
                 "probability": each.probability,

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from metaser.toolkit.utterances import Problem, Utterance
 
 
+CORPUS_BYTES = 200
+"""So much of a corpus's name goes into that of a file."""
+
+
 class Speakers(str, Enum):
     """Who speaks in support and queries."""
 
@@ -67,7 +71,10 @@ def evaluate(  # noqa: PLR0913 # one parameter an option
         typer.Argument(metavar="MODEL", callback=name_or_folder, help="A checkpoint, a bundle, or the name of one."),
     ],
     corpus: Annotated[
-        list[Path], typer.Option("--corpus", metavar="DIR", help="A corpus or a CSV manifest; may come several times.")
+        list[Path],
+        typer.Option(
+            "--corpus", metavar="DIR", help="A corpus or a CSV manifest; may come several times.", readable=False
+        ),
     ],
     n_way: Annotated[int, typer.Option("--n-way", metavar="N", help="Classes of an episode.")] = 4,
     k_shot: Annotated[int, typer.Option("--k-shot", metavar="K", help="Labelled clips of each class.")] = 5,
@@ -201,15 +208,14 @@ def _tell(problems: tuple[Problem, ...], found: int, *, strict: bool) -> None:
 
 def _write(out: Path, run: Run) -> None:
     from metaser.runtime.files import SHARED, replace_text
+    from metaser.runtime.labels import safe_name
     from metaser.toolkit.charts import draw_confusion
     from metaser.toolkit.runs import to_document
 
-    replace_text(out / "evaluation.json", json.dumps(to_document(run), ensure_ascii=False), mode=SHARED)
+    replace_text(out / "evaluation.json", json.dumps(to_document(run)), mode=SHARED)
     for one in run.evaluations:
-        name = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in one.corpus)
-        draw_confusion(
-            out / f"confusion-{name}.png", one.confusion, one.classes, f"{run.model['name']} on {one.corpus}"
-        )
+        picture = out / f"confusion-{safe_name(one.corpus, CORPUS_BYTES)}.png"
+        draw_confusion(picture, one.confusion, one.classes, f"{run.model['name']} on {one.corpus}")
 
 
 def _print_json(run: Run, left_out: Sequence[Sequence[Problem]], differences: dict[str, Comparison]) -> None:

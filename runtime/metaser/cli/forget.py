@@ -1,12 +1,11 @@
 """`metaser forget`: delete a profile and everything kept of it."""
 
 import os
-import sys
 from typing import Annotated
 
 import typer
 
-from metaser.cli.console import people, plain
+from metaser.cli.console import can_ask, people, plain
 from metaser.cli.options import ProfileOption, profile_path
 
 
@@ -27,7 +26,7 @@ def forget(
     path = profile_path(profile)
     check_is_profile(behind_links(path))
     if not yes and (path.is_file() or undo_path(path).is_file()):
-        if not sys.stdin.isatty():
+        if not can_ask():
             raise InputError(f"nobody can be asked here: metaser forget --yes deletes {path} without a question")
         if not typer.confirm(f"Delete the profile {plain(path)} and its undo copy?"):
             people(as_json=False).say("Nothing was deleted.")

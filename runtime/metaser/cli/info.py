@@ -38,13 +38,17 @@ def info(
 
     Without BUNDLE_OR_PROFILE it tells about the bundle and the profile that the other commands would use.
     """
-    from metaser.runtime import open_bundle
+    from metaser.runtime import InputError, open_bundle
 
-    path = profile_path(profile)
+    try:
+        path: Path | None = profile_path(profile)
+        absent = f"No profile at {path} yet: make one with metaser enroll support/"
+    except InputError as error:
+        path, absent = None, f"No profile: {error}"
     found: dict[str, dict[str, Any]] = {}
     if what is None:
         found["bundle"] = _bundle(open_bundle(bundle))
-        if os.path.lexists(path):
+        if path and os.path.lexists(path):
             found["profile"] = _profile(path)
     elif os.path.lexists(what) and not Path(what).is_dir():
         found["profile"] = _profile(Path(what))
@@ -59,7 +63,7 @@ def info(
     if "profile" in found:
         _print(console, "profile", _profile_rows(found["profile"]))
     elif what is None:
-        console.say(f"No profile at {path} yet: make one with metaser enroll support/")
+        console.say(absent)
 
 
 def _bundle(bundle: Bundle) -> dict[str, Any]:

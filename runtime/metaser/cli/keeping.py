@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import soundfile
+
+from metaser.cli.formats import audacity_line
 
 if TYPE_CHECKING:
     from metaser.cli.recording import Heard, View
@@ -21,22 +25,17 @@ BLOCK_SAMPLES = 65_536
 class Keeper:
     """Stands between a source and a view: `chunks` pass through it and are kept, and so do events.
 
-    DIR/heard-DATE.wav, DIR/heard-DATE.txt (an Audacity label track), DIR/LABEL/heard-DATE-SECOND.wav
+    DIR/heard-DATE.wav, DIR/heard-DATE.txt (an Audacity label track), DIR/LABEL/heard-DATE-SECOND.wav. A label that
+    cannot be a folder's name, such as one of a profile that somebody passed on, gets a safe one.
     """
 
     def __init__(self, folder: Path, view: View) -> None:
-        from metaser.runtime.files import open_new
-        from metaser.runtime.os_errors import cannot_write
-
         self._folder = folder
         self._view = view
-        self._name = time.strftime("heard-%Y%m%d-%H%M%S")
         self._audio: soundfile.SoundFile | None = None
-        try:
+        with self._writing():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._labels = open_new(folder / f"{self._name}.txt")
-        except OSError as error:
-            raise cannot_write(f"recordings into {folder}", error) from error
+            self._name, self._labels = self._begin()
 
     def chunks(self, source: Iterable[Chunk]) -> Iterator[Chunk]:
         """Keep what passes."""
@@ -44,21 +43,22 @@ class Keeper:
 
         for chunk in source:
             if len(chunk.samples):
-                if self._audio is None:
-                    path = self._folder / f"{self._name}.wav"
-                    self._audio = soundfile.SoundFile(os.fsencode(emptied(path)), "w+", chunk.rate_hz, 1, "PCM_16")
-                self._audio.seek(0, soundfile.SEEK_END)
-                self._audio.write(chunk.samples)
+                with self._writing():
+                    if self._audio is None:
+                        path = self._folder / f"{self._name}.wav"
+                        self._audio = soundfile.SoundFile(os.fsencode(emptied(path)), "w+", chunk.rate_hz, 1, "PCM_16")
+                    self._audio.seek(0, soundfile.SEEK_END)
+                    self._audio.write(chunk.samples)
             yield chunk
 
     def hear(self, event: StreamEvent) -> None:
-        """Keep the segment where it is over, pass the event on."""
+        """Keep the segment if it is over, pass the event on."""
         if event.event == "leave" and event.end_s is not None and self._audio is not None:
-            line = f"{event.start_s:.6f}\t{event.end_s:.6f}\t{event.label or 'unknown'}\n"
-            self._labels.write(line.encode(errors="backslashreplace"))
-            self._labels.flush()
-            if event.label is not None:
-                self._cut(event.label, event.start_s, event.end_s)
+            with self._writing():
+                self._labels.write(audacity_line(event).encode(errors="backslashreplace"))
+                self._labels.flush()
+                if event.label is not None:
+                    self._cut(self._audio, event.label, event.start_s, event.end_s)
         self._view.hear(event)
 
     def tick(self, heard: Heard) -> None:
@@ -67,21 +67,48 @@ class Keeper:
 
     def close(self) -> None:
         """Finish the files."""
-        self._labels.close()
-        if self._audio is not None:
-            self._audio.close()
+        with self._writing():
+            self._labels.close()
+            if self._audio is not None:
+                self._audio.close()
 
-    def _cut(self, label: str, start_s: float, end_s: float) -> None:
+    def _begin(self) -> tuple[str, BinaryIO]:
+        """The name of this recording, and its label track; another stream may have begun in the same second."""
+        from metaser.runtime.files import open_new
+
+        name = time.strftime("heard-%Y%m%d-%H%M%S")
+        for number in count(1):
+            own = name if number == 1 else f"{name}-{number}"
+            with suppress(FileExistsError):
+                return own, open_new(self._folder / f"{own}.txt")
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        from metaser.runtime import MetaserError, WorkError
+        from metaser.runtime.os_errors import cannot_write
+
+        what = f"recordings into {self._folder}"
+        try:
+            yield
+        except MetaserError:
+            raise
+        except OSError as error:
+            raise cannot_write(what, error) from error
+        except (soundfile.LibsndfileError, AssertionError) as error:  # soundfile asserts that all was written
+            raise WorkError(f"cannot write {what}: not all was written; free space or choose another place") from error
+
+    def _cut(self, audio: soundfile.SoundFile, label: str, start_s: float, end_s: float) -> None:
         from metaser.runtime.files import replacing
+        from metaser.runtime.labels import safe_name
 
-        assert self._audio is not None
-        rate_hz = self._audio.samplerate
+        rate_hz = audio.samplerate
         left = round((end_s - start_s) * rate_hz)
-        folder = self._folder / label
+        folder = self._folder / safe_name(label)
         folder.mkdir(mode=0o700, exist_ok=True)
         path = folder / f"{self._name}-{start_s:09.2f}.wav"
-        self._audio.seek(round(start_s * rate_hz))
+        audio.seek(round(start_s * rate_hz))
         with replacing(path) as file, soundfile.SoundFile(file, "w", rate_hz, 1, "PCM_16", format="WAV") as clip:
-            while left > 0 and len(block := self._audio.read(min(left, BLOCK_SAMPLES), dtype="float32")):
+            while left > 0 and len(block := audio.read(min(left, BLOCK_SAMPLES), dtype="float32")):
                 clip.write(block)
                 left -= len(block)

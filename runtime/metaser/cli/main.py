@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO, TextIOWrapper
 from typing import Annotated, Any
 
@@ -13,7 +17,7 @@ from metaser.cli.adapting import AdaptCommand
 from metaser.cli.bench import bench
 from metaser.cli.calibrate import calibrate
 from metaser.cli.classify import classify
-from metaser.cli.console import complain, settle_stdout
+from metaser.cli.console import complain, settle, settle_stdout
 from metaser.cli.corpora import corpora
 from metaser.cli.demo import demo
 from metaser.cli.doctor import doctor
@@ -29,7 +33,11 @@ from metaser.cli.stream import stream
 from metaser.cli.train import train
 from metaser.cli.verify import verify
 
+show_usual_warning = warnings.showwarning
+
 INTERRUPTED = 130
+BAD_USAGE = 2
+STREAMS = 3
 
 
 class Commands(TyperGroup):
@@ -40,24 +48,46 @@ class Commands(TyperGroup):
         for command in self.commands.values():
             expand_in(command)
 
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Read the command line; help and the version are printed here."""
+        with _errors_as_lines():
+            return super().make_context(*args, **options)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
+        with _errors_as_lines():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _errors_as_lines() -> Iterator[None]:
+    """Turn every error that people meet into one line on standard error and an exit code."""
+    try:
         try:
-            result = super().invoke(ctx)
+            yield
+        finally:
             sys.stdout.flush()
-        except KeyboardInterrupt:
-            raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            settle_stdout()
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:  # nobody reads on, as `head` does
+        settle_stdout()
+        raise typer.Exit(0) from None
+    except _errors_of_ours() as error:
+        complain(error)
+        raise typer.Exit(error.exit_code) from None
+    except OSError as error:
+        settle_stdout()
+        complain(_described(error))
+        raise typer.Exit(1) from None
+    except SystemExit as error:
+        if _is_of_closed_pipe(error):
             raise typer.Exit(0) from None
-        except _errors_of_ours() as error:
-            complain(error)
-            raise typer.Exit(error.exit_code) from None
-        except OSError as error:
-            settle_stdout()
-            complain(_described(error))
-            raise typer.Exit(1) from None
-        return result
+        raise
+
+
+def _is_of_closed_pipe(error: SystemExit) -> bool:
+    """Whether rich, which prints help and errors of usage, left because nobody reads on."""
+    return isinstance(error.__context__, BrokenPipeError)
 
 
 def _described(error: OSError) -> str:
@@ -127,10 +157,50 @@ def metaser(
 
 def main() -> None:
     """Run the command line."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started us
-            setattr(sys, name, StringIO())
+    _claim_descriptors()
+    warnings.showwarning = _show_warning
     for output in (sys.stdout, sys.stderr):
         if isinstance(output, TextIOWrapper):
             output.reconfigure(errors="backslashreplace")  # a label that the terminal cannot show stops nothing
-    app(prog_name="metaser")
+    try:
+        app(prog_name="metaser")
+    except SystemExit as error:
+        if _is_of_closed_pipe(error):
+            sys.exit(0)
+        raise
+    except OSError:  # of a usage error that nobody can be shown
+        sys.exit(BAD_USAGE)
+    finally:
+        settle(sys.stdout)
+        settle(sys.stderr)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
+    """Show a warning of ours as one line, without the place in the code."""
+    if category.__module__.startswith("metaser."):
+        complain(message)
+    else:
+        show_usual_warning(message, category, *place, **options)
+
+
+def _claim_descriptors() -> None:
+    """Take the place of standard streams that were closed before the start, or the next file we open gets their number.
+
+    Without a standard output there is nothing that a command is for.
+    """
+    for number in range(STREAMS):
+        if not _is_open(number):
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    if sys.stderr is None:
+        sys.stderr = StringIO()
+    if sys.stdout is None:
+        complain("standard output is closed: open it, or send it to a file or to /dev/null")
+        sys.exit(1)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True

@@ -56,7 +56,12 @@ ProviderOption = Annotated[
     ),
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", metavar="N", help="How many threads the network may use.")
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        help="How many threads the network may use. Without it, one per core that this process may use.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, on standard output.")]
 UnknownOption = Annotated[

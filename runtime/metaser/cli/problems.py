@@ -10,6 +10,7 @@ import typer
 from metaser.cli.console import PlainConsole
 
 if TYPE_CHECKING:
+    from metaser.runtime.recordings import LeftOut
     from metaser.toolkit.utterances import Problem
 
 LISTED = 20
@@ -30,3 +31,8 @@ def say_problems(console: PlainConsole, problems: Sequence[Problem]) -> None:
 def problems_json(problems: Sequence[Problem]) -> list[dict[str, str]]:
     """All of them."""
     return [{"file": str(problem.path), "reason": problem.reason} for problem in problems]
+
+
+def left_out_json(left_out: Sequence[LeftOut]) -> list[dict[str, str]]:
+    """Files and folders that are not used, as `problems_json` lists those of a corpus."""
+    return [{"file": str(each.path), "reason": each.reason} for each in left_out]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, people, quiet_libraries
+from metaser.cli.console import PlainConsole, can_ask, people, quiet_libraries
 from metaser.cli.levels import level_dbfs, level_meter
 
 if TYPE_CHECKING:
@@ -22,7 +21,9 @@ REFUSALS = 5
 
 def record(
     *,
-    label: Annotated[str, typer.Argument(metavar="LABEL", help="The class that the clips belong to.")],
+    label: Annotated[
+        str, typer.Argument(metavar="LABEL", help="The class that the clips belong to, a name for a folder.")
+    ],
     count: Annotated[int, typer.Option("--count", metavar="N", help="How many clips to take.", min=1)] = 5,
     seconds: Annotated[
         float, typer.Option("--seconds", metavar="SECONDS", help="How long each is.", min=1, max=60)
@@ -41,10 +42,15 @@ def record(
     from metaser.runtime import AudioError, InputError, WorkError
     from metaser.runtime.arrays import SAMPLE_RATE_HZ
     from metaser.runtime.files import replacing
+    from metaser.runtime.labels import LONGEST_NAME_BYTES, check_label, is_folder_name
     from metaser.runtime.microphone import Microphone
 
-    if not label.strip() or label.startswith(".") or "/" in label or "\0" in label:
-        raise InputError(f"{label!r} cannot be a folder's name: give a label without / that does not begin with a dot")
+    label = check_label(label)
+    if not is_folder_name(label):
+        raise InputError(
+            f"{label!r} cannot be a folder's name: give a label without / and control characters that does not begin "
+            f"with a dot, of at most {LONGEST_NAME_BYTES} bytes"
+        )
     console = people(as_json=False)
     folder = into / label
     taken = refused = 0
@@ -71,7 +77,7 @@ def record(
 
 def _prompt(console: PlainConsole, take: str) -> None:
     """Wait for Enter where somebody can press it, else say that it begins."""
-    if not (console.is_terminal and sys.stdin.isatty()):
+    if not (console.is_terminal and can_ask()):
         console.say(f"{take}: speak now.")
         return
     try:
@@ -89,7 +95,9 @@ def _take(microphone: Microphone, seconds: float, console: PlainConsole) -> Wave
     import numpy as np
 
     from metaser.runtime import AudioError
-    from metaser.runtime.audio import check_array, resample
+    from metaser.runtime.arrays import SAMPLE_RATE_HZ
+    from metaser.runtime.audio import check_array
+    from metaser.runtime.resampler import resample
 
     microphone.skip()  # what was heard before Enter
     blocks: list[Waveform] = []
@@ -103,4 +111,4 @@ def _take(microphone: Microphone, seconds: float, console: PlainConsole) -> Wave
         console.say()
     if lost_ms := microphone.dropped_ms - lost_before_ms:
         raise AudioError(f"{lost_ms:.0f} ms of the take were lost: is the microphone plugged in?")
-    return check_array(np.concatenate(list(resample(blocks, microphone.rate_hz))), "the take")
+    return check_array(np.concatenate(list(resample(blocks, microphone.rate_hz, SAMPLE_RATE_HZ))), "the take")

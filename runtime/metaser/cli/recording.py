@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from metaser.cli.levels import level_dbfs
@@ -18,8 +16,6 @@ from metaser.cli.spans import Span
 if TYPE_CHECKING:
     from metaser.runtime import AudioError, Stream, StreamEvent
     from metaser.runtime.ring import Chunk
-
-CHUNK_S = 0.1
 
 
 @dataclass
@@ -134,28 +130,6 @@ def play(
     if stream is None and not heard.interrupted:
         raise AudioError(f"{name} holds no samples: record it again")
     return heard
-
-
-def duration_of(path: Path) -> float:
-    """How long a recording is by its header; 0 where that cannot be read, `play` says why."""
-    import soundfile
-
-    try:
-        return float(soundfile.info(os.fsencode(path)).duration)
-    except (soundfile.LibsndfileError, TypeError):  # the second for headerless files
-        return 0.0
-
-
-def file_chunks(path: Path) -> Iterator[Chunk]:
-    """Mono pieces of a recording, of at most 0.1 s, at its own rate."""
-    from metaser.runtime.audio import read_blocks
-    from metaser.runtime.ring import Chunk
-
-    for block, rate_hz in read_blocks(path):  # [T, channels]
-        mono = block.mean(axis=1)  # [T]
-        size = max(1, int(CHUNK_S * rate_hz))
-        for start in range(0, len(mono), size):
-            yield Chunk(mono[start : start + size], rate_hz)
 
 
 @contextmanager

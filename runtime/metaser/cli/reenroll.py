@@ -30,7 +30,8 @@ LISTED = 3
 def reenroll(  # noqa: PLR0913 # one parameter an option
     *,
     support: Annotated[
-        Path | None, typer.Argument(metavar="SUPPORT", help="Where to look for clips that have moved.")
+        Path | None,
+        typer.Argument(metavar="SUPPORT", help="Where to look for clips that have moved.", readable=False),
     ] = None,
     drop_missing: Annotated[
         bool, typer.Option("--drop-missing", help="Go on without the clips that cannot be found.")
@@ -89,6 +90,7 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
             moved={clip.title: place for clip, place in found.moved},
             changed=[clip.title for clip in found.changed],
             missing=[clip.title for clip in found.missing],
+            unreadable=[clip.title for clip in found.unreadable],
         )
 
 
@@ -101,6 +103,8 @@ def _tell(console: PlainConsole, found: FoundClips) -> None:
         console.say(f"Left out: {clip.title} has another content now ({clip.path})")
     for clip in found.missing:
         console.say(f"Left out: {clip.title} is gone" + (f" ({clip.path})" if clip.path else ", it was an array"))
+    for clip in found.unreadable:
+        console.say(f"Left out: {clip.title} cannot be read ({clip.path})")
 
 
 def _recognised(profile: Profile) -> str:
@@ -109,7 +113,8 @@ def _recognised(profile: Profile) -> str:
 
 
 def _names(found: FoundClips) -> str:
-    changed = {clip.sha256 for clip in found.changed}
-    named = [f"{clip.title} {'has changed' if clip.sha256 in changed else 'is gone'}" for clip in found.lost[:LISTED]]
+    why = dict.fromkeys((clip.sha256 for clip in found.changed), "has changed")
+    why |= dict.fromkeys((clip.sha256 for clip in found.unreadable), "cannot be read")
+    named = [f"{clip.title} {why.get(clip.sha256, 'is gone')}" for clip in found.lost[:LISTED]]
     more = len(found.lost) - len(named)
     return ", ".join([*named, *([f"{more} more"] if more else [])])

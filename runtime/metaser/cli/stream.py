@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, new_table, people, plain, quiet_libraries, settle_stdout
+from metaser.cli.console import PlainConsole, new_table, people, plain, print_json, quiet_libraries, settle_stdout
 from metaser.cli.formats import Format
+from metaser.cli.input_pipe import STANDARD_INPUT, is_pipe, open_pipe
 from metaser.cli.opening import open_engine
 from metaser.cli.options import (
     AcceptPrecisionOption,
@@ -30,15 +31,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from metaser.cli.recording import View
+    from metaser.runtime.microphone import Microphone
+    from metaser.runtime.pcm import RawFormat
+    from metaser.runtime.piped import PipedAudio
     from metaser.runtime.ring import Chunk
-
-STANDARD_INPUT = "-"
 
 
 def stream(  # noqa: PLR0913 # one parameter an option
     *,
     file: Annotated[
-        str | None, typer.Argument(metavar="[FILE|-]", help="A recording of any length, or - for standard input.")
+        str | None,
+        typer.Argument(metavar="[FILE|-]", help="A recording, a pipe, or - for standard input."),
     ] = None,
     mic: Annotated[bool, typer.Option("--mic", help="Listen to a microphone.")] = False,
     device: Annotated[
@@ -52,7 +55,7 @@ def stream(  # noqa: PLR0913 # one parameter an option
     channels: Annotated[int, typer.Option("--channels", metavar="N", help="With -: the channels of raw samples.")] = 1,
     sample_format: Annotated[
         str,
-        typer.Option("--sample-format", metavar="NAME", help="With -: raw samples are s16le, s24le, s32le or f32le."),
+        typer.Option("--sample-format", metavar="NAME", help="With -: raw samples are s16le, f32le, mulaw ..."),
     ] = "s16le",
     realtime: Annotated[bool, typer.Option("--realtime", help="Go as fast as time does, not faster.")] = False,
     window_s: Annotated[
@@ -76,16 +79,19 @@ def stream(  # noqa: PLR0913 # one parameter an option
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Label speech as it comes: a microphone, standard input (raw samples or WAV) or a recording.
+    """Label speech as it comes: a microphone, standard input or a recording.
+
+    Standard input is WAV, another format that a file can have, or raw samples; a format is recognised by its content.
 
     Speech is found, labelled after its first second, and the label follows the speaker. On a terminal you see it move;
     elsewhere each finished segment is one line. Ctrl-C ends it with the summary.
     """
     from metaser.cli.keeping import Keeper
     from metaser.cli.live import print_summary
-    from metaser.cli.recording import duration_of, play
+    from metaser.cli.recording import play
     from metaser.runtime import InputError, StreamSettings
-    from metaser.runtime.piped import RawFormat
+    from metaser.runtime.audio_file import AudioFile
+    from metaser.runtime.pcm import RawFormat
 
     if list_devices:
         _list_devices(people(as_json))
@@ -93,7 +99,8 @@ def stream(  # noqa: PLR0913 # one parameter an option
     mic = mic or (device is not None and file is None)
     if mic == (file is not None):
         raise InputError("give one source: --mic, a FILE, or - for standard input")
-    if live and file != STANDARD_INPUT:
+    is_piped = file is not None and is_pipe(file)
+    if live and not is_piped:
         raise InputError("--live is for standard input: `metaser stream - --live`")
     form = Format.json if as_json else form
     settings = StreamSettings(
@@ -105,8 +112,8 @@ def stream(  # noqa: PLR0913 # one parameter an option
     enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision).answering(unknown.value)
     console = people(form is not None)
     notice = f"recording into {record}" if record else ""
-    total_s = duration_of(Path(file)) if file and file != STANDARD_INPUT else 0.0
-    name = "the microphone" if mic else "standard input" if file == STANDARD_INPUT else Path(file or "").name
+    total_s = AudioFile(file).duration_s() if file and not is_piped else 0.0
+    name = "the microphone" if file is None else "standard input" if file == STANDARD_INPUT else Path(file).name
     with _open_source(file, device, raw, console, live=live) as source:
         if record and not console.is_terminal:
             console.say(f"Recording what is heard into {record}.")
@@ -114,7 +121,7 @@ def stream(  # noqa: PLR0913 # one parameter an option
             keeper = Keeper(record, view) if record else None
             try:
                 heard = play(
-                    keeper.chunks(source) if keeper else source, name,
+                    keeper.chunks(source.chunks) if keeper else source.chunks, name,
                     lambda rate: engine.stream(
                         enrolled, sample_rate_hz=rate, settings=settings, live=mic or live
                     ),
@@ -127,41 +134,58 @@ def stream(  # noqa: PLR0913 # one parameter an option
         settle_stdout()
         if form is None:
             return
+    for line in source.notices:
+        console.say(f"{name}: {line}")
+        if form is Format.json:
+            print_json(event="notice", message=line)
     print_summary(console, heard, enrolled.labels)
+    if source.pipe and source.pipe.is_raw and not heard.spans and not heard.pipe_closed:
+        console.say(f"It was read as raw {sample_format}, {channels} channel(s) at {rate_hz} Hz: are these right?")
     if heard.error:
         raise heard.error
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where the sound comes from."""
+
+    chunks: Iterable[Chunk]
+    notices: list[str]
+    """What is noticed on the way, complete at the end."""
+
+    pipe: PipedAudio | None = None
+
+
 @contextmanager
 def _open_source(
-    file: str | None, device: str | None, raw: object, console: PlainConsole, *, live: bool
-) -> Iterator[Iterable[Chunk]]:
-    from metaser.cli.recording import file_chunks
+    file: str | None, device: str | None, raw: RawFormat, console: PlainConsole, *, live: bool
+) -> Iterator[Source]:
+    from metaser.runtime.audio_file import AudioFile
     from metaser.runtime.microphone import RING_S, Microphone
-    from metaser.runtime.piped import LivePipe, PipedAudio, RawFormat
+    from metaser.runtime.piped import LivePipe, PipedAudio
 
-    assert isinstance(raw, RawFormat)
     if file is None:
         with quiet_libraries(), Microphone(device) as microphone:
             console.say(f"Listening to {microphone.name} at {microphone.rate_hz} Hz.")
-            yield _listen(microphone, console)
-    elif file == STANDARD_INPUT:
-        piped = PipedAudio(sys.stdin.fileno(), raw)
-        yield LivePipe(piped, RING_S) if live else piped
-        if piped.odd_bytes:
-            console.say(f"Standard input ended within a sample: its last {piped.odd_bytes} bytes were left out.")
+            yield Source(_listen(microphone, console), [])
+    elif is_pipe(file):
+        name = "standard input" if file == STANDARD_INPUT else file
+        with open_pipe(file) as descriptor:
+            piped = PipedAudio(descriptor, raw, name=name, live=live, say=console.say)
+            yield Source(LivePipe(piped, RING_S) if live else piped, piped.notices, piped)
     else:
-        yield file_chunks(Path(file))
+        recording = AudioFile(file)
+        yield Source(recording.chunks(), recording.notices)
 
 
-def _listen(microphone: object, console: PlainConsole) -> Iterator[Chunk]:
-    """What the microphone hears, for ever; it is said when it is gone and when it is back."""
-    from metaser.runtime.microphone import Microphone
-
-    assert isinstance(microphone, Microphone)
-    gone = False
+def _listen(microphone: Microphone, console: PlainConsole) -> Iterator[Chunk]:
+    """What the microphone hears, without an end; reported when it is gone and when it is back."""
+    gone, noticed = False, ""
     while True:
         yield microphone.read()
+        if microphone.notice != noticed:
+            noticed = microphone.notice
+            console.say(f"The microphone {microphone.name}: {noticed}.")
         if microphone.is_gone != gone:
             gone = microphone.is_gone
             state = "is gone: waiting for it" if gone else "is back"

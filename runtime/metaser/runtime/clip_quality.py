@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
-from metaser.runtime.audio import FULL_SCALE
+from metaser.runtime.audio_checks import FULL_SCALE
 from metaser.runtime.speech import utterances_in
 from metaser.runtime.voice_activity import CHUNK_SAMPLES, Utterance
 

@@ -12,7 +12,17 @@ from metaser.runtime.clip_quality import measure
 from metaser.runtime.enrolment import Progress, SupportClip
 from metaser.runtime.errors import AudioError, SupportError
 from metaser.runtime.profile import Clip
+from metaser.runtime.recordings import LeftOut, cannot_be_read
 from metaser.runtime.speech import utterances_in, without_pauses
+
+
+@dataclass(frozen=True)
+class RefusedClip:
+    """A clip that cannot be used."""
+
+    clip: Clip
+    error: AudioError
+    """Its message begins with the clip's title."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +33,18 @@ class EmbeddedClips:
     embeddings: Embeddings
     """[M, E]"""
 
-    errors: tuple[AudioError, ...]
+    refused: tuple[RefusedClip, ...] = ()
+
+    left_out: tuple[LeftOut, ...] = ()
+    """Files and folders that are no clips or cannot be opened."""
+
+    notices: tuple[str, ...] = ()
+    """Sentences about labels that were made one, and about clips of which a part is missing and the like."""
+
+    @property
+    def errors(self) -> tuple[AudioError, ...]:
+        """What is wrong with each clip that cannot be used."""
+        return tuple(each.error for each in self.refused)
 
     def checked(self) -> EmbeddedClips:
         """These clips, where all could be used.
@@ -46,12 +67,20 @@ class EmbeddedClips:
         """
         faults = [clip.quality.faults() if clip.quality and clip.quality.is_bad else [] for clip in self.clips]
         kept = [row for row, found in enumerate(faults) if not found]
-        dropped = [f"{clip.title}: {', '.join(found)}" for clip, found in zip(self.clips, faults, strict=True) if found]
-        dropped = sorted([*map(str, self.errors), *dropped])
+        dropped = sorted(
+            [(str(each.error), each.clip.label) for each in self.refused]
+            + [
+                (f"{clip.title}: {', '.join(found)}", clip.label)
+                for clip, found in zip(self.clips, faults, strict=True)
+                if found
+            ]
+        )
         left = {self.clips[row].label for row in kept}
-        if gone := [line for line in dropped if line.split("/")[0] not in left]:
-            raise SupportError(f"every clip of {gone[0].split('/')[0]} is bad ({gone[0]}): record it again")
-        return EmbeddedClips(tuple(self.clips[row] for row in kept), self.embeddings[kept], ()), dropped
+        for line, label in dropped:
+            if label not in left:
+                raise SupportError(f"every clip of {label} is bad ({line}): record it again")
+        good = replace(self, clips=tuple(self.clips[row] for row in kept), embeddings=self.embeddings[kept], refused=())
+        return good, [line for line, _ in dropped]
 
 
 def embed_clips(
@@ -60,18 +89,23 @@ def embed_clips(
     """Decode and measure clips and embed their speech; what cannot be used is kept as an error that names it."""
     usable: list[Clip] = []
     embeddings: list[Embedding] = []
-    errors: list[AudioError] = []
+    refused: list[RefusedClip] = []
+    notices: list[str] = []
     for done, clip in enumerate(clips, start=1):
+        title = clip.clip.title
         try:
-            waveform = clip.waveform()
-            utterances = utterances_in(waveform)
-            embeddings.append(embed(without_pauses(waveform, utterances)))
-            usable.append(replace(clip.clip, quality=measure(waveform, utterances)))
+            loaded = clip.load()
+            utterances = utterances_in(loaded.waveform)
+            embeddings.append(embed(without_pauses(loaded.waveform, utterances)))
+            usable.append(replace(clip.clip, quality=measure(loaded.waveform, utterances)))
+            notices += [f"{title}: {notice}" for notice in loaded.notices]
         except AudioError as error:
-            title = clip.clip.title
             told = str(error).removeprefix(f"{title} ").removeprefix(f"{clip.clip.name} ")
-            errors.append(AudioError(f"{title} {told}" if told != str(error) else f"{title}: {error}"))
+            message = f"{title} {told}" if told != str(error) else f"{title}: {error}"
+            refused.append(RefusedClip(clip.clip, AudioError(message)))
+        except OSError as error:  # it is gone, or the disk is damaged
+            refused.append(RefusedClip(clip.clip, AudioError(f"{title} {cannot_be_read(error)}")))
         if progress:
             progress(done, len(clips))
     rows = np.stack(embeddings) if embeddings else np.zeros((0, 0), np.float32)
-    return EmbeddedClips(tuple(usable), rows, tuple(errors))
+    return EmbeddedClips(tuple(usable), rows, tuple(refused), notices=tuple(notices))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.decision import unit
-from metaser.runtime.figures import new_figure, save_figure
+from metaser.runtime.figures import drawn, new_figure, save_figure
 from metaser.runtime.profile import Profile
 
 MARKERS = "osD^vP*X<>"
@@ -43,8 +43,8 @@ def draw_map(profile: Profile, path: Path) -> None:
     for number, label in enumerate(profile.labels):
         own = clips[profile.targets == number]
         colour, marker = f"C{number % 10}", MARKERS[number % len(MARKERS)]
-        name = label.replace("$", r"\$")  # no mathematics
-        axes.scatter(own[:, 0], own[:, 1], color=colour, marker=marker, alpha=0.7, label=f"\u200b{name}")
+        name = f"\u200b{drawn(label)}"  # a legend leaves out names that begin with _
+        axes.scatter(own[:, 0], own[:, 1], color=colour, marker=marker, alpha=0.7, label=name)
         axes.scatter(prototypes[number, 0], prototypes[number, 1], color=colour, marker="x", s=120)
     axes.set(xticks=[], yticks=[], title=f"Clips and prototypes (crosses), {shown:.0%} of the spread")
     axes.legend(loc="best")

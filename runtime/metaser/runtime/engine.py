@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -21,10 +23,12 @@ from metaser.runtime.engine_cache import EngineCache, Say, print_nothing
 from metaser.runtime.enrolment import Progress, Support, read_support
 from metaser.runtime.errors import AudioError, MissingDependencyError, WorkError
 from metaser.runtime.head_tuning import AdaptationSettings, Parameters
+from metaser.runtime.labels import look_alikes
 from metaser.runtime.profile import Profile
 from metaser.runtime.profile_adaptation import Adapted, adapt_profile
 from metaser.runtime.profile_changes import calibrate_profile, check_fits, new_profile, settle
 from metaser.runtime.provider_check import check_profile
+from metaser.runtime.recordings import summary
 from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, choose_providers, open_session, run
 from metaser.runtime.speech import speech_in
 from metaser.runtime.static_window import StaticEncoder, has_static_window
@@ -185,22 +189,31 @@ class Engine:
     def enroll(self, support: Support, *, progress: Progress | None = None) -> Profile:
         """Embed a support set, `support/<label>/clips` or {label: [waveforms]}, into a profile.
 
+        Labels are text, without outer white space. A UserWarning names files that are left out, clips that are not
+        whole, and labels that look alike.
+
         Raises:
             NotFoundError: there is no such folder.
-            SupportError: fewer than two classes, a class without clips, or one recording in two classes.
+            SupportError: fewer than two classes, a class without clips, one recording in two classes, or a label that
+                is no text, is empty or is `unknown`.
             AudioError: clips that cannot be used; nothing is enrolled.
         """
-        return new_profile(self, self.embed_support(support, progress=progress).checked())
+        read = self.embed_support(support, progress=progress).checked()
+        for line in (*read.notices, *look_alikes(clip.label for clip in read.clips), *summary(read.left_out)):
+            warnings.warn(line, stacklevel=2)
+        return new_profile(self, read)
 
     def embed_support(
         self, support: Support, *, min_classes: int = 2, progress: Progress | None = None
     ) -> EmbeddedClips:
-        """Embed and measure the clips of a support set; those that cannot be used are told, not raised.
+        """Embed and measure the clips of a support set; those that cannot be used are reported, not raised.
 
         Raises:
             NotFoundError, SupportError: as `enroll`.
         """
-        return embed_clips(read_support(support, min_classes=min_classes), self.embed, progress)
+        found = read_support(support, min_classes=min_classes)
+        read = embed_clips(found.clips, self.embed, progress)
+        return replace(read, left_out=found.left_out, notices=(*found.notices, *read.notices))
 
     def adapt(
         self,

@@ -1,8 +1,10 @@
-"""From a support set, a folder a class or arrays by label, to a profile."""
+"""Reading a support set, one folder per class or arrays by label: its clips, and what is left out of it."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,24 +12,28 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 
 from metaser.runtime.arrays import Waveform
-from metaser.runtime.audio import check_array, load_audio
+from metaser.runtime.audio import LoadedAudio, check_array, read_audio
 from metaser.runtime.bundle import sha256_of
-from metaser.runtime.errors import AudioError, NotFoundError, SupportError
+from metaser.runtime.errors import NotFoundError, SupportError
+from metaser.runtime.labels import check_label
 from metaser.runtime.profile import Clip
+from metaser.runtime.recordings import (
+    IN_ITSELF,
+    Found,
+    LeftOut,
+    cannot_be_read,
+    fault_of,
+    find_recordings,
+    holds,
+    is_junk,
+    why_none,
+)
 
 Support: TypeAlias = "str | Path | Mapping[str, Iterable[npt.ArrayLike]]"
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with (clips done, clips in all)."""
-
-AUDIO_SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW") | {
-    ".aif", ".aifc", ".mp3", ".oga", ".opus", ".snd",
-}  # fmt: skip
-UNREADABLE_SUFFIXES = frozenset({
-    ".3gp", ".aac", ".amr", ".m4a", ".m4b", ".mkv", ".mov", ".mp4", ".raw", ".webm", ".wma",
-})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,24 +44,45 @@ class SupportClip:
     samples: Waveform | None = None
     """Of an array, checked; None for a file."""
 
-    def waveform(self) -> Waveform:
-        """Float32 [T] at 16 kHz, checked."""
-        return load_audio(self.clip.path) if self.samples is None else self.samples
+    def load(self) -> LoadedAudio:
+        """The clip, checked, and what was noticed while its file was read.
+
+        Raises:
+            NotFoundError, AudioError: as `read_audio`.
+        """
+        return read_audio(self.clip.path) if self.samples is None else LoadedAudio(self.samples)
 
 
-def read_support(support: Support, *, min_classes: int = 2) -> list[SupportClip]:
-    """List the clips of a support set, sorted by label and content; the same recording twice in a class counts once.
+@dataclass(frozen=True)
+class SupportSet:
+    """The clips of a support set, and what else was found in it."""
+
+    clips: tuple[SupportClip, ...]
+    """Sorted by label and content; the same recording twice in a class counts once."""
+
+    left_out: tuple[LeftOut, ...] = ()
+    """Files and folders that are no clips or cannot be opened."""
+
+    notices: tuple[str, ...] = ()
+    """Sentences about labels that were made one."""
+
+
+def read_support(support: Support, *, min_classes: int = 2) -> SupportSet:
+    """List the clips of a support set, `support/<label>/clips` or {label: [waveforms]}; files are not decoded yet.
+
+    Labels are in Unicode's form NFC and have no outer white space; those that are then the same are one class.
 
     Raises:
         NotFoundError: there is no such folder.
-        SupportError: fewer classes than `min_classes`, a class without clips, or one recording in two classes.
-        AudioError: a class holds a file in a format that cannot be read.
+        SupportError: fewer classes than `min_classes`, a class without clips or with a label that none can have, a
+            folder that cannot be read, or one recording in two classes.
+        AudioError: an array is no clip.
     """
-    clips = (
+    found = (
         _from_arrays(support, min_classes) if isinstance(support, Mapping) else _from_folder(Path(support), min_classes)
     )
     unique: dict[str, SupportClip] = {}
-    for clip in clips:
+    for clip in found.clips:
         twin = unique.setdefault(clip.clip.sha256, clip)
         if twin.clip.label != clip.clip.label:
             raise SupportError(
@@ -65,93 +92,131 @@ def read_support(support: Support, *, min_classes: int = 2) -> list[SupportClip]
         if twin is not clip:
             copies = (*twin.clip.copies, clip.clip.title)
             unique[clip.clip.sha256] = replace(twin, clip=replace(twin.clip, copies=copies))
-    return sorted(unique.values(), key=lambda clip: clip.clip)
+    return replace(found, clips=tuple(sorted(unique.values(), key=lambda clip: clip.clip)))
 
 
-def read_others(folder: str | Path) -> list[SupportClip]:
+def read_others(folder: str | Path) -> SupportSet:
     """List the clips of a folder of other speech and noise, at any depth, without labels.
 
     Raises:
         NotFoundError: there is no such folder.
-        SupportError: it has no audio files.
-        AudioError: it holds a file in a format that cannot be read.
+        SupportError: it cannot be read, or has no audio files.
     """
     folder = Path(folder)
-    unique = {clip.clip.sha256: clip for clip in _clips_in(folder, label="")}
+    _entries(folder)
+    clips, left_out = _clips_in(folder, label="")
+    unique = {clip.clip.sha256: clip for clip in clips}
     if not unique:
-        raise SupportError(f"{folder} has no audio files: put other speech and noise in it")
-    return sorted(unique.values(), key=lambda clip: clip.clip)
+        raise SupportError(f"{folder} {why_none(left_out)}: put other speech and noise in it")
+    return SupportSet(tuple(sorted(unique.values(), key=lambda clip: clip.clip)), tuple(left_out))
 
 
-def _from_folder(folder: Path, min_classes: int) -> list[SupportClip]:
-    if not folder.is_dir():
-        raise NotFoundError(f"no such folder: {folder}")
-    classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if not classes and audio_files(folder):
+def _from_folder(folder: Path, min_classes: int) -> SupportSet:
+    folders, beside = _class_folders(folder)
+    if not folders and beside.recordings:
         raise SupportError(f"{folder} holds clips and no folders: give the folder above it, with one for each class")
     _check_classes(
-        [path.name for path in classes],
+        list(folders),
         f"{folder} has {{}}: put clips in {folder}/LABEL/, a folder for each class",
         min_classes,
     )
     clips = []
-    for path in classes:
-        own = _clips_in(path, path.name)
+    left_out = [*beside.left_out, *(LeftOut(path, "is in no folder of a class") for path in beside.recordings)]
+    for label, paths in folders.items():
+        own: list[SupportClip] = []
+        faults: list[LeftOut] = []
+        for path in paths:
+            found, unused = _clips_in(path, label)
+            own, faults = own + found, faults + unused
         if not own:
-            raise SupportError(f"class {path.name} has no audio files: add clips to {path}, or remove the folder")
+            raise SupportError(f"class {label} {why_none(faults)}: add clips to {paths[0]}, or remove the folder")
         clips += own
-    return clips
+        left_out += faults
+    return SupportSet(
+        tuple(clips), tuple(left_out), _merged({label: len(paths) for label, paths in folders.items()}, "folders")
+    )
 
 
-def audio_files(folder: Path) -> list[Path]:
-    """The audio files below a folder, sorted, hidden ones left out.
+def _class_folders(folder: Path) -> tuple[dict[str, list[Path]], Found]:
+    """The folders of each class by label, and what lies beside them."""
+    folders: defaultdict[str, list[Path]] = defaultdict(list)
+    recordings: list[Path] = []
+    left_out: list[LeftOut] = []
+    for path in _entries(folder):
+        if os.path.isdir(path):  # noqa: PTH112 # Path.is_dir raises if the rights do not allow to look
+            if holds(path, folder):
+                left_out.append(LeftOut(path, IN_ITSELF))
+            else:
+                folders[check_label(path.name)].append(path)
+        elif fault := fault_of(path):
+            left_out.append(fault)
+        else:
+            recordings.append(path)
+    return dict(sorted(folders.items())), Found(tuple(recordings), tuple(left_out))
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What a folder holds, sorted, without hidden files and those of systems.
 
     Raises:
         NotFoundError: there is no such folder.
-        AudioError: it holds a recording in a format that cannot be read.
+        SupportError: it cannot be read.
     """
-    if not folder.is_dir():
-        raise NotFoundError(f"no such folder: {folder}")
-    files = sorted(
-        path for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )  # fmt: skip
-    if refused := [path.name for path in files if path.suffix.lower() in UNREADABLE_SUFFIXES]:
-        raise AudioError(
-            f"{folder.name}/{refused[0]} is in a format that cannot be read: "
-            f"convert it (ffmpeg -i {refused[0]} clip.wav)"
+    try:
+        return sorted(path for path in folder.iterdir() if not is_junk(path.name))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(f"no such folder: {folder}") from error
+    except OSError as error:
+        raise SupportError(f"{folder} {cannot_be_read(error)}: give a folder that you may read") from error
+
+
+def _clips_in(folder: Path, label: str) -> tuple[list[SupportClip], list[LeftOut]]:
+    found = find_recordings(folder)
+    clips, left_out = [], list(found.left_out)
+    for path in found.recordings:
+        try:
+            digest = sha256_of(path)
+        except OSError as error:
+            left_out.append(LeftOut(path, cannot_be_read(error)))
+            continue
+        clip = Clip(
+            label=label,
+            sha256=digest,
+            name=path.name,
+            path=str(path.resolve()),
+            group=path.parent.relative_to(folder).as_posix().removeprefix("."),
         )
-    return [path for path in files if path.suffix.lower() in AUDIO_SUFFIXES]
+        clips.append(SupportClip(clip))
+    return clips, left_out
 
 
-def _clips_in(folder: Path, label: str) -> list[SupportClip]:
-    return [
-        SupportClip(
-            Clip(
-                label=label,
-                sha256=sha256_of(path),
-                name=path.name,
-                path=str(path.resolve()),
-                group=path.parent.relative_to(folder).as_posix().removeprefix("."),
-            )
-        )
-        for path in audio_files(folder)
-    ]
+def _merged(counts: Mapping[str, int], what: str) -> tuple[str, ...]:
+    """A sentence for each label that several folders or keys have."""
+    return tuple(
+        f"{count} {what} are one class, {label}: their names differ only in outer spaces or in Unicode's form"
+        for label, count in counts.items()
+        if count > 1
+    )
 
 
-def _from_arrays(arrays: Mapping[str, Iterable[npt.ArrayLike]], min_classes: int) -> list[SupportClip]:
-    _check_classes(list(arrays), "the support set has {}: give {{label: [waveforms]}}", min_classes)
+def _from_arrays(arrays: Mapping[str, Iterable[npt.ArrayLike]], min_classes: int) -> SupportSet:
+    listed: dict[str, list[npt.NDArray[np.generic]]] = {}
+    keys: defaultdict[str, int] = defaultdict(int)
+    for key, waveforms in arrays.items():
+        label = check_label(key)
+        listed.setdefault(label, []).extend(np.asarray(waveform) for waveform in waveforms)
+        keys[label] += 1
+    _check_classes(list(listed), "the support set has {}: give {{label: [waveforms]}}", min_classes)
     clips = []
-    for label, waveforms in arrays.items():
-        listed = [np.asarray(waveform) for waveform in waveforms]
-        if not listed:
+    for label, waveforms in listed.items():
+        if not waveforms:
             raise SupportError(f"class {label} has no clips: add clips or leave the class out")
-        for index, waveform in enumerate(listed):
+        for index, waveform in enumerate(waveforms):
             name = f"array {index}"
             samples = check_array(waveform, f"{label}/{name}")
             digest = hashlib.sha256(samples.tobytes()).hexdigest()
             clips.append(SupportClip(Clip(label=label, sha256=digest, name=name, path=""), samples))
-    return clips
+    return SupportSet(tuple(clips), notices=_merged(keys, "labels"))
 
 
 def _check_classes(labels: list[str], advice: str, min_classes: int) -> None:

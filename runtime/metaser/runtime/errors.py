@@ -56,3 +56,7 @@ class MissingDependencyError(MetaserError, ImportError):
 
 class WorkError(MetaserError, RuntimeError):
     """The input was fine and the work failed: verification, tolerance, full disk."""
+
+
+class AudioWarning(UserWarning):
+    """A clip that is usable but not whole, or whose channels cancel each other."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,11 @@ def new_figure(width_inch: float, height_inch: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
+def drawn(label: str) -> str:
+    """A label as matplotlib draws it: without mathematics between dollars, and a box for control characters."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in label).replace("$", r"\$")
+
+
 def save_figure(figure: Figure, path: Path, *, dots_an_inch: int = 120, mode: int = PERSONAL) -> None:
     """Write a figure as PNG, whole or not at all; `mode` as `replacing` takes it.
 
@@ -36,5 +42,7 @@ def save_figure(figure: Figure, path: Path, *, dots_an_inch: int = 120, mode: in
         WorkError: the file cannot be written.
     """
     picture = BytesIO()
-    figure.savefig(picture, format="png", dpi=dots_an_inch, metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a box is drawn for it
+        figure.savefig(picture, format="png", dpi=dots_an_inch, metadata={"Software": None})
     replace_file(path, picture.getvalue(), mode=mode)

@@ -119,13 +119,18 @@ def replacing(path: Path, *, mode: int = PERSONAL, undo: Path | None = None) -> 
 
 
 def open_new(path: Path, *, mode: int = PERSONAL) -> BinaryIO:
-    """Open a file that grows while it is used, for writing and reading; an older one is emptied.
+    """Open a file that does not exist yet and grows while it is used, for writing and reading.
 
     Raises:
-        InputError: what is at `path` is no regular file.
+        FileExistsError: something is at `path`.
         WorkError: it cannot be written.
     """
-    return _open_checked(path, "w+b", mode)
+    try:
+        return _create(path, mode)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def emptied(path: Path, *, mode: int = PERSONAL) -> Path:
@@ -135,7 +140,7 @@ def emptied(path: Path, *, mode: int = PERSONAL) -> Path:
         InputError: what is at `path` is no regular file.
         WorkError: it cannot be written.
     """
-    open_new(path, mode=mode).close()
+    _open_checked(path, "w+b", mode).close()
     return path
 
 

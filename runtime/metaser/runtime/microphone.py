@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
+from metaser.runtime.downmix import Downmix
 from metaser.runtime.errors import AudioError, InputError, MissingDependencyError
 from metaser.runtime.ring import Chunk, Ring
 
@@ -105,6 +106,7 @@ class Microphone:
         self._ring_s = ring_s
         self._stream: Any = None
         self._ring = Ring(1)
+        self._downmix = Downmix(SAMPLE_RATE_HZ, 1)
         self._lost = 0  # samples, at `rate_hz`, by whoever reads
         self._overflowed = 0  # samples that PortAudio lost, by its own thread
         self._heard_until = 0.0  # while the device is gone: what was up to this moment is read or owed
@@ -118,6 +120,11 @@ class Microphone:
     def is_gone(self) -> bool:
         """Whether the device was unplugged and is waited for."""
         return self._stream is None
+
+    @property
+    def notice(self) -> str:
+        """A line if the microphone's channels cancel each other."""
+        return self._downmix.notice
 
     def __enter__(self) -> Microphone:
         self._open()
@@ -149,7 +156,7 @@ class Microphone:
             samples, lost, heard_at = self._ring.read(0.0)  # what came at the last moment
             self._heard_until, self._waited_s = heard_at, 0.0
         self._lost += lost
-        return Chunk(samples.mean(axis=1, dtype=np.float32), self.rate_hz, heard_at, self.dropped_ms)
+        return Chunk(self._downmix.push(samples), self.rate_hz, heard_at, self.dropped_ms)
 
     @property
     def dropped_ms(self) -> float:
@@ -178,7 +185,7 @@ class Microphone:
                 f"the microphone {device.name} cannot be opened ({_reason(error)}): "
                 "check that no other program holds it and that you may use it (group audio)"
             ) from error
-        self._ring, self._stream = ring, stream
+        self._ring, self._stream, self._downmix = ring, stream, Downmix(rate_hz, channels)
         self.name, self.rate_hz = device.name, rate_hz
         if self._wanted is not None:
             self._wanted = device.name  # numbers change where devices come and go

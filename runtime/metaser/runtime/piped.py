@@ -1,171 +1,174 @@
-"""Sound on a pipe: WAV by its header, or raw samples as the caller describes them."""
+"""Sound on a pipe: recognised by its content, else raw samples as the caller describes them."""
 
 from __future__ import annotations
 
-import os
-import select
-import struct
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
-import numpy.typing as npt
 
-from metaser.runtime.arrays import SAMPLE_RATE_HZ
+from metaser.runtime.audio_checks import check_samples
+from metaser.runtime.audio_file import AudioFile, cut_notice
+from metaser.runtime.audio_kind import format_of
+from metaser.runtime.downmix import Downmix
 from metaser.runtime.errors import AudioError, InputError
+from metaser.runtime.media import MediaFile, has_media
+from metaser.runtime.one_channel import OneChannel
+from metaser.runtime.pcm import RawFormat, Samples
+from metaser.runtime.pcm_header import PcmHeader, read_header
+from metaser.runtime.piped_bytes import POLL_S, PipedBytes
+from metaser.runtime.raw_check import RawCheck, is_in_range, is_text
 from metaser.runtime.ring import Chunk, Ring
 
-READ_BYTES = 65_536
-POLL_S = 0.1
-ENDLESS_BYTES = 0x7FFF_0000  # programs that cannot seek write a length from here on, or 0
-PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
-FORMATS = {"s16le": (2, 2.0**15), "s24le": (3, 2.0**23), "s32le": (4, 2.0**31), "f32le": (4, 1.0)}
-WAV_FORMATS = {(PCM, 16): "s16le", (PCM, 24): "s24le", (PCM, 32): "s32le", (FLOAT, 32): "f32le"}
-MAX_RATE_HZ, MAX_CHANNELS = 768_000, 64
+HEAD_BYTES = 4096
+"""Enough for two frames of MP3, by which it is recognised."""
 
+FEWEST_HEAD_BYTES = 16
+HEAD_WAIT_S = 0.3
+HEADED = (b"RIFF", b"RIFX", b"RF64", b".snd")
+NOT_ON_PIPES = ("raw GSM",)
+"""Silence in raw A-law looks like it."""
 
-@dataclass(frozen=True)
-class RawFormat:
-    """How bytes become samples."""
-
-    rate_hz: int = SAMPLE_RATE_HZ
-    channels: int = 1
-    sample_format: str = "s16le"
-
-    def __post_init__(self) -> None:
-        if not 0 < self.rate_hz <= MAX_RATE_HZ or not 0 < self.channels <= MAX_CHANNELS:
-            raise InputError(
-                f"{self.rate_hz} Hz with {self.channels} channels: give a rate up to {MAX_RATE_HZ} Hz "
-                f"and 1 to {MAX_CHANNELS} channels"
-            )
-        if self.sample_format not in FORMATS:
-            raise InputError(f"no sample format {self.sample_format!r}: there are {', '.join(FORMATS)}")
-
-    @property
-    def frame_bytes(self) -> int:
-        """Bytes of one sample of every channel."""
-        return FORMATS[self.sample_format][0] * self.channels
-
-    def decode(self, content: bytes) -> npt.NDArray[np.float32]:
-        """Whole frames -> [T] float32, channels averaged."""
-        size, full_scale = FORMATS[self.sample_format]
-        if self.sample_format == "f32le":
-            values = np.frombuffer(content, "<f4").astype(np.float32)
-        elif size == 3:
-            padded = np.zeros((len(content) // 3, 4), np.uint8)
-            padded[:, 1:] = np.frombuffer(content, np.uint8).reshape(-1, 3)
-            values = (padded.view("<i4")[:, 0] / 2.0**31).astype(np.float32)
-        else:
-            values = (np.frombuffer(content, f"<i{size}") / full_scale).astype(np.float32)
-        mono: npt.NDArray[np.float32] = values.reshape(-1, self.channels).mean(axis=1, dtype=np.float32)
-        return mono
+SEEKING = ("MP4", "3GP", "QuickTime")
+"""FFmpeg has to go back and forth in these."""
 
 
 class PipedAudio:
-    """The sound that comes through a file descriptor; iterate over its chunks."""
+    """The sound that comes through a file descriptor; iterate over its chunks once, then ask what was noticed."""
 
-    def __init__(self, descriptor: int, raw: RawFormat | None = None) -> None:
-        self._descriptor = descriptor
-        self._raw = raw
-        self._buffer = b""
-        self._ended = False
-        self.odd_bytes = 0
-        """Bytes at the end that make no whole sample; they are left out."""
+    def __init__(
+        self,
+        descriptor: int,
+        raw: RawFormat | None = None,
+        *,
+        name: str = "standard input",
+        live: bool = False,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._bytes = PipedBytes(descriptor, name)
+        self._raw = raw or RawFormat()
+        self._name = name
+        self._live = live
+        self._say = say
+        self.is_raw = False
+        """Whether it was taken for raw samples, once chunks came."""
+
+        self.notices: list[str] = []
+        """What was wrong with the sound and could be helped, each in a line without the pipe's name."""
 
     def __iter__(self) -> Iterator[Chunk]:
-        """Chunks as they come; an empty one where nothing came for a while.
+        """Chunks as they come; an empty one if nothing came for a while.
 
         Raises:
-            AudioError: there is nothing, the WAV header cannot be used, or a second one says something else.
+            AudioError: there is nothing, it cannot be decoded, or a second header states another format.
         """
-        while len(self._buffer) < 4 and not self._ended:
-            self._fill()
-            yield Chunk(np.zeros(0, np.float32), self._raw.rate_hz if self._raw else SAMPLE_RATE_HZ)
-        if not self._buffer:
-            raise AudioError("standard input holds no samples: is the program before the pipe running?")
-        if self._buffer[:4] != b"RIFF":
-            yield from self._samples(self._raw or RawFormat(), None)
-            return
-        first: RawFormat | None = None
-        while self._buffer[:4] == b"RIFF":
-            form, length = self._header()
-            if first not in (None, form):
-                raise AudioError(
-                    f"standard input changes from {first.rate_hz} Hz, {first.channels} channels to "
-                    f"{form.rate_hz} Hz, {form.channels} channels: convert everything to one format first"
-                )
-            first = form
-            yield from self._samples(form, length)
-            while len(self._buffer) < 4 and not self._ended:
-                self._fill()
+        yield from self._wait()
+        head = self._bytes.peek(1) and self._bytes.peek(min(HEAD_BYTES, self._bytes.buffered))
+        if not head:
+            raise AudioError(f"{self._name} holds no samples: is the program before the pipe running?")
+        kind = format_of(head)
+        if header := read_header(self._bytes) if head[:4] in HEADED else None:
+            yield from self._headed(header)
+        elif kind not in (None, *NOT_ON_PIPES):
+            yield from self._encoded(kind or "")
+        elif is_text(head):
+            raise AudioError(f"{self._name} holds text: pipe WAV or raw samples")
+        else:
+            self.is_raw = True
+            yield from self._samples(self._raw, None)
 
-    def _fill(self) -> None:
-        """Some more bytes, or none if none come soon."""
-        ready, _, _ = select.select([self._descriptor], [], [], POLL_S)
-        if ready:
-            content = os.read(self._descriptor, READ_BYTES)
-            self._ended = not content
-            self._buffer += content
+    def _wait(self) -> Iterator[Chunk]:
+        """Wait for what it takes to recognise the sound."""
+        came_at = float("inf")
+        while self._bytes.buffered < HEAD_BYTES and not self._bytes.is_ended:
+            self._bytes.fill()
+            came_at = min(came_at, time.monotonic()) if self._bytes.buffered else came_at
+            if self._bytes.buffered >= FEWEST_HEAD_BYTES and time.monotonic() - came_at > HEAD_WAIT_S:
+                return
+            yield self._nothing()
 
-    def _take(self, size: int) -> bytes:
-        while len(self._buffer) < size and not self._ended:
-            self._fill()
-        if len(self._buffer) < size:
-            raise AudioError("standard input ends within its WAV header: record it again")
-        taken, self._buffer = self._buffer[:size], self._buffer[size:]
-        return taken
+    def _nothing(self) -> Chunk:
+        return Chunk(np.zeros(0, np.float32), self._raw.rate_hz)
 
-    def _header(self) -> tuple[RawFormat, int | None]:
-        """The format and the length in bytes, None where the header does not know it, up to the first sample."""
-        if self._take(12)[8:] != b"WAVE":
-            raise AudioError("standard input is no WAV: pipe WAV or raw samples")
-        form: RawFormat | None = None
+    def _headed(self, header: PcmHeader) -> Iterator[Chunk]:
+        """Samples behind a header, and behind the next one if recordings follow each other."""
+        first = header.form
         while True:
-            name, size = struct.unpack("<4sI", self._take(8))
-            if name == b"data":
-                if form is None:
-                    raise AudioError("standard input's WAV header has no format: pipe it from another program")
-                return form, None if size == 0 or size >= ENDLESS_BYTES else size
-            if size > READ_BYTES:
-                raise AudioError("standard input's WAV header is damaged: pipe it from another program")
-            content = self._take(size + size % 2)
-            if name == b"fmt ":
-                form = _wav_format(content)
+            self._bytes.take(header.header_bytes)
+            yield from self._samples(header.form, header.data_bytes)
+            following = read_header(self._bytes) if self._bytes.peek(4) in HEADED else None
+            if following is None:
+                return
+            header = following
+            if header.form != first:
+                raise AudioError(
+                    f"{self._name} changes from {first.rate_hz} Hz, {first.channels} channels to "
+                    f"{header.form.rate_hz} Hz, {header.form.channels} channels: convert everything to one format first"
+                )
 
     def _samples(self, form: RawFormat, length: int | None) -> Iterator[Chunk]:
-        left = length
+        downmix, check = Downmix(form.rate_hz, form.channels), RawCheck(form)
+        left, taken = length, 0
         while left is None or left > 0:
-            if not self._buffer and not self._ended:
-                self._fill()
-            usable = len(self._buffer) if left is None else min(len(self._buffer), left)
+            usable = self._bytes.buffered if left is None else min(self._bytes.buffered, left)
             usable -= usable % form.frame_bytes
-            content, self._buffer = self._buffer[:usable], self._buffer[usable:]
+            content = self._bytes.take(usable)
+            samples = form.decode(content)
+            if self.is_raw:
+                self._check_raw(check.better_format(content), form, samples)
+            check_samples(samples, self._name)
+            taken += usable
             left = None if left is None else left - usable
-            yield Chunk(form.decode(content), form.rate_hz)
+            yield Chunk(downmix.push(samples), form.rate_hz)
             if not usable:
-                if self._ended:
+                if self._bytes.is_ended:
                     break
-                self._fill()
-        if self._ended and self._buffer[:4] != b"RIFF":
-            self.odd_bytes, self._buffer = len(self._buffer), b""
-        elif left == 0 and length is not None and length % 2:
-            self._buffer = self._buffer[1:]
+                self._bytes.fill()
+        yield Chunk(downmix.finish(), form.rate_hz)
+        if downmix.notice:
+            self.notices.append(downmix.notice)
+        if left and taken:
+            bytes_per_s = form.rate_hz * form.frame_bytes
+            self.notices.append(cut_notice(taken / bytes_per_s, left / bytes_per_s))
+        if left == 0 and length is not None and length % 2:
+            self._bytes.take(1)
+        elif self._bytes.is_ended and left != 0 and (odd := len(self._bytes.take(form.frame_bytes))):
+            self.notices.append(f"it ended within a sample: its last {odd} bytes were left out")
 
+    def _check_raw(self, better: str | None, form: RawFormat, samples: Samples) -> None:
+        if better:
+            raise AudioError(
+                f"{self._name} looks like {better} and is read as {form.sample_format}: "
+                f"give --sample-format {better}, or pipe WAV"
+            )
+        if not is_in_range(samples).any() and len(samples):
+            raise AudioError(
+                f"{self._name} holds no samples of {form.sample_format} within [-1, 1]: check --sample-format, "
+                "or pipe WAV"
+            )
 
-def _wav_format(content: bytes) -> RawFormat:
-    if len(content) < 16:
-        raise AudioError("standard input's WAV header is damaged: pipe it from another program")
-    tag, channels, rate_hz, _, _, bits = struct.unpack("<HHIIHH", content[:16])
-    if tag == EXTENSIBLE and len(content) >= 26:
-        (tag,) = struct.unpack("<H", content[24:26])
-    if (tag, bits) not in WAV_FORMATS:
-        raise AudioError(f"standard input is WAV of format {tag} with {bits} bits: pipe 16-bit PCM (S16_LE)")
-    try:
-        return RawFormat(rate_hz, channels, WAV_FORMATS[tag, bits])
-    except InputError as error:
-        raise AudioError(f"standard input's WAV header cannot be used ({error})") from error
+    def _encoded(self, kind: str) -> Iterator[Chunk]:
+        """Sound that has to be decoded: while it comes if FFmpeg's libraries are there, else when it has ended."""
+        if has_media() and not kind.endswith(SEEKING):
+            source = OneChannel(self._name)
+            yield from source.chunks(source.mix(MediaFile(self._bytes, self._name).blocks()))
+            self.notices += [source.notice] if source.notice else []
+            return
+        if self._live:
+            raise InputError(f"{self._name} is {kind}, which cannot be read live here: pipe WAV or raw samples")
+        self._say(f"{self._name} is {kind}, which is read to its end first: pipe WAV for labels while it comes.")
+        with NamedTemporaryFile(prefix="metaser-") as copy:
+            while self._bytes.buffered or not self._bytes.is_ended:
+                copy.write(self._bytes.take(self._bytes.buffered))
+                self._bytes.fill()
+                yield self._nothing()
+            copy.flush()
+            file = AudioFile(Path(copy.name), self._name)
+            yield from file.chunks()
+            self.notices += file.notices
 
 
 class LivePipe:

@@ -29,6 +29,7 @@ from metaser.runtime.decision import Calibration, prototype
 from metaser.runtime.errors import NotFoundError, ProfileError, SupportError, WorkError
 from metaser.runtime.files import behind_links, leftovers, replace_file, what_is_no_file
 from metaser.runtime.in_place import empty, unfinished
+from metaser.runtime.labels import tidy
 from metaser.runtime.locks import profile_lock
 from metaser.runtime.os_errors import advice
 from metaser.runtime.tuned_head import TunedHead
@@ -137,7 +138,8 @@ class Profile:
         Raises:
             SupportError: a recording is enrolled in another class.
         """
-        enrolled = {clip.sha256: clip for clip in self.clips}
+        before = [with_tidy_label(clip) for clip in self.clips]
+        enrolled = {clip.sha256: clip for clip in before}
         for clip in clips:
             twin = enrolled.get(clip.sha256)
             if twin and twin.label != clip.label:
@@ -146,20 +148,23 @@ class Profile:
                     f"metaser enroll --remove {twin.title}"
                 )
         new = {clip.sha256 for clip in clips}
-        kept = [row for row, clip in enumerate(self.clips) if clip.sha256 not in new]
+        kept = [row for row, clip in enumerate(before) if clip.sha256 not in new]
         return replace(
             self,
-            clips=(*(self.clips[row] for row in kept), *clips),
+            clips=(*(before[row] for row in kept), *clips),
             embeddings=np.concatenate([self.embeddings[kept], embeddings]),
         )
 
     def without(self, what: str) -> Profile:
         """This profile without a class, `LABEL`, or one clip of it: `LABEL/NAME`, `LABEL/GROUP/NAME`, `LABEL/SHA256`.
 
+        Unicode's form and outer white space do not matter, unless two classes differ in them.
+
         Raises:
-            SupportError: there is no such class or clip, or it would leave fewer than two classes.
+            SupportError: there is no such class or clip, it is the name of both, or fewer than two classes would be
+                left.
         """
-        gone = {row for row, clip in enumerate(self.clips) if _is_named(clip, what)}
+        gone = self._rows_named(what)
         if not gone:
             label = what.partition("/")[0]
             own = [clip.title for clip in self.clips if clip.label == label]
@@ -172,6 +177,22 @@ class Profile:
                 "add another class first, or delete the profile with `metaser forget`"
             )
         return replace(self, clips=tuple(self.clips[row] for row in kept), embeddings=self.embeddings[kept])
+
+    def _rows_named(self, what: str) -> set[int]:
+        """The rows of a class or of a clip, exactly as it is called before as it may be typed."""
+        if not isinstance(what, str):
+            raise SupportError(f"{what!r} is {type(what).__name__}: give the label as text")
+        for form in (str, _typed):
+            of_class = {row for row, clip in enumerate(self.clips) if form(clip.label) == form(what)}
+            of_clip = {row for row, clip in enumerate(self.clips) if form(what) in map(form, _names(clip))} - of_class
+            if of_class and of_clip:
+                raise SupportError(
+                    f"{what} is a class and a clip of another: name the clip LABEL/SHA256, as "
+                    "`metaser enroll --report --json` shows it, or rename the class"
+                )
+            if of_class or of_clip:
+                return of_class or of_clip
+        return set()
 
     def without_others(self) -> Profile:
         """This profile without what it holds of other speech and noise."""
@@ -349,8 +370,19 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float | None]:
     return {key: None if value is None else float(value) for key, value in values.items()}
 
 
-def _is_named(clip: Clip, what: str) -> bool:
-    return what in (clip.label, clip.title, f"{clip.label}/{clip.name}", f"{clip.label}/{clip.sha256}")
+def with_tidy_label(clip: Clip) -> Clip:
+    """The clip of a profile made before labels were tidied, as it is enrolled now."""
+    return replace(clip, label=tidy(clip.label) or clip.label)
+
+
+def _names(clip: Clip) -> tuple[str, ...]:
+    """What a clip is called."""
+    return clip.title, f"{clip.label}/{clip.name}", f"{clip.label}/{clip.sha256}"
+
+
+def _typed(name: str) -> str:
+    """A name of a class or clip in the form in which differences of typing are gone."""
+    return "/".join(tidy(part) for part in name.rstrip("/").split("/"))
 
 
 def _sound(profile: Profile) -> bool:

@@ -18,6 +18,7 @@ from metaser.runtime.errors import BundleError, SupportError
 from metaser.runtime.head_tuning import ADAPT_GRAPH, AdaptationSettings, HeadTuner, SupportFrames
 from metaser.runtime.profile import Clip, Profile
 from metaser.runtime.profile_changes import settle
+from metaser.runtime.recordings import cannot_be_read
 from metaser.runtime.speech import load_speech, speech_in
 from metaser.runtime.tuned_head import TunedHead
 
@@ -93,7 +94,7 @@ def adapt_profile(  # noqa: PLR0913 # four of the six are options
 
 def _samples(support: Support | None) -> dict[str, Waveform]:
     """The enrolled arrays by their hash; files are read where they lie."""
-    clips = read_support(support) if isinstance(support, Mapping) else []
+    clips = read_support(support).clips if isinstance(support, Mapping) else ()
     return {clip.clip.sha256: clip.samples for clip in clips if clip.samples is not None}
 
 
@@ -101,11 +102,12 @@ def _waveform(clip: Clip, samples: Mapping[str, Waveform]) -> Waveform:
     if clip.sha256 in samples:
         return speech_in(samples[clip.sha256])
     path = Path(clip.path)
-    if not clip.path or not path.is_file() or sha256_of(path) != clip.sha256:
-        raise SupportError(
-            f"{clip.label}/{clip.name} is not where it was enrolled from and tuning needs it: enrol again with --adapt"
-        )
-    return load_speech(path)
+    try:
+        if clip.path and path.is_file() and sha256_of(path) == clip.sha256:
+            return load_speech(path)
+    except OSError as error:
+        raise SupportError(f"{clip.title} {cannot_be_read(error)} and tuning needs it") from error
+    raise SupportError(f"{clip.title} is not where it was enrolled from and tuning needs it: enrol again with --adapt")
 
 
 def _first_window(engine: Engine, waveform: Waveform) -> npt.NDArray[np.float32]:

@@ -20,7 +20,7 @@ from metaser.runtime.embedded import EmbeddedClips, embed_clips
 from metaser.runtime.enrolment import Progress, SupportClip, read_others
 from metaser.runtime.errors import InputError, ProfileError, SupportError
 from metaser.runtime.manifest import Manifest
-from metaser.runtime.profile import Clip, Profile, check_others
+from metaser.runtime.profile import Clip, Profile, check_others, with_tidy_label
 from metaser.runtime.reenrolment import FoundClips, find_clips
 from metaser.runtime.tuned_head import TunedHead
 
@@ -86,7 +86,8 @@ def reenroll(engine: Engine, before: Profile, found: FoundClips, progress: Progr
     """
     if len({clip.label for clip in found.clips}) < 2:
         raise SupportError("clips of fewer than two classes were found: enrol again from a folder of clips")
-    return settle(engine, new_profile(engine, embed_files(engine, found.clips, progress)), before)
+    clips = [with_tidy_label(clip) for clip in found.clips]
+    return settle(engine, new_profile(engine, embed_files(engine, clips, progress)), before)
 
 
 def embed_others(
@@ -98,8 +99,9 @@ def embed_others(
         NotFoundError, SupportError: there is no such folder, or no audio in it.
         AudioError: none of it can be used.
     """
-    read = embed_clips(read_others(folder), lambda waveform: engine.embed(waveform, profile), progress)
-    return read if read.clips else read.checked()
+    found = read_others(folder)
+    read = embed_clips(found.clips, lambda waveform: engine.embed(waveform, profile), progress)
+    return replace(read, left_out=found.left_out) if read.clips else read.checked()
 
 
 def embed_files(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from metaser.runtime.bundle import sha256_of
-from metaser.runtime.enrolment import AUDIO_SUFFIXES
 from metaser.runtime.profile import Clip
+from metaser.runtime.recordings import find_recordings
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +28,13 @@ class FoundClips:
     missing: tuple[Clip, ...]
     """Clips without a file, and those that were enrolled as arrays."""
 
+    unreadable: tuple[Clip, ...] = ()
+    """Clips whose file the system does not let us read."""
+
     @property
     def lost(self) -> tuple[Clip, ...]:
         """Clips that cannot be embedded again."""
-        return (*self.changed, *self.missing)
+        return (*self.changed, *self.missing, *self.unreadable)
 
 
 def find_clips(clips: Sequence[Clip], folder: Path | None = None) -> FoundClips:
@@ -38,9 +42,9 @@ def find_clips(clips: Sequence[Clip], folder: Path | None = None) -> FoundClips:
     state = {clip.sha256: _state(clip) for clip in clips}
     elsewhere: dict[str, str] = {}
     if folder is not None and any(found != "there" for found in state.values()):
-        files = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
-        for path in files:
-            elsewhere.setdefault(sha256_of(path), str(path.resolve()))
+        for path in find_recordings(folder).recordings:
+            with suppress(OSError):
+                elsewhere.setdefault(sha256_of(path), str(path.resolve()))
     there = [clip for clip in clips if state[clip.sha256] == "there"]
     gone = [clip for clip in clips if state[clip.sha256] != "there"]
     moved = [(clip, elsewhere[clip.sha256]) for clip in gone if clip.sha256 in elsewhere]
@@ -50,11 +54,15 @@ def find_clips(clips: Sequence[Clip], folder: Path | None = None) -> FoundClips:
         moved=tuple(moved),
         changed=tuple(clip for clip in lost if state[clip.sha256] == "changed"),
         missing=tuple(clip for clip in lost if state[clip.sha256] == "missing"),
+        unreadable=tuple(clip for clip in lost if state[clip.sha256] == "unreadable"),
     )
 
 
 def _state(clip: Clip) -> str:
     path = Path(clip.path)
-    if not clip.path or not path.is_file():
-        return "missing"
-    return "there" if sha256_of(path) == clip.sha256 else "changed"
+    try:
+        if not clip.path or not path.is_file():
+            return "missing"
+        return "there" if sha256_of(path) == clip.sha256 else "changed"
+    except (OSError, ValueError):  # the second for a path that no system takes
+        return "unreadable"

@@ -6,6 +6,7 @@ prototypes that have not seen it. Where the limits come from: docs/enrolment.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -24,8 +25,15 @@ DOUBTFUL = 0.02
 TWIN_COSINE = 0.9995
 """Two clips this near each other are one recording, coded twice."""
 
+LONG_S = 15.0
+LONG_TIMES = 5.0
+"""A clip is long from so many seconds on, if it is also so many times as long as the median of the others."""
+
 OVERLAP = 0.3
 """Two classes overlap where this share of their left-out clips is nearer to the other of the two."""
+
+
+CUT_IT = "it counts as one clip, so cut clips of a few seconds from it"
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,9 @@ class ClipReport:
     clip: Clip
     faults: tuple[str, ...]
     """What is wrong with the recording."""
+
+    is_long: bool
+    """It is many times as long as the others; then `faults` says so too."""
 
     twin: str | None
     """Another clip that is nearly the same recording."""
@@ -123,15 +134,27 @@ def _clips(profile: Profile, fitted: CrossFitted, scale: float) -> tuple[ClipRep
     rows = softmax(scale / profile.calibration.temperature * fitted.cosines)
     place = {row: number for number, row in enumerate(fitted.rows.tolist())}
     twins = _twins(profile)
+    durations = [clip.quality.duration_s for clip in profile.clips if clip.quality]
     reports = []
     for row, clip in enumerate(profile.clips):
         nearest = probability = None
         if row in place:
             nearest = profile.labels[int(rows[place[row]].argmax())]
             probability = round(float(rows[place[row], profile.targets[row]]), 4)
-        faults = tuple(clip.quality.faults()) if clip.quality else ()
-        reports.append(ClipReport(clip, faults, twins.get(row), nearest, probability))
+        faults = clip.quality.faults() if clip.quality else []
+        usual_s = usual_if_long(clip.quality.duration_s, durations) if clip.quality else None
+        if clip.quality and usual_s is not None:
+            faults.append(f"{clip.quality.duration_s:.0f} s long and the others about {usual_s:.1f} s")
+        reports.append(ClipReport(clip, tuple(faults), usual_s is not None, twins.get(row), nearest, probability))
     return tuple(reports)
+
+
+def usual_if_long(duration_s: float, durations: Sequence[float]) -> float | None:
+    """The median of the other clips, if one of this duration is long beside them."""
+    others = list(durations)
+    others.remove(duration_s)
+    usual_s = float(np.median(others)) if others else duration_s
+    return usual_s if duration_s >= max(LONG_S, LONG_TIMES * usual_s) else None
 
 
 def _twins(profile: Profile) -> dict[int, str]:
@@ -164,8 +187,13 @@ def _classes(profile: Profile, fitted: CrossFitted) -> tuple[ClassReport, ...]:
     return tuple(reports)
 
 
+def _advice(report: ClipReport) -> str:
+    """What to do about the faults of a clip."""
+    return CUT_IT if report.is_long and len(report.faults) == 1 else "record it again"
+
+
 def _verdicts(clips: tuple[ClipReport, ...], classes: tuple[ClassReport, ...], pairs: list[PairReport]) -> list[str]:
-    said = [f"{each.clip.title}: {', '.join(each.faults)}; record it again" for each in clips if each.faults]
+    said = [f"{each.clip.title}: {', '.join(each.faults)}; {_advice(each)}" for each in clips if each.faults]
     said += [
         f"{each.clip.title} sounds more like {each.nearest}: check its label"
         for each in clips

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import soxr
 
@@ -35,3 +37,14 @@ class Resampler:
             return np.zeros(0, np.float32)
         rest: Waveform = self._stream.resample_chunk(self._pending, last=True)
         return rest
+
+
+def resample(blocks: Iterable[Waveform], rate_hz: int, to_hz: int) -> Iterator[Waveform]:
+    """Yield mono blocks at `rate_hz` as blocks at `to_hz`; together they equal one resampling of the whole."""
+    if rate_hz == to_hz:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(rate_hz, to_hz, 1, dtype="float32")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)

@@ -98,12 +98,12 @@ def expand_home(path: str | Path) -> Path:
 
 def can_write(path: Path) -> bool:
     """Whether this process may write `path`, or make it in the nearest folder above it that exists."""
-    path = path.absolute()
-    if path.is_file():
-        return os.access(path, os.W_OK)
-    while not os.path.lexists(path):
-        path = path.parent
-    return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
+    found = path.absolute()
+    while not os.path.lexists(found):  # or in a folder that cannot be searched
+        found = found.parent
+    if found == path.absolute() and not found.is_dir():
+        return os.access(found, os.W_OK)
+    return found.is_dir() and os.access(found, os.W_OK | os.X_OK)
 
 
 def _below_home(find: Callable[[str], Path]) -> Path | None:
@@ -116,8 +116,8 @@ def _below_home(find: Callable[[str], Path]) -> Path | None:
 
 
 def _found_or_private(folder: Path | None, variable: str, name: str) -> Path:
-    """The folder if a variable asks for it, if it exists, as what is in it can be read, or if it can be made."""
-    if folder and (variable in os.environ or folder.is_dir() or can_write(folder)):
+    """The folder if a variable asks for it, if what is in it can be read, or if it can be made."""
+    if folder and (variable in os.environ or os.access(folder, os.R_OK | os.X_OK) or can_write(folder)):
         return folder
     return _private(name)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from metaser.runtime.figures import new_figure, save_figure
+from metaser.runtime.figures import drawn, new_figure, save_figure
 from metaser.runtime.files import SHARED
 
 INCH_A_CLASS = 0.6
@@ -30,9 +30,10 @@ def draw_confusion(path: Path, confusion: npt.NDArray[np.int64], classes: Sequen
     for (row, column), share in np.ndenumerate(shares):
         colour = "white" if share > DARK else "black"
         axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=colour)
-    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
-    axes.set_yticks(range(len(classes)), classes)
-    axes.set(xlabel="answer", ylabel="class", title=f"{title}, % of each class")
+    names = [drawn(name) for name in classes]
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="answer", ylabel="class", title=f"{drawn(title)}, % of each class")
     save_figure(figure, path, mode=SHARED)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.errors import AudioError, NotFoundError
 from metaser.runtime.files import replacing
+from metaser.runtime.recordings import cannot_be_read
 from metaser.runtime.speech import load_speech
 from metaser.toolkit.utterances import Problem, Utterance, refuse_problems
 
@@ -61,6 +62,8 @@ class ClipStore:
             status = path.stat()
         except FileNotFoundError as error:
             raise NotFoundError(f"no such file: {path}") from error
+        except OSError as error:
+            raise AudioError(f"{path.name} {cannot_be_read(error)}") from error
         key = f"speech|{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
         stored = self._folder / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.npy"
         try:
@@ -106,7 +109,12 @@ def run_threaded(work: Callable[[int], str], indices: Sequence[int], threads: in
 
 
 def _decode(path: Path) -> Waveform:
-    waveform = load_speech(path)
+    try:
+        waveform = load_speech(path)
+    except NotFoundError:
+        raise
+    except OSError as error:
+        raise AudioError(f"{path.name} {cannot_be_read(error)}") from error
     if len(waveform) < SHORTEST_S * SAMPLE_RATE_HZ:
         raise AudioError(f"{path.name} lasts {len(waveform) / SAMPLE_RATE_HZ:.3f} s: {SHORTEST_S:g} s are needed")
     return waveform

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from metaser.runtime.enrolment import AUDIO_SUFFIXES, UNREADABLE_SUFFIXES
 from metaser.runtime.errors import InputError, NotFoundError
+from metaser.runtime.labels import tidy
+from metaser.runtime.recordings import find_recordings, why_none
 from metaser.toolkit.manifests import MANIFEST_COLUMNS, read_manifest
 from metaser.toolkit.readers import READERS, NotUsedError, Reader, matches, read_name
 from metaser.toolkit.survey import Report, readable, report
@@ -16,7 +16,6 @@ from metaser.toolkit.utterances import (
     Corpus,
     Problem,
     Utterance,
-    check_suffix,
     classes_by,
     to_vocabulary,
 )
@@ -45,7 +44,8 @@ def read_corpus(root: str | Path, name: str | None = None) -> Corpus:
     """Read the corpus below `root`, with the reader called `name`, by default the one whose naming fits most files.
 
     Where no reader fits at least half of the files, the folders are the labels: `<root>/<label>/<speaker>/clip` or
-    `<root>/<label>/clip`, and the root's name is the corpus's. A second copy of a clip is left out as a problem.
+    `<root>/<label>/clip`, and the root's name is the corpus's. A second copy of a clip is left out as a problem, and so
+    is what cannot be read. Recordings are known by content, other files are ignored.
 
     Raises:
         NotFoundError: there is no such folder.
@@ -56,12 +56,13 @@ def read_corpus(root: str | Path, name: str | None = None) -> Corpus:
         raise NotFoundError(f"no such folder: {root}")
     if name is not None and name != FOLDERS and name not in READERS:
         raise InputError(f"no reader called {name!r}: there are {', '.join(READERS)} and {FOLDERS}")
-    paths = _audio_files(root)
+    found = find_recordings(root)
+    paths = sorted(found.recordings, key=lambda path: path.relative_to(root).as_posix())
     if not paths:
-        raise InputError(f"{root} has no audio files: give the folder of a corpus")
+        raise InputError(f"{root} {why_none(found.left_out)}: give the folder of a corpus")
     reader = _detect(root, paths) if name is None else READERS.get(name)
     utterances: list[Utterance] = []
-    problems: list[Problem] = []
+    problems = [Problem(each.path, each.reason) for each in found.left_out if not each.is_other]
     first: dict[tuple[str, str], Utterance] = {}
     for path in paths:
         clip = _read_clip(root, path, reader)
@@ -72,9 +73,8 @@ def read_corpus(root: str | Path, name: str | None = None) -> Corpus:
         else:
             utterances.append(clip)
     if not utterances:
-        raise InputError(
-            f"none of the {len(paths)} audio files in {root} can be used; {problems[0].path.name}: {problems[0].reason}"
-        )
+        last = problems[-1]
+        raise InputError(f"none of the {len(paths)} audio files in {root} can be used; {last.path.name}: {last.reason}")
     return Corpus(reader.name if reader else root.resolve().name, tuple(utterances), tuple(problems))
 
 
@@ -86,16 +86,6 @@ def read_any(path: Path) -> Corpus:
         InputError: as `read_corpus` and `read_manifest` do.
     """
     return read_manifest(path) if path.suffix.lower() == ".csv" else read_corpus(path)
-
-
-def _audio_files(root: Path) -> list[Path]:
-    """Audio below a folder, hidden files and folders left out, sorted by path below it."""
-    found: list[Path] = []
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        found += [Path(folder, name) for name in names if not name.startswith(".")]
-    audio = (path for path in found if path.suffix.lower() in AUDIO_SUFFIXES | UNREADABLE_SUFFIXES)
-    return sorted(audio, key=lambda path: path.relative_to(root).as_posix())
 
 
 def _detect(root: Path, paths: Sequence[Path]) -> Reader | None:
@@ -113,7 +103,6 @@ def _detect(root: Path, paths: Sequence[Path]) -> Reader | None:
 
 def _read_clip(root: Path, path: Path, reader: Reader | None) -> Utterance | Problem:
     try:
-        check_suffix(path)
         return _by_name(reader, path) if reader else _by_folder(root, path)
     except InputError as error:
         return Problem(path, str(error), expected=isinstance(error, NotUsedError))
@@ -128,5 +117,5 @@ def _by_folder(root: Path, path: Path) -> Utterance:
     folders = path.relative_to(root).parts[:-1]
     if not folders:
         raise InputError("not in a folder that names its label")
-    speaker = folders[1] if len(folders) > 1 else ""
-    return Utterance(path, to_vocabulary(folders[0]), speaker, "", root.resolve().name, folders[0])
+    speaker = tidy(folders[1]) if len(folders) > 1 else ""
+    return Utterance(path, to_vocabulary(folders[0]), speaker, "", root.resolve().name, tidy(folders[0]))

@@ -21,6 +21,7 @@ from metaser.runtime.engine import Engine
 from metaser.runtime.enrolment import Progress
 from metaser.runtime.errors import AudioError, MissingDependencyError, NotFoundError, WorkError
 from metaser.runtime.files import replace_file
+from metaser.runtime.recordings import cannot_be_read
 from metaser.runtime.speech import load_speech
 from metaser.runtime.user_folders import cache_folder
 from metaser.toolkit.utterances import Problem, Utterance
@@ -80,14 +81,12 @@ def open_embedder(model: str | Path, *, provider: str = "auto", threads: int | N
 
 def _open_checkpoint(folder: Path, threads: int | None) -> Embedder:
     try:
-        import torch
-
         from metaser.toolkit.checkpoint import load_checkpoint
+        from metaser.toolkit.torch_threads import set_threads
     except ImportError as error:
         raise MissingDependencyError(f"a checkpoint needs PyTorch ({error}): pip install 'metaser[train]'") from error
     network, _ = load_checkpoint(folder)
-    if threads is not None:
-        torch.set_num_threads(threads)
+    set_threads(threads)
     files = sorted(path for path in folder.iterdir() if path.is_file())
     key = hashlib.sha256("".join(sha256_of(path) for path in files).encode()).hexdigest()
     return Embedder(folder.resolve().name, "checkpoint", key, lambda waveform: embed_by(network, waveform))
@@ -136,6 +135,8 @@ def embed_clips(
                 clips.append((utterance, digest))
             except (AudioError, FileNotFoundError) as error:
                 problems.append(Problem(utterance.path, str(error)))
+            except OSError as error:
+                problems.append(Problem(utterance.path, cannot_be_read(error)))
             if progress:
                 progress(done, len(utterances))
     finally:

@@ -165,7 +165,7 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
 def _identify(episodes: Sequence[Episode], digests: Sequence[str]) -> str:
     content = hashlib.sha256()
     for episode in episodes:
-        content.update("\n".join(episode.classes).encode())
+        content.update("\n".join(episode.classes).encode("utf-8", "surrogatepass"))
         for clips in (episode.support.ravel(), episode.query_indices):
             content.update("".join(digests[clip] for clip in clips).encode())
             content.update(b";")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from metaser.runtime.errors import InputError, NotFoundError
+from metaser.runtime.labels import tidy
 from metaser.toolkit.utterances import Corpus, Problem, Utterance, to_vocabulary
 
 MANIFEST_COLUMNS = ("path", "label", "speaker", "language", "corpus")
@@ -33,10 +35,10 @@ def read_manifest(csv_path: str | Path) -> Corpus:
     problems: list[Problem] = []
     line_of: dict[Path, int] = {}
     for line, row in _rows(text, csv_path.name):
-        path = csv_path.parent / row["path"]
+        path = _place(csv_path.parent, row["path"])
         if (twin := line_of.setdefault(path, line)) != line:
             raise InputError(f"{csv_path.name} line {line}: {row['path']} is already on line {twin}")
-        if path.is_file():
+        if _is_there(path):
             utterances.append(_utterance(path, row, csv_path.stem))
         else:
             problems.append(Problem(path, f"no such file ({csv_path.name} line {line})"))
@@ -48,6 +50,20 @@ def read_manifest(csv_path: str | Path) -> Corpus:
     return Corpus(csv_path.stem, tuple(utterances), tuple(problems))
 
 
+def _place(folder: Path, name: str) -> Path:
+    """Where a clip is; a table and a file of two systems may write one name in two of Unicode's forms."""
+    forms = [folder / name, folder / unicodedata.normalize("NFC", name), folder / unicodedata.normalize("NFD", name)]
+    return next((path for path in forms if _is_there(path)), forms[0])
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file, or the rights do not allow to look, which the survey reports."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True
+
+
 def _rows(text: str, name: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (line number, values by column), checked."""
     rows = _lines(text, name)
@@ -56,7 +72,9 @@ def _rows(text: str, name: str) -> Iterator[tuple[int, dict[str, str]]]:
     for line, values in rows:
         if len(values) != len(columns):
             raise InputError(f"{name} line {line} has {len(values)} values and there are {len(columns)} columns")
-        row = dict(zip(columns, values, strict=True))
+        row = {
+            column: value if column == "path" else tidy(value) for column, value in zip(columns, values, strict=True)
+        }
         if empty := [column for column in ("path", "label") if not row[column]]:
             raise InputError(f"{name} line {line} has no {empty[0]}")
         yield line, row

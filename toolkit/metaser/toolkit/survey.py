@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import soundfile
 
+from metaser.runtime.audio_file import AudioFile
 from metaser.runtime.errors import AudioError, MetaserError, NotFoundError
-from metaser.toolkit.utterances import Corpus, Problem, check_suffix
+from metaser.runtime.recordings import cannot_be_read
+from metaser.toolkit.utterances import Corpus, Problem
 
 
 @dataclass(frozen=True)
@@ -71,18 +74,31 @@ def _header_or_problem(path: Path) -> _Header | Problem:
         return _read_header(path)
     except MetaserError as error:
         return Problem(path, str(error))
+    except OSError as error:
+        return Problem(path, cannot_be_read(error))
 
 
 def _read_header(path: Path) -> _Header:
-    check_suffix(path)
     if not path.is_file():
         raise NotFoundError("no such file")
     if not path.stat().st_size:
         raise AudioError("an empty file")
-    try:
-        info = soundfile.info(path)
-    except soundfile.LibsndfileError as error:
-        raise AudioError(f"cannot be read as audio ({error.error_string.rstrip('.')})") from error
-    if not info.frames:
+    file = AudioFile(path)
+    duration_s, rate_hz = file.duration_s(), _rate_hz(path)
+    if not (duration_s and rate_hz):  # the start of it says more, or why it cannot be read
+        try:
+            next(iter(file.blocks()), None)
+        except AudioError as error:
+            raise AudioError(str(error).removeprefix(f"{path.name} ")) from error
+        rate_hz = rate_hz or file.rate_hz
+    if not (duration_s or file.samples):
         raise AudioError("holds no samples")
-    return _Header(info.frames / info.samplerate, info.samplerate)
+    return _Header(duration_s or file.samples / rate_hz, rate_hz)
+
+
+def _rate_hz(path: Path) -> int:
+    """The rate by the header; 0 if libsndfile does not know the format."""
+    try:
+        return int(soundfile.info(os.fsencode(path)).samplerate)  # as text, names that are not UTF-8 are refused
+    except (soundfile.LibsndfileError, TypeError):  # the second for a suffix of raw samples
+        return 0

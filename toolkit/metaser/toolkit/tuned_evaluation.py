@@ -23,6 +23,7 @@ from metaser.runtime.enrolment import Progress
 from metaser.runtime.errors import AudioError, MissingDependencyError
 from metaser.runtime.head_tuning import AdaptationSettings, SupportFrames
 from metaser.runtime.profile_adaptation import adapter_of
+from metaser.runtime.recordings import cannot_be_read
 from metaser.runtime.speech import load_speech
 from metaser.runtime.splits import Method
 from metaser.toolkit.embeddings import WINDOW_S
@@ -125,6 +126,8 @@ def frame_clips(model: TunableModel, utterances: Sequence[Utterance], *, progres
             found.append((utterance, sha256_of(utterance.path), frames.astype(np.float16)))
         except (AudioError, FileNotFoundError) as error:
             problems.append(Problem(utterance.path, str(error)))
+        except OSError as error:
+            problems.append(Problem(utterance.path, cannot_be_read(error)))
         if progress:
             progress(done, len(utterances))
     clips, digests, rows = zip(*found, strict=True) if found else ((), (), ())

@@ -11,8 +11,8 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from metaser.runtime.enrolment import UNREADABLE_SUFFIXES
-from metaser.runtime.errors import AudioError, InputError
+from metaser.runtime.errors import InputError
+from metaser.runtime.labels import tidy
 from metaser.toolkit.readers import SYNONYMS
 
 Column: TypeAlias = Literal["label", "original_label", "speaker", "language", "corpus"]
@@ -84,11 +84,6 @@ def refuse_problems(problems: Sequence[Problem], found: int, switch: str) -> Non
 
 
 def to_vocabulary(label: str) -> str:
-    """The shared word for a label, or the label itself where there is none."""
-    return SYNONYMS.get(label.lower(), label)
-
-
-def check_suffix(path: Path) -> None:
-    """Raise AudioError where the format of a clip cannot be read."""
-    if path.suffix.lower() in UNREADABLE_SUFFIXES:
-        raise AudioError(f"{path.suffix} cannot be read: convert it to WAV or FLAC")
+    """The shared word for a label, or the label itself, tidy, if there is none."""
+    tidied = tidy(label)
+    return SYNONYMS.get(tidied.lower(), tidied)

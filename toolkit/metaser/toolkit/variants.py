@@ -101,4 +101,4 @@ class VariantStore:
     def _key(self, clip: int) -> str:
         """Of the clip alone, so that its variants do not depend on which others there are."""
         source = self._store.utterances[clip]
-        return hashlib.sha256(f"{source.corpus}/{source.path.name}".encode()).hexdigest()[:24]
+        return hashlib.sha256(f"{source.corpus}/{source.path.name}".encode("utf-8", "surrogatepass")).hexdigest()[:24]

@@ -1,0 +1,184 @@
+"""The recordings in a file of chunks (WAV, RIFX, RF64, W64, AIFF, CAF) or in an AU file, whatever it states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from metaser.runtime.audio_kind import format_of
+from metaser.runtime.file_bytes import FileBytes
+from metaser.runtime.part import Part
+
+ENDLESS_BYTES = 0x7FFF_0000
+"""Programs that cannot seek state a length of 32 bits from here on."""
+
+UNKNOWN_BYTES = 1 << 48
+"""A length of 64 bits from here on means that it is not known."""
+
+HEAD_BYTES = 64
+AU_HEADER_BYTES = 24
+CHUNKS_AT_MOST = 10_000
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a family of formats writes its chunks."""
+
+    first: int
+    """Where the first chunk begins."""
+
+    id_bytes: int
+    size_bytes: int
+    order: Literal["little", "big"]
+    align: int
+    data: bytes
+    size_has_header: bool = False
+
+    @property
+    def header_bytes(self) -> int:
+        """Bytes in front of a chunk's content."""
+        return self.id_bytes + self.size_bytes
+
+
+LAYOUTS = {
+    "WAV": Layout(12, 4, 4, "little", 2, b"data"),
+    "RF64": Layout(12, 4, 4, "little", 2, b"data"),
+    "RIFX": Layout(12, 4, 4, "big", 2, b"data"),
+    "AIFF": Layout(12, 4, 4, "big", 2, b"SSND"),
+    "CAF": Layout(8, 4, 8, "big", 1, b"data"),
+    "W64": Layout(40, 16, 8, "little", 8, b"data", size_has_header=True),
+}
+
+
+def chunked_parts(file: FileBytes) -> list[Part]:
+    """The recordings in a file of chunks, one after the other."""
+    parts: list[Part] = []
+    start = _first(file)
+    while start is not None:
+        part, start = _part(file, start)
+        parts.append(part)
+    if len(parts) == 1 and parts[0].pieces == ((0, file.size),):
+        return [Part(missing=parts[0].missing)]
+    return parts
+
+
+def _first(file: FileBytes) -> int | None:
+    """Where the first recording begins, after tags in front of it."""
+    head = file.at(0, 1 << 16)
+    if format_of(head[:HEAD_BYTES]) in LAYOUTS:
+        return 0
+    for start in map(head.find, (b"RIFF", b"RIFX", b"RF64", b"FORM", b"caff")):
+        if start >= 0 and format_of(head[start : start + HEAD_BYTES]) in LAYOUTS:
+            return start
+    return None
+
+
+def _part(file: FileBytes, start: int) -> tuple[Part, int | None]:
+    """The recording that begins at `start`, and where the next one does."""
+    layout = LAYOUTS[format_of(file.at(start, HEAD_BYTES)) or ""]
+    at, wide = start + layout.first, 0  # the 64-bit length of RF64
+    for _ in range(CHUNKS_AT_MOST):
+        header = file.at(at, layout.header_bytes)
+        if len(header) < layout.header_bytes:
+            return Part(((start, file.size),)), None
+        name = header[:4]
+        size = int.from_bytes(header[layout.id_bytes :], layout.order)
+        size -= layout.header_bytes if layout.size_has_header and size >= layout.header_bytes else 0
+        content = at + layout.header_bytes
+        if name == layout.data:
+            break
+        if name == b"ds64":
+            wide = int.from_bytes(file.at(content + 8, 8), "little")
+        at = _aligned(content + size, layout, start)
+        if not _is_name(file.at(at, 4)) and _is_name(file.at(at - 1, 4)):
+            at -= 1  # written without padding
+    else:
+        return Part(((start, file.size),)), None
+    if file.at(start, 4) == b"RF64" and size == 2**32 - 1:
+        size = wide
+    return _sized_part(file, layout, (start, at, content), size)
+
+
+def _sized_part(file: FileBytes, layout: Layout, places: tuple[int, int, int], size: int) -> tuple[Part, int | None]:
+    """The part whose data is stated to have `size` bytes; `places` are its start, its data chunk and its samples."""
+    start, chunk, content = places
+    there = file.size - content
+    is_unfinished = size == 0 and there > 0 and not _ends_with_chunks(file, layout, content, start)
+    if is_unfinished or size >= UNKNOWN_BYTES:
+        return Part(_rebuilt(file, layout, start, chunk, content), is_unfinished=is_unfinished), None
+    if size > there:
+        is_endless = layout.size_bytes == 4 and size >= ENDLESS_BYTES and file.at(start, 4) != b"RF64"
+        missing = 0.0 if is_endless or not there else (size - there) / there
+        if layout.data == b"data" and layout.size_bytes == 8 and layout.order == "big" and there:
+            return Part(_rebuilt(file, layout, start, chunk, content), missing), None  # libsndfile refuses such a CAF
+        return Part(((start, file.size),), missing), None
+    end = _aligned(content + size, layout, start)
+    for _ in range(CHUNKS_AT_MOST):
+        if format_of(file.at(end, HEAD_BYTES)) in LAYOUTS:
+            return Part(((start, end),)), end
+        header = file.at(end, layout.header_bytes)
+        if len(header) < layout.header_bytes or not _is_name(header[:4]):
+            break
+        length = int.from_bytes(header[layout.id_bytes :], layout.order)
+        end = _aligned(end + length + (0 if layout.size_has_header else layout.header_bytes), layout, start)
+    return Part(((start, file.size),)), None
+
+
+def _rebuilt(
+    file: FileBytes, layout: Layout, start: int, chunk: int, content: int
+) -> tuple[tuple[int, int] | bytes, ...]:
+    """The recording with all that follows its header as its data."""
+    there = file.size - content
+    if layout.id_bytes == 4 and layout.size_bytes == 4 and layout.data == b"data":
+        mark = b"RIFX" if layout.order == "big" else b"RIFF"
+        form, data = (min(size, 2**32 - 1).to_bytes(4, layout.order) for size in (content + there - start - 8, there))
+        return (mark + form, (start + 8, chunk + 4), data, (content, file.size))
+    size = there + (layout.header_bytes if layout.size_has_header else 0)
+    stated = size.to_bytes(layout.size_bytes, layout.order)
+    return ((start, chunk + layout.id_bytes), stated, (content, file.size))
+
+
+def _ends_with_chunks(file: FileBytes, layout: Layout, at: int, start: int) -> bool:
+    """Whether chunks fill the file from here to its end, so that an empty one in front of them is truly empty."""
+    for _ in range(CHUNKS_AT_MOST):
+        if at >= file.size:
+            return True
+        header = file.at(at, layout.header_bytes)
+        if len(header) < layout.header_bytes or not _is_name(header[:4]):
+            return False
+        length = int.from_bytes(header[layout.id_bytes :], layout.order)
+        if not layout.size_has_header:
+            length += layout.header_bytes
+        if length < layout.header_bytes:
+            return False
+        at = _aligned(at + length, layout, start)
+    return False
+
+
+def _aligned(at: int, layout: Layout, start: int) -> int:
+    return start + -(-(at - start) // layout.align) * layout.align
+
+
+def _is_name(name: bytes) -> bool:
+    return len(name) == 4 and all(0x20 <= byte < 0x7F for byte in name)
+
+
+def au_parts(file: FileBytes) -> list[Part]:
+    """The recordings in an AU file, one after the other."""
+    parts: list[Part] = []
+    start = 0
+    while start < file.size:
+        head = file.at(start, AU_HEADER_BYTES)
+        if len(head) < AU_HEADER_BYTES or head[:4] not in (b".snd", b"dns."):
+            break
+        order: Literal["little", "big"] = "big" if head[:4] == b".snd" else "little"
+        content, size = (int.from_bytes(head[at : at + 4], order) for at in (4, 8))
+        there = file.size - start - content
+        if size >= ENDLESS_BYTES or size == 0 or size > there:
+            is_cut = 0 < there < size < ENDLESS_BYTES
+            parts.append(Part(((start, file.size),), (size - there) / there if is_cut else 0.0))
+            break
+        end = start + content + size
+        parts.append(Part(((start, end),)))
+        start = end
+    return [Part(missing=parts[0].missing)] if [part.pieces for part in parts] == [((0, file.size),)] else parts

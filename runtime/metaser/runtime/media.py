@@ -1,0 +1,106 @@
+"""Sound that libsndfile cannot read, AAC, WebM, AMR or the sound track of a video, by FFmpeg's libraries (PyAV)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from metaser.runtime.errors import AudioError
+from metaser.runtime.piped_bytes import PipedBytes
+
+if TYPE_CHECKING:
+    import av
+
+EXACT_LENGTHS = ("matroska", "mov")
+"""Containers that state a length they know; others guess it from the bit rate."""
+
+MISSING_S = 0.25
+"""A stated length is rounded, and counts what a decoder leaves out at the start."""
+
+
+def has_media() -> bool:
+    """Whether PyAV is installed (the extra `media`)."""
+    return find_spec("av") is not None
+
+
+class MediaFile:
+    """A recording that FFmpeg's libraries decode: a path, or a file that is read from its start to its end."""
+
+    def __init__(self, source: Path | PipedBytes, name: str) -> None:
+        self._source = source
+        self._name = name
+        self.stated_s: float | None = None
+        """How long it is by its container; None if that is not known."""
+
+    def duration_s(self) -> float:
+        """How long it is by its container; 0 if that is not known.
+
+        Raises:
+            AudioError: it cannot be read.
+        """
+        with self._opened() as container:
+            return self._stated_s(container) or 0.0
+
+    def blocks(self) -> Iterator[tuple[npt.NDArray[np.float32], int]]:
+        """Yield ([T, channels] samples, their rate in Hz), a frame of the codec at a time.
+
+        Raises:
+            AudioError: it cannot be read, or holds no sound.
+        """
+        import av
+
+        with self._opened() as container:
+            if not container.streams.audio:
+                raise AudioError(f"{self._name} has no sound track: give another file")
+            self.stated_s = self._stated_s(container)
+            is_decoded = False
+            for packet in container.demux(container.streams.audio[0]):
+                frames: list[av.AudioFrame] = []
+                with suppress(av.error.InvalidDataError):  # a damaged packet, or a tag among them
+                    frames = packet.decode()
+                for frame in frames:
+                    is_decoded = True
+                    yield _samples(frame), frame.sample_rate
+            if not is_decoded:
+                raise AudioError(f"{self._name} holds no sound that can be decoded: record it again")
+
+    @contextmanager
+    def _opened(self) -> Iterator[av.container.InputContainer]:
+        import av
+
+        source: Any = os.fsdecode(self._source) if isinstance(self._source, Path) else self._source
+        try:
+            with av.open(source, metadata_errors="ignore") as container:
+                yield container
+        except (av.error.FFmpegError, ValueError) as error:
+            if isinstance(error, AudioError):
+                raise
+            reason = getattr(error, "strerror", None) or str(error)
+            raise AudioError(f"{self._name} cannot be read as audio ({reason}): convert it to WAV or FLAC") from error
+
+    @staticmethod
+    def _stated_s(container: av.container.InputContainer) -> float | None:
+        import av
+
+        if not container.duration or not container.format.name.startswith(EXACT_LENGTHS):
+            return None
+        return container.duration / av.time_base
+
+
+def _samples(frame: av.AudioFrame) -> npt.NDArray[np.float32]:
+    """[T, channels] in [-1, 1]"""
+    array = frame.to_ndarray()  # [channels, T], or [1, T · channels]
+    if not frame.format.is_planar:
+        array = array.reshape(-1, frame.layout.nb_channels).T
+    if array.dtype == np.uint8:
+        array = array.astype(np.float32) / 128 - 1
+    elif array.dtype.kind == "i":
+        array = array.astype(np.float32) / 2.0 ** (8 * array.itemsize - 1)
+    return np.ascontiguousarray(array.T, dtype=np.float32)

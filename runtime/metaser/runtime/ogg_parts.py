@@ -1,0 +1,35 @@
+"""The recordings in an Ogg file: a chain of links, each of which begins with pages that say so."""
+
+from __future__ import annotations
+
+from metaser.runtime.file_bytes import FileBytes
+from metaser.runtime.part import Part
+
+CAPTURE = b"OggS"
+PAGE_BYTES = 27
+BEGINS, ENDS = 2, 4
+
+
+def ogg_parts(file: FileBytes) -> list[Part]:
+    """The links of an Ogg file, Vorbis or Opus."""
+    starts: list[int] = []
+    cut: list[bool] = []
+    in_front = False  # of a link: several streams can begin side by side
+    at = file.find(CAPTURE, 0, file.size)
+    while 0 <= at < file.size:
+        head = file.at(at, PAGE_BYTES + 255)
+        if head[:4] != CAPTURE or len(head) < PAGE_BYTES:
+            at = file.find(CAPTURE, at + 1, file.size)
+            continue
+        begins = bool(head[5] & BEGINS)
+        if begins and not in_front:
+            starts.append(at)
+            cut.append(True)
+        in_front = begins
+        at += PAGE_BYTES + head[26] + sum(head[PAGE_BYTES : PAGE_BYTES + head[26]])
+        if cut and head[5] & ENDS and at <= file.size:
+            cut[-1] = False
+    if len(starts) == 1 and starts[0] == 0:
+        return [Part(is_cut=cut[0])]
+    ends = [*starts[1:], file.size]
+    return [Part(((start, end),), is_cut=is_cut) for start, end, is_cut in zip(starts, ends, cut, strict=True)]
