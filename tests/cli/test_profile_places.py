@@ -120,6 +120,7 @@ def test_a_map_is_not_drawn_over_a_pipe(run: Run, refused: Refused, enrolled: Pa
     before = enrolled.read_bytes()
     line = refused("enroll", "--remove", "calm/0.wav", "--plot", tmp_path / "pipe.png")
     assert line == f"{tmp_path / 'pipe.png'} is a named pipe: choose another path"
+    assert refused("bench", "--plot", tmp_path / "pipe.png") == line
     assert (tmp_path / "pipe.png").is_fifo()
     assert enrolled.read_bytes() == before
     (tmp_path / "kept").mkdir()

@@ -101,11 +101,14 @@ def bench(  # noqa: PLR0913 # one parameter an option
 def _check_plot(plot: Path | None) -> None:
     """Before the work, not after it."""
     from metaser.runtime.errors import InputError, MissingDependencyError, NotFoundError
+    from metaser.runtime.files import what_is_no_file
 
     if plot is None:
         return
     if plot.suffix != ".png":
         raise InputError(f"{plot} is no .png: plots are written as PNG")
+    if found := what_is_no_file(plot):
+        raise InputError(f"{plot} is {found}: choose another path")
     if not plot.absolute().parent.is_dir():
         raise NotFoundError(f"no such folder: {plot.absolute().parent}")
     from importlib.util import find_spec
