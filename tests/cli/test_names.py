@@ -151,7 +151,8 @@ def test_control_characters_of_a_label_never_reach_the_terminal(
     for words in (
         ("enroll", "--report"), ("info",), ("classify", clip), ("stream", conversation), ("calibrate",),
         ("stream", conversation, "--record", tmp_path / "kept"), ("enroll", "--remove", "none"),
-        ("classify", f"{clip}x"),
+        ("classify", f"{clip}x"), ("stream", conversation, "--format", "csv"), ("stream", conversation, "--json"),
+        ("stream", conversation, "--format", "srt"),
     ):  # fmt: skip
         result = run(*words)
         shown = result.stdout + result.stderr
