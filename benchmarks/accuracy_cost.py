@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from platformdirs import user_cache_path
 
 from benchmarks.accuracy_cost_report import draw, to_markdown
 from benchmarks.experiments_lab import VALIDATION_SEED
@@ -28,6 +27,8 @@ from benchmarks.latency_peer import Peer, start, time_in_turn
 from benchmarks.machine import RESULTS, commit, machine, matrix_product_s, read_result, write_result
 from metaser.runtime import open_bundle
 from metaser.runtime.bundle import default_bundle, shipped_bundles
+from metaser.runtime.files import SHARED, replace_text
+from metaser.runtime.user_folders import cache_folder
 from metaser.toolkit.embeddings import open_embedder
 from metaser.toolkit.evaluate import Evaluation, evaluate
 from metaser.toolkit.intervals import episode_interval
@@ -114,7 +115,7 @@ def main() -> None:
     accuracy, cost = (parts.add_parser(name) for name in ("accuracy", "cost"))
     accuracy.add_argument("corpora", type=Path)
     accuracy.add_argument("--episodes", type=int, default=EPISODES, metavar="N")
-    accuracy.add_argument("--cache", type=Path, default=user_cache_path("metaser") / "embeddings")
+    accuracy.add_argument("--cache", type=Path, default=cache_folder() / "embeddings")
     cost.add_argument("--runs", type=int, default=RUNS, metavar="N")
     for part in (accuracy, cost):
         part.add_argument("--beside", action="append", default=[], metavar="NAME=DIR", help="another bundle")
@@ -132,7 +133,7 @@ def main() -> None:
     picture = f"{NAME}.png" if {"accuracy", "cost"} <= set(document) else None
     if picture:
         draw(document, RESULTS / picture)
-    (RESULTS / f"{NAME}.md").write_text(to_markdown(document, picture), encoding="utf-8")
+    replace_text(RESULTS / f"{NAME}.md", to_markdown(document, picture), mode=SHARED)
 
 
 if __name__ == "__main__":

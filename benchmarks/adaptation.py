@@ -11,7 +11,6 @@ accuracy before and after tuning beside the guard's gain; on validation speakers
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -26,6 +25,7 @@ import torch
 
 from benchmarks.choose_default import utterances_of
 from benchmarks.machine import best_median_s, matrix_product_s, write_result
+from metaser.cli.paths import given_by_environment
 from metaser.export.adaptation import adapt_graph
 from metaser.runtime import Engine, load_audio
 from metaser.runtime.adaptation import Adapter
@@ -200,7 +200,7 @@ def main() -> None:
         return
     part: Split = "test" if sys.argv[-1] == "test" else "validation"
     episodes = next((int(word) for word in sys.argv[3:] if word.isdecimal()), EPISODES)
-    engine = Engine.open(os.environ.get("METASER_BUNDLE"), provider="cpu", threads=1)
+    engine = Engine.open(given_by_environment("METASER_BUNDLE"), provider="cpu", threads=1)
     name = engine.bundle.manifest.name
     cases = list(cases_of(engine, Path(sys.argv[2]), episodes, part))
     table = {

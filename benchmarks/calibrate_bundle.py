@@ -21,6 +21,7 @@ from benchmarks.enrolment_calibration import measure_prior
 from benchmarks.enrolment_episodes import CORPORA, load, measured_bundle
 from benchmarks.machine import RESULTS, machine
 from metaser.runtime.decision import Calibration
+from metaser.runtime.files import SHARED, replace_text
 from metaser.toolkit.episodes import Split
 from tools.models_page import MODELS
 
@@ -56,7 +57,7 @@ def main() -> None:
         found = json.loads(path.read_text(encoding="utf-8"))
     prior = measure_prior(corpora, part, Calibration(**found["calibration"]))
     found["prior"] = asdict(prior)
-    path.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    replace_text(path, json.dumps(found, indent=2, ensure_ascii=False) + "\n", mode=SHARED)
     print(path.name, found["calibration"], found["accuracy"])
 
 

@@ -25,6 +25,7 @@ from benchmarks.machine import RESULTS, matrix_product_s, read_result, write_res
 from benchmarks.started_process import Started, run_process
 from metaser.runtime import Engine, open_bundle
 from metaser.runtime.bundle import shipped_bundles, shipped_folder
+from metaser.runtime.files import SHARED, replace_text
 
 NAME = "cold_start"
 RUNS = 7
@@ -141,7 +142,7 @@ def main() -> None:
         "cases": figures_of(started),
     }
     write_result(NAME, figures)
-    (RESULTS / f"{NAME}.md").write_text(to_markdown(read_result(NAME)), encoding="utf-8")
+    replace_text(RESULTS / f"{NAME}.md", to_markdown(read_result(NAME)), mode=SHARED)
 
 
 if __name__ == "__main__":

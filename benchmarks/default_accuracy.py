@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from platformdirs import user_cache_path
 
 from benchmarks.experiments_lab import TESTS, TRAINED_ON, UNSEEN, Spec, sampler_of
 from benchmarks.experiments_scores import markdown, score, table
 from benchmarks.machine import RESULTS, machine
+from metaser.runtime.files import SHARED, replace_text
+from metaser.runtime.user_folders import cache_folder
 from metaser.toolkit.corpora import Utterance, read_corpus
 from metaser.toolkit.embeddings import Embedder, embed_clips, open_embedder
 from metaser.toolkit.evaluate import Evaluation, evaluate
@@ -141,7 +142,7 @@ def main() -> int:
         "--beside", action="append", default=[], metavar="NAME=MODEL", help="Another, by the same rules."
     )
     parser.add_argument("--tuned-episodes", type=int, default=TUNED_EPISODES, help="0 leaves the tuning out.")
-    parser.add_argument("--cache", type=Path, default=user_cache_path("metaser") / "embeddings")
+    parser.add_argument("--cache", type=Path, default=cache_folder() / "embeddings")
     parser.add_argument("--name", default="default_accuracy")
     given = parser.parse_args()
     beside = dict(one.split("=", 1) for one in given.beside)
@@ -151,9 +152,9 @@ def main() -> int:
     name = "" if given.name == "default_accuracy" else f" --name {given.name}"
     command = f"python -m benchmarks.default_accuracy {Path(given.model).name} CORPORA{name}"
     document = {"machine": machine(), "command": command, **figures}
-    (RESULTS / f"{given.name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    replace_text(RESULTS / f"{given.name}.json", json.dumps(document, indent=1) + "\n", mode=SHARED)
     text = to_markdown(figures, command, Path(given.model).name)
-    (RESULTS / f"{given.name}.md").write_text(text, encoding="utf-8")
+    replace_text(RESULTS / f"{given.name}.md", text, mode=SHARED)
     print(text)
     return 0
 

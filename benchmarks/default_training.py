@@ -23,11 +23,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from platformdirs import user_cache_path
 
 from benchmarks.experiments_lab import TEST_SEED, Spec, sampler_of
 from benchmarks.experiments_scores import markdown, score, table
 from benchmarks.machine import RESULTS, machine
+from metaser.runtime.files import SHARED, replace_text
+from metaser.runtime.user_folders import cache_folder
 from metaser.toolkit.backbone import load_backbone
 from metaser.toolkit.config import Config
 from metaser.toolkit.corpora import Utterance, read_corpus
@@ -271,7 +272,7 @@ def main() -> int:
     parser.add_argument("--without", choices=LANGUAGES, default="emodb", help="The corpus that arms never hear.")
     parser.add_argument("--long", action="append", default=[], metavar="NAME=RUN", help="A folder that a run wrote.")
     parser.add_argument("--note", default="", help="What a reader should know of these runs.")
-    parser.add_argument("--cache", type=Path, default=user_cache_path("metaser") / "default_training")
+    parser.add_argument("--cache", type=Path, default=cache_folder() / "default_training")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
@@ -282,8 +283,8 @@ def main() -> int:
     if not given.arms:
         long = {name: Path(run) for name, run in (one.split("=", 1) for one in given.long)}
         found = {**compare(long, places), "note": given.note}
-        (given.out / "default_training.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        (given.out / "default_training.md").write_text(to_markdown(found), encoding="utf-8")
+        replace_text(given.out / "default_training.json", json.dumps(found, indent=1) + "\n", mode=SHARED)
+        replace_text(given.out / "default_training.md", to_markdown(found), mode=SHARED)
         print(to_markdown(found))
     return 0
 

@@ -4,7 +4,6 @@ no class.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from metaser.cli.paths import given_by_environment
 from metaser.runtime.bundle import Bundle, open_bundle
 from metaser.runtime.calibration import CalibrationPrior, Evidence
 from metaser.runtime.cross_fitting import CrossFitted, cross_fit
@@ -99,7 +99,7 @@ def draws(embedded: Embedded, split: SpeakerSplit, *, shots: int, classes: int, 
 @lru_cache
 def measured_bundle() -> Bundle:
     """The bundle whose embeddings are measured."""
-    return open_bundle(os.environ.get("METASER_BUNDLE"))
+    return open_bundle(given_by_environment("METASER_BUNDLE"))
 
 
 def evidence(draw: Draw, prior: CalibrationPrior | None, others: Floats | None = None) -> Evidence:

@@ -17,7 +17,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from platformdirs import user_cache_path
 
 from benchmarks.experiments_frames import STRIDE, open_store
 from benchmarks.experiments_frozen import adaptation, layers
@@ -26,6 +25,7 @@ from benchmarks.experiments_lab import TRAINED_ON, UNSEEN, Budget, Lab
 from benchmarks.experiments_outcome import Conditions, Outcome, write
 from benchmarks.experiments_tuning import one_shot, sweep, tuning
 from benchmarks.machine import RESULTS
+from metaser.runtime.user_folders import cache_folder
 
 LAYERS = 2
 """Of Whisper base; chosen on validation speakers by `choose_default`."""
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("backbone", type=Path)
     parser.add_argument("corpora", type=Path)
     parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--cache", type=Path, default=user_cache_path("metaser") / "frames")
+    parser.add_argument("--cache", type=Path, default=cache_folder() / "frames")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from metaser.runtime.audio import load_audio
 from metaser.runtime.bundle import sha256_of
+from metaser.runtime.files import replacing
 from metaser.toolkit.backbone import Backbone, load_backbone
 from metaser.toolkit.corpora import Utterance, read_corpus
 from metaser.toolkit.embeddings import Embedded
@@ -102,13 +103,11 @@ def open_store(backbone: Path, layers: int, corpora: Sequence[Path], cache: Path
     parts = [*map(sha256_of, weights), *digests, str(layers), str(STRIDE)]
     file = cache / f"{hashlib.sha256(''.join(parts).encode()).hexdigest()[:32]}.npz"
     if not file.exists():
-        cache.mkdir(parents=True, exist_ok=True)
         rows = [_compute(model, clip, layers) for model in [load_backbone(backbone)] for clip in utterances]
         found, by_layer = zip(*rows, strict=True)
-        with file.with_suffix(".tmp").open("wb") as stream:
+        with replacing(file) as stream:
             counts = [len(own) for own in found]
             np.savez(stream, frames=np.concatenate(found), lengths=counts, means=np.stack(by_layer))
-        file.with_suffix(".tmp").replace(file)
     with np.load(file) as arrays:
         frames, lengths, means = (arrays[name] for name in ("frames", "lengths", "means"))
     return FrameStore(utterances, digests, torch.from_numpy(frames), lengths, means, layers)

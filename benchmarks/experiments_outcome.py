@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.experiments_lab import TEST_SEED, VALIDATION_SEED
 from benchmarks.experiments_scores import markdown
 from benchmarks.machine import machine
+from metaser.runtime.files import SHARED, replace_text
 from metaser.toolkit.charts import draw_lines
 
 LEGEND = (
@@ -76,7 +77,7 @@ def write(folder: Path, name: str, outcome: Outcome, conditions: Conditions) -> 
         "facts": outcome.facts,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{stem}.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    replace_text(folder / f"{stem}.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n", mode=SHARED)
     sections = [
         f"# {outcome.question}",
         f"`{conditions.command}`, commit {where['commit']}, {where['processor']} with {where['cores']} cores, "
@@ -90,7 +91,7 @@ def write(folder: Path, name: str, outcome: Outcome, conditions: Conditions) -> 
         draw_lines(folder / picture, plot.x, plot.lines, plot.labels)
         sections.append(f"![{plot.labels[1]} over {plot.labels[0]}]({picture})")
     text = "\n\n".join(sections) + "\n"
-    (folder / f"{stem}.md").write_text(text, encoding="utf-8")
+    replace_text(folder / f"{stem}.md", text, mode=SHARED)
     return text
 
 

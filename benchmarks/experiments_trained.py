@@ -17,7 +17,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from platformdirs import user_cache_path
 
 from benchmarks.experiments_bench import LAYERS, SEED, Bench, Kept, open_trained
 from benchmarks.experiments_lab import TESTS, TRAINED_ON, UNSEEN
@@ -25,6 +24,7 @@ from benchmarks.experiments_outcome import Conditions, Outcome, write
 from benchmarks.experiments_scores import score
 from benchmarks.experiments_whole import whole_model
 from benchmarks.machine import RESULTS
+from metaser.runtime.user_folders import cache_folder
 from metaser.toolkit.corpora import read_corpus
 
 LEGEND = (
@@ -75,7 +75,7 @@ def main() -> int:
     parser.add_argument("backbone", type=Path)
     parser.add_argument("corpora", type=Path)
     parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--cache", type=Path, default=user_cache_path("metaser") / "trained")
+    parser.add_argument("--cache", type=Path, default=cache_folder() / "trained")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)

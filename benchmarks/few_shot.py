@@ -17,14 +17,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_cache_path
-
 from benchmarks.experiments_lab import TRAINED_ON, VALIDATION_SEED, Spec, sampler_of
 from benchmarks.experiments_scores import markdown, score
 from benchmarks.few_shot_classifiers import classifiers_for, evaluate_classifier
 from benchmarks.few_shot_embedders import log_mel_embedder
 from benchmarks.machine import RESULTS, read_result, write_result
 from metaser.runtime.bundle import default_bundle, shipped_bundles
+from metaser.runtime.files import SHARED, replace_text
+from metaser.runtime.user_folders import cache_folder
 from metaser.toolkit.corpora import Utterance, read_corpus
 from metaser.toolkit.embeddings import Embedded, Embedder, embed_clips, open_embedder
 from metaser.toolkit.episodes import EpisodeSampler, SpeakerSplit, split_of
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("corpora", type=Path)
     parser.add_argument("--beside", action="append", default=[], metavar="NAME=MODEL", help="a bundle or checkpoint")
     parser.add_argument("--episodes", type=int, default=EPISODES, metavar="N")
-    parser.add_argument("--cache", type=Path, default=user_cache_path("metaser") / "embeddings")
+    parser.add_argument("--cache", type=Path, default=cache_folder() / "embeddings")
     given = parser.parse_args()
     began = time.perf_counter()
     embedders = embedders_of(dict(one.split("=", 1) for one in given.beside))
@@ -132,7 +132,7 @@ def main() -> None:
         "scores": scores,
     }
     write_result(NAME, figures)
-    (RESULTS / f"{NAME}.md").write_text(to_markdown(read_result(NAME)), encoding="utf-8")
+    replace_text(RESULTS / f"{NAME}.md", to_markdown(read_result(NAME)), mode=SHARED)
 
 
 if __name__ == "__main__":

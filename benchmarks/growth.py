@@ -26,6 +26,7 @@ from benchmarks.streaming_live import serve
 from metaser.runtime import Engine, StreamSettings, load_audio, open_bundle
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.runtime.bundle import shipped_bundles, shipped_folder
+from metaser.runtime.files import SHARED, replace_text
 
 NAME = "growth"
 LENGTHS_S = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0)
@@ -116,7 +117,7 @@ def main() -> None:
     write_result(NAME, figures)
     document = read_result(NAME)
     draw(document, RESULTS / f"{NAME}.png")
-    (RESULTS / f"{NAME}.md").write_text(to_markdown(document, f"{NAME}.png"), encoding="utf-8")
+    replace_text(RESULTS / f"{NAME}.md", to_markdown(document, f"{NAME}.png"), mode=SHARED)
 
 
 def _absolute(bundle: str) -> str:

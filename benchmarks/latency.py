@@ -23,6 +23,7 @@ from benchmarks.latency_models import COMPILED, compile_ahead, encoder_mb, make_
 from benchmarks.latency_peer import Peer, Running, Timed, paired_ratio, start, time_in_turn
 from benchmarks.latency_report import FP32, INT8, draw, to_markdown
 from benchmarks.machine import RESULTS, matrix_product_s, read_result, write_result
+from metaser.runtime.files import SHARED, replace_text
 
 WINDOWS_S = (1.0, 2.0, 4.0, 7.0, 10.0)
 THREADS = (1, 2)
@@ -109,7 +110,7 @@ def main() -> None:
     document = read_result(name)
     if not single:
         draw(document, RESULTS / f"{name}.png")
-    (RESULTS / f"{name}.md").write_text(to_markdown(document, None if single else f"{name}.png"), encoding="utf-8")
+    replace_text(RESULTS / f"{name}.md", to_markdown(document, None if single else f"{name}.png"), mode=SHARED)
 
 
 if __name__ == "__main__":

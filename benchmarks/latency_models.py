@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.latency_peer import FailedPeerError, Peer, Running
 from metaser.runtime.bundle import shipped_bundles, shipped_folder
+from metaser.runtime.files import SHARED, replace_text
 
 LAYERS = 24
 SHORTER = (14, 8)
@@ -54,7 +55,7 @@ def make_bundle(work: Path, model: Path, precision: str, layers: int) -> tuple[P
     _, status, usage = os.wait4(child.pid, 0)
     assert status == 0, command
     cost = {"seconds": time.perf_counter() - start, "peak_mb": usage.ru_maxrss / 1024}
-    cost_file.write_text(json.dumps(cost), encoding="utf-8")
+    replace_text(cost_file, json.dumps(cost), mode=SHARED)
     return folder, cost
 
 
@@ -107,7 +108,7 @@ def compile_ahead(work: Path, peer: Peer, windows_s: Sequence[float], threads: S
             with Running(peer, count) as running:
                 for case, seconds in missing.items():
                     costs[case] = running.run(seconds)["ms"] / 1000
-                    cost_file.write_text(json.dumps(costs), encoding="utf-8")
+                    replace_text(cost_file, json.dumps(costs), mode=SHARED)
         except FailedPeerError as error:
             print(f"{peer.name}: {error}", file=sys.stderr)
     return costs

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from metaser.runtime.device import read_device
+from metaser.runtime.files import SHARED, replace_text
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("metaser", "numpy", "onnxruntime", "soundfile", "soxr", "torch", "transformers")
@@ -78,7 +79,7 @@ def write_result(name: str, figures: dict[str, Any]) -> None:
     """Write `results/NAME.json` with the machine beside the figures, and print the figures."""
     RESULTS.mkdir(exist_ok=True)
     document = {"machine": machine(), **figures}
-    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    replace_text(RESULTS / f"{name}.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n", mode=SHARED)
     print(json.dumps(figures, indent=2, ensure_ascii=False))
 
 

@@ -23,6 +23,7 @@ from benchmarks.streaming_report import to_markdown
 from metaser.runtime import Engine, Stream, StreamSettings, load_audio
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.runtime.bundle import shipped_folder
+from metaser.runtime.files import SHARED, replace_text
 
 DEMO = shipped_folder() / "demo"
 SILENCE_S = 60
@@ -87,7 +88,7 @@ def main() -> None:
     runs = before.get("runs", {}) if before.get("machine", {}).get("processor") == machine()["processor"] else {}
     runs[", ".join(words)] = figures
     write_result(NAME, {"command": "python -m benchmarks.streaming --help", "runs": runs})
-    (RESULTS / f"{NAME}.md").write_text(to_markdown(read_result(NAME)), encoding="utf-8")
+    replace_text(RESULTS / f"{NAME}.md", to_markdown(read_result(NAME)), mode=SHARED)
 
 
 if __name__ == "__main__":

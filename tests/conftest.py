@@ -58,6 +58,14 @@ def sing(label: str, seconds: float, seed: int) -> Floats:
     return clip
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep lock files away from the user's own folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        yield
+
+
 @pytest.fixture
 def microphone(tmp_path: Path) -> Iterator[VirtualMicrophone]:
     """A virtual microphone that is plugged in."""

@@ -20,13 +20,14 @@ PYTHONS = ("3.10", "3.12")
 
 
 def resolve(python: str, requirements: Path = ROOT / "pyproject.toml") -> list[str]:
-    """`NAME==VERSION` of all that the extra `cpu` installs there.
+    """`NAME==VERSION` of all that the extras `cpu` and `media` install there.
 
     Raises:
         RuntimeError: it cannot be had as wheels; with uv's own words, without addresses.
     """
     words = [find_uv_bin(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--only-binary", ":all:"]
-    words += ["--python-platform", PLATFORM, "--python-version", python, "--extra", "cpu", str(requirements)]
+    words += ["--python-platform", PLATFORM, "--python-version", python, "--extra", "cpu", "--extra", "media"]
+    words.append(str(requirements))
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = re.sub(r"https?://[^\s`]+", "an index", done.stderr.strip())
@@ -41,7 +42,7 @@ def main() -> None:
             packages = resolve(python)
         except RuntimeError as error:
             sys.exit(str(error))
-        chosen = ", ".join(package for package in packages if package.split("==")[0] in ("numpy", "onnxruntime"))
+        chosen = ", ".join(package for package in packages if package.split("==")[0] in ("av", "numpy", "onnxruntime"))
         print(f"{PLATFORM}, Python {python}: {len(packages)} packages as wheels, {chosen} among them")
 
 

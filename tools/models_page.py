@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.machine import read_result
 from metaser.runtime.bundle import Bundle, default_bundle, open_bundle, shipped_bundles
+from metaser.runtime.files import SHARED, replace_text
 from metaser.runtime.licences import what_it_allows
 from metaser.toolkit.tables import read_toml
 from tools.model_card import Facts, model_card
@@ -119,14 +120,14 @@ def with_blocks(text: str, blocks: Mapping[str, str]) -> str:
 def write_cards() -> None:
     """Write the card of every checkpoint that is here."""
     for name in trained_models():
-        (MODELS / name / "MODEL_CARD.md").write_text(card_of(name), encoding="utf-8")
+        replace_text(MODELS / name / "MODEL_CARD.md", card_of(name), mode=SHARED)
 
 
 def write_pages() -> None:
     """Write docs/models.md and the README's parts."""
-    (ROOT / "docs" / "models.md").write_text(models_page(), encoding="utf-8")
+    replace_text(ROOT / "docs" / "models.md", models_page(), mode=SHARED)
     readme = ROOT / "README.md"
-    readme.write_text(with_blocks(readme.read_text(encoding="utf-8"), readme_blocks()), encoding="utf-8")
+    replace_text(readme, with_blocks(readme.read_text(encoding="utf-8"), readme_blocks()), mode=SHARED)
 
 
 def _shipped_table() -> str:

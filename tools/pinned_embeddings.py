@@ -8,11 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from metaser.runtime import Engine, load_audio, shipped_bundles
 from metaser.runtime.arrays import Embeddings
 from metaser.runtime.bundle import shipped_folder
+from metaser.runtime.files import SHARED, replace_file
 
 PINNED = Path(__file__).parents[1] / "tests" / "runtime" / "shipped_embeddings.safetensors"
 
@@ -26,5 +27,6 @@ def embeddings_of(bundle: str) -> Embeddings:
 
 def write_pinned() -> None:
     """Write the file anew."""
-    save_file({name: embeddings_of(name).astype(np.float16) for name in shipped_bundles()}, PINNED)
+    embeddings = {name: embeddings_of(name).astype(np.float16) for name in shipped_bundles()}
+    replace_file(PINNED, save(embeddings), mode=SHARED)
     PINNED.chmod(0o644)

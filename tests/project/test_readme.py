@@ -14,6 +14,9 @@ import pytest
 from metaser.runtime.bundle import default_bundle
 
 ROOT = Path(__file__).parents[2]
+PROCESSORS_DIFFER = 0.02
+"""Of a segment's confidence: ten times what docs/platforms.md measured between two processors."""
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 Execute: TypeAlias = Callable[[list[str], Path], str]
@@ -28,14 +31,14 @@ def test_the_segments_that_a_page_shows_are_what_is_printed(person: Path, execut
     assert pairs
     for stated, heard in ([line.split(",") for line in pair] for pair in pairs):
         assert stated[:3] == heard[:3]
-        assert abs(float(stated[3]) - float(heard[3])) < 0.05  # int8 differs a little between processors
+        assert abs(float(stated[3]) - float(heard[3])) < PROCESSORS_DIFFER
 
 
 def test_the_figure_of_the_demonstration_is_what_it_prints(person: Path, execute: Execute) -> None:
     answer = json.loads(execute(["metaser", "demo", "--json"], person))
     (stated,) = re.findall(r"Expect (\d+) % of the speech time right", README)
-    # a point or two may move with the processor's int8 arithmetic
-    assert abs(100 * answer["share_right"] - int(stated)) <= 5
+    # on another processor a label may begin a hop of 0.5 s earlier or later, of 45 s
+    assert abs(100 * answer["share_right"] - int(stated)) <= 2
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)

@@ -1,7 +1,10 @@
 """The doctor on this machine, and on trees of what goes wrong on others."""
 
+import os
+import pwd
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import onnxruntime
@@ -23,7 +26,7 @@ def install(folder: Path, name: str, version: str, files: tuple[str, ...]) -> No
     (place / "RECORD").write_text("".join(f"{file},,\n" for file in files))
 
 
-def checks(bundle: str | None, profile: Path) -> dict[str, Check]:
+def checks(bundle: str | None, profile: Path | None) -> dict[str, Check]:
     return {check.name: check for check in examine(bundle, profile)}
 
 
@@ -119,3 +122,49 @@ for check in examine(None, Path("none")):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     (line,) = (line for line in done.stdout.splitlines() if line.startswith(expected))
     assert mend in line
+
+
+def test_a_folder_that_cannot_be_written_is_a_problem_until_a_profile_is_there(
+    profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "home" / "profile.safetensors"
+    path.parent.mkdir()
+    access = os.access
+
+    def refused(place: Path, mode: int) -> bool:
+        return not (Path(place).is_relative_to(path.parent) and mode & os.W_OK) and access(place, mode)
+
+    monkeypatch.setattr(os, "access", refused)
+    storage = checks(None, path)["storage"]
+    assert storage.state is State.problem
+    assert storage.found == f"{path.parent} cannot be written: profiles in it cannot be made or changed"
+    assert "METASER_PROFILE" in str(storage.mend)
+    profile.save(path)
+    assert checks(None, path)["storage"].state is State.notice
+
+
+def test_caches_and_state_that_cannot_be_kept_are_a_notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    for variable in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    assert checks(None, tmp_path / "none")["storage"].state is State.fine
+    for variable in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / "file"))
+        storage = checks(None, tmp_path / "none")["storage"]
+        assert (storage.state, storage.mend) == (State.notice, f"export {variable}=DIR, one that you can write")
+        monkeypatch.setenv(variable, str(tmp_path))
+
+
+def test_a_user_without_a_home_folder_is_told_to_name_a_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(user: object) -> None:
+        raise KeyError(user)
+
+    for variable in ("HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    storage = checks(None, None)["storage"]
+    assert (storage.state, storage.found) == (State.problem, "no home folder to keep a profile in")
+    assert checks(None, tmp_path / "none")["storage"].state is State.fine

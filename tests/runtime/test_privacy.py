@@ -34,7 +34,7 @@ def run(home: Path, *commands: list[str]) -> list[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(cleared)}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(commands)],
-        env={**env, "HOME": str(home)},
+        env={**env, "HOME": str(home), "XDG_RUNTIME_DIR": os.environ["XDG_RUNTIME_DIR"]},  # of the tests, for locks
         capture_output=True,
         text=True,
         check=False,

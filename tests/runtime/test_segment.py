@@ -65,3 +65,31 @@ def test_a_new_label_that_holds_for_the_dwell_starts_where_it_was_first_heard() 
     assert successor.decision.label == "b"
     np.testing.assert_allclose(successor.decision.confidence, 0.8)
     np.testing.assert_allclose(segment.decision.confidence, 0.9)
+
+
+def test_windows_that_still_wait_when_the_utterance_ends_lower_the_confidence_and_change_no_label() -> None:
+    segment = new_segment()
+    slide(segment, A, B, B)
+    np.testing.assert_allclose(segment.decision.confidence, 0.9)
+    final = segment.close()
+    assert final.label == "a"
+    np.testing.assert_allclose(final.confidence, (0.9 + 0.2 + 0.2) / 3)
+    np.testing.assert_allclose(final.scores["b"], (0.1 + 0.8 + 0.8) / 3)
+
+
+def test_an_unknown_segment_ends_unknown_with_the_confidence_of_the_best_class() -> None:
+    segment = new_segment(Calibration(threshold=0.95))
+    slide(segment, A, B, B)
+    final = segment.close()
+    assert final.label is None
+    np.testing.assert_allclose(final.confidence, (0.1 + 0.8 + 0.8) / 3)
+
+
+def test_a_window_between_two_labels_weighs_the_same_whichever_it_says() -> None:
+    """Its scores differ by rounding alone, as they do on another processor."""
+    confidences = []
+    for nudge in (1e-6, -1e-6):
+        segment = new_segment()
+        slide(segment, A, np.array([0.5 + nudge, 0.5 - nudge]), B)
+        confidences.append(segment.close().confidence)
+    np.testing.assert_allclose(confidences, (0.9 + 0.5 + 0.2) / 3, atol=1e-6)

@@ -10,7 +10,7 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaser.runtime import AudioError, Engine, InputError, Profile, Stream, StreamEvent, StreamSettings
+from metaser.runtime import AudioError, Calibration, Engine, InputError, Profile, Stream, StreamEvent, StreamSettings
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 
 Audio = npt.NDArray[np.float32]
@@ -155,6 +155,26 @@ def test_bad_chunks_are_refused_and_the_stream_goes_on(
             stream.push(chunk)
     events += stream.push(excerpt[50_000:]) + stream.finish()
     assert [replace(event, latency_ms=0.0) for event in events] == expected
+
+
+def test_a_window_between_two_labels_moves_no_segment_whichever_it_says(conversation: Audio) -> None:
+    """Its scores differ by 2e-6, as by the rounding of another processor, and say another label."""
+    utterance = conversation[round(4.5 * SAMPLE_RATE_HZ) : round(9.05 * SAMPLE_RATE_HZ)]  # of seven windows
+    left = []
+    for nudge in (1e-6, -1e-6):
+        windows: list[Audio] = []
+
+        def score(window: Audio, windows: list[Audio] = windows, nudge: float = nudge) -> npt.NDArray[np.float64]:
+            windows.append(window)
+            of_a = (0.9, 0.9, 0.9, 0.9, 0.9, 0.5 + nudge, 0.2)[len(windows) - 1]
+            return np.array([of_a, 1 - of_a])
+
+        stream = Stream(score, ("a", "b"), Calibration(), SAMPLE_RATE_HZ, StreamSettings())
+        left.append([event for event in run(stream, [utterance]) if event.event == "leave"])
+        assert len(windows) == 7
+    assert [[event.label for event in events] for events in left] == [["a"], ["a"]]
+    assert left[0][0].confidence == pytest.approx((0.9 + 0.5 + 0.2) / 3, abs=1e-5)
+    assert left[1][0].confidence == pytest.approx(left[0][0].confidence, abs=1e-5)
 
 
 def test_a_finished_stream_takes_no_more(engine: Engine, profile: Profile) -> None:

@@ -1,6 +1,8 @@
 """A checkpoint comes back as it was written, and whatever is wrong with one is said in one sentence."""
 
 import json
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +81,20 @@ def test_saving_twice_gives_identical_files_and_leaves_nothing_else(network: Pro
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert before.keys() == {"checkpoint.json", "model.safetensors"}
     assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_whom_the_umask_allows_may_read_a_checkpoint_and_a_new_one_keeps_the_mode_of_its_folder(
+    network: ProtoNet, tmp_path: Path
+) -> None:
+    folder, before = tmp_path / "checkpoint", os.umask(0o022)
+    try:
+        save_checkpoint(folder, network, METADATA)
+        folder.chmod(0o750)
+        save_checkpoint(folder, network, METADATA)
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o644}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o750
 
 
 def test_a_failure_while_writing_leaves_the_old_checkpoint(

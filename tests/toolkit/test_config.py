@@ -89,6 +89,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_config(tmp_path / "none.toml")
 
 
+def test_a_tilde_in_a_path_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load(tmp_path, 'out = "~/runs"\n' + LEAST).out == tmp_path / "runs"
+
+
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "configs").glob("*.toml")), ids=lambda path: path.stem)
 def test_the_shipped_configurations_load_and_hold_no_absolute_path(path: Path) -> None:
     config = load_config(path)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from metaser.export.accuracy import accuracy_beside_pytorch
 from metaser.export.adaptation import adapt_graph
@@ -26,13 +25,14 @@ from metaser.export.rewriting import PLAIN
 from metaser.export.source import Source
 from metaser.export.step_parity import check_step
 from metaser.export.tensorrt import for_tensorrt, measure_tensorrt_parity, static_graph
-from metaser.export.weights import save
+from metaser.export.weights import save as save_graph
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.bundle import MANIFEST, TENSORRT_GRAPH, open_bundle, sha256_of
 from metaser.runtime.calibration import CalibrationPrior
 from metaser.runtime.decision import Calibration
-from metaser.runtime.errors import InputError, WorkError
-from metaser.runtime.files import replace_folder
+from metaser.runtime.errors import InputError
+from metaser.runtime.files import SHARED, replace_file, replace_text
+from metaser.runtime.folders import replacing_folder
 from metaser.runtime.manifest import AudioEntry, BackboneEntry, FileEntry, HeadEntry, Manifest
 
 MAX_WINDOW_S = 10.0
@@ -99,19 +99,10 @@ def export_bundle(source: Source, out: Path, settings: ExportSettings, say: Call
         InputError: `out` holds something else, or a bundle without `force`.
         WorkError: the graphs do not match PyTorch, or the folder cannot be written; nothing is left of it.
     """
-    out = out.resolve()
     check_target(out, settings.force)
-    temporary = out.with_name(f".{out.name}.new")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        manifest = _write(source, temporary, settings, say)
-        open_bundle(temporary)
-        replace_folder(out, temporary)
-    except OSError as error:
-        raise WorkError(f"cannot write {out} ({error.strerror}): free space or choose another place") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with replacing_folder(out) as new:
+        manifest = _write(source, new, settings, say)
+        open_bundle(new)
     return manifest
 
 
@@ -142,7 +133,7 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
     waveform, frames, embedding = golden_vectors(network)
     inside = _compare_inside(exact, encoder, settings, waveform)
     for name, graph in (("encoder", encoder), ("head", head), ("adapt", adapt)):
-        save(graph, folder / f"{name}.onnx")
+        save_graph(graph, folder / f"{name}.onnx")
     del exact, encoder  # gigabytes, which the comparisons need
     parameters = {name: value.detach().numpy() for name, value in network.head.named_parameters()}
     _save_tensors(parameters, folder / "head.safetensors")
@@ -159,11 +150,9 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
         say("measuring few-shot accuracy")
         embed = Graphs(folder, network).embed
         accuracy |= accuracy_beside_pytorch(network, embed, max_window_s, settings.corpora)
-    (folder / "LICENSE").write_text(
-        source.licence_text or f"Licence of the weights: {source.licence}\n", encoding="utf-8"
-    )
+    replace_text(folder / "LICENSE", source.licence_text or f"Licence of the weights: {source.licence}\n", mode=SHARED)
     if source.notice_text:
-        (folder / "NOTICE").write_text(source.notice_text, encoding="utf-8")
+        replace_text(folder / "NOTICE", source.notice_text, mode=SHARED)
     manifest = Manifest(
         name=settings.name,
         model_id=model_id(network),
@@ -201,11 +190,9 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
         accuracy=accuracy,
     )
     card = source.card_text or model_card(manifest, settings.command)
-    (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+    replace_text(folder / "MODEL_CARD.md", card, mode=SHARED)
     manifest.files.update(_entries(folder))
-    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-    for path in folder.iterdir():
-        path.chmod(0o644)  # safetensors files are their owner's alone, and a bundle is everybody's
+    replace_text(folder / MANIFEST, manifest.to_json(), mode=SHARED)
     return manifest
 
 
@@ -230,12 +217,12 @@ def _write_tensorrt(
     window_s = longest_window_s(backbone, settings.tensorrt_window_s)
     say(f"writing the graph for TensorRT, for windows of {window_s:g} s")
     model = for_tensorrt(static_graph(backbone, round(window_s * SAMPLE_RATE_HZ)), settings.precision)
-    save(model, path)
+    save_graph(model, path)
     return contents(model), asdict(measure_tensorrt_parity(path, backbone, settings.precision))
 
 
 def _save_tensors(tensors: dict[str, np.typing.NDArray[np.float32]], path: Path) -> None:
-    save_file({name: np.array(value, order="C") for name, value in tensors.items()}, path)
+    replace_file(path, save({name: np.array(value, order="C") for name, value in tensors.items()}), mode=SHARED)
 
 
 def _entries(folder: Path) -> dict[str, FileEntry]:

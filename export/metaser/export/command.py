@@ -24,6 +24,7 @@ from metaser.runtime.head_tuning import AdaptationSettings
 from metaser.runtime.recordings import find_recordings
 from metaser.runtime.stream import StreamSettings
 from metaser.toolkit.backbone import load_backbone
+from metaser.toolkit.torch_threads import set_threads
 
 RUNS = Path("runs")
 
@@ -85,6 +86,7 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
     say(f"exporting {model} to {request.out}{'' if request.model else ' (no MODEL was given)'}")
     if request.precision == "fp16":
         say("float16 is for GPUs: on a CPU it is slower than float32, and --int8 is the fast one")
+    set_threads()
     source = open_source(model, request.layers, request.licence)
     layers = source.network.backbone.layers
     name = request.name or f"{re.sub('[^A-Za-z0-9.-]+', '-', source.name)}-{layers}-layers"
@@ -118,6 +120,7 @@ def print_layers(request: ExportRequest, say: Callable[[str], None]) -> None:
     if not request.corpus:
         raise InputError("--pick-layers measures on labelled speech: pass --corpus DIR as well")
     model = request.model or DEFAULT_MODEL
+    set_threads()
     backbone = load_backbone(model, request.layers)
     with SlowProgress("Computing layers", as_json=False) as progress:
         scores = score_layers(backbone, request.corpus, progress)

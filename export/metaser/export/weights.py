@@ -12,6 +12,8 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto
 
+from metaser.runtime.files import SHARED, replace_file, replacing
+
 SMALL_BYTES = 1024
 """Smaller ones stay in the graph: shapes and axes, whose values shape inference needs."""
 
@@ -35,11 +37,11 @@ def inferred_values(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
 def save(model: onnx.ModelProto, path: Path) -> None:
     """Write the graph, with its weights beside it where it is large; the model is not changed."""
     if model.ByteSize() < LARGE_BYTES:
-        path.write_bytes(model.SerializeToString(deterministic=True))
+        replace_file(path, model.SerializeToString(deterministic=True), mode=SHARED)
         return
     beside = path.with_name(f"{path.name}.data")
     weights = []
-    with beside.open("wb") as file:
+    with replacing(beside, mode=SHARED) as file:
         for tensor in _weights(model):
             if _is_large(tensor):
                 file.write(bytes(-file.tell() % PAGE_BYTES))
@@ -47,7 +49,7 @@ def save(model: onnx.ModelProto, path: Path) -> None:
                 weights.append(_elsewhere(tensor, **place))
             else:
                 weights.append(tensor)
-    path.write_bytes(_with_weights(model, weights).SerializeToString(deterministic=True))
+    replace_file(path, _with_weights(model, weights).SerializeToString(deterministic=True), mode=SHARED)
 
 
 def _weights(model: onnx.ModelProto) -> Iterable[TensorProto]:

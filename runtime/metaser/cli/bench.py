@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import product
@@ -14,6 +13,7 @@ import typer
 from metaser.cli.console import SlowProgress, complain, new_table, people, plain, print_json
 from metaser.cli.opening import tell_licence
 from metaser.cli.options import JsonOption, Provider
+from metaser.cli.paths import expanded, given_by_environment
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -69,7 +69,9 @@ def bench(  # noqa: PLR0913 # one parameter an option
     if share and as_json:
         raise InputError("--share and --json exclude each other: choose one")
     _check_plot(plot)
-    bundles: Sequence[str | None] = bundle or [os.environ.get("METASER_BUNDLE")]
+    bundles: Sequence[str | None] = [expanded(name) for name in bundle or ()] or [
+        given_by_environment("METASER_BUNDLE")
+    ]
     for name in bundles:
         tell_licence(open_bundle(name).manifest)
     counts: Sequence[int | None] = threads or [None]

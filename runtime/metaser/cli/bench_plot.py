@@ -13,11 +13,18 @@ DOTS_AN_INCH = 150
 
 
 def draw_cases(path: Path, results: list[Result], title: str) -> None:
-    """Write the PNG; needs matplotlib."""
+    """Write the PNG, whole or not at all; needs matplotlib.
+
+    Raises:
+        InputError: what is at `path` is no regular file.
+        WorkError: it cannot be written.
+    """
     from matplotlib.figure import Figure
 
     from metaser.runtime.bench import names
     from metaser.runtime.bench_case import STAGES
+    from metaser.runtime.figures import save_figure
+    from metaser.runtime.files import SHARED
 
     figure = Figure(figsize=(8, 1.5 + INCH_A_CASE * len(results)), layout="constrained")
     axes = figure.subplots()
@@ -33,4 +40,4 @@ def draw_cases(path: Path, results: list[Result], title: str) -> None:
     axes.invert_yaxis()
     axes.set(xlabel="milliseconds a window, medians", title=title)
     axes.legend()
-    figure.savefig(path, dpi=DOTS_AN_INCH)
+    save_figure(figure, path, dots_an_inch=DOTS_AN_INCH, mode=SHARED)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, percent, print_json
+from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, percent, print_json, tell
 from metaser.cli.opening import open_engine
 from metaser.cli.options import (
     BundleOption,
@@ -60,7 +61,7 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
     right answer that becomes unknown. Fewer of one are more of the other. Without an option this shows the choices and
     changes nothing. The profile before is kept for metaser enroll --undo.
     """
-    from metaser.runtime import InputError
+    from metaser.runtime import InputError, profile_lock
     from metaser.runtime.profile_changes import embed_others
     from metaser.runtime.recordings import summary
 
@@ -68,24 +69,26 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
         raise InputError("--reset goes back to what enrolment sets: give it alone")
     path = profile_path(profile)
     engine = open_engine(bundle, provider, threads)
-    calibrated = engine.open_profile(path)
     told: list[str] = []
     dropped: list[str] = []
     left_out: tuple[LeftOut, ...] = ()
     notices: tuple[str, ...] = ()
-    if reset:
-        calibrated = engine.calibrate(calibrated.without_others())
-    elif false_accepts is not None or others is not None:
+    changes = reset or false_accepts is not None or others is not None
+    with profile_lock(path, say=tell) if changes else nullcontext():
+        calibrated = engine.open_profile(path)
         wanted = calibrated.reliability.wanted_false_accepts if false_accepts is None else false_accepts
-        if others is not None:
+        if reset:
+            calibrated = engine.calibrate(calibrated.without_others())
+        elif others is not None:
             with SlowProgress("Embedding", as_json=as_json) as progress:
                 read = embed_others(engine, others, calibrated, progress)
             dropped, left_out, notices = [str(error) for error in read.errors], read.left_out, read.notices
             told = [*notices, *summary(left_out), *(f"Left out: {line}" for line in dropped)]
             calibrated = engine.calibrate(calibrated, false_accepts=wanted, others=read)
-        else:
+        elif changes:
             calibrated = engine.calibrate(calibrated, false_accepts=wanted)
-    calibrated.save(path)
+        if changes:
+            calibrated.save(path)
 
     console = people(as_json)
     for line in told:

@@ -21,6 +21,7 @@ from metaser.cli.console import (
     tell,
 )
 from metaser.cli.drawing import Palette
+from metaser.cli.input_pipe import STANDARD_INPUT
 from metaser.cli.opening import open_engine
 from metaser.cli.options import (
     AcceptPrecisionOption,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from metaser.runtime import Decision, Engine, Profile
 
 BAD_INPUT = 2
+STANDARD_INPUT_FILE = Path("/dev/stdin")
 FILE_COLUMNS = 20  # a longer path gives way to the bars
 WIDEST_BAR, NARROWEST_BAR = 12, 5
 
@@ -57,7 +59,10 @@ class Result:
 
 def classify(  # noqa: PLR0913 # one parameter an option
     *,
-    files: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Clips of a few seconds.", readable=False)],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILES...", help="Clips of a few seconds, or - for standard input.", readable=False),
+    ],
     unknown: UnknownOption = Unknown.calibrated,
     profile: ProfileOption = None,
     accept_precision: AcceptPrecisionOption = False,
@@ -100,7 +105,7 @@ def _classify(engine: Engine, profile: Profile, file: Path) -> Result | None:
     from metaser.runtime.audio import read_audio
 
     try:
-        loaded = read_audio(file)
+        loaded = read_audio(STANDARD_INPUT_FILE if str(file) == STANDARD_INPUT else file)
         decision = engine.classify(loaded.waveform, profile)
     except (InputError, OSError) as error:
         complain(_fault(file, error))

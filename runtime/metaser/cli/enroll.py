@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import time
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metaser.cli.adapting import AdaptOption, ForceAdaptOption, adaptation_json, lost_by_change, told
-from metaser.cli.console import PlainConsole, SlowProgress, people, print_json
+from metaser.cli.console import PlainConsole, SlowProgress, people, print_json, tell
 from metaser.cli.enrolment_report import as_json as report_as_json
 from metaser.cli.enrolment_report import class_table, clip_table, pair_table, say_expectations, say_verdicts
 from metaser.cli.opening import open_engine
@@ -26,6 +26,7 @@ from metaser.cli.options import (
     ThreadsOption,
     profile_path,
 )
+from metaser.cli.paths import given_by_environment
 from metaser.cli.problems import left_out_json
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from metaser.runtime.report import Report
 
 
-def enroll(  # noqa: PLR0912, PLR0913 # one parameter an option
+def enroll(  # noqa: PLR0912, PLR0913, PLR0915 # one parameter an option
     *,
     support: Annotated[
         Path | None,
@@ -79,7 +80,7 @@ def enroll(  # noqa: PLR0912, PLR0913 # one parameter an option
     The report names files that are not enrolled, clips that are bad and classes that will be confused, and what to
     record.
     """
-    from metaser.runtime import InputError, Profile
+    from metaser.runtime import InputError, Profile, profile_lock
     from metaser.runtime import undo as put_back
     from metaser.runtime.labels import look_alikes
     from metaser.runtime.profile import check_is_profile
@@ -101,24 +102,31 @@ def enroll(  # noqa: PLR0912, PLR0913 # one parameter an option
     check_is_profile(path)
     before = adapted = found = clips = None
     dropped: list[str] = []
-    if undo:
-        put_back(path)
-        enrolled = Profile.load(path)
-    else:
+    if not undo:
         engine = open_engine(bundle, provider, threads)
-        before = None if support else engine.open_profile(path)
+        if add:
+            engine.open_profile(path)  # a profile that is missing is reported before the slow part
         if folder := support or add:
-            clips, dropped = _read(engine, folder, drop_bad=drop_bad, adding=before is not None, as_json=as_json)
-            enrolled = engine.add(before, clips) if before else new_profile(engine, clips)
-        elif before is not None:
-            enrolled = engine.remove(before, remove) if remove is not None else before
-        if tune:
-            with SlowProgress("Tuning", as_json=as_json) as progress:
-                adapted = engine.adapt(enrolled, force=force_adapt, progress=progress)
-            enrolled = adapted.profile
-        found = _look(enrolled, engine, plot)
-        if changes or tune:
-            enrolled.save(path)
+            clips, dropped = _read(engine, folder, drop_bad=drop_bad, adding=support is None, as_json=as_json)
+    with profile_lock(path, say=tell) if changes or tune else nullcontext():
+        if undo:
+            put_back(path)
+            enrolled = Profile.load(path)
+        else:
+            if support is None:
+                before = engine.open_profile(path)
+            if clips is not None:
+                enrolled = engine.add(before, clips) if before else new_profile(engine, clips)
+            else:
+                assert before is not None
+                enrolled = engine.remove(before, remove) if remove is not None else before
+            if tune:
+                with SlowProgress("Tuning", as_json=as_json) as progress:
+                    adapted = engine.adapt(enrolled, force=force_adapt, progress=progress)
+                enrolled = adapted.profile
+            found = _look(enrolled, engine, plot)
+            if changes or tune:
+                enrolled.save(path)
     elapsed_s = time.perf_counter() - began
     notices = [*(clips.notices if clips else ()), *look_alikes(enrolled.labels)]
     left_out = clips.left_out if clips else ()
@@ -193,11 +201,11 @@ def _tell_next(console: PlainConsole, profile: Profile, path: Path, undo_options
     console.say(f"       metaser stream recording.wav{next_options}", style="bold")
 
 
-def _options(profile: Path | None, bundle: str | None) -> str:
+def _options(profile: str | None, bundle: str | None) -> str:
     """What to add to the next command so that it finds the same profile and bundle."""
     given = {"profile": profile, "bundle": bundle}
     return "".join(
         f" --{name} {shlex.quote(str(value))}"
         for name, value in given.items()
-        if value is not None and os.environ.get(f"METASER_{name.upper()}") != str(value)
+        if value is not None and given_by_environment(f"METASER_{name.upper()}") != str(value)
     )

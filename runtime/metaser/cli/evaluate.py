@@ -12,6 +12,7 @@ import typer
 
 from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, plain, print_json
 from metaser.cli.options import JsonOption, Provider, ProviderOption, ThreadsOption
+from metaser.cli.paths import name_or_folder
 from metaser.cli.problems import StrictOption, problems_json, say_problems
 
 if TYPE_CHECKING:
@@ -65,7 +66,10 @@ class Tune(str, Enum):
 
 def evaluate(  # noqa: PLR0913 # one parameter an option
     *,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A checkpoint, a bundle, or the name of one.")],
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", callback=name_or_folder, help="A checkpoint, a bundle, or the name of one."),
+    ],
     corpus: Annotated[
         list[Path],
         typer.Option(
@@ -203,12 +207,12 @@ def _tell(problems: tuple[Problem, ...], found: int, *, strict: bool) -> None:
 
 
 def _write(out: Path, run: Run) -> None:
-    from metaser.runtime.files import replace_file
+    from metaser.runtime.files import SHARED, replace_text
     from metaser.runtime.labels import safe_name
     from metaser.toolkit.charts import draw_confusion
     from metaser.toolkit.runs import to_document
 
-    replace_file(out / "evaluation.json", json.dumps(to_document(run)).encode())
+    replace_text(out / "evaluation.json", json.dumps(to_document(run)), mode=SHARED)
     for one in run.evaluations:
         picture = out / f"confusion-{safe_name(one.corpus, CORPUS_BYTES)}.png"
         draw_confusion(picture, one.confusion, one.classes, f"{run.model['name']} on {one.corpus}")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from metaser.cli.console import people
+from metaser.cli.paths import name_or_folder
 
 NEEDED = frozenset({"onnx", "onnxscript", "torch", "transformers"})
 
@@ -16,6 +17,7 @@ def export(  # noqa: PLR0913 # one parameter an option
         str | None,
         typer.Argument(
             metavar="MODEL",
+            callback=name_or_folder,
             help="A checkpoint, a folder or the name of a model on the hub. Without it, the newest checkpoint "
             "under runs/, else facebook/wav2vec2-xls-r-300m.",
         ),

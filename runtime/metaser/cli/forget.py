@@ -1,5 +1,6 @@
 """`metaser forget`: delete a profile and everything kept of it."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -14,13 +15,16 @@ def forget(
 ) -> None:
     """Delete the profile and the copy kept for undo.
 
-    Nothing of the clips remains in metaser afterwards. The clips themselves are not touched.
+    Nothing of the clips remains in metaser afterwards. The clips themselves are not touched. If the profile is a link,
+    the file that it leads to is deleted with it.
     """
     from metaser.runtime import InputError
     from metaser.runtime import forget as delete
-    from metaser.runtime.profile import undo_path
+    from metaser.runtime.files import behind_links
+    from metaser.runtime.profile import check_is_profile, undo_path
 
     path = profile_path(profile)
+    check_is_profile(behind_links(path))
     if not yes and (path.is_file() or undo_path(path).is_file()):
         if not can_ask():
             raise InputError(f"nobody can be asked here: metaser forget --yes deletes {path} without a question")
@@ -28,4 +32,5 @@ def forget(
             people(as_json=False).say("Nothing was deleted.")
             return
     for file in delete(path):
-        people(as_json=False).say(f"Deleted {file}")
+        emptied = os.path.lexists(file)
+        people(as_json=False).say(f"Emptied {file}, which is a mount of its own" if emptied else f"Deleted {file}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 
 from metaser.cli.console import PlainConsole, new_table, people, plain, print_json
 from metaser.cli.options import BundleOption, JsonOption, ProfileOption, profile_path
+from metaser.cli.paths import name_or_folder
 
 if TYPE_CHECKING:
     from metaser.runtime.bundle import Bundle
@@ -22,7 +24,11 @@ def info(
     *,
     what: Annotated[
         str | None,
-        typer.Argument(metavar="BUNDLE_OR_PROFILE", help="A bundle's folder or name, or a profile's file."),
+        typer.Argument(
+            metavar="BUNDLE_OR_PROFILE",
+            callback=name_or_folder,
+            help="A bundle's folder or name, or a profile's file.",
+        ),
     ] = None,
     bundle: BundleOption = None,
     profile: ProfileOption = None,
@@ -32,15 +38,19 @@ def info(
 
     Without BUNDLE_OR_PROFILE it tells about the bundle and the profile that the other commands would use.
     """
-    from metaser.runtime import open_bundle
+    from metaser.runtime import InputError, open_bundle
 
-    path = profile_path(profile)
+    try:
+        path: Path | None = profile_path(profile)
+        absent = f"No profile at {path} yet: make one with metaser enroll support/"
+    except InputError as error:
+        path, absent = None, f"No profile: {error}"
     found: dict[str, dict[str, Any]] = {}
     if what is None:
         found["bundle"] = _bundle(open_bundle(bundle))
-        if path.is_file():
+        if path and os.path.lexists(path):
             found["profile"] = _profile(path)
-    elif Path(what).is_file():
+    elif os.path.lexists(what) and not Path(what).is_dir():
         found["profile"] = _profile(Path(what))
     else:
         found["bundle"] = _bundle(open_bundle(what))
@@ -53,7 +63,7 @@ def info(
     if "profile" in found:
         _print(console, "profile", _profile_rows(found["profile"]))
     elif what is None:
-        console.say(f"No profile at {path} yet: make one with metaser enroll support/")
+        console.say(absent)
 
 
 def _bundle(bundle: Bundle) -> dict[str, Any]:

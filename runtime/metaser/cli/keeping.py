@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import soundfile
 
@@ -39,12 +39,14 @@ class Keeper:
 
     def chunks(self, source: Iterable[Chunk]) -> Iterator[Chunk]:
         """Keep what passes."""
+        from metaser.runtime.files import emptied
+
         for chunk in source:
             if len(chunk.samples):
                 with self._writing():
                     if self._audio is None:
-                        path = os.fsencode(self._folder / f"{self._name}.wav")
-                        self._audio = soundfile.SoundFile(path, "w+", chunk.rate_hz, 1, "PCM_16")
+                        path = self._folder / f"{self._name}.wav"
+                        self._audio = soundfile.SoundFile(os.fsencode(emptied(path)), "w+", chunk.rate_hz, 1, "PCM_16")
                     self._audio.seek(0, soundfile.SEEK_END)
                     self._audio.write(chunk.samples)
             yield chunk
@@ -53,7 +55,7 @@ class Keeper:
         """Keep the segment if it is over, pass the event on."""
         if event.event == "leave" and event.end_s is not None and self._audio is not None:
             with self._writing():
-                self._labels.write(audacity_line(event))
+                self._labels.write(audacity_line(event).encode(errors="backslashreplace"))
                 self._labels.flush()
                 if event.label is not None:
                     self._cut(self._audio, event.label, event.start_s, event.end_s)
@@ -70,37 +72,43 @@ class Keeper:
             if self._audio is not None:
                 self._audio.close()
 
-    def _begin(self) -> tuple[str, TextIO]:
+    def _begin(self) -> tuple[str, BinaryIO]:
         """The name of this recording, and its label track; another stream may have begun in the same second."""
+        from metaser.runtime.files import open_new
+
         name = time.strftime("heard-%Y%m%d-%H%M%S")
         for number in count(1):
             own = name if number == 1 else f"{name}-{number}"
             with suppress(FileExistsError):
-                return own, (self._folder / f"{own}.txt").open("x", encoding="utf-8", errors="backslashreplace")
+                return own, open_new(self._folder / f"{own}.txt")
         raise AssertionError("unreachable")
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        from metaser.runtime import WorkError
+        from metaser.runtime import MetaserError, WorkError
+        from metaser.runtime.os_errors import cannot_write
 
+        what = f"recordings into {self._folder}"
         try:
             yield
-        except (OSError, soundfile.LibsndfileError, AssertionError) as error:  # soundfile asserts that all was written
-            reason = getattr(error, "strerror", None) or "not all of it was written"
-            raise WorkError(
-                f"cannot record into {self._folder} ({reason}): free space or choose another folder"
-            ) from error
+        except MetaserError:
+            raise
+        except OSError as error:
+            raise cannot_write(what, error) from error
+        except (soundfile.LibsndfileError, AssertionError) as error:  # soundfile asserts that all was written
+            raise WorkError(f"cannot write {what}: not all was written; free space or choose another place") from error
 
     def _cut(self, audio: soundfile.SoundFile, label: str, start_s: float, end_s: float) -> None:
+        from metaser.runtime.files import replacing
         from metaser.runtime.labels import safe_name
 
         rate_hz = audio.samplerate
         left = round((end_s - start_s) * rate_hz)
         folder = self._folder / safe_name(label)
         folder.mkdir(mode=0o700, exist_ok=True)
-        path = os.fsencode(folder / f"{self._name}-{start_s:09.2f}.wav")
+        path = folder / f"{self._name}-{start_s:09.2f}.wav"
         audio.seek(round(start_s * rate_hz))
-        with soundfile.SoundFile(path, "w", rate_hz, 1, "PCM_16") as clip:
+        with replacing(path) as file, soundfile.SoundFile(file, "w", rate_hz, 1, "PCM_16", format="WAV") as clip:
             while left > 0 and len(block := audio.read(min(left, BLOCK_SAMPLES), dtype="float32")):
                 clip.write(block)
                 left -= len(block)

@@ -26,6 +26,7 @@ from metaser.cli.evaluate import evaluate
 from metaser.cli.export import export
 from metaser.cli.forget import forget
 from metaser.cli.info import info
+from metaser.cli.paths import expand_in
 from metaser.cli.record import record
 from metaser.cli.reenroll import reenroll
 from metaser.cli.stream import stream
@@ -41,6 +42,11 @@ STREAMS = 3
 
 class Commands(TyperGroup):
     """The group of all commands; an error leaves it as one line on stderr and an exit code."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for command in self.commands.values():
+            expand_in(command)
 
     def make_context(self, *args: Any, **options: Any) -> Any:
         """Read the command line; help and the version are printed here."""
@@ -71,8 +77,7 @@ def _errors_as_lines() -> Iterator[None]:
         raise typer.Exit(error.exit_code) from None
     except OSError as error:
         settle_stdout()
-        place = f" ({error.filename})" if error.filename else ""
-        complain(f"{error.strerror or error}{place}")
+        complain(_described(error))
         raise typer.Exit(1) from None
     except SystemExit as error:
         if _is_of_closed_pipe(error):
@@ -83,6 +88,15 @@ def _errors_as_lines() -> Iterator[None]:
 def _is_of_closed_pipe(error: SystemExit) -> bool:
     """Whether rich, which prints help and errors of usage, left because nobody reads on."""
     return isinstance(error.__context__, BrokenPipeError)
+
+
+def _described(error: OSError) -> str:
+    if not error.filename:  # of standard output
+        return str(error.strerror or error)
+    from metaser.runtime.os_errors import advice
+
+    what_to_do = f"; {hint}" if (hint := advice(error)) else ""
+    return f"{error.filename}: {error.strerror}{what_to_do}"
 
 
 def _errors_of_ours() -> Any:

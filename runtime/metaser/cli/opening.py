@@ -30,22 +30,32 @@ def open_engine(bundle: str | None, provider: Provider, threads: int | None) -> 
 
 
 def tell_licence(manifest: Manifest) -> None:
-    """One line on standard error for a model that nobody was told of yet; told again where that cannot be kept."""
+    """Print one line on standard error at the first use of a model whose licence restricts use.
+
+    It is printed again if the first use cannot be kept.
+    """
+    from metaser.runtime.errors import MetaserError, WorkError
+    from metaser.runtime.files import replace_text
     from metaser.runtime.licences import is_permissive, what_it_allows
 
-    told = told_path(manifest)
-    if is_permissive(manifest.licence) or told.is_file():
+    if is_permissive(manifest.licence):
         return
+    with suppress(WorkError, OSError):
+        if told_path(manifest).is_file():
+            return
     line = f"Licence of the bundle {manifest.name}: {manifest.licence}, {what_it_allows(manifest.licence)}. Told once."
     tell(line)
-    with suppress(OSError):
-        told.parent.mkdir(parents=True, exist_ok=True)
-        told.write_text(f"{plain(line)}\n", encoding="utf-8")
+    with suppress(MetaserError):
+        replace_text(told_path(manifest), f"{plain(line)}\n")
 
 
 def told_path(manifest: Manifest) -> Path:
-    """The file whose being there means that a model's licence was told."""
-    from platformdirs import user_state_path
+    """The file that exists if the licence of a model was printed before.
+
+    Raises:
+        WorkError: there is no folder to keep it in.
+    """
+    from metaser.runtime.user_folders import state_folder
 
     name = hashlib.sha256(f"{manifest.licence} {manifest.model_id}".encode()).hexdigest()[:16]
-    return user_state_path("metaser") / "licences" / f"{name}.txt"
+    return state_folder() / "licences" / f"{name}.txt"

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from metaser.cli.paths import name_or_folder, profile_file
+
 
 class Provider(str, Enum):
     """What runs the network."""
@@ -31,16 +33,18 @@ BundleOption = Annotated[
         "--bundle",
         envvar="METASER_BUNDLE",
         metavar="NAME|DIR",
+        callback=name_or_folder,
         help="The bundle: a folder, or the name of one that came with metaser. Without it, the default one.",
     ),
 ]
 ProfileOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--profile",
         envvar="METASER_PROFILE",
         metavar="FILE",
-        help="The profile. Without it, your own default one; `metaser info` shows where that is.",
+        callback=profile_file,
+        help="The profile's file. Without it, your own default one; `metaser info` shows where that is.",
     ),
 ]
 ProviderOption = Annotated[
@@ -52,7 +56,12 @@ ProviderOption = Annotated[
     ),
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", metavar="N", help="How many threads the network may use.")
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        help="How many threads the network may use. Without it, one per core that this process may use.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, on standard output.")]
 UnknownOption = Annotated[
@@ -69,10 +78,14 @@ AcceptPrecisionOption = Annotated[
 ]
 
 
-def profile_path(profile: Path | None) -> Path:
-    """The profile that was asked for, or the user's default one."""
-    if profile is not None:
-        return profile
-    from platformdirs import user_data_path
+def profile_path(profile: str | None) -> Path:
+    """The profile that was asked for, or the user's default one.
 
-    return user_data_path("metaser") / "profile.safetensors"
+    Raises:
+        InputError: none was asked for and the user has no home folder.
+    """
+    if profile is not None:
+        return Path(profile)
+    from metaser.runtime.user_folders import default_profile
+
+    return default_profile()

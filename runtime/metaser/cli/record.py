@@ -41,6 +41,7 @@ def record(
 
     from metaser.runtime import AudioError, InputError, WorkError
     from metaser.runtime.arrays import SAMPLE_RATE_HZ
+    from metaser.runtime.files import replacing
     from metaser.runtime.labels import LONGEST_NAME_BYTES, check_label, is_folder_name
     from metaser.runtime.microphone import Microphone
 
@@ -67,7 +68,8 @@ def record(
                 continue
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             path = folder / f"take-{time.strftime('%Y%m%d-%H%M%S')}-{taken + 1}.wav"
-            soundfile.write(path, clip, SAMPLE_RATE_HZ, "PCM_16")
+            with replacing(path) as file:
+                soundfile.write(file, clip, SAMPLE_RATE_HZ, "PCM_16", format="WAV")
             taken, refused = taken + 1, 0
             console.say(f"Kept {path}")
     console.say(f"Next:  metaser record ANOTHER_LABEL, then  metaser enroll {into}", style="bold")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metaser.cli.adapting import lost_by_change
-from metaser.cli.console import PlainConsole, SlowProgress, people, print_json
+from metaser.cli.console import PlainConsole, SlowProgress, people, print_json, tell
 from metaser.cli.opening import open_engine
 from metaser.cli.options import (
     BundleOption,
@@ -47,31 +47,32 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
     A profile belongs to the bundle that made it. The clips it was made of are read again, if they are still where they
     were and have not changed, or wherever in SUPPORT they are now. The profile before is kept for --undo.
     """
-    from metaser.runtime import InputError, NotFoundError, Profile
+    from metaser.runtime import InputError, NotFoundError, Profile, profile_lock
     from metaser.runtime.profile_changes import reenroll as renew
     from metaser.runtime.reenrolment import find_clips
 
     path = profile_path(profile)
-    before = Profile.load(path)
-    engine = open_engine(bundle, provider, threads)
-    manifest = engine.bundle.manifest
-    console = people(as_json)
-    if (before.model_id, before.graph_id) == (manifest.model_id, manifest.graph_id):
-        console.say(f"Nothing to do: the profile was made with this very bundle, {manifest.name}.")
-        if as_json:
-            print_json(profile=str(path), bundle=manifest.name, renewed=False)
-        return
-    if support is not None and not support.is_dir():
-        raise NotFoundError(f"no such folder: {support}")
-    found = find_clips(before.clips, support)
-    if found.lost and not drop_missing:
-        raise InputError(
-            f"{len(found.lost)} of {len(before.clips)} clips cannot be read again ({_names(found)}): give the folder "
-            "they are in, `metaser reenroll SUPPORT`, or leave them out with --drop-missing"
-        )
-    with SlowProgress("Embedding", as_json=as_json) as progress:
-        renewed = renew(engine, before, found, progress)
-    renewed.save(path)
+    with profile_lock(path, say=tell):
+        before = Profile.load(path)
+        engine = open_engine(bundle, provider, threads)
+        manifest = engine.bundle.manifest
+        console = people(as_json)
+        if (before.model_id, before.graph_id) == (manifest.model_id, manifest.graph_id):
+            console.say(f"Nothing to do: the profile was made with this very bundle, {manifest.name}.")
+            if as_json:
+                print_json(profile=str(path), bundle=manifest.name, renewed=False)
+            return
+        if support is not None and not support.is_dir():
+            raise NotFoundError(f"no such folder: {support}")
+        found = find_clips(before.clips, support)
+        if found.lost and not drop_missing:
+            raise InputError(
+                f"{len(found.lost)} of {len(before.clips)} clips cannot be read again ({_names(found)}): give the "
+                "folder they are in, `metaser reenroll SUPPORT`, or leave them out with --drop-missing"
+            )
+        with SlowProgress("Embedding", as_json=as_json) as progress:
+            renewed = renew(engine, before, found, progress)
+        renewed.save(path)
 
     what = "export of the same model" if before.model_id == manifest.model_id else "model"
     console.say(f"Another {what}: {before.bundle_name} before, {manifest.name} now.")

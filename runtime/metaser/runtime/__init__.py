@@ -15,6 +15,7 @@ from metaser.runtime.errors import (
     SupportError,
     WorkError,
 )
+from metaser.runtime.locks import profile_lock
 from metaser.runtime.profile import Clip, Profile, forget, undo
 from metaser.runtime.stream import Stream, StreamEvent, StreamSettings
 from metaser.runtime.verification import Verification
@@ -41,6 +42,7 @@ __all__ = [
     "forget",
     "load_audio",
     "open_bundle",
+    "profile_lock",
     "shipped_bundles",
     "undo",
 ]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
 
+import numpy as np
+import numpy.typing as npt
 import soundfile
 
 from metaser.runtime.arrays import Waveform
+from metaser.runtime.audio_checks import OUT_OF_RANGE_PEAK
 from metaser.runtime.audio_kind import HEAD_BYTES, format_of
 from metaser.runtime.audio_parts import READERS, parts_of
 from metaser.runtime.errors import AudioError, NotFoundError
@@ -20,10 +23,12 @@ from metaser.runtime.file_bytes import FileBytes, PiecedFile
 from metaser.runtime.media import MISSING_S, MediaFile, has_media
 from metaser.runtime.one_channel import Blocks, OneChannel
 from metaser.runtime.part import Part
+from metaser.runtime.quiet_stderr import quiet_stderr
 from metaser.runtime.ring import Chunk
 
 READ_BLOCK_S = 10.0
 MAX_PIPE_BYTES, COPY_BYTES = 1 << 29, 1 << 20
+CODECS = ("MP1", "MP2", "MP3", "Ogg Opus", "Ogg Vorbis")
 TELL_S = 0.1
 """Less than this is missing at the end of many files."""
 
@@ -61,7 +66,7 @@ class AudioFile:
             AudioError: it cannot be read as audio, or holds NaN or samples far out of [-1, 1].
         """
         with _regular(self.path) as path:
-            yield from self._mixed.mix(self._decoded(path))
+            yield from self._mixed.mix(self._whole(path))
         if self._mixed.notice:
             self.notices.append(self._mixed.notice)
 
@@ -76,7 +81,7 @@ class AudioFile:
     def duration_s(self) -> float:
         """How long the recording is, without decoding it; 0 if that is not known or it cannot be read."""
         try:
-            with _regular(self.path) as path, FileBytes(path) as file:
+            with _regular(self.path) as path, _opened(path) as file:
                 kind = format_of(file.at(0, HEAD_BYTES))
                 if self._needs_media(kind):
                     return MediaFile(path, self.name).duration_s()
@@ -92,17 +97,24 @@ class AudioFile:
     def _needs_media(kind: str | None) -> bool:
         return kind is not None and kind not in READERS and has_media()
 
-    def _decoded(self, path: Path) -> Blocks:
-        with FileBytes(path) as file:
+    def _whole(self, path: Path) -> Blocks:
+        """What is decoded; a damaged frame of a codec can decode to anything."""
+        with _opened(path) as file:
             kind = format_of(file.at(0, HEAD_BYTES))
-            if not self._needs_media(kind):
-                try:
-                    yield from self._by_libsndfile(path, file, kind)
-                except _NotOpenedError as error:
-                    if kind is None or not has_media():
-                        raise self._refusal(kind, error.reason) from error
-                else:
-                    return
+            for block, rate_hz in self._decoded(path, file, kind):
+                if kind in CODECS and not (np.abs(block) <= OUT_OF_RANGE_PEAK).all():
+                    raise self._refusal(kind, "it decodes to noise")
+                yield block, rate_hz
+
+    def _decoded(self, path: Path, file: FileBytes, kind: str | None) -> Blocks:
+        if not self._needs_media(kind):
+            try:
+                yield from self._by_libsndfile(path, file, kind)
+            except _NotOpenedError as error:
+                if kind is None or not has_media():
+                    raise self._refusal(kind, error.reason) from error
+            else:
+                return
         media = MediaFile(path, self.name)
         seconds = 0.0
         for block, rate_hz in media.blocks():
@@ -125,7 +137,7 @@ class AudioFile:
             with sound:
                 size = max(1, int(READ_BLOCK_S * sound.samplerate))
                 try:
-                    while len(block := sound.read(size, dtype="float32", always_2d=True)):
+                    while len(block := _next_block(sound, size)):
                         part_s += len(block) / sound.samplerate
                         yield block, sound.samplerate
                 except soundfile.LibsndfileError as error:
@@ -172,10 +184,18 @@ class _NotOpenedError(Exception):
         self.reason = reason
 
 
+def _next_block(sound: soundfile.SoundFile, size: int) -> npt.NDArray[np.float32]:
+    """[T, channels], none at the end."""
+    with quiet_stderr() if sound.subtype.startswith("MPEG") else nullcontext():  # libmpg123 writes to it
+        block: npt.NDArray[np.float32] = sound.read(size, dtype="float32", always_2d=True)
+        return block
+
+
 def _open_part(path: Path, file: FileBytes, part: Part) -> soundfile.SoundFile:
     if not part.pieces and path.suffix.lower() != ".raw":  # which soundfile takes for samples without a header
         return soundfile.SoundFile(os.fsencode(path))  # as text, names that are not UTF-8 are refused
-    return soundfile.SoundFile(PiecedFile(file, part.pieces or ((0, file.size),)))
+    with quiet_stderr():
+        return soundfile.SoundFile(PiecedFile(file, part.pieces or ((0, file.size),)))
 
 
 @contextmanager
@@ -204,6 +224,13 @@ def _regular(path: Path) -> Iterator[Path]:
     if path.stat().st_size == 0:
         raise AudioError(f"{path.name} is an empty file: record it again")
     yield path
+
+
+def _opened(path: Path) -> FileBytes:
+    try:
+        return FileBytes(path)
+    except OSError as error:
+        raise _not_readable(path, error) from error
 
 
 def _copy_pipe(path: Path, copy: IO[bytes]) -> None:

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
-from metaser.runtime.device import read_text
 from metaser.runtime.energy import Energy, find_meter, measure
 from metaser.runtime.engine import Engine
 from metaser.runtime.errors import InputError, MetaserError, MissingDependencyError, WorkError
+from metaser.runtime.kernel_files import read_text
 from metaser.runtime.profile import Profile
 from metaser.runtime.session import import_onnxruntime
 

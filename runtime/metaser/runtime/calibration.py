@@ -159,8 +159,13 @@ def fit_temperature(fitted: CrossFitted, scale: float, prior: float) -> float:
         likelihood = np.maximum(rows[np.arange(len(rows)), fitted.targets], np.finfo(np.float64).tiny)
         return float(TEMPERATURE_WEIGHT / 2 * np.log(temperature / prior) ** 2 - np.log(likelihood).sum())
 
-    candidates = prior * np.exp(np.linspace(-2, 2, 161))  # 2.5 % apart, finer than clips can tell
-    return float(min(candidates, key=loss))
+    candidates = prior * np.exp(np.linspace(-2, 2, 161))  # 2.5 % apart
+    losses = np.array([loss(candidate) for candidate in candidates])
+    best = min(max(int(losses.argmin()), 1), len(candidates) - 2)
+    # the lowest point of a parabola through three losses: rounding, as of another processor, moves it by no whole step
+    below, least, above = losses[best - 1 : best + 2]
+    steps = (below - above) / (2 * max(below - 2 * least + above, np.finfo(np.float64).tiny))
+    return float(candidates[best] * np.exp(np.clip(steps, -1, 1) * np.log(candidates[1] / candidates[0])))
 
 
 def spread_temperature(fitted: CrossFitted, scale: float) -> float:

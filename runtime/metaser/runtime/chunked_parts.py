@@ -65,7 +65,9 @@ def chunked_parts(file: FileBytes) -> list[Part]:
 def _first(file: FileBytes) -> int | None:
     """Where the first recording begins, after tags in front of it."""
     head = file.at(0, 1 << 16)
-    for start in (0, *(head.find(magic) for magic in (b"RIFF", b"RIFX", b"RF64", b"FORM", b"caff"))):
+    if format_of(head[:HEAD_BYTES]) in LAYOUTS:
+        return 0
+    for start in map(head.find, (b"RIFF", b"RIFX", b"RF64", b"FORM", b"caff")):
         if start >= 0 and format_of(head[start : start + HEAD_BYTES]) in LAYOUTS:
             return start
     return None

@@ -12,11 +12,13 @@ x86 machine and, for the boards, in trees written after these documents:
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from metaser.runtime.cores import usable_cores
+from metaser.runtime.kernel_files import read_number, read_text
 
 INT8_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 """Any of them, and the processor multiplies 8-bit integers in one instruction."""
@@ -37,7 +39,7 @@ class Device:
     """Those of the processor's features that matter here."""
 
     cores: int
-    """How many this process may use."""
+    """How many this process may use: by its CPU affinity and quota, a part of a core not counted."""
 
     system: str
     power_mode: str | None
@@ -61,7 +63,7 @@ def read_device(root: Path = Path("/")) -> Device:
         model=read_text(root / "proc/device-tree/model") or processor,
         processor=processor,
         flags=tuple(flag for flag in CPU_FLAGS if flag in features),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=usable_cores(root),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         power_mode=_power_mode(root) or read_text(root / "sys/firmware/acpi/platform_profile"),
         governor=_governor(root),
@@ -70,22 +72,6 @@ def read_device(root: Path = Path("/")) -> Device:
         or _clock(root, "sys/class/devfreq/*.g[apv][0-9]*b", "cur_freq", "max_freq", 1e6),
         jetson=_jetson(root),
     )
-
-
-def read_text(path: Path) -> str | None:
-    """What a file of the kernel says, without the zero byte or newline at its end; None where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip("\0\n ") or None
-    except OSError:
-        return None
-
-
-def read_number(path: Path) -> float | None:
-    """The number in a file of the kernel; None where there is none."""
-    try:
-        return float(read_text(path) or "")
-    except ValueError:
-        return None
 
 
 def _cpuinfo(text: str, field: str) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
@@ -13,9 +15,10 @@ from metaser.runtime.device import INT8_FLAGS, Device, read_device
 from metaser.runtime.doctor_providers import FINE, provider_findings, verified
 from metaser.runtime.energy import find_meter
 from metaser.runtime.energy_rapl import MEND, REASON
-from metaser.runtime.errors import MetaserError, MissingDependencyError
+from metaser.runtime.errors import InputError, MetaserError, MissingDependencyError, WorkError
 from metaser.runtime.profile import Profile
 from metaser.runtime.session import import_onnxruntime
+from metaser.runtime.user_folders import cache_folder, can_write, default_profile, state_folder
 from metaser.runtime.versions import onnxruntime_wheels, versions
 
 LIST_MICROPHONES = "arecord --list-devices shows what the system finds; sudo usermod --append --groups audio $USER"
@@ -43,13 +46,20 @@ class Check:
     """The command, or the words, that mend it."""
 
 
-def examine(bundle: str | None, profile: Path, root: Path = Path("/")) -> Iterator[Check]:
-    """Look at this machine, whose file system begins at `root`; each check comes as soon as it is made."""
+def examine(bundle: str | None, profile: Path | None, root: Path = Path("/")) -> Iterator[Check]:
+    """Look at this machine, whose file system begins at `root`; each check comes as soon as it is made.
+
+    Parameters:
+        profile: the file; None: the user's default one.
+    """
+    with suppress(InputError):  # no home folder, which `_storage` reports
+        profile = profile or default_profile()
     device = read_device(root)
     yield _machine(device)
     yield _packages()
     runtime = _onnxruntime(onnxruntime_wheels())
     yield runtime
+    yield _storage(profile)
     opened = _bundle(bundle)
     if isinstance(opened, Check):
         yield opened
@@ -66,7 +76,9 @@ def _machine(device: Device) -> Check:
     name = device.model if device.model == device.processor else f"{device.model} ({device.processor})"
     modes = ", ".join(mode for mode in (device.power_mode, device.governor) if mode)
     clock = f", {device.cpu_mhz[0]:.0f} of {device.cpu_mhz[1]:.0f} MHz" if device.cpu_mhz else ""
-    found = f"{name}, {device.cores} cores{clock}, {device.system}"
+    installed = os.cpu_count() or 1
+    cores = f"{device.cores} of {installed} cores" if device.cores < installed else f"{device.cores} cores"
+    found = f"{name}, {cores}{clock}, {device.system}"
     return Check("machine", State.fine, found + (f", power mode: {modes}" if modes else ""))
 
 
@@ -92,6 +104,26 @@ def _onnxruntime(wheels: dict[str, str]) -> Check:
     return Check("onnxruntime", State.fine, f"{found or f'onnxruntime {ort.__version__}'}, built with {providers}")
 
 
+def _storage(profile: Path | None) -> Check:
+    """Whether the profile, the caches and the state can be written."""
+    mend = "export METASER_PROFILE=FILE, in a folder that you can write, or give --profile FILE"
+    if profile is None:
+        return Check("storage", State.problem, "no home folder to keep a profile in", mend)
+    folder = profile.resolve().parent
+    if not can_write(folder):
+        state = State.notice if os.access(profile, os.R_OK) else State.problem
+        return Check("storage", state, f"{folder} cannot be written: profiles in it cannot be made or changed", mend)
+    for variable, find in (("XDG_CACHE_HOME", cache_folder), ("XDG_STATE_HOME", state_folder)):
+        try:
+            kept = find()
+        except WorkError as error:
+            return Check("storage", State.notice, str(error), f"export {variable}=DIR, one that you can write")
+        if not can_write(kept):
+            found = f"{kept} cannot be written: what is computed or shown once is not kept"
+            return Check("storage", State.notice, found, f"export {variable}=DIR, one that you can write")
+    return Check("storage", State.fine, f"{folder} can be written; caches lie in {cache_folder()}")
+
+
 def _bundle(bundle: str | None) -> Bundle | Check:
     try:
         return open_bundle(bundle)
@@ -101,7 +133,7 @@ def _bundle(bundle: str | None) -> Bundle | Check:
         )
 
 
-def _running(bundle: Bundle, profile: Path) -> Iterator[Check]:
+def _running(bundle: Bundle, profile: Path | None) -> Iterator[Check]:
     """What needs both a bundle and onnxruntime."""
     found = verified(bundle, "cpu")
     wheel = next(iter(onnxruntime_wheels()), "onnxruntime")
@@ -110,16 +142,17 @@ def _running(bundle: Bundle, profile: Path) -> Iterator[Check]:
     for finding in provider_findings(bundle):
         state = State.fine if finding.runs_bundle else State.notice
         yield Check(f"provider {finding.provider}", state, finding.found, finding.mend)
-    yield _profile(bundle, profile)
+    if profile:
+        yield _profile(bundle, profile)
 
 
 def _profile(bundle: Bundle, path: Path) -> Check:
     mend = "metaser enroll support/"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return Check("profile", State.notice, f"none at {path} yet", mend)
     try:
         profile = Profile.load(path)
-    except MetaserError as error:
+    except (MetaserError, OSError) as error:
         return Check("profile", State.problem, str(error), mend)
     found = f"{len(profile.clips)} clips of {', '.join(profile.labels)}"
     if (profile.model_id, profile.graph_id) != (bundle.manifest.model_id, bundle.manifest.graph_id):

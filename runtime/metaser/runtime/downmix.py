@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -30,9 +32,9 @@ class Downmix:
 
     def __init__(self, rate_hz: int, channels: int) -> None:
         self._cell = max(1, round(CELL_S * rate_hz))
-        self._decay = np.exp(-CELL_S / MEMORY_S)
-        self._limit = CANCELLED / channels
-        self._powers: npt.NDArray[np.float64] = np.zeros(channels)
+        self._decay = math.exp(-CELL_S / MEMORY_S)
+        self._limit = CANCELLED / channels**2  # of the sum of the channels' powers
+        self._powers = [0.0] * channels
         self._mean_power = 0.0
         self._pending: npt.NDArray[np.float32] = np.zeros((0, channels), np.float32)
         self._channel: int | None = None
@@ -56,12 +58,16 @@ class Downmix:
 
     def _mix(self, cells: npt.NDArray[np.float32]) -> Waveform:
         """[cells, T, channels] -> [cells · T]"""
-        mixed = cells.mean(axis=2)  # [cells, T]
-        powers = np.square(cells, dtype=np.float64).mean(axis=1)  # [cells, channels]
-        mean_powers = np.square(mixed, dtype=np.float64).mean(axis=1)  # [cells]
-        for number in range(len(cells)):
-            self._powers = self._decay * self._powers + powers[number]
-            self._mean_power = self._decay * self._mean_power + mean_powers[number]
+        channels = cells.shape[2]
+        mixed = cells[:, :, 0].copy()  # [cells, T]
+        for channel in range(1, channels):
+            mixed += cells[:, :, channel]
+        mixed /= channels
+        powers = np.einsum("ctk,ctk->ck", cells, cells).tolist()  # [cells, channels]
+        mean_powers = np.einsum("ct,ct->c", mixed, mixed).tolist()  # [cells]
+        for number, (power, mean_power) in enumerate(zip(powers, mean_powers, strict=True)):
+            self._powers = [self._decay * before + now for before, now in zip(self._powers, power, strict=True)]
+            self._mean_power = self._decay * self._mean_power + mean_power
             self._choose()
             if self._channel is not None:
                 mixed[number] = cells[number, :, self._channel]
@@ -70,10 +76,10 @@ class Downmix:
 
     def _choose(self) -> None:
         limit = self._limit if self._channel is None else LEFT * self._limit
-        if self._mean_power >= limit * self._powers.mean():
+        if self._mean_power >= limit * sum(self._powers):
             self._channel = None
             return
-        loudest = int(self._powers.argmax())
+        loudest = self._powers.index(max(self._powers))
         if self._channel is None or self._powers[loudest] > LOUDER * self._powers[self._channel]:
             self._channel = loudest
             self.notice = self.notice or (

@@ -17,8 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from metaser.runtime.device import read_number, read_text
 from metaser.runtime.errors import WorkError
+from metaser.runtime.kernel_files import read_number, read_text
 
 INPUTS = ("VDD_IN", "POM_5V_IN", "5V_IN", "VIN")
 """What NVIDIA calls the rail that feeds the module."""

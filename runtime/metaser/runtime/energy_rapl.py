@@ -18,8 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from metaser.runtime.device import read_text
 from metaser.runtime.errors import MissingDependencyError, WorkError
+from metaser.runtime.kernel_files import read_text
 
 REASON = "only root may read RAPL"
 MEND = "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from platformdirs import user_cache_path
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Embeddings, Frames, Waveform
 from metaser.runtime.audio import check_array
@@ -34,6 +34,7 @@ from metaser.runtime.speech import speech_in
 from metaser.runtime.static_window import StaticEncoder, has_static_window
 from metaser.runtime.stream import Stream, StreamSettings
 from metaser.runtime.tensorrt import open_tensorrt_encoder
+from metaser.runtime.user_folders import cache_folder
 from metaser.runtime.verification import Verification, golden_vectors, verify_engine
 
 if TYPE_CHECKING:
@@ -82,14 +83,17 @@ class Engine:
         """
         opened = open_bundle(bundle)
         candidates = choose_providers(provider, opened.manifest.providers, opened.manifest.precision)
-        engines = EngineCache(cache or user_cache_path("metaser") / "engines", say)
+
+        def engines() -> EngineCache:
+            return EngineCache(cache or cache_folder() / "engines", say)
+
         for chosen in candidates[:-1]:  # only `auto` has more than one
             with suppress(MissingDependencyError):
                 return cls._on(opened, chosen, threads, engines)
         return cls._on(opened, candidates[-1], threads, engines)
 
     @classmethod
-    def _on(cls, bundle: Bundle, provider: str, threads: int | None, engines: EngineCache) -> Engine:
+    def _on(cls, bundle: Bundle, provider: str, threads: int | None, engines: Callable[[], EngineCache]) -> Engine:
         if provider == "cpu":
             return cls._open(bundle, provider, threads, engines)
         with TemporaryDirectory(prefix="metaser-") as folder:  # the profiles of one run, which prove who ran it
@@ -105,11 +109,16 @@ class Engine:
 
     @classmethod
     def _open(
-        cls, bundle: Bundle, provider: str, threads: int | None, engines: EngineCache, profiles: Path | None = None
+        cls,
+        bundle: Bundle,
+        provider: str,
+        threads: int | None,
+        engines: Callable[[], EngineCache],
+        profiles: Path | None = None,
     ) -> Engine:
         profile = profiles and profiles / "encoder"
         if provider == "tensorrt":
-            encoder = open_tensorrt_encoder(bundle, threads, engines, profile)
+            encoder = open_tensorrt_encoder(bundle, threads, engines(), profile)
         else:
             encoder = open_session(bundle.folder / "encoder.onnx", provider, threads, ENCODER_NAMES, profile=profile)
         head = open_session(

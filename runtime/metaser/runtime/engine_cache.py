@@ -22,8 +22,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from metaser.runtime.bundle import sha256_of
-from metaser.runtime.errors import MetaserError, MissingDependencyError, WorkError
-from metaser.runtime.files import replace_folder
+from metaser.runtime.errors import MetaserError, WorkError
+from metaser.runtime.files import SHARED, replace_text
+from metaser.runtime.folders import replacing_folder
+from metaser.runtime.locks import take
+from metaser.runtime.os_errors import cannot_write
 
 MARKER = "complete.json"
 LOCK = "lock"
@@ -75,9 +78,7 @@ class EngineCache:
         except (MetaserError, BrokenPipeError):
             raise
         except OSError as error:
-            raise WorkError(
-                f"cannot write {self.root} ({error.strerror or error}): free space or choose another place"
-            ) from error
+            raise cannot_write(self.root, error) from error
 
     def _build(self, folder: Path, facts: Mapping[str, str], build: Callable[[Path], object]) -> bool:
         """Whether the engine had to be built by us."""
@@ -90,16 +91,10 @@ class EngineCache:
             if folder.exists():
                 self.say("the engine in the cache is damaged: building it again")
                 shutil.rmtree(folder)
-            new = folder.with_name(f".{folder.name}.new")
-            shutil.rmtree(new, ignore_errors=True)
-            new.mkdir()
-            try:
+            with replacing_folder(folder) as new:
                 with self._telling():
                     build(new)
                 _write_marker(new, facts)
-                replace_folder(folder, new)
-            finally:
-                shutil.rmtree(new, ignore_errors=True)
         return True
 
     @contextmanager
@@ -139,20 +134,14 @@ def _write_marker(folder: Path, facts: Mapping[str, str]) -> None:
     if not files:
         raise WorkError("the provider built an engine and wrote none: its cache options do not work in this version")
     document: dict[str, Any] = {"facts": dict(facts), "files": files}
-    (folder / MARKER).write_text(json.dumps(document, indent=2, sort_keys=True), encoding="utf-8")
+    replace_text(folder / MARKER, json.dumps(document, indent=2, sort_keys=True), mode=SHARED)
 
 
 @contextmanager
 def _locked(path: Path, say: Say) -> Iterator[None]:
     """Hold the lock file; a lock of a process that is gone is none."""
+    lock = take(path, lambda: say("another process is building an engine: waiting for it"), quiet_s=0)
     try:
-        import fcntl
-    except ImportError as error:
-        raise MissingDependencyError("the engine cache needs file locks, which this system does not have") from error
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another process is building an engine: waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
         yield
+    finally:
+        lock.release()

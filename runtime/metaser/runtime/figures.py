@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metaser.runtime.errors import MissingDependencyError
-from metaser.runtime.files import replace_file
+from metaser.runtime.files import PERSONAL, replace_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,14 +34,15 @@ def drawn(label: str) -> str:
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in label).replace("$", r"\$")
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all.
+def save_figure(figure: Figure, path: Path, *, dots_an_inch: int = 120, mode: int = PERSONAL) -> None:
+    """Write a figure as PNG, whole or not at all; `mode` as `replacing` takes it.
 
     Raises:
+        InputError: what is at `path` is no regular file.
         WorkError: the file cannot be written.
     """
     picture = BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a box is drawn for it
-        figure.savefig(picture, format="png", dpi=120, metadata={"Software": None})
-    replace_file(path, picture.getvalue())
+        figure.savefig(picture, format="png", dpi=dots_an_inch, metadata={"Software": None})
+    replace_file(path, picture.getvalue(), mode=mode)

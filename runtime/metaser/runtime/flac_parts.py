@@ -6,7 +6,9 @@ from metaser.runtime.file_bytes import FileBytes, Piece
 from metaser.runtime.part import Part
 
 MARKER = b"fLaC"
-STREAM_INFO_STARTS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
+STREAM_INFO = (b"\x00\x00\x00\x22", b"\x80\x00\x00\x22")
+"""The header of the first block, which may be the last."""
+
 INFO_AT, INFO_BYTES = 8, 34
 LARGEST_FRAME_BYTES = 1 << 20
 HEADER_BYTES = 16
@@ -15,12 +17,11 @@ HEADER_BYTES = 16
 def flac_parts(file: FileBytes) -> list[Part]:
     """The recordings in a FLAC file."""
     starts = []
-    for start in STREAM_INFO_STARTS:
-        at = file.find(start, 0, file.size)
-        while at >= 0:
+    at = file.find(MARKER, 0, file.size)
+    while at >= 0:
+        if file.at(at + len(MARKER), 4) in STREAM_INFO:
             starts.append(at)
-            at = file.find(start, at + len(start), file.size)
-    starts.sort()
+        at = file.find(MARKER, at + len(MARKER), file.size)
     is_whole = starts == [0]
     return [
         _part(file, start, end, is_whole=is_whole)

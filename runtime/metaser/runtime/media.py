@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,10 +62,9 @@ class MediaFile:
             self.stated_s = self._stated_s(container)
             is_decoded = False
             for packet in container.demux(container.streams.audio[0]):
-                try:
+                frames: list[av.AudioFrame] = []
+                with suppress(av.error.InvalidDataError):  # a damaged packet, or a tag among them
                     frames = packet.decode()
-                except av.error.InvalidDataError:  # a damaged packet, or a tag among them
-                    continue
                 for frame in frames:
                     is_decoded = True
                     yield _samples(frame), frame.sample_rate

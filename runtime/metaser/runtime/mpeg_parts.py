@@ -36,7 +36,7 @@ class _Run:
         else:
             self.ranges.append((start, end))
 
-    def part(self, *, is_first: bool) -> Part:
+    def part(self, file_size: int, *, is_first: bool) -> Part:
         """The part; only the first is freed of its encoder's delay, as FFmpeg does it."""
         size = sum(end - start for start, end in self.ranges) + (self.info[1] - self.info[0] if self.info else 0)
         is_right = self.stated_frames == self.frames and (
@@ -44,6 +44,8 @@ class _Run:
         )
         front: tuple[Piece, ...] = ()
         if self.info and is_right and is_first:
+            if len(self.ranges) == 1 and self.ranges[0] == (self.info[1], file_size):
+                return Part()
             front = (self.info,)
         elif self.frame.layer == 3:
             front = (_info_frame(self.header, self.frames),)
@@ -74,7 +76,7 @@ def mpeg_parts(file: FileBytes) -> list[Part]:
         else:
             run.add(at, at + frame.size)
         at += frame.size
-    return [run.part(is_first=number == 0) for number, run in enumerate(runs) if run.frames]
+    return [run.part(file.size, is_first=number == 0) for number, run in enumerate(runs) if run.frames]
 
 
 def _next_frame(file: FileBytes, start: int) -> int | None:
@@ -118,14 +120,13 @@ def _read_info(file: FileBytes, at: int, frame: MpegFrame) -> tuple[int, int] | 
     """(frames, bytes) as an Info, Xing or VBRI frame states them, 0 if it does not; None for any other frame."""
     if frame.layer != 3:
         return None
-    content = file.at(at, frame.size)
-    tag = content[frame.side_bytes : frame.side_bytes + 16]
+    tag = file.at(at + frame.side_bytes, 16)
     if tag[:4] in (b"Info", b"Xing") and len(tag) == 16:
         flags = int.from_bytes(tag[4:8], "big")
         frames = int.from_bytes(tag[8:12], "big") if flags & HAS_FRAMES else 0
         size = tag[12:16] if flags & HAS_FRAMES else tag[8:12]
         return frames, int.from_bytes(size, "big") if flags & HAS_BYTES else 0
-    vbri = content[HEADER_BYTES + 32 :]
+    vbri = file.at(at + HEADER_BYTES + 32, 18)
     return (int.from_bytes(vbri[14:18], "big"), 0) if vbri[:4] == b"VBRI" else None
 
 

@@ -6,12 +6,13 @@ same clips gives the same bytes.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from glob import escape
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -25,9 +26,12 @@ from metaser.runtime.calibration import Reliability
 from metaser.runtime.clip_quality import ClipQuality
 from metaser.runtime.cross_fitting import CrossFitted, cross_fit, fitted_by_fold
 from metaser.runtime.decision import Calibration, prototype
-from metaser.runtime.errors import NotFoundError, ProfileError, SupportError
-from metaser.runtime.files import replace_file
+from metaser.runtime.errors import NotFoundError, ProfileError, SupportError, WorkError
+from metaser.runtime.files import behind_links, leftovers, replace_file, what_is_no_file
+from metaser.runtime.in_place import empty, unfinished
 from metaser.runtime.labels import tidy
+from metaser.runtime.locks import profile_lock
+from metaser.runtime.os_errors import advice
 from metaser.runtime.tuned_head import TunedHead
 
 FORMAT = "metaser-profile"
@@ -218,12 +222,14 @@ class Profile:
     def save(self, path: str | Path) -> None:
         """Write the profile whole or not at all; what it replaces is kept as `FILE.undo`.
 
+        A link is followed. A new file is for its owner alone, and one that is replaced keeps its mode and owner. To
+        read a profile, change it and save it with no change of another process lost, do so in `profile_lock(path)`.
+
         Raises:
-            ProfileError: the file that is there is no profile.
-            WorkError: the file cannot be written; an older profile is untouched.
+            ProfileError: what is there is no profile, or no regular file.
+            WorkError: the file cannot be written, and an older profile is untouched; or another process is changing it.
         """
         path = Path(path)
-        check_is_profile(path)
         header = {
             "version": VERSION,
             "model_id": self.model_id,
@@ -239,14 +245,15 @@ class Profile:
         if self.other_embeddings is not None:
             tensors["others"] = self.other_embeddings
         content = save(tensors, {FORMAT: json.dumps(header, sort_keys=True)})
-        previous = path.read_bytes() if path.is_file() else None
-        if previous == content:
-            return
-        if previous is not None:
-            with suppress(ProfileError):  # a damaged one is not worth going back to
+        check_is_profile(path)
+        with profile_lock(path):
+            undo = None
+            with suppress(ProfileError, NotFoundError):  # a damaged one is not worth going back to
                 Profile.load(path)
-                replace_file(undo_path(path), previous)
-        replace_file(path, content)
+                undo = undo_path(path)
+            if undo and path.read_bytes() == content:
+                return
+            replace_file(path, content, undo=undo)
 
     @classmethod
     def load(cls, path: str | Path) -> Profile:
@@ -257,45 +264,83 @@ class Profile:
             ProfileError: it is damaged, no profile, or of a newer version.
         """
         path = Path(path)
-        if not path.is_file():
-            raise NotFoundError(f"no profile at {path}: make one with `metaser enroll SUPPORT/`")
-        check_is_profile(path)
-        content = path.read_bytes()
+        content = _content(path)
+        if not unfinished(behind_links(path)).is_file():
+            with suppress(ProfileError):
+                return _read(content, path)
+        return _settled(path)
+
+
+def _content(path: Path) -> bytes:
+    check_is_profile(path)
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(f"no profile at {path}: make one with `metaser enroll SUPPORT/`") from error
+    except OSError as error:
+        raise _cannot_read(path, error) from error
+
+
+def _cannot_read(path: Path, error: OSError) -> ProfileError:
+    hint = advice(error) or "give another file"
+    return ProfileError(f"cannot read {path}: {error.strerror}; {hint}")
+
+
+def _settled(path: Path) -> Profile:
+    """The profile, after the end of a write in place that goes on; one that was cut is finished from its copy."""
+    copy = unfinished(behind_links(path))
+    with profile_lock(path):
         try:
-            tensors = load(content)
-            header = json.loads(_metadata(content)[FORMAT])
-            if header["version"] != VERSION:
-                raise ProfileError(
-                    f"{path} is of version {header['version']} and this metaser reads {VERSION}: update metaser"
-                )
-            profile = cls(
-                model_id=str(header["model_id"]),
-                graph_id=str(header["graph_id"]),
-                bundle_name=str(header["bundle_name"]),
-                calibration=Calibration(**{key: float(value) for key, value in header["calibration"].items()}),
-                clips=tuple(_read_clip(clip) for clip in header["clips"]),
-                embeddings=tensors["embeddings"],
-                reliability=Reliability(**_numbers(header.get("reliability", {}))),
-                others=tuple(_read_clip(clip) for clip in header.get("others", ())),
-                other_embeddings=tensors.get("others"),
-            )
-            if header.get("tuned") is not None:
-                profile = replace(profile, tuned=_read_tuned(header["tuned"], tensors, profile))
-        except (
-            SafetensorError,
-            TypeError,
-            AttributeError,
-            ValueError,
-            LookupError,
-            OverflowError,
-            RecursionError,
-        ) as error:
-            if isinstance(error, ProfileError):
+            profile = _read(_content(path), path)
+            with suppress(OSError):
+                copy.unlink(missing_ok=True)
+        except ProfileError:
+            if not copy.is_file():
                 raise
-            raise ProfileError(f"{path} is damaged: enrol again, or go back with `metaser enroll --undo`") from error
-        if not _sound(profile):
-            raise ProfileError(f"{path} is damaged: enrol again, or go back with `metaser enroll --undo`")
+            content = copy.read_bytes()
+            profile = _read(content, path)
+            with suppress(WorkError):  # then the next open tries it again
+                replace_file(path, content)
         return profile
+
+
+def _read(content: bytes, path: Path) -> Profile:
+    """The profile that a file's bytes are; `path` is for messages."""
+    try:
+        tensors = load(content)
+        header = json.loads(_metadata(content)[FORMAT])
+        if header["version"] != VERSION:
+            raise ProfileError(
+                f"{path} is of version {header['version']} and this metaser reads {VERSION}: update metaser"
+            )
+        profile = Profile(
+            model_id=str(header["model_id"]),
+            graph_id=str(header["graph_id"]),
+            bundle_name=str(header["bundle_name"]),
+            calibration=Calibration(**{key: float(value) for key, value in header["calibration"].items()}),
+            clips=tuple(_read_clip(clip) for clip in header["clips"]),
+            embeddings=tensors["embeddings"],
+            reliability=Reliability(**_numbers(header.get("reliability", {}))),
+            others=tuple(_read_clip(clip) for clip in header.get("others", ())),
+            other_embeddings=tensors.get("others"),
+        )
+        if header.get("tuned") is not None:
+            profile = replace(profile, tuned=_read_tuned(header["tuned"], tensors, profile))
+    except (
+        SafetensorError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        LookupError,
+        OverflowError,
+        RecursionError,
+    ) as error:
+        if isinstance(error, ProfileError):
+            raise
+        raise ProfileError(f"{path} is damaged: enrol again, or go back with `metaser enroll --undo`") from error
+    if not _sound(profile):
+        raise ProfileError(f"{path} is damaged: enrol again, or go back with `metaser enroll --undo`")
+    return profile
 
 
 def _metadata(content: bytes) -> dict[str, str]:
@@ -369,18 +414,26 @@ def check_others(others: Sequence[Clip], profile: Profile) -> None:
 
 
 def check_is_profile(path: Path) -> None:
-    """Raise ProfileError where a file is there that is no profile, so that a wrong path costs nobody a document."""
-    if path.is_dir():
-        raise ProfileError(f"{path} is a folder: give a file for the profile")
-    if path.is_file():
+    """Raise ProfileError if something is there that is no profile, so that a wrong path costs nobody a document.
+
+    A named pipe or a device is not opened for that.
+    """
+    if found := what_is_no_file(path):
+        raise ProfileError(f"{path} is {found}: give a file for the profile")
+    try:
         with path.open("rb") as file:
             start = file.read(SIGNATURE_BYTES)
-        if start and FORMAT.encode() not in start:
-            raise ProfileError(f"{path} is not a metaser profile: choose another file")
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise _cannot_read(path, error) from error
+    if start and FORMAT.encode() not in start and not unfinished(behind_links(path)).is_file():
+        raise ProfileError(f"{path} is not a metaser profile: choose another file")
 
 
 def undo_path(path: Path) -> Path:
-    """Where the profile that was replaced last is kept."""
+    """Where the profile that was replaced last is kept: beside the file, or beside the one that a link leads to."""
+    path = behind_links(path)
     return path.with_name(path.name + ".undo")
 
 
@@ -389,29 +442,53 @@ def undo(path: str | Path) -> None:
 
     Raises:
         NotFoundError: nothing was replaced.
-        ProfileError: the copy is damaged, or a file that is no profile stands in its way.
+        ProfileError: the copy is damaged, or what stands in its way is no profile or no regular file.
+        WorkError: the file cannot be written, or another process is changing it.
     """
     path = Path(path)
-    if not undo_path(path).is_file():
-        raise NotFoundError(f"nothing to undo: {undo_path(path)} does not exist")
     check_is_profile(path)
-    Profile.load(undo_path(path))
-    undo_path(path).replace(path)
+    with profile_lock(path):
+        copy = undo_path(path)
+        if not os.path.lexists(copy):
+            raise NotFoundError(f"nothing to undo: {copy} does not exist")
+        Profile.load(copy)
+        replace_file(path, copy.read_bytes())
+        _delete(copy)
 
 
 def forget(path: str | Path) -> list[Path]:
     """Delete a profile, its undo copy and what an interrupted write left; the paths that were deleted.
 
+    If `path` is a link, the file that it leads to is deleted, and then the link.
+
     Raises:
         NotFoundError: there is nothing of this profile.
-        ProfileError: the file is no profile.
+        ProfileError: what is there is no profile, or no regular file.
+        WorkError: a file cannot be deleted, or another process is changing the profile.
     """
     path = Path(path)
-    check_is_profile(path)
-    leftovers = path.parent.glob(f".{escape(path.name)}.*.tmp") if path.parent.is_dir() else ()
-    found = [file for file in (path, undo_path(path), *leftovers) if file.is_file()]
-    if not found:
-        raise NotFoundError(f"no profile at {path}: nothing to forget")
-    for file in found:
-        file.unlink()
-    return found
+    file = behind_links(path)
+    check_is_profile(file)
+    with profile_lock(path):
+        found = [each for each in (*leftovers(path), undo_path(path), file) if os.path.lexists(each)]
+        if path != file and found:
+            found.append(path)
+        if not found:
+            raise NotFoundError(f"no profile at {path}: nothing to forget")
+        for each in found:
+            _delete(each)
+        return found
+
+
+def _delete(path: Path) -> None:
+    """Delete a file; one that is a mount of its own is emptied."""
+    try:
+        try:
+            path.unlink()
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            empty(path)
+    except OSError as error:
+        hint = advice(error) or "delete it yourself"
+        raise WorkError(f"cannot delete {path}: {error.strerror}; {hint}") from error

@@ -54,12 +54,14 @@ class RawCheck:
         if self._left <= 0:
             return None
         self._left -= len(content)
-        if smoothness(content, self._form) > ROUGH:
-            self._left = 0
-            return None
+        own = smoothness(content, self._form)
+        is_float = self._form.sample_format.startswith("f")
         for name in CANDIDATES:
-            if smoothness(content, RawFormat(self._form.rate_hz, self._form.channels, name)) > SMOOTH:
+            found = smoothness(content, RawFormat(self._form.rate_hz, self._form.channels, name))
+            if found > SMOOTH and (own < ROUGH or (name == "f32le" and not is_float)):
                 return name
+        if own > ROUGH:
+            self._left = 0
         return None
 
 

@@ -2,8 +2,10 @@
 
 Within an utterance the label is that of the mean score so far. While windows still reach back to its start, each holds
 all that was said, so the newest replaces the one before it. Later, when the newest windows say something else, they are
-held back; if they keep saying it for the dwell, a new segment starts where they began, else they join the mean. A label
-that was given stays while the confidence is a little below the threshold.
+held back; if they keep saying it for the dwell, a new segment starts where they began, else they join the mean. If they
+are still held when the utterance ends, they lower the confidence and change no label. So a window between two labels
+weighs the same whichever of them it says. A label that was given stays while the confidence is a little below the
+threshold.
 """
 
 from __future__ import annotations
@@ -97,6 +99,13 @@ class Segment:
         self._take_held()
         self._add(window)
         return None
+
+    def close(self) -> Decision:
+        """The decision at the end of the utterance; windows that are still held join the mean, and change no label."""
+        label = self.decision.label
+        self._take_held()
+        final = self.decision
+        return replace(final, label=label, confidence=final.scores[label] if label else final.confidence)
 
     def _take_held(self) -> None:
         for held in self._held:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from metaser.runtime.cores import limited_threads
 from metaser.runtime.errors import BundleError, InputError, MissingDependencyError, WorkError
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def choose_providers(asked: str, intended: list[str], precision: str) -> list[st
 
 
 def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
-    """The settings of every session: those of a small device, with int8 that is exact on every processor.
+    """The settings of every session: those of a small device, with integer products that are exact on every processor.
+
+    Without `threads` there is one per core, of those that this process may use.
 
     Raises:
         InputError: `threads` is not above zero.
@@ -83,8 +86,7 @@ def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
     options = import_onnxruntime().SessionOptions()
     options.log_severity_level = ERRORS_ONLY
     options.inter_op_num_threads = 1
-    if threads is not None:
-        options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or limited_threads() or 0  # 0: a thread per core of the machine
     options.enable_mem_pattern = False  # it keeps a plan, and memory, for every length ever seen
     options.add_session_config_entry("session.force_spinning_stop", "1")  # it burns a core between windows, not within
     # x86 without VNNI adds pairs of u8 x s8 products in 16 bits, which overflow; there, and only there, u8 x u8 is used

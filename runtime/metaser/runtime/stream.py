@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio_checks import check_samples
-from metaser.runtime.decision import Calibration
+from metaser.runtime.decision import Calibration, Decision
 from metaser.runtime.errors import AudioError, InputError
 from metaser.runtime.pace import Pace
 from metaser.runtime.resampler import Resampler
@@ -185,7 +185,7 @@ class Stream:
         if end > self._last_window and (long_enough or not self._segment.is_empty):
             yield from self._label(utterance.start, end)
         if not self._segment.is_empty:
-            yield self._event("leave", self._segment, end)
+            yield self._event("leave", self._segment, end, self._segment.close())
             yield StreamEvent(
                 "silence", None, end / SAMPLE_RATE_HZ, None, 1.0, {}, self._latency_ms(), self._dropped_ms
             )
@@ -225,8 +225,8 @@ class Stream:
     def _new_segment(self, start: int) -> Segment:
         return Segment(start, self._rules)
 
-    def _event(self, name: str, segment: Segment, end: int | None) -> StreamEvent:
-        decision = segment.decision
+    def _event(self, name: str, segment: Segment, end: int | None, decision: Decision | None = None) -> StreamEvent:
+        decision = decision or segment.decision
         return StreamEvent(
             event=name,
             label=decision.label,

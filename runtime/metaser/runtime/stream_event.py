@@ -20,6 +20,8 @@ class StreamEvent:
     """None while open."""
 
     confidence: float
+    """Probability of the label; of the best class if it is unknown."""
+
     scores: dict[str, float]
     """Probability of each class; empty for silence and for an overload."""
 

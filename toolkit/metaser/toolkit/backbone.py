@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import torch
 from huggingface_hub import snapshot_download
+from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is of the client that the hub uses
     HFValidationError,
     HTTPError,
@@ -30,6 +31,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.runtime.errors import InputError, NotFoundError, WorkError
+from metaser.runtime.user_folders import cache_folder, expand_home
 from metaser.toolkit.encoder import Backbone
 from metaser.toolkit.mixing import WeightedSum
 from metaser.toolkit.wav2vec2 import Wav2Vec2Backbone
@@ -124,7 +126,7 @@ def normalizes(folder: Path) -> bool:
 
 def find_folder(source: str | Path) -> Path:
     """The folder that `source` is, or the hub's copy of the model that it names."""
-    path = Path(source).expanduser()
+    path = expand_home(source)
     if path.is_dir():
         return path
     if path.exists():
@@ -138,10 +140,12 @@ def find_folder(source: str | Path) -> Path:
 def download(name: str) -> Path:
     """The hub's copy of a model, or the one in the hub's cache when the hub cannot be reached."""
     files = ["config.json", "preprocessor_config.json", "model*.safetensors", "model.safetensors.index.json"]
+    # without a home folder the hub's own default is still `~/.cache`, which fails
+    cache = cache_folder() / "huggingface" if HF_HUB_CACHE.startswith("~") else None
     try:
-        folder = Path(snapshot_download(name, allow_patterns=files))
+        folder = Path(snapshot_download(name, allow_patterns=files, cache_dir=cache))
         if not weight_files(folder):
-            folder = Path(snapshot_download(name, allow_patterns=[*files, "pytorch_model.bin"]))
+            folder = Path(snapshot_download(name, allow_patterns=[*files, "pytorch_model.bin"], cache_dir=cache))
     except HFValidationError as error:
         raise NotFoundError(f"{name!r} is neither a folder nor a name on the model hub") from error
     except RepositoryNotFoundError as error:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.figures import drawn, new_figure, save_figure
+from metaser.runtime.files import SHARED
 
 INCH_A_CLASS = 0.6
 DARK = 0.5
@@ -33,7 +34,7 @@ def draw_confusion(path: Path, confusion: npt.NDArray[np.int64], classes: Sequen
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="answer", ylabel="class", title=f"{drawn(title)}, % of each class")
-    save_figure(figure, path)
+    save_figure(figure, path, mode=SHARED)
 
 
 def draw_lines(
@@ -52,4 +53,4 @@ def draw_lines(
     axes.set(xlabel=labels[0], ylabel=labels[1])
     axes.grid(alpha=0.3)
     axes.legend()
-    save_figure(figure, path)
+    save_figure(figure, path, mode=SHARED)

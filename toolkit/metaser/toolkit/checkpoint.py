@@ -5,7 +5,6 @@ model.safetensors    the weights, `backbone.*` and `head.*`, stored as float32 o
 """
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from metaser.runtime.errors import InputError, NotFoundError, WorkError
-from metaser.runtime.files import replace_folder
+from metaser.runtime.files import SHARED, replace_text, replacing
+from metaser.runtime.folders import replacing_folder
 from metaser.toolkit.backbone import build_backbone
 from metaser.toolkit.network import ProtoNet, make_head
 from metaser.toolkit.weights import fill, read_file, read_json
@@ -58,7 +58,7 @@ def save_checkpoint(
     WorkError
         it cannot be written
     """
-    folder = Path(folder).resolve()
+    folder = Path(folder)
     if dtype not in (torch.float32, torch.float16):
         raise InputError(f"a checkpoint stores float32 or float16, not {dtype}")
     if folder.exists() and not (folder / DESCRIPTION_FILE).exists():
@@ -72,18 +72,14 @@ def save_checkpoint(
     }
     tensors = {name: tensor.detach().to("cpu") for name, tensor in model.state_dict().items()}
     tensors = {name: t.to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
-    temporary = folder.with_name(f".{folder.name}.new")
+    text = f"{json.dumps(description, indent=2, ensure_ascii=False)}\n"
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
-        (temporary / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
-        save_file({name: t.contiguous() for name, t in tensors.items()}, temporary / WEIGHTS_FILE)
-        replace_folder(folder, temporary)
-    except (OSError, SafetensorError) as error:
+        with replacing_folder(folder, f"the checkpoint {folder}") as new:
+            replace_text(new / DESCRIPTION_FILE, text, mode=SHARED)
+            with replacing(new / WEIGHTS_FILE, mode=SHARED) as file:
+                save_file({name: t.contiguous() for name, t in tensors.items()}, file.name)
+    except SafetensorError as error:
         raise WorkError(f"cannot write the checkpoint {folder}: {error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def load_checkpoint(folder: str | Path, layers: int | None = None) -> tuple[ProtoNet, CheckpointMetadata]:

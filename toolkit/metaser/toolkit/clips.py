@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.errors import AudioError, NotFoundError
+from metaser.runtime.files import replacing
 from metaser.runtime.recordings import cannot_be_read
 from metaser.runtime.speech import load_speech
 from metaser.toolkit.utterances import Problem, Utterance, refuse_problems
@@ -48,6 +48,7 @@ class ClipStore:
         Raises:
             NotFoundError: there is no such file.
             AudioError: the clip cannot be used.
+            WorkError: the disk cache cannot be written.
         """
         path = self.utterances[index].path
         if self._cache == "memory":
@@ -69,11 +70,8 @@ class ClipStore:
             kept: Waveform = np.load(stored, mmap_mode="r")
         except (FileNotFoundError, ValueError, EOFError):  # the last two: cut short by a crash
             kept = _decode(path)
-            self._folder.mkdir(parents=True, exist_ok=True)
-            temporary = stored.with_suffix(f".{os.getpid()}-{threading.get_ident()}.new")
-            with temporary.open("wb") as file:
+            with replacing(stored) as file:
                 np.save(file, kept)
-            temporary.replace(stored)
         return kept
 
 

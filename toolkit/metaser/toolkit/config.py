@@ -201,7 +201,7 @@ class Config:
     workers: int = 2
     """Threads that decode and augment clips ahead of the training; 0 for none."""
     threads: int | None = None
-    """Threads of PyTorch on the CPU; without it PyTorch's choice."""
+    """Threads of PyTorch on the CPU; without it PyTorch's choice, at most one per core that the process may use."""
     save_every: int = 200
     """Episodes from one saved state to the next, beside one at each validation."""
 

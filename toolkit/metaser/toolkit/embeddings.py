@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from platformdirs import user_cache_path
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
@@ -19,10 +19,11 @@ from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Embeddings, Wavefo
 from metaser.runtime.bundle import MANIFEST, sha256_of, shipped_bundles
 from metaser.runtime.engine import Engine
 from metaser.runtime.enrolment import Progress
-from metaser.runtime.errors import AudioError, MissingDependencyError, NotFoundError
+from metaser.runtime.errors import AudioError, MissingDependencyError, NotFoundError, WorkError
 from metaser.runtime.files import replace_file
 from metaser.runtime.recordings import cannot_be_read
 from metaser.runtime.speech import load_speech
+from metaser.runtime.user_folders import cache_folder
 from metaser.toolkit.utterances import Problem, Utterance
 
 if TYPE_CHECKING:
@@ -80,14 +81,12 @@ def open_embedder(model: str | Path, *, provider: str = "auto", threads: int | N
 
 def _open_checkpoint(folder: Path, threads: int | None) -> Embedder:
     try:
-        import torch
-
         from metaser.toolkit.checkpoint import load_checkpoint
+        from metaser.toolkit.torch_threads import set_threads
     except ImportError as error:
         raise MissingDependencyError(f"a checkpoint needs PyTorch ({error}): pip install 'metaser[train]'") from error
     network, _ = load_checkpoint(folder)
-    if threads is not None:
-        torch.set_num_threads(threads)
+    set_threads(threads)
     files = sorted(path for path in folder.iterdir() if path.is_file())
     key = hashlib.sha256("".join(sha256_of(path) for path in files).encode()).hexdigest()
     return Embedder(folder.resolve().name, "checkpoint", key, lambda waveform: embed_by(network, waveform))
@@ -117,12 +116,12 @@ def embed_clips(
     """Embed the speech of clips, or read it from the cache; what is done is kept where the work is interrupted.
 
     Parameters:
-        cache: a folder, by default one of the user's cache; one file a model.
+        cache: a folder with one file per model; by default one in the user's cache, which is not needed.
 
     Raises:
-        WorkError: the cache cannot be written.
+        WorkError: `cache` cannot be written.
     """
-    path = (cache or user_cache_path("metaser") / "embeddings") / f"{embedder.key[:32]}-speech.safetensors"
+    path = (cache or cache_folder() / "embeddings") / f"{embedder.key[:32]}-speech.safetensors"
     known = _read(path)
     before = len(known)
     clips: list[tuple[Utterance, str]] = []
@@ -142,7 +141,8 @@ def embed_clips(
                 progress(done, len(utterances))
     finally:
         if len(known) > before:
-            _write(path, known)
+            with suppress(*() if cache else (WorkError,)):
+                _write(path, known)
     rows = np.stack([known[digest] for _, digest in clips]) if clips else np.zeros((0, 0), np.float32)
     return Embedded(
         tuple(utterance for utterance, _ in clips), tuple(digest for _, digest in clips), rows, tuple(problems)

@@ -11,6 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from metaser.runtime.files import SHARED, open_to_append, replace_text
+
 LOG_FILE = "log.jsonl"
 
 
@@ -27,8 +29,8 @@ class TrainingLog:
             return
         path = out / LOG_FILE
         kept = [line for line in _lines(path) if json.loads(line).get("step", 0) <= after_step] if after_step else []
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        self._file = path.open("a", encoding="utf-8")
+        replace_text(path, "".join(f"{line}\n" for line in kept), mode=SHARED)
+        self._file = open_to_append(path)
         self._board = _open_board(out / "tensorboard", after_step)
         console = Console(stderr=True)
         self._bar = Progress(
@@ -56,7 +58,7 @@ class TrainingLog:
         """One JSON line, and a point a number in TensorBoard where there is a `step`."""
         if self._quiet:
             return
-        self._file.write(json.dumps({"event": event, **values}) + "\n")
+        self._file.write(f"{json.dumps({'event': event, **values})}\n".encode())
         self._file.flush()
         if self._board is not None and "step" in values:
             for name, value in values.items():

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from metaser.runtime.errors import InputError, WorkError
+from metaser.runtime.errors import InputError
+from metaser.runtime.files import SHARED, replace_text
 from metaser.toolkit.adversary import Discriminator
 from metaser.toolkit.averaging import Pull, average_of, on_the_way
 from metaser.toolkit.batches import BatchMaker
@@ -166,8 +167,4 @@ def _check(config: Config, processes: Processes, *, resume: bool) -> None:
 
 
 def _open_folder(config: Config) -> None:
-    try:
-        config.out.mkdir(parents=True, exist_ok=True)
-        (config.out / "config.json").write_text(json.dumps(config.plain(), indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise WorkError(f"cannot write to {config.out}: {error.strerror}") from error
+    replace_text(config.out / "config.json", f"{json.dumps(config.plain(), indent=2)}\n", mode=SHARED)

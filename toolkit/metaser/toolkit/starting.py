@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from metaser.runtime.errors import InputError
+from metaser.runtime.user_folders import expand_home
 from metaser.toolkit.backbone import load_backbone
 from metaser.toolkit.checkpoint import DESCRIPTION_FILE, CheckpointMetadata, load_checkpoint
 from metaser.toolkit.config import Config, ModelConfig
@@ -24,7 +23,7 @@ def open_network(config: Config, material: Material) -> tuple[ProtoNet, Checkpoi
         MetaserError: there is no such backbone or checkpoint, or it does not fit the settings.
     """
     model = config.model
-    folder = Path(model.backbone).expanduser()
+    folder = expand_home(model.backbone)
     licence = model.licence
     torch.manual_seed(config.seed)
     if (folder / DESCRIPTION_FILE).is_file():

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from metaser.runtime.errors import InputError, WorkError
-from metaser.runtime.files import flush
+from metaser.runtime.files import SHARED, replacing
 from metaser.toolkit.config import Config
 
 STATE_FILE = "state.pt"
@@ -44,10 +44,10 @@ def save_state(config: Config, fingerprint: str, progress: Progress, parts: Mapp
     """Write the state dicts of `parts` (network, optimiser and so on) and what they belong to.
 
     Raises:
+        InputError: what is at the state's path is no regular file.
         WorkError: they cannot be written; the old state is whole.
     """
     path = config.out / STATE_FILE
-    temporary = path.with_suffix(".new")
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -57,12 +57,11 @@ def save_state(config: Config, fingerprint: str, progress: Progress, parts: Mapp
         "parts": {name: part.state_dict() for name, part in parts.items()},
     }
     try:
-        torch.save(content, temporary)
-        flush(temporary)
-        temporary.replace(path)
-        flush(path.parent)
-    except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
+        with replacing(path, mode=SHARED) as file:
+            torch.save(content, file)
+    except WorkError:
+        raise
+    except RuntimeError as error:  # of torch's writer
         raise WorkError(f"cannot write {path}: {error}") from error
 
 

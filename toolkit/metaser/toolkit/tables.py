@@ -12,6 +12,7 @@ from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from metaser.runtime.errors import InputError, NotFoundError
+from metaser.runtime.user_folders import expand_home
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -103,7 +104,7 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
         raise InputError(f"{name} is {value!r} and must be {WORDS[hint]}")
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{name} is {value} and must be finite")
-    return hint(value)
+    return expand_home(value) if hint is Path else hint(value)
 
 
 def _keys(kind: Any, prefix: str = "") -> Iterator[str]:

@@ -35,6 +35,7 @@ from metaser.toolkit.randomness import Purpose, generator, seed_dropout
 from metaser.toolkit.schedule import rate_factor, set_rates
 from metaser.toolkit.spec_augment import masked
 from metaser.toolkit.thinning import embed_thinned
+from metaser.toolkit.torch_threads import set_threads
 
 INTERRUPTED = 130
 AUTOCAST = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -53,7 +54,7 @@ def train(config: Config, say: Callable[[str], None], *, resume: bool = False) -
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):  # of the CPU; a GPU's generator is nobody else's in a training
         try:
-            torch.set_num_threads(config.threads or threads)
+            set_threads(config.threads)
             run = prepare(config, say, resume=resume)
             quiet = not run.processes.is_main
             with TrainingLog(config.out, config.steps, run.progress.step, say, quiet=quiet) as log:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import torch
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.runtime.errors import InputError
+from metaser.runtime.files import replacing
 from metaser.toolkit.augment import augment
 from metaser.toolkit.batches import pad
 from metaser.toolkit.clips import ClipStore
@@ -72,7 +72,6 @@ class VariantStore:
         if not missing:
             return
         say(f"{len(missing)} clips pass the frozen part, {self._config.freeze.variants} variants of each")
-        self._folder.mkdir(parents=True, exist_ok=True)
         self._backbone.eval()
         for clip in missing:
             self._fill(clip)
@@ -90,10 +89,8 @@ class VariantStore:
         frames, _ = self._backbone.attend(frames, counts, stop=config.freeze.layers)
         for variant, (row, count) in enumerate(zip(frames, counts.tolist(), strict=True)):
             path = self._path(clip, variant)
-            temporary = path.with_suffix(f".{os.getpid()}.new")
-            with temporary.open("wb") as file:
+            with replacing(path) as file:
                 np.save(file, row[:count].to(torch.float16).cpu().numpy())
-            temporary.replace(path)
 
     def _is_there(self, clip: int) -> bool:
         return all(self._path(clip, variant).exists() for variant in range(self._config.freeze.variants))

@@ -1,0 +1,21 @@
+"""The small files in which Linux says what a machine is and does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def read_text(path: Path) -> str | None:
+    """What a file of the kernel says, without the zero byte or newline at its end; None if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip("\0\n ") or None
+    except OSError:
+        return None
+
+
+def read_number(path: Path) -> float | None:
+    """The number in a file of the kernel; None if there is none."""
+    try:
+        return float(read_text(path) or "")
+    except ValueError:
+        return None

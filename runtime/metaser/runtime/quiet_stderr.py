@@ -1,0 +1,30 @@
+"""Keeping a C library's own messages off standard error."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+STANDARD_ERROR = 2
+_LOCK = threading.Lock()
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Send what is written to descriptor 2 nowhere, for a moment; what Python writes to it meanwhile is lost too."""
+    with _LOCK:
+        try:
+            before = os.dup(STANDARD_ERROR)
+        except OSError:  # it is closed
+            yield
+            return
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, STANDARD_ERROR)
+            os.close(nowhere)
+            yield
+        finally:
+            os.dup2(before, STANDARD_ERROR)
+            os.close(before)
