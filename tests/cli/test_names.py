@@ -151,7 +151,8 @@ def test_control_characters_of_a_label_never_reach_the_terminal(
     for words in (
         ("enroll", "--report"), ("info",), ("classify", clip), ("stream", conversation), ("calibrate",),
         ("stream", conversation, "--record", tmp_path / "kept"), ("enroll", "--remove", "none"),
-        ("classify", f"{clip}x"),
+        ("classify", f"{clip}x"), ("stream", conversation, "--format", "csv"), ("stream", conversation, "--json"),
+        ("stream", conversation, "--format", "srt"),
     ):  # fmt: skip
         result = run(*words)
         shown = result.stdout + result.stderr
@@ -182,8 +183,8 @@ def test_a_recording_that_cannot_be_written_ends_in_one_line(
     result = run("stream", conversation, "--record", tmp_path / "kept", "--json")
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1] == (
-        f"metaser: cannot record into {tmp_path / 'kept'} (not all of it was written): free space or choose another "
-        "folder"
+        f"metaser: cannot write recordings into {tmp_path / 'kept'}: not all was written; "
+        "free space or choose another place"
     )
 
 

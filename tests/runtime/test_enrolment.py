@@ -161,6 +161,12 @@ def test_a_profile_of_before_with_untidy_labels_is_read_and_added_to(engine: Eng
     assert {label: sum(each.label == label for each in added.clips) for label in added.labels} == {"joy": 2, NFC: 3}
 
 
+def test_labels_that_numpy_takes_for_one_are_two(engine: Engine) -> None:
+    profile = engine.enroll({"a": [clip(0), clip(7)], "a\0": [clip(1)], "\udce4": [clip(2)]})
+    assert profile.targets.tolist() == [0, 0, 1, 2]
+    assert np.isfinite(profile.prototypes).all()
+
+
 def relabelled(profile: Profile, labels: dict[str, str]) -> Profile:
     """The profile as if its classes had other labels, which enrolment may refuse."""
     return replace(profile, clips=tuple(replace(each, label=labels[each.label]) for each in profile.clips))

@@ -73,9 +73,9 @@ def enroll(  # noqa: PLR0912, PLR0913, PLR0915 # one parameter an option
     """Learn your classes from a few clips of each.
 
     SUPPORT holds one folder per class: support/anger/1.wav, support/joy/1.wav and so on. The names of the folders are
-    the labels; no class can be called unknown. Five clips of a few seconds in each are a good start. WAV, FLAC, OGG and
-    MP3 are read at any rate and under any name. The result is a profile, a small file that the other commands use. The
-    profile it replaces is kept for --undo.
+    the labels; no class can be called unknown. Five clips of a few seconds in each are a good start. WAV, FLAC, Ogg and
+    MP3 are read at any rate and under any name, and with the extra `media` what phones and videos hold. The result is a
+    profile, a small file that the other commands use. The profile it replaces is kept for --undo.
 
     The report names files that are not enrolled, clips that are bad and classes that will be confused, and what to
     record.

@@ -113,7 +113,8 @@ class Profile:
     @cached_property
     def targets(self) -> npt.NDArray[np.int64]:
         """[M] the position of each clip's class in `labels`."""
-        return np.searchsorted(np.array(self.labels), np.array([clip.label for clip in self.clips]))
+        number = {label: number for number, label in enumerate(self.labels)}  # NumPy's text loses zeros at its end
+        return np.array([number[clip.label] for clip in self.clips], np.int64)
 
     @cached_property
     def prototypes(self) -> Prototypes:
