@@ -26,7 +26,7 @@ def doctor(*, bundle: BundleOption = None, profile: ProfileOption = None, as_jso
     from metaser.runtime.errors import MissingDependencyError
 
     checks = []
-    for check in examine(bundle, profile and profile_path(profile)):
+    for check in examine(bundle, profile_path(profile) if profile else None):
         if as_json:
             print_json(**asdict(check))
         checks.append(check)

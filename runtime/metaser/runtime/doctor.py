@@ -148,7 +148,7 @@ def _running(bundle: Bundle, profile: Path | None) -> Iterator[Check]:
 
 def _profile(bundle: Bundle, path: Path) -> Check:
     mend = "metaser enroll support/"
-    if not os.access(path, os.F_OK):
+    if not os.path.lexists(path):
         return Check("profile", State.notice, f"none at {path} yet", mend)
     try:
         profile = Profile.load(path)
