@@ -3,6 +3,7 @@
 import fcntl
 import io
 import os
+import sys
 import termios
 import threading
 import time
@@ -14,7 +15,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaser.runtime import AudioError
+from metaser.runtime import AudioError, InputError
 from metaser.runtime.pcm import FORMATS, RawFormat
 from metaser.runtime.piped import LivePipe, PipedAudio
 
@@ -146,3 +147,26 @@ def test_what_raw_bytes_mean_by_hand() -> None:
     np.testing.assert_array_equal(s24_big.decode(b"\x80\x00\x00\x20\x00\x00"), [[-1], [0.25]])
     np.testing.assert_array_equal(u8.decode(b"\x00\x80\xc0"), [[-1], [0], [0.5]])
     np.testing.assert_array_equal(f32.decode(np.array([0.5, 0.25, -1, 1], "<f4").tobytes()), [[0.5, 0.25], [-1, 1]])
+
+
+def test_what_needs_the_extra_is_named_before_the_pipe_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    ours, theirs = os.pipe()
+    os.write(theirs, b"\x1a\x45\xdf\xa3\x01\0\0\0\0\0\0\x1f\x42\x82webm".ljust(5000, b"\0"))
+    with pytest.raises(AudioError, match=r"standard input is WebM: .*metaser\[media\].*, or pipe WAV"):
+        list(PipedAudio(ours))
+    os.close(theirs)
+
+
+def test_encoded_sound_is_read_to_its_end_first_without_the_extra_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    content = io.BytesIO()
+    soundfile.write(content, SINE, 16_000, "PCM_16", format="FLAC")
+    said: list[str] = []
+    source = PipedAudio(pipe(content.getvalue()), say=said.append)
+    np.testing.assert_allclose(heard(source), SINE, atol=1e-4)
+    assert said == ["standard input is FLAC, which is read to its end first: pipe WAV for labels while it comes."]
+    with pytest.raises(InputError, match="standard input is FLAC, which cannot be read live here"):
+        heard(PipedAudio(pipe(content.getvalue()), live=True))

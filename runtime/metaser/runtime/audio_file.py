@@ -84,7 +84,7 @@ class AudioFile:
             with _regular(self.path) as path, _opened(path) as file:
                 kind = format_of(file.at(0, HEAD_BYTES))
                 if self._needs_media(kind):
-                    return MediaFile(path, self.name).duration_s()
+                    return MediaFile(path, self.name, kind or "").duration_s()
                 total_s = 0.0
                 for part in parts_of(file, kind):
                     with _open_part(path, file, part) as sound:
@@ -108,7 +108,7 @@ class AudioFile:
 
     def _decoded(self, path: Path, file: FileBytes, kind: str | None) -> Blocks:
         if self._needs_media(kind):
-            yield from self._by_ffmpeg(path)
+            yield from self._by_ffmpeg(path, kind or "")
             return
         try:
             yield from self._by_libsndfile(path, file, kind)
@@ -116,12 +116,12 @@ class AudioFile:
             if kind is None or not has_media():
                 raise self._refusal(kind, error.reason) from error
             try:
-                yield from self._by_ffmpeg(path)
+                yield from self._by_ffmpeg(path, kind)
             except AudioError:
                 raise self._refusal(kind, error.reason) from error
 
-    def _by_ffmpeg(self, path: Path) -> Blocks:
-        media = MediaFile(path, self.name)
+    def _by_ffmpeg(self, path: Path, kind: str) -> Blocks:
+        media = MediaFile(path, self.name, kind)
         seconds = 0.0
         for block, rate_hz in media.blocks():
             seconds += len(block) / rate_hz

@@ -33,6 +33,8 @@ class Layout:
     align: int
     data: bytes
     size_has_header: bool = False
+    prefix_bytes: int = 0
+    """In front of the samples within the data chunk."""
 
     @property
     def header_bytes(self) -> int:
@@ -44,8 +46,8 @@ LAYOUTS = {
     "WAV": Layout(12, 4, 4, "little", 2, b"data"),
     "RF64": Layout(12, 4, 4, "little", 2, b"data"),
     "RIFX": Layout(12, 4, 4, "big", 2, b"data"),
-    "AIFF": Layout(12, 4, 4, "big", 2, b"SSND"),
-    "CAF": Layout(8, 4, 8, "big", 1, b"data"),
+    "AIFF": Layout(12, 4, 4, "big", 2, b"SSND", prefix_bytes=8),
+    "CAF": Layout(8, 4, 8, "big", 1, b"data", prefix_bytes=4),
     "W64": Layout(40, 16, 8, "little", 8, b"data", size_has_header=True),
 }
 
@@ -108,7 +110,7 @@ def _sized_part(file: FileBytes, layout: Layout, places: tuple[int, int, int], s
         return Part(_rebuilt(file, layout, start, chunk, content), is_unfinished=is_unfinished), None
     if size > there:
         is_endless = layout.size_bytes == 4 and size >= ENDLESS_BYTES and file.at(start, 4) != b"RF64"
-        missing = 0.0 if is_endless or not there else (size - there) / there
+        missing = 0.0 if is_endless else (size - there) / max(1, there - layout.prefix_bytes)
         if layout.data == b"data" and layout.size_bytes == 8 and layout.order == "big" and there:
             return Part(_rebuilt(file, layout, start, chunk, content), missing), None  # libsndfile refuses such a CAF
         return Part(((start, file.size),), missing), None

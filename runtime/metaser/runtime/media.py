@@ -33,9 +33,10 @@ def has_media() -> bool:
 class MediaFile:
     """A recording that FFmpeg's libraries decode: a path, or a file that is read from its start to its end."""
 
-    def __init__(self, source: Path | PipedBytes, name: str) -> None:
+    def __init__(self, source: Path | PipedBytes, name: str, kind: str) -> None:
         self._source = source
         self._name = name
+        self._kind = kind
         self.stated_s: float | None = None
         """How long it is by its container; None if that is not known."""
 
@@ -69,7 +70,9 @@ class MediaFile:
                     is_decoded = True
                     yield _samples(frame), frame.sample_rate
             if not is_decoded:
-                raise AudioError(f"{self._name} holds no sound that can be decoded: record it again")
+                raise AudioError(
+                    f"{self._name} is {self._kind} and holds no sound that can be decoded: record it again"
+                )
 
     @contextmanager
     def _opened(self) -> Iterator[av.container.InputContainer]:
@@ -83,7 +86,9 @@ class MediaFile:
             if isinstance(error, AudioError):
                 raise
             reason = getattr(error, "strerror", None) or str(error)
-            raise AudioError(f"{self._name} cannot be read as audio ({reason}): convert it to WAV or FLAC") from error
+            raise AudioError(
+                f"{self._name} is {self._kind} and is damaged ({reason}): record or export it again"
+            ) from error
 
     @staticmethod
     def _stated_s(container: av.container.InputContainer) -> float | None:

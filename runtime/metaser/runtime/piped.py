@@ -13,6 +13,7 @@ import numpy as np
 from metaser.runtime.audio_checks import check_samples
 from metaser.runtime.audio_file import AudioFile, cut_notice
 from metaser.runtime.audio_kind import format_of
+from metaser.runtime.audio_parts import READERS
 from metaser.runtime.downmix import Downmix
 from metaser.runtime.errors import AudioError, InputError
 from metaser.runtime.media import MediaFile, has_media
@@ -154,9 +155,14 @@ class PipedAudio:
         """Sound that has to be decoded: while it comes if FFmpeg's libraries are there, else when it has ended."""
         if has_media() and not kind.endswith(SEEKING):
             source = OneChannel(self._name)
-            yield from source.chunks(source.mix(MediaFile(self._bytes, self._name).blocks()))
+            yield from source.chunks(source.mix(MediaFile(self._bytes, self._name, kind).blocks()))
             self.notices += [source.notice] if source.notice else []
             return
+        if kind not in READERS and not has_media():
+            raise AudioError(
+                f"{self._name} is {kind}: install what reads it, pip install 'metaser[media]', or pipe WAV "
+                "(ffmpeg -i FILE -f wav -)"
+            )
         if self._live:
             raise InputError(f"{self._name} is {kind}, which cannot be read live here: pipe WAV or raw samples")
         self._say(f"{self._name} is {kind}, which is read to its end first: pipe WAV for labels while it comes.")
