@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from metaser.runtime.file_bytes import FileBytes, Piece
 from metaser.runtime.part import Part
 
@@ -12,6 +14,17 @@ STREAM_INFO = (b"\x00\x00\x00\x22", b"\x80\x00\x00\x22")
 INFO_AT, INFO_BYTES = 8, 34
 LARGEST_FRAME_BYTES = 1 << 20
 HEADER_BYTES = 16
+SYNCS = (b"\xff\xf8", b"\xff\xf9")
+LOOKED_AT = 6
+
+
+@dataclass(frozen=True)
+class _Frame:
+    at: int
+    """Its place in the file."""
+
+    end_sample: int
+    """The number of the sample after its last."""
 
 
 def flac_parts(file: FileBytes) -> list[Part]:
@@ -36,15 +49,10 @@ def _part(file: FileBytes, start: int, end: int, *, is_whole: bool) -> Part:
     if len(info) < INFO_BYTES or first is None:
         return Part(pieces)
     stated = int.from_bytes(info[13:18], "big") & 0xF_FFFF_FFFF  # 36 bits
-    last = _last_frame(file, first, end, int.from_bytes(info[:2], "big"))
-    if last is None:
+    last = _last_frames(file, max(first, end - LARGEST_FRAME_BYTES), end, int.from_bytes(info[:2], "big"))
+    if any(frame.end_sample == stated for frame in last):
         return Part(pieces)
-    at, sample, samples = last
-    if stated and sample + samples >= stated:
-        return Part(pieces)
-    if _crc16(file.at(at, end - at)):  # the frame was cut
-        end, samples = at, 0
-    there = sample + samples
+    there, end = _whole_frames(file, last, end)
     if not there:
         return Part(pieces)
     patched = info[:13] + bytes([info[13] & 0xF0 | there >> 32]) + (there & 0xFFFF_FFFF).to_bytes(4, "big") + bytes(16)
@@ -64,15 +72,24 @@ def _after_metadata(file: FileBytes, at: int, end: int) -> int | None:
     return None
 
 
-def _last_frame(file: FileBytes, first: int, end: int, block: int) -> tuple[int, int, int] | None:
-    """(place, first sample, samples) of the last frame that begins before `end`; all but the last hold `block`."""
-    start = max(first, end - LARGEST_FRAME_BYTES)
+def _last_frames(file: FileBytes, start: int, end: int, block: int) -> list[_Frame]:
+    """What looks like the last frames before `end`, the last first; all but the last hold `block` samples."""
     content = file.at(start, end - start)
+    frames: list[_Frame] = []
     at = len(content)
-    while (at := max(content.rfind(sync, 0, at) for sync in (b"\xff\xf8", b"\xff\xf9"))) >= 0:
-        if frame := _read_header(content[at : at + HEADER_BYTES], block):
-            return start + at, *frame
-    return None
+    while len(frames) < LOOKED_AT and (at := max(content.rfind(sync, 0, at) for sync in SYNCS)) >= 0:
+        if found := _read_header(content[at : at + HEADER_BYTES], block):
+            frames.append(_Frame(start + at, sum(found)))
+    return frames
+
+
+def _whole_frames(file: FileBytes, last: list[_Frame], end: int) -> tuple[int, int]:
+    """(samples, end) of all frames whose checksum is right; bytes within a frame can look like a header."""
+    for number, after in enumerate([_Frame(end, 0), *last]):
+        for frame in last[number:]:
+            if not _crc16(file.at(frame.at, after.at - frame.at)):
+                return frame.end_sample, after.at
+    return 0, end
 
 
 def _read_header(head: bytes, block: int) -> tuple[int, int] | None:
