@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from metaser.runtime import AudioError, NotFoundError, load_audio
 from metaser.runtime.audio import read_audio, read_blocks
 from metaser.runtime.audio_file import AudioFile
-from metaser.runtime.errors import AudioWarning
+from metaser.runtime.errors import InputWarning
 from metaser.runtime.media import has_media
 from tests.runtime.recordings import RATE_HZ, Samples, by_ffmpeg, decoded_by_ffmpeg_s, encoded, mp3, voice
 
@@ -191,9 +191,9 @@ def test_what_is_wrong_is_warned_of_in_the_library_and_returned_by_read_audio(tm
     content = encoded("WAV", "PCM_16", TWO_S)
     (tmp_path / "cut.wav").write_bytes(content[: len(content) // 2])
     words = "it is cut off: 1.0 s were read and 1.0 s are missing"
-    with pytest.warns(AudioWarning, match=f"cut.wav: {words}"):
+    with pytest.warns(InputWarning, match=f"cut.wav: {words}"):
         assert len(load_audio(tmp_path / "cut.wav")) == pytest.approx(RATE_HZ, abs=30)
-    with pytest.warns(AudioWarning, match=words):
+    with pytest.warns(InputWarning, match=words):
         assert sum(len(block) for block, _ in read_blocks(tmp_path / "cut.wav")) == pytest.approx(RATE_HZ, abs=30)
     assert read_audio(tmp_path / "cut.wav").notices == (words,)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from metaser.runtime import Engine, Profile, SupportError
+from metaser.runtime import Engine, InputWarning, Profile, SupportError
 from metaser.runtime.audio import LoadedAudio
 from metaser.runtime.enrolment import read_others, read_support
 from tests.rights import without_rights
@@ -46,14 +46,14 @@ def test_folders_whose_labels_are_the_same_are_one_class(support: Path) -> None:
 
 
 def test_keys_whose_labels_are_the_same_are_one_class_with_a_warning(engine: Engine) -> None:
-    with pytest.warns(UserWarning, match="2 labels are one class, Ärger"):
+    with pytest.warns(InputWarning, match="2 labels are one class, Ärger"):
         profile = engine.enroll({NFC: [clip(0)], NFD: [clip(7)], "joy": [clip(1), clip(8)]})
     assert profile.labels == ("joy", NFC)
     assert [each.name for each in profile.clips if each.label == NFC] != ["array 0", "array 0"]
 
 
 def test_labels_that_differ_in_case_are_two_classes_with_a_warning(engine: Engine) -> None:
-    with pytest.warns(UserWarning, match="Anger and anger differ only in case"):
+    with pytest.warns(InputWarning, match="Anger and anger differ only in case"):
         profile = engine.enroll({"Anger": [clip(0)], "anger": [clip(1)]})
     assert profile.labels == ("Anger", "anger")
 
@@ -73,7 +73,7 @@ def test_a_class_without_a_name_of_its_own_is_refused(engine: Engine, label: str
 def test_what_is_left_out_is_a_warning_of_the_library(engine: Engine, support: Path) -> None:
     (support / "calm" / "gone.wav").symlink_to("nowhere.wav")
     (support / "calm" / "notes.txt").write_text("about")
-    with pytest.warns(UserWarning, match="left out|Left out") as caught:
+    with pytest.warns(InputWarning, match="left out|Left out") as caught:
         assert len(engine.enroll(support).clips) == 4
     assert sorted(str(each.message) for each in caught) == [
         f"Left out: {support / 'calm' / 'gone.wav'} is a link to nothing",

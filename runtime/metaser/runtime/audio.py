@@ -13,7 +13,7 @@ import numpy.typing as npt
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio_checks import check_clipping, check_samples, check_waveform, count_clipped
 from metaser.runtime.audio_file import AudioFile
-from metaser.runtime.errors import AudioError, AudioWarning
+from metaser.runtime.errors import AudioError, InputWarning
 from metaser.runtime.resampler import resample
 
 MAX_CLIP_S = 600.0
@@ -35,7 +35,7 @@ def load_audio(path: str | Path, *, max_s: float = MAX_CLIP_S) -> Waveform:
     """Read a clip as float32 [T] at 16 kHz, one channel, samples in [-1, 1].
 
     The channels are averaged; if they cancel each other the loudest is taken. A file that is cut off, or whose
-    recorder never finished it, is read as far as it goes, with an AudioWarning.
+    recorder never finished it, is read as far as it goes, with an InputWarning.
 
     Raises:
         NotFoundError: there is no such file.
@@ -101,4 +101,4 @@ def check_array(samples: npt.ArrayLike, name: str) -> Waveform:
 
 def _warn(name: str, notices: Iterable[str]) -> None:
     for notice in notices:
-        warnings.warn(f"{name}: {notice}", AudioWarning, stacklevel=3)
+        warnings.warn(f"{name}: {notice}", InputWarning, stacklevel=3)

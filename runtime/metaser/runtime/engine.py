@@ -21,7 +21,7 @@ from metaser.runtime.decision import Decision, cosines, decide, score
 from metaser.runtime.embedded import EmbeddedClips, embed_clips
 from metaser.runtime.engine_cache import EngineCache, Say, print_nothing
 from metaser.runtime.enrolment import Progress, Support, read_support
-from metaser.runtime.errors import AudioError, MissingDependencyError, WorkError
+from metaser.runtime.errors import AudioError, InputWarning, MissingDependencyError, WorkError
 from metaser.runtime.head_tuning import AdaptationSettings, Parameters
 from metaser.runtime.labels import look_alikes
 from metaser.runtime.profile import Profile
@@ -189,7 +189,7 @@ class Engine:
     def enroll(self, support: Support, *, progress: Progress | None = None) -> Profile:
         """Embed a support set, `support/<label>/clips` or {label: [waveforms]}, into a profile.
 
-        Labels are text, without outer white space. A UserWarning names files that are left out, clips that are not
+        Labels are text, without outer white space. An InputWarning names files that are left out, clips that are not
         whole, and labels that look alike.
 
         Raises:
@@ -200,7 +200,7 @@ class Engine:
         """
         read = self.embed_support(support, progress=progress).checked()
         for line in (*read.notices, *look_alikes(clip.label for clip in read.clips), *summary(read.left_out)):
-            warnings.warn(line, stacklevel=2)
+            warnings.warn(line, InputWarning, stacklevel=2)
         return new_profile(self, read)
 
     def embed_support(

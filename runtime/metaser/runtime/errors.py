@@ -10,6 +10,8 @@ MetaserError
 ├── MissingDependencyError (ImportError) a package, device or provider this machine does not have
 └── WorkError (RuntimeError)             the input was fine and the work failed: verification, tolerance, full disk
 
+InputWarning (UserWarning)                the caller's data can be used, but not all of it
+
 A message says what was wrong, with the numbers, and what to do. `exit_code` is what the command line returns.
 """
 
@@ -58,5 +60,5 @@ class WorkError(MetaserError, RuntimeError):
     """The input was fine and the work failed: verification, tolerance, full disk."""
 
 
-class AudioWarning(UserWarning):
-    """A clip that is usable but not whole, or whose channels cancel each other."""
+class InputWarning(UserWarning):
+    """The caller's data can be used, but not all of it: a clip that is cut off, a file that is left out."""
