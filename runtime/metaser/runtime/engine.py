@@ -24,6 +24,7 @@ from metaser.runtime.enrolment import Progress, Support, read_support
 from metaser.runtime.errors import AudioError, MissingDependencyError, WorkError
 from metaser.runtime.head_tuning import AdaptationSettings, Parameters
 from metaser.runtime.labels import look_alikes
+from metaser.runtime.pooling_head import PoolingHead
 from metaser.runtime.profile import Profile
 from metaser.runtime.profile_adaptation import Adapted, adapt_profile
 from metaser.runtime.profile_changes import calibrate_profile, check_fits, new_profile, settle
@@ -57,8 +58,7 @@ class Engine:
         self.threads = threads
         self._encoder = encoder
         self._static = StaticEncoder(encoder) if has_static_window(encoder) else None
-        self._head = head
-        self._head_inputs = {given.name for given in head.get_inputs()}
+        self._head = PoolingHead(head, bundle.head_parameters)
 
     @classmethod
     def open(
@@ -103,7 +103,7 @@ class Engine:
             except WorkError as error:
                 name = bundle.manifest.name
                 raise MissingDependencyError(f"provider {provider} cannot run {name}: {error}") from error
-            for session, graph in ((engine._encoder, "the encoder"), (engine._head, "the head")):
+            for session, graph in ((engine._encoder, "the encoder"), (engine._head.session, "the head")):
                 check_profile(Path(session.end_profiling()), session.get_providers()[0], graph)
         return engine
 
@@ -163,9 +163,7 @@ class Engine:
         self, frames: npt.NDArray[np.float32], frame_mask: npt.NDArray[np.float32], head: Parameters | None = None
     ) -> Embeddings:
         """[B, N, D] frames and [B, N], 0 for padding -> [B, E]."""
-        parameters = {f"parameter.{name}": value for name, value in (head or self.bundle.head_parameters).items()}
-        taken = {name: value for name, value in parameters.items() if name in self._head_inputs}
-        return run(self._head, "embedding", {"frames": frames, "frame_mask": frame_mask, **taken})
+        return self._head.pool(frames, frame_mask, head)
 
     def embed(self, waveform: Waveform, profile: Profile | None = None) -> Embedding:
         """Float32 [T] at 16 kHz -> [E], not normalised; longer clips are cut in equal windows and averaged.
