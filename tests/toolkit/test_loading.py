@@ -173,6 +173,16 @@ def test_a_weight_of_another_shape_is_an_error(folder: Path) -> None:
         load_backbone(folder)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_weight_that_is_not_finite_is_an_error(folder: Path, value: float) -> None:
+    name = "wav2vec2.feature_projection.projection.bias"
+    change_weights(folder, lambda weights: weights[name].__setitem__(3, value))
+    with pytest.raises(
+        InputError, match=r"1 weights of .* hold NaN or infinity \(feature_projection\.projection\.bias\)"
+    ):
+        load_backbone(folder)
+
+
 def test_a_truncated_file_is_an_error(folder: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])

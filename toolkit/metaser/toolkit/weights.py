@@ -29,7 +29,11 @@ PART = re.compile(r"encoder\.layers\.\d+|encoder\.\w+|\w+")
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Load exactly the weights of `module`; anything missing, left over or of another shape is an InputError."""
+    """Load exactly the weights of `module`.
+
+    Raises:
+        InputError: some are missing, left over, of another shape or not finite.
+    """
     expected = module.state_dict()
     shapes = [
         f"{name} is {list(tensors[name].shape)} instead of {list(expected[name].shape)}"
@@ -44,6 +48,8 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     problems = [f"{len(names)} {kind} ({names[0]})" for kind, names in findings.items() if names]
     if problems:
         raise InputError(f"the weights of {source} do not fit the architecture: {', '.join(problems)}")
+    if broken := sorted(name for name, tensor in tensors.items() if not tensor.isfinite().all()):
+        raise InputError(f"{len(broken)} weights of {source} hold NaN or infinity ({broken[0]}): get the model again")
     module.load_state_dict(tensors)
 
 
