@@ -3,7 +3,9 @@
 # make lint   ruff and mypy
 # make docs   the documentation as a site in site/, without a network
 # make bundles   the shipped bundles from models/, their cards and pages; WHISPER=FOLDER makes the frozen one as well
-# make versions   the runtime's tests under every supported Python that is here, and with the oldest dependencies
+# make versions   the runtime's tests under every supported Python that is here, with the oldest dependencies, and the
+#                 tests of providers with the wheels onnxruntime-openvino and onnxruntime-gpu
+# make openvino   the tests of providers with the wheel onnxruntime-openvino
 # make gpu-check   TensorRT on this machine's GPU: build, cache, answers, times; ends with 3 where there is no GPU
 
 PYTHON ?= python3
@@ -11,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test lint docs bundles versions gpu-check wheel clean
+.PHONY: demo test lint docs bundles versions openvino gpu-check wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/metaser demo
@@ -33,6 +35,9 @@ bundles: $(VENV)/.dev
 
 versions: wheel
 	$(BIN)/python -m tools.versions
+
+openvino: wheel
+	$(BIN)/python -m tools.versions --extra openvino
 
 # in an environment of its own: onnxruntime-gpu and onnxruntime break each other
 gpu-check: $(VENV)-gpu/.gpu

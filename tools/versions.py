@@ -1,7 +1,8 @@
-"""The runtime's tests under other Pythons and with the oldest dependencies: `python -m tools.versions [PYTHON ...]`.
+"""The runtime's tests under other Pythons, with the oldest dependencies and with other wheels of ONNX Runtime.
 
-Each run has an environment of its own, made by uv, with the wheel in dist/ and its extra `cpu`, as a person gets it.
-A Python that is not on this machine is named and left out; nothing is fetched but packages.
+`python -m tools.versions [PYTHON ...]`. Each run has an environment of its own, made by uv, with the wheel in dist/ and
+its extra `cpu`, `openvino` or `gpu`, as a person gets it. With the last two only the tests of providers run. A Python
+that is not on this machine is named and left out; nothing is fetched but packages.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from uv import find_uv_bin
@@ -21,10 +23,48 @@ ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 OLDEST = PYTHONS[0]
 FOR_TESTS = ("pytest", "hypothesis", "pytest-xdist")
+WITH_PROVIDERS = "3.11"
+PROVIDER_EXTRAS = ("openvino", "gpu")
+FOR_PROVIDER_TESTS = ("pytest", "onnx")
+PROVIDER_TESTS = tuple(f"tests/runtime/test_{name}.py" for name in ("doctor", "provider_check", "provider_wheels"))
 SHOWN = """
 from importlib.metadata import version
-print(", ".join(f"{name} {version(name)}" for name in ("numpy", "onnxruntime", "safetensors", "soxr", "typer")))
+from metaser.runtime.versions import onnxruntime_wheels
+installed = {name: version(name) for name in ("numpy", "safetensors", "soxr", "typer")} | onnxruntime_wheels()
+print(", ".join(f"{name} {number}" for name, number in installed.items()))
 """
+
+
+@dataclass(frozen=True)
+class Run:
+    """One environment and the tests that run in it."""
+
+    python: str
+    """Its version."""
+
+    oldest: bool = False
+    """With the oldest dependencies that are allowed."""
+
+    extra: str = "cpu"
+    """Which wheel of ONNX Runtime it has."""
+
+    @property
+    def name(self) -> str:
+        """What it is, in words."""
+        return f"Python {self.python}, {'oldest' if self.oldest else 'newest'} dependencies, extra {self.extra}"
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What its tests need."""
+        return FOR_PROVIDER_TESTS if self.extra in PROVIDER_EXTRAS else FOR_TESTS
+
+    @property
+    def pytest(self) -> list[str]:
+        """What pytest is called with."""
+        words = ["pytest", "--quiet", "-rs", "--import-mode=importlib"]
+        if self.extra in PROVIDER_EXTRAS:
+            return [*words, *PROVIDER_TESTS]
+        return [*words, "--numprocesses", "2", "tests/runtime"]
 
 
 def find_python(version: str) -> str | None:
@@ -36,50 +76,54 @@ def find_python(version: str) -> str | None:
     return None
 
 
-def run_tests(python: str, wheel: Path, *, oldest: bool) -> bool:
-    """Make the environment, print what is in it, run the tests; whether they passed."""
+def run_tests(run: Run, python: str, wheel: Path) -> bool:
+    """Make the environment of a run with an interpreter, print what is in it, run the tests; whether they passed."""
     with tempfile.TemporaryDirectory() as folder:
         there = Path(folder)
         inside = str(there / "venv" / "bin" / "python")
         install = [find_uv_bin(), "pip", "install", "--quiet", "--only-binary", ":all:", "--python", inside]
         subprocess.run([find_uv_bin(), "venv", "--quiet", "--python", python, str(there / "venv")], check=True)
-        resolution = "lowest-direct" if oldest else "highest"
-        project = ["--requirements", str(ROOT / "pyproject.toml"), "--extra", "cpu"]
+        resolution = "lowest-direct" if run.oldest else "highest"
+        project = ["--requirements", str(ROOT / "pyproject.toml"), "--extra", run.extra]
         subprocess.run([*install, "--resolution", resolution, *project], check=True)
         subprocess.run([*install, "--no-deps", str(wheel)], check=True)
-        subprocess.run([*install, *FOR_TESTS], check=True)
+        subprocess.run([*install, *run.packages], check=True)
         shutil.copytree(ROOT / "tests", there / "tests")
         subprocess.run([inside, "-c", SHOWN], check=True)
-        words = ["pytest", "--quiet", "--import-mode=importlib", "--numprocesses", "2", "tests/runtime"]
-        return subprocess.run([inside, "-m", *words], cwd=there, check=False).returncode == 0
+        return subprocess.run([inside, "-m", *run.pytest], cwd=there, check=False).returncode == 0
 
 
-def runs(wanted: list[str], *, only_oldest: bool) -> Iterator[tuple[str, bool]]:
-    """(Python, whether with the oldest dependencies) of each run."""
+def runs(wanted: list[str], *, only_oldest: bool, extra: str | None = None) -> Iterator[Run]:
+    """What is run; without anything wanted, every Python with the CPU's wheel and one of them with each other wheel."""
+    if extra:
+        yield from (Run(version, only_oldest, extra) for version in wanted or [WITH_PROVIDERS])
+        return
     for version in wanted or PYTHONS:
         if not only_oldest:
-            yield version, False
+            yield Run(version)
         if version == OLDEST or only_oldest:
-            yield version, True
+            yield Run(version, oldest=True)
+    if not wanted and not only_oldest:
+        yield from (Run(WITH_PROVIDERS, extra=each) for each in PROVIDER_EXTRAS)
 
 
 def main() -> None:
-    """Run what was asked for; the exit code is 1 where tests failed or no Python was here."""
+    """Run what was asked for; the exit code is 1 if tests failed or no Python was here."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("python", nargs="*", help=f"{', '.join(PYTHONS)}; without any, all of them")
     parser.add_argument("--oldest", action="store_true", help="only with the oldest dependencies that are allowed")
+    parser.add_argument("--extra", choices=PROVIDER_EXTRAS, help="only with this wheel of ONNX Runtime")
     arguments = parser.parse_args()
     wheels = sorted((ROOT / "dist").glob("*.whl"))
     if not wheels:
         sys.exit("dist/ holds no wheel: make wheel")
     passed = []
-    for version, oldest in runs(arguments.python, only_oldest=arguments.oldest):
-        name = f"Python {version}, {'oldest' if oldest else 'newest'} dependencies"
-        if python := find_python(version):
-            print(f"== {name}", flush=True)
-            passed.append(run_tests(python, wheels[-1], oldest=oldest))
+    for run in runs(arguments.python, only_oldest=arguments.oldest, extra=arguments.extra):
+        if python := find_python(run.python):
+            print(f"== {run.name}", flush=True)
+            passed.append(run_tests(run, python, wheels[-1]))
         else:
-            print(f"== {name}: NOT RUN, there is no Python {version} on this machine", flush=True)
+            print(f"== {run.name}: NOT RUN, there is no Python {run.python} on this machine", flush=True)
     sys.exit(not (passed and all(passed)))
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from metaser.runtime import Engine, Profile
+from metaser.runtime import Engine, Profile, WorkError
 from metaser.runtime.bundle import default_bundle
 from metaser.runtime.doctor import Check, State, examine
 from metaser.runtime.doctor_providers import provider_findings
+from metaser.runtime.pooling_head import PoolingHead
 from metaser.runtime.session import PROVIDERS
 from metaser.runtime.versions import onnxruntime_wheels, versions
 
@@ -92,9 +93,42 @@ def test_a_damaged_bundle_is_a_problem(bundle_copy: Path, tmp_path: Path) -> Non
 
 
 def test_every_known_provider_of_this_onnxruntime_is_tried(engine: Engine) -> None:
-    known = [name for name in onnxruntime.get_available_providers() if name in PROVIDERS.values()]
-    tried = [finding.provider for finding in provider_findings(engine.bundle)]
-    assert [PROVIDERS[provider] for provider in tried] == [name for name in known if name != PROVIDERS["cpu"]]
+    known = {name for name in onnxruntime.get_available_providers() if name in PROVIDERS.values()}
+    tried = [PROVIDERS[finding.provider] for finding in provider_findings(engine.bundle)]
+    assert sorted(tried) == sorted(known - {PROVIDERS["cpu"]})
+
+
+@pytest.fixture
+def cpu_called_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that every wheel has, in the place of one that few have."""
+    for provider in ("cuda", "tensorrt"):
+        monkeypatch.delitem(PROVIDERS, provider)
+    monkeypatch.setitem(PROVIDERS, "openvino", PROVIDERS["cpu"])
+
+
+@pytest.mark.usefixtures("cpu_called_openvino")
+@pytest.mark.filterwarnings("ignore:Duplicate provider")
+def test_a_provider_that_starts_is_tried_with_the_head_and_the_whole_bundle(engine: Engine) -> None:
+    (finding,) = provider_findings(engine.bundle)
+    assert finding.runs_bundle
+    assert finding.mend is None
+    assert finding.found.startswith(f"starts; {engine.bundle.manifest.name} on it reproduces its golden vectors")
+
+
+@pytest.mark.usefixtures("cpu_called_openvino")
+@pytest.mark.filterwarnings("ignore:Duplicate provider")
+def test_a_provider_that_fails_at_the_head_starts_and_needs_another_bundle(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise WorkError("the model failed to run: no kernel")
+
+    monkeypatch.setattr(PoolingHead, "pool", fails)
+    (finding,) = provider_findings(engine.bundle)
+    assert not finding.runs_bundle
+    name = engine.bundle.manifest.name
+    assert finding.found == f"starts; {name} on it cannot be run: the model failed to run: no kernel"
+    assert finding.mend == "run with --provider cpu, or use a bundle that was exported for it"
 
 
 @pytest.mark.parametrize(

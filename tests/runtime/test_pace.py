@@ -30,12 +30,12 @@ class SlowEngine(Engine):
     slow_s = 0.0
     slow_windows = 0
 
-    def embed(self, waveform: Waveform, profile: Profile | None = None) -> Embedding:
+    def embed_checked(self, waveform: Waveform, profile: Profile | None = None) -> Embedding:
         """Take longer."""
         if self.slow_windows > 0:
             self.slow_windows -= 1
             time.sleep(self.slow_s)
-        return super().embed(waveform, profile)
+        return super().embed_checked(waveform, profile)
 
 
 def slow_engine(slow_s: float, slow_windows: int) -> SlowEngine:

@@ -150,7 +150,7 @@ def test_bad_chunks_are_refused_and_the_stream_goes_on(
 ) -> None:
     stream = engine.stream(profile)
     events = stream.push(excerpt[:50_000])
-    for chunk in (np.full(10, np.nan, np.float32), np.zeros((2, 10), np.float32), np.zeros(10, np.int16)):
+    for chunk in (np.full(10, np.nan, np.float32), np.zeros((2, 10), np.float32), np.zeros(10, np.int32)):
         with pytest.raises(AudioError):
             stream.push(chunk)
     events += stream.push(excerpt[50_000:]) + stream.finish()

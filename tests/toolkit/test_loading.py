@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2Processor
 
 from metaser.runtime.errors import InputError, NotFoundError, WorkError
 from metaser.toolkit.backbone import ARCHITECTURES, build_backbone, load_backbone
@@ -84,6 +85,56 @@ def test_sharded_files_are_read(wav2vec2: "Pretrained", folder: Path) -> None:
     assert same_weights(folder, wav2vec2.folder)
 
 
+def test_sharded_pickles_are_read(wav2vec2: "Pretrained", folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    shards = {name: f"pytorch_model-0000{1 + i % 2}-of-00002.bin" for i, name in enumerate(weights)}
+    for shard in set(shards.values()):
+        torch.save({name: weights[name] for name in weights if shards[name] == shard}, folder / shard)
+    index = folder / "pytorch_model.bin.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": shards}))
+    assert same_weights(folder, wav2vec2.folder)
+    (folder / "pytorch_model-00002-of-00002.bin").unlink()
+    with pytest.raises(NotFoundError, match=r"no pytorch_model-00002-of-00002\.bin in"):
+        load_backbone(folder)
+    index.write_text('{"weight_map": ["pytorch_model-00001-of-00002.bin"]}')
+    with pytest.raises(InputError, match=r"pytorch_model\.bin\.index\.json is damaged"):
+        load_backbone(folder)
+
+
+def test_a_sharded_pickle_that_runs_code_is_refused(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    torch.save({"weight": Path("anything")}, folder / "pytorch_model-00001-of-00001.bin")
+    index = {"weight_map": {"weight": "pytorch_model-00001-of-00001.bin"}}
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match=r"pytorch_model-00001-of-00001\.bin is damaged or not a file of weights"):
+        load_backbone(folder)
+
+
+def test_a_pickle_that_an_old_pytorch_wrote_is_read(wav2vec2: "Pretrained", folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    assert same_weights(folder, wav2vec2.folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            {"state_dict": {"weight": torch.zeros(2)}, "epoch": 3},
+            r"holds state_dict, epoch beside weights: save the mod",
+        ),
+        ([torch.zeros(2)], r"holds a list and no weights by name: save state_dict\(\)"),
+    ],
+)
+def test_a_pickle_that_holds_more_than_weights_is_refused(folder: Path, content: object, message: str) -> None:
+    (folder / "model.safetensors").unlink()
+    torch.save(content, folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match=message):
+        load_backbone(folder)
+
+
 def test_a_pickle_with_the_old_names_of_weight_norm_is_read(wav2vec2: "Pretrained", folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
@@ -122,6 +173,16 @@ def test_a_weight_of_another_shape_is_an_error(folder: Path) -> None:
         load_backbone(folder)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_weight_that_is_not_finite_is_an_error(folder: Path, value: float) -> None:
+    name = "wav2vec2.feature_projection.projection.bias"
+    change_weights(folder, lambda weights: weights[name].__setitem__(3, value))
+    with pytest.raises(
+        InputError, match=r"1 weights of .* hold NaN or infinity \(feature_projection\.projection\.bias\)"
+    ):
+        load_backbone(folder)
+
+
 def test_a_truncated_file_is_an_error(folder: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
@@ -139,6 +200,43 @@ def test_input_normalisation_follows_the_preprocessor(folder: Path) -> None:
         load_backbone(folder)
 
 
+@pytest.mark.parametrize("nested", ["feature_extractor", "audio_processor"])
+def test_the_file_of_a_whole_processor_is_heeded_before_that_of_the_feature_extractor(
+    folder: Path, nested: str
+) -> None:
+    processor = folder / "processor_config.json"
+    (folder / "preprocessor_config.json").unlink(missing_ok=True)
+    processor.write_text(json.dumps({"processor_class": "Wav2Vec2Processor", nested: {"do_normalize": False}}))
+    assert not load_backbone(folder).do_normalize
+    (folder / "preprocessor_config.json").write_text('{"do_normalize": true}')
+    assert not load_backbone(folder).do_normalize  # as in transformers
+    processor.write_text('{"processor_class": "Wav2Vec2Processor"}')  # not nested, as transformers 4 writes it
+    assert load_backbone(folder).do_normalize
+    processor.write_text(json.dumps({nested: {"sampling_rate": 8000}}))
+    with pytest.raises(InputError, match="8000 Hz; only 16000 Hz"):
+        load_backbone(folder)
+    processor.write_text(json.dumps({nested: 3}))
+    with pytest.raises(InputError, match=rf"processor_config\.json is damaged: {nested} is no JSON object"):
+        load_backbone(folder)
+
+
+@pytest.mark.parametrize("do_normalize", [True, False])
+def test_a_processor_that_this_transformers_saves_gives_its_frames(folder: Path, do_normalize: bool) -> None:
+    (folder / "preprocessor_config.json").unlink(missing_ok=True)
+    vocabulary = folder / "vocab.json"
+    vocabulary.write_text(json.dumps({token: row for row, token in enumerate(["<pad>", "<s>", "</s>", "<unk>", "|"])}))
+    extractor = Wav2Vec2FeatureExtractor(do_normalize=do_normalize)
+    Wav2Vec2Processor(extractor, Wav2Vec2CTCTokenizer(str(vocabulary))).save_pretrained(folder)
+    assert load_backbone(folder).do_normalize == do_normalize
+
+
+def test_whispers_rate_is_heeded(whisper: "Pretrained", tmp_path: Path) -> None:
+    folder = shutil.copytree(whisper.folder, tmp_path / "whisper")
+    (folder / "processor_config.json").write_text('{"feature_extractor": {"sampling_rate": 48000}}')
+    with pytest.raises(InputError, match="48000 Hz; only 16000 Hz"):
+        load_backbone(folder)
+
+
 @pytest.mark.parametrize("layers", [0, -1, 4])
 def test_layers_out_of_range_are_refused_with_the_range(folder: Path, layers: int) -> None:
     with pytest.raises(InputError, match=f"has 3 layers: choose 1 to 3, not {layers}"):
@@ -148,6 +246,14 @@ def test_layers_out_of_range_are_refused_with_the_range(folder: Path, layers: in
 def test_an_unknown_architecture_is_refused_with_the_known_ones(folder: Path) -> None:
     change_json(folder / "config.json", model_type="bert")
     with pytest.raises(InputError, match=rf"'bert' is not known; known are {', '.join(ARCHITECTURES)}"):
+        load_backbone(folder)
+
+
+def test_a_configuration_without_a_model_type_says_what_to_add(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    del config["model_type"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"names no model_type: add that of the model, such as wav2vec2"):
         load_backbone(folder)
 
 
@@ -165,7 +271,7 @@ def test_what_is_not_a_folder_is_named(folder: Path, monkeypatch: pytest.MonkeyP
     for path in ("./absent", str(folder / "absent"), "encoder/absent", Path("absent")):
         with pytest.raises(NotFoundError, match=r"no folder .*absent"):
             load_backbone(path)
-    with pytest.raises(InputError, match="is a file"):
+    with pytest.raises(InputError, match="is a file: give a folder"):
         load_backbone(folder / "config.json")
     with pytest.raises(NotFoundError, match=r"neither a folder nor a name on the model hub"):
         load_backbone("no model/has/this name")

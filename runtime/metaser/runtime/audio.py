@@ -15,6 +15,7 @@ from metaser.runtime.audio_checks import check_clipping, check_samples, check_wa
 from metaser.runtime.audio_file import AudioFile
 from metaser.runtime.errors import AudioError, InputWarning
 from metaser.runtime.resampler import resample
+from metaser.runtime.samples import as_samples, check_rate
 
 MAX_CLIP_S = 600.0
 """A longer clip is a recording: it is streamed, not enrolled or classified."""
@@ -37,9 +38,13 @@ def load_audio(path: str | Path, *, max_s: float = MAX_CLIP_S) -> Waveform:
     The channels are averaged; if they cancel each other the loudest is taken. A file that is cut off, or whose
     recorder never finished it, is read as far as it goes, with an InputWarning.
 
+    Parameters:
+        max_s: the longest clip that is taken, in seconds.
+
     Raises:
         NotFoundError: there is no such file.
-        AudioError: the clip cannot be read, is empty, longer than `max_s`, silent, clipped or holds NaN.
+        AudioError: `path` is no path, or the clip cannot be read, is empty, longer than `max_s`, silent, clipped or
+            holds NaN.
     """
     loaded = read_audio(path, max_s=max_s)
     _warn(Path(path).name, loaded.notices)
@@ -81,22 +86,29 @@ def read_blocks(path: str | Path) -> Iterator[tuple[Waveform, int]]:
     _warn(file.name, file.notices)
 
 
-def check_array(samples: npt.ArrayLike, name: str) -> Waveform:
-    """Check a clip given as an array at 16 kHz as `load_audio` checks a file; return it as float32 [T].
+def check_array(samples: npt.ArrayLike, name: str, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Waveform:
+    """Check a clip given as an array as `load_audio` checks a file; return it as float32 [T] at 16 kHz.
 
     Raises:
-        AudioError: it is not [T], empty, silent, clipped, longer than 600 s, out of range or holds NaN.
+        AudioError: it is not [T] floats or int16, empty, silent, clipped, longer than 600 s, out of range or holds NaN.
+        InputError: the sample rate is no whole number above 0.
     """
-    array = np.asarray(samples)
-    if array.ndim != 1 or array.dtype.kind != "f":
-        raise AudioError(f"{name} is {array.dtype} of shape {array.shape}: give float samples [T] at 16 kHz in [-1, 1]")
-    waveform = np.ascontiguousarray(array, dtype=np.float32)
-    check_samples(waveform, name)
-    if len(waveform) > MAX_CLIP_S * SAMPLE_RATE_HZ:
+    rate_hz = check_rate(sample_rate_hz)
+    given = as_samples(samples, name)
+    check_samples(given, name)
+    if len(given) > MAX_CLIP_S * rate_hz:
         raise AudioError(f"{name} is longer than {MAX_CLIP_S:g} s: cut it, or push it into a stream")
+    waveform = at_16_khz(given, rate_hz)
     check_waveform(waveform, name)
-    check_clipping(count_clipped(waveform) / len(waveform), name)
+    check_clipping(count_clipped(given) / len(given), name)
     return waveform
+
+
+def at_16_khz(samples: Waveform, rate_hz: int) -> Waveform:
+    """[T] at a rate -> [T'] at 16 kHz, as files are resampled."""
+    if rate_hz == SAMPLE_RATE_HZ or not len(samples):
+        return samples
+    return np.concatenate(list(resample([samples], rate_hz, SAMPLE_RATE_HZ)))
 
 
 def _warn(name: str, notices: Iterable[str]) -> None:

@@ -20,6 +20,7 @@ from metaser.runtime.audio_kind import HEAD_BYTES, format_of
 from metaser.runtime.audio_parts import READERS, parts_of
 from metaser.runtime.errors import AudioError, NotFoundError
 from metaser.runtime.file_bytes import FileBytes, PiecedFile
+from metaser.runtime.given_path import given_path
 from metaser.runtime.media import MISSING_S, MediaFile, has_media
 from metaser.runtime.one_channel import Blocks, OneChannel
 from metaser.runtime.part import Part
@@ -33,11 +34,14 @@ TELL_S = 0.1
 """Less than this is missing at the end of many files."""
 
 
+WANTED = "a path; samples in memory, for example of soundfile.read, go to Engine.classify with their sample_rate_hz"
+
+
 class AudioFile:
     """A file of sound: iterate over its blocks once, then ask what was noticed."""
 
     def __init__(self, path: str | Path, name: str | None = None) -> None:
-        self.path = Path(path)
+        self.path = given_path(path, "the clip", AudioError, WANTED)
         self.name = name or self.path.name
         self._mixed = OneChannel(self.name)
         self.notices: list[str] = []

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.runtime.errors import BundleError, NotFoundError
+from metaser.runtime.given_path import given_path
 from metaser.runtime.manifest import Manifest
 from metaser.runtime.onnx_data import external_files
 
@@ -82,7 +83,7 @@ def open_bundle(bundle: str | Path | None = None) -> Bundle:
 
 
 def _folder(bundle: str | Path | None) -> Path:
-    folder = Path(bundle or default_bundle())
+    folder = given_path(bundle or default_bundle(), "the bundle", BundleError)
     if str(folder) in shipped_bundles() and (bundle is None or not (folder / MANIFEST).is_file()):
         return shipped_folder() / "bundles" / folder
     if not folder.is_dir():

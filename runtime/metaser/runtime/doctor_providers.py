@@ -11,7 +11,8 @@ import numpy as np
 
 from metaser.runtime.bundle import Bundle
 from metaser.runtime.engine import Engine
-from metaser.runtime.errors import MetaserError
+from metaser.runtime.errors import MetaserError, WorkError
+from metaser.runtime.pooling_head import PoolingHead
 from metaser.runtime.provider_check import check_profile
 from metaser.runtime.session import HEAD_NAMES, PROVIDERS, import_onnxruntime, open_session
 
@@ -21,6 +22,7 @@ MEND = {
     "tensorrt": "install the TensorRT that this onnxruntime-gpu was built with: docs/devices.md",
     "openvino": "pip install --force-reinstall onnxruntime-openvino",
 }
+ANOTHER = "run with --provider cpu, or use a bundle that was exported for it"
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Finding:
     provider: str
     found: str
     mend: str | None
-    """What may make it start; None where it did."""
+    """What may help; None if it starts."""
 
     runs_bundle: bool = False
     """Whether it runs the whole bundle."""
@@ -44,6 +46,8 @@ def provider_findings(bundle: Bundle) -> Iterator[Finding]:
             continue
         try:
             _run_head(bundle, provider)
+        except WorkError as error:
+            yield Finding(provider, f"starts; {bundle.manifest.name} on it cannot be run: {error}", ANOTHER)
         except MetaserError as error:
             yield Finding(provider, str(error), MEND[provider])
         else:
@@ -62,9 +66,14 @@ def verified(bundle: Bundle, provider: str) -> str:
 
 
 def _run_head(bundle: Bundle, provider: str) -> None:
-    """Run the head, a matrix product in float32 that any provider takes, whatever the encoder's precision."""
-    frames = np.zeros((2, bundle.manifest.backbone.width), np.float32)  # [N, D]
+    """Run the head, a matrix product in float32, whatever the encoder's precision.
+
+    Raises:
+        MissingDependencyError: the provider did not start, or left the work to another.
+        WorkError: it starts, and fails at this graph.
+    """
+    frames = np.zeros((1, 2, bundle.manifest.backbone.width), np.float32)  # [B, N, D]
     with TemporaryDirectory(prefix="metaser-") as folder:
-        head = open_session(bundle.folder / "head.onnx", provider, None, HEAD_NAMES, profile=Path(folder) / "head")
-        Engine(bundle, head, head, provider).pool(frames)
-        check_profile(Path(head.end_profiling()), PROVIDERS[provider], "head.onnx")
+        session = open_session(bundle.folder / "head.onnx", provider, None, HEAD_NAMES, profile=Path(folder) / "head")
+        PoolingHead(session, bundle.head_parameters).pool(frames, np.ones(frames.shape[:2], np.float32))
+        check_profile(Path(session.end_profiling()), PROVIDERS[provider], "head.onnx")

@@ -9,26 +9,36 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Embeddings, Frames, Waveform
-from metaser.runtime.audio import check_array
+from metaser.runtime.audio import at_16_khz, check_array
+from metaser.runtime.audio_checks import check_samples
 from metaser.runtime.bundle import Bundle, open_bundle
 from metaser.runtime.decision import Decision, cosines, decide, score
 from metaser.runtime.embedded import EmbeddedClips, embed_clips
 from metaser.runtime.engine_cache import EngineCache, Say, print_nothing
 from metaser.runtime.enrolment import Progress, Support, read_support
-from metaser.runtime.errors import AudioError, InputWarning, MissingDependencyError, WorkError
+from metaser.runtime.errors import (
+    AudioError,
+    InputError,
+    InputWarning,
+    MissingDependencyError,
+    ProfileError,
+    WorkError,
+)
 from metaser.runtime.head_tuning import AdaptationSettings, Parameters
 from metaser.runtime.labels import look_alikes
+from metaser.runtime.pooling_head import PoolingHead
 from metaser.runtime.profile import Profile
-from metaser.runtime.profile_adaptation import Adapted, adapt_profile
+from metaser.runtime.profile_adaptation import Adapted, adapt_profile, enrolled_arrays
 from metaser.runtime.profile_changes import calibrate_profile, check_fits, new_profile, settle
 from metaser.runtime.provider_check import check_profile
 from metaser.runtime.recordings import summary
+from metaser.runtime.samples import as_samples, check_rate
 from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, choose_providers, open_session, run
 from metaser.runtime.speech import speech_in
 from metaser.runtime.static_window import StaticEncoder, has_static_window
@@ -57,8 +67,7 @@ class Engine:
         self.threads = threads
         self._encoder = encoder
         self._static = StaticEncoder(encoder) if has_static_window(encoder) else None
-        self._head = head
-        self._head_inputs = {given.name for given in head.get_inputs()}
+        self._head = PoolingHead(head, bundle.head_parameters)
 
     @classmethod
     def open(
@@ -103,7 +112,7 @@ class Engine:
             except WorkError as error:
                 name = bundle.manifest.name
                 raise MissingDependencyError(f"provider {provider} cannot run {name}: {error}") from error
-            for session, graph in ((engine._encoder, "the encoder"), (engine._head, "the head")):
+            for session, graph in ((engine._encoder, "the encoder"), (engine._head.session, "the head")):
                 check_profile(Path(session.end_profiling()), session.get_providers()[0], graph)
         return engine
 
@@ -129,6 +138,16 @@ class Engine:
             profile=profiles and profiles / "head",
         )
         return cls(bundle, encoder, head, provider, threads)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled and copied.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            "an engine can neither be pickled nor copied: call Engine.open in each process; threads may share one"
+        )
 
     @property
     def min_samples(self) -> int:
@@ -163,14 +182,29 @@ class Engine:
         self, frames: npt.NDArray[np.float32], frame_mask: npt.NDArray[np.float32], head: Parameters | None = None
     ) -> Embeddings:
         """[B, N, D] frames and [B, N], 0 for padding -> [B, E]."""
-        parameters = {f"parameter.{name}": value for name, value in (head or self.bundle.head_parameters).items()}
-        taken = {name: value for name, value in parameters.items() if name in self._head_inputs}
-        return run(self._head, "embedding", {"frames": frames, "frame_mask": frame_mask, **taken})
+        return self._head.pool(frames, frame_mask, head)
 
-    def embed(self, waveform: Waveform, profile: Profile | None = None) -> Embedding:
-        """Float32 [T] at 16 kHz -> [E], not normalised; longer clips are cut in equal windows and averaged.
+    def embed(
+        self, waveform: npt.ArrayLike, profile: Profile | None = None, *, sample_rate_hz: int = SAMPLE_RATE_HZ
+    ) -> Embedding:
+        """Float [T] or int16 -> [E], not normalised; longer clips are cut in equal windows and averaged.
 
-        With a profile whose head was tuned, by that head.
+        With a profile whose head was tuned, by that head. Pauses are not left out, as they are by `classify`.
+
+        Parameters:
+            sample_rate_hz: of the waveform, which is resampled to 16 kHz.
+
+        Raises:
+            AudioError: no [T] floats or int16, not finite, out of range, or shorter than one frame of the encoder.
+            InputError: the sample rate is no whole number above 0.
+        """
+        rate_hz = check_rate(sample_rate_hz)
+        samples = as_samples(waveform, "the clip")
+        check_samples(samples, "the clip")
+        return self.embed_checked(at_16_khz(samples, rate_hz), profile)
+
+    def embed_checked(self, waveform: Waveform, profile: Profile | None = None) -> Embedding:
+        """Float32 [T] at 16 kHz -> [E], as `embed`, of a clip that was checked when it was read.
 
         Raises:
             AudioError: the clip is shorter than one frame of the encoder.
@@ -186,40 +220,53 @@ class Engine:
         mean: npt.NDArray[np.float32] = embeddings.mean(axis=0)
         return mean
 
-    def enroll(self, support: Support, *, progress: Progress | None = None) -> Profile:
+    def enroll(
+        self, support: Support, *, sample_rate_hz: int = SAMPLE_RATE_HZ, progress: Progress | None = None
+    ) -> Profile:
         """Embed a support set, `support/<label>/clips` or {label: [waveforms]}, into a profile.
 
         Labels are text, without outer white space. An InputWarning names files that are left out, clips that are not
         whole, and labels that look alike.
 
+        Parameters:
+            sample_rate_hz: of the waveforms, which are resampled to 16 kHz. Files state their own rate: with a folder
+                any other value than 16 000 is refused.
+
         Raises:
             NotFoundError: there is no such folder.
-            SupportError: fewer than two classes, a class without clips, one recording in two classes, or a label that
-                is no text, is empty or is `unknown`.
+            InputError: the sample rate is no whole number above 0, or was given for a folder.
+            SupportError: neither a folder nor {label: [waveforms]}, fewer than two classes, a class without clips, one
+                recording in two classes, or a label that is no text, is empty or is `unknown`.
             AudioError: clips that cannot be used; nothing is enrolled.
         """
-        read = self.embed_support(support, progress=progress).checked()
+        read = self.embed_support(support, sample_rate_hz=sample_rate_hz, progress=progress).checked()
         for line in (*read.notices, *look_alikes(clip.label for clip in read.clips), *summary(read.left_out)):
             warnings.warn(line, InputWarning, stacklevel=2)
         return new_profile(self, read)
 
     def embed_support(
-        self, support: Support, *, min_classes: int = 2, progress: Progress | None = None
+        self,
+        support: Support,
+        *,
+        min_classes: int = 2,
+        sample_rate_hz: int = SAMPLE_RATE_HZ,
+        progress: Progress | None = None,
     ) -> EmbeddedClips:
         """Embed and measure the clips of a support set; those that cannot be used are reported, not raised.
 
         Raises:
-            NotFoundError, SupportError: as `enroll`.
+            NotFoundError, InputError: as `enroll`.
         """
-        found = read_support(support, min_classes=min_classes)
-        read = embed_clips(found.clips, self.embed, progress)
+        found = read_support(support, min_classes=min_classes, sample_rate_hz=sample_rate_hz)
+        read = embed_clips(found.clips, self.embed_checked, progress)
         return replace(read, left_out=found.left_out, notices=(*found.notices, *read.notices))
 
-    def adapt(
+    def adapt(  # noqa: PLR0913 # the clips, their rate, and three options
         self,
         profile: Profile,
         support: Support | None = None,
         *,
+        sample_rate_hz: int = SAMPLE_RATE_HZ,
         force: bool = False,
         settings: AdaptationSettings | None = None,
         progress: Progress | None = None,
@@ -228,13 +275,15 @@ class Engine:
 
         Parameters:
             support: the arrays that were enrolled; files are read from where they were enrolled.
+            sample_rate_hz: that with which the arrays were enrolled.
             settings: in place of those of the bundle's manifest.
 
         Raises:
             SupportError: a file is no longer there, or a class has a single clip and tuning is not forced.
             BundleError: the bundle cannot be tuned.
         """
-        return adapt_profile(self, profile, support, force=force, settings=settings, progress=progress)
+        samples = enrolled_arrays(support, sample_rate_hz)
+        return adapt_profile(self, profile, samples, force=force, settings=settings, progress=progress)
 
     def calibrate(
         self, profile: Profile, *, false_accepts: float | None = None, others: EmbeddedClips | None = None
@@ -279,13 +328,20 @@ class Engine:
         check_fits(profile, self.bundle.manifest, path, accept_precision=accept_precision)
         return profile
 
-    def classify(self, waveform: Waveform, profile: Profile) -> Decision:
-        """Label one clip, float32 [T] at 16 kHz, by its speech: pauses at its ends are left out as at enrolment.
+    def classify(self, waveform: npt.ArrayLike, profile: Profile, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Decision:
+        """Label one clip, float [T] or int16, by its speech: pauses at its ends are left out as at enrolment.
+
+        Parameters:
+            sample_rate_hz: of the waveform, which is resampled to 16 kHz.
 
         Raises:
-            AudioError: the clip is empty, silent, clipped, not finite, too short or too long.
+            AudioError: no [T] floats or int16, empty, silent, clipped, not finite, out of range, too short or too long.
+            InputError: the sample rate is no whole number above 0.
+            ProfileError: `profile` is no profile, or one of another model.
         """
-        return self.decide(self.embed(speech_in(check_array(waveform, "the clip")), profile), profile)
+        self._check_profile(profile)
+        clip = check_array(waveform, "the clip", sample_rate_hz)
+        return self.decide(self.embed_checked(speech_in(clip), profile), profile)
 
     def decide(self, embedding: Embedding, profile: Profile) -> Decision:
         """Label one embedding [E] of `embed(waveform, profile)`."""
@@ -315,15 +371,27 @@ class Engine:
         """A new stream; it owns all its state, so one engine serves many, each in a thread of its own if you like.
 
         A `live` one never falls behind: it leaves out late windows and widens its hop while the model is too slow.
+
+        Raises:
+            InputError: the sample rate is no whole number above 0.
+            ProfileError: `profile` is no profile, or one of another model.
         """
+        self._check_profile(profile)
         return Stream(
-            embed_scores=lambda window: self.scores(self.embed(window, profile), profile),
+            embed_scores=lambda window: self.scores(self.embed_checked(window, profile), profile),
             labels=profile.labels,
             calibration=profile.calibration,
             sample_rate_hz=sample_rate_hz,
             settings=settings or StreamSettings(),
             live=live,
         )
+
+    def _check_profile(self, profile: Profile) -> None:
+        """Raise ProfileError unless the engine's model made this profile, in whatever precision."""
+        if not isinstance(profile, Profile):
+            kind = type(profile).__name__
+            raise ProfileError(f"the profile is a {kind}: make one with Engine.enroll or Engine.open_profile(path)")
+        check_fits(profile, self.bundle.manifest, "the profile", accept_precision=True)
 
     def verify(self) -> Verification:
         """Run the bundle's golden waveform on this device and compare with the reference vectors.

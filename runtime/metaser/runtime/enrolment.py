@@ -7,16 +7,17 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
-from metaser.runtime.arrays import Waveform
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio import LoadedAudio, check_array, read_audio
 from metaser.runtime.bundle import sha256_of
-from metaser.runtime.errors import NotFoundError, SupportError
+from metaser.runtime.errors import InputError, NotFoundError, SupportError
+from metaser.runtime.given_path import given_path
 from metaser.runtime.labels import check_label
 from metaser.runtime.profile import Clip
 from metaser.runtime.recordings import (
@@ -30,6 +31,7 @@ from metaser.runtime.recordings import (
     is_junk,
     why_none,
 )
+from metaser.runtime.samples import check_rate
 
 Support: TypeAlias = "str | Path | Mapping[str, Iterable[npt.ArrayLike]]"
 Progress: TypeAlias = Callable[[int, int], None]
@@ -67,20 +69,28 @@ class SupportSet:
     """Sentences about labels that were made one."""
 
 
-def read_support(support: Support, *, min_classes: int = 2) -> SupportSet:
+def read_support(support: Support, *, min_classes: int = 2, sample_rate_hz: int = SAMPLE_RATE_HZ) -> SupportSet:
     """List the clips of a support set, `support/<label>/clips` or {label: [waveforms]}; files are not decoded yet.
 
     Labels are in Unicode's form NFC and have no outer white space; those that are then the same are one class.
 
     Raises:
         NotFoundError: there is no such folder.
-        SupportError: fewer classes than `min_classes`, a class without clips or with a label that none can have, a
-            folder that cannot be read, or one recording in two classes.
+        InputError: the sample rate is no whole number above 0, or was given for a folder.
+        SupportError: neither a folder nor {label: [waveforms]}, fewer classes than `min_classes`, a class without clips
+            or with a label that none can have, a folder that cannot be read, or one recording in two classes.
         AudioError: an array is no clip.
     """
-    found = (
-        _from_arrays(support, min_classes) if isinstance(support, Mapping) else _from_folder(Path(support), min_classes)
-    )
+    rate_hz = check_rate(sample_rate_hz)
+    if isinstance(support, Mapping):
+        found = _from_arrays(support, min_classes, rate_hz)
+    else:
+        folder = given_path(
+            support, "the support set", SupportError, "a folder of LABEL/clips, or {label: [waveforms]}"
+        )
+        if rate_hz != SAMPLE_RATE_HZ:
+            raise InputError(f"sample_rate_hz={rate_hz} and a folder, whose files state their own rate: leave it out")
+        found = _from_folder(folder, min_classes)
     unique: dict[str, SupportClip] = {}
     for clip in found.clips:
         twin = unique.setdefault(clip.clip.sha256, clip)
@@ -102,7 +112,7 @@ def read_others(folder: str | Path) -> SupportSet:
         NotFoundError: there is no such folder.
         SupportError: it cannot be read, or has no audio files.
     """
-    folder = Path(folder)
+    folder = given_path(folder, "the folder of other speech", SupportError)
     _entries(folder)
     clips, left_out = _clips_in(folder, label="")
     unique = {clip.clip.sha256: clip for clip in clips}
@@ -199,12 +209,12 @@ def _merged(counts: Mapping[str, int], what: str) -> tuple[str, ...]:
     )
 
 
-def _from_arrays(arrays: Mapping[str, Iterable[npt.ArrayLike]], min_classes: int) -> SupportSet:
-    listed: dict[str, list[npt.NDArray[np.generic]]] = {}
+def _from_arrays(arrays: Mapping[str, Iterable[npt.ArrayLike]], min_classes: int, rate_hz: int) -> SupportSet:
+    listed: dict[str, list[npt.ArrayLike]] = {}
     keys: defaultdict[str, int] = defaultdict(int)
     for key, waveforms in arrays.items():
         label = check_label(key)
-        listed.setdefault(label, []).extend(np.asarray(waveform) for waveform in waveforms)
+        listed.setdefault(label, []).extend(_waveforms(label, waveforms))
         keys[label] += 1
     _check_classes(list(listed), "the support set has {}: give {{label: [waveforms]}}", min_classes)
     clips = []
@@ -213,10 +223,21 @@ def _from_arrays(arrays: Mapping[str, Iterable[npt.ArrayLike]], min_classes: int
             raise SupportError(f"class {label} has no clips: add clips or leave the class out")
         for index, waveform in enumerate(waveforms):
             name = f"array {index}"
-            samples = check_array(waveform, f"{label}/{name}")
+            samples = check_array(waveform, f"{label}/{name}", rate_hz)
             digest = hashlib.sha256(samples.tobytes()).hexdigest()
             clips.append(SupportClip(Clip(label=label, sha256=digest, name=name, path=""), samples))
     return SupportSet(tuple(clips), notices=_merged(keys, "labels"))
+
+
+def _waveforms(label: str, given: object) -> list[npt.ArrayLike]:
+    """The waveforms of a class; a single one is no list of them."""
+    wanted = f"give {{{label!r}: [waveform, ...]}}, float samples [T] or int16 each"
+    if isinstance(given, (str, bytes, os.PathLike, Mapping)) or not isinstance(given, Iterable):
+        raise SupportError(f"class {label} is a {type(given).__name__} and no list of waveforms: {wanted}")
+    listed = list(given)
+    if listed and all(isinstance(each, Real) or getattr(each, "ndim", None) == 0 for each in listed):
+        raise SupportError(f"class {label} is one waveform and no list of them: {wanted}")
+    return listed
 
 
 def _check_classes(labels: list[str], advice: str, min_classes: int) -> None:

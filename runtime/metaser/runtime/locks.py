@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metaser.runtime.errors import WorkError
+from metaser.runtime.errors import ProfileError, WorkError
+from metaser.runtime.given_path import given_path
 from metaser.runtime.os_errors import cannot_write
 from metaser.runtime.user_folders import runtime_folder
 
@@ -46,6 +47,7 @@ def profile_lock(
         patience_s: how long to wait for that process, in seconds.
 
     Raises:
+        ProfileError: `path` is no path.
         WorkError: another process held the lock for all that time, or no lock file can be written.
     """
 
@@ -53,7 +55,7 @@ def profile_lock(
         if say:
             say(f"another metaser process is changing {path}: waiting for it")
 
-    lock = _take_profile_lock(Path(path), tell, patience_s)
+    lock = _take_profile_lock(given_path(path, "the profile", ProfileError), tell, patience_s)
     try:
         yield
     finally:

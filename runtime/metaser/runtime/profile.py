@@ -28,6 +28,7 @@ from metaser.runtime.cross_fitting import CrossFitted, cross_fit, fitted_by_fold
 from metaser.runtime.decision import Calibration, prototype
 from metaser.runtime.errors import NotFoundError, ProfileError, SupportError, WorkError
 from metaser.runtime.files import behind_links, leftovers, replace_file, what_is_no_file
+from metaser.runtime.given_path import given_path
 from metaser.runtime.in_place import empty, unfinished
 from metaser.runtime.labels import tidy
 from metaser.runtime.locks import profile_lock
@@ -229,7 +230,7 @@ class Profile:
             ProfileError: what is there is no profile, or no regular file.
             WorkError: the file cannot be written, and an older profile is untouched; or another process is changing it.
         """
-        path = Path(path)
+        path = given_path(path, "the profile", ProfileError)
         header = {
             "version": VERSION,
             "model_id": self.model_id,
@@ -263,7 +264,7 @@ class Profile:
             NotFoundError: there is no such file.
             ProfileError: it is damaged, no profile, or of a newer version.
         """
-        path = Path(path)
+        path = given_path(path, "the profile", ProfileError)
         content = _content(path)
         if not unfinished(behind_links(path)).is_file():
             with suppress(ProfileError):
@@ -445,7 +446,7 @@ def undo(path: str | Path) -> None:
         ProfileError: the copy is damaged, or what stands in its way is no profile or no regular file.
         WorkError: the file cannot be written, or another process is changing it.
     """
-    path = Path(path)
+    path = given_path(path, "the profile", ProfileError)
     check_is_profile(path)
     with profile_lock(path):
         copy = undo_path(path)
@@ -466,7 +467,7 @@ def forget(path: str | Path) -> list[Path]:
         ProfileError: what is there is no profile, or no regular file.
         WorkError: a file cannot be deleted, or another process is changing the profile.
     """
-    path = Path(path)
+    path = given_path(path, "the profile", ProfileError)
     file = behind_links(path)
     check_is_profile(file)
     with profile_lock(path):

@@ -62,15 +62,18 @@ def adapter_of(engine: Engine, temperature: float, settings: AdaptationSettings 
 def adapt_profile(  # noqa: PLR0913 # four of the six are options
     engine: Engine,
     profile: Profile,
-    support: Support | None,
+    samples: Mapping[str, Waveform],
     *,
     force: bool,
     settings: AdaptationSettings | None,
     progress: Progress | None,
 ) -> Adapted:
-    """Tune the head on a profile's clips, always from the bundle's own head and at the bundle's temperature."""
+    """Tune the head on a profile's clips, always from the bundle's own head and at the bundle's temperature.
+
+    Parameters:
+        samples: the enrolled arrays by their hash.
+    """
     adapter = adapter_of(engine, engine.bundle.manifest.calibration.temperature, settings)
-    samples = _samples(support)
     clips = []
     for done, clip in enumerate(profile.clips, start=1):
         clips.append(engine.frames(_first_window(engine, _waveform(clip, samples))).astype(np.float16))
@@ -92,9 +95,9 @@ def adapt_profile(  # noqa: PLR0913 # four of the six are options
     return Adapted(settle(engine, replace(profile, tuned=tuned), profile), found.guard)
 
 
-def _samples(support: Support | None) -> dict[str, Waveform]:
+def enrolled_arrays(support: Support | None, sample_rate_hz: int) -> dict[str, Waveform]:
     """The enrolled arrays by their hash; files are read where they lie."""
-    clips = read_support(support).clips if isinstance(support, Mapping) else ()
+    clips = read_support(support, sample_rate_hz=sample_rate_hz).clips if isinstance(support, Mapping) else ()
     return {clip.clip.sha256: clip.samples for clip in clips if clip.samples is not None}
 
 

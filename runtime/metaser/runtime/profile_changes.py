@@ -100,7 +100,7 @@ def embed_others(
         AudioError: none of it can be used.
     """
     found = read_others(folder)
-    read = embed_clips(found.clips, lambda waveform: engine.embed(waveform, profile), progress)
+    read = embed_clips(found.clips, lambda waveform: engine.embed_checked(waveform, profile), progress)
     return replace(read, left_out=found.left_out) if read.clips else read.checked()
 
 
@@ -109,7 +109,7 @@ def embed_files(
 ) -> EmbeddedClips:
     """Embed the files of clips, by a profile's head where one is given."""
     read = embed_clips(
-        [SupportClip(clip) for clip in clips], lambda waveform: engine.embed(waveform, profile), progress
+        [SupportClip(clip) for clip in clips], lambda waveform: engine.embed_checked(waveform, profile), progress
     )
     return read.checked()
 

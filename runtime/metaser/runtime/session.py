@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from metaser.runtime.cores import limited_threads
 from metaser.runtime.errors import BundleError, InputError, MissingDependencyError, WorkError
+from metaser.runtime.provider_library import missing_library
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -23,7 +25,8 @@ PROVIDERS = {
 }
 EXTRAS = {"cpu": "cpu", "cuda": "gpu", "tensorrt": "gpu", "openvino": "openvino"}
 GPU_PROVIDERS = ("cuda", "tensorrt")
-ERRORS_ONLY, FATAL_ONLY = 3, 4
+DEFAULT_SEVERITY, ERRORS_ONLY, FATAL_ONLY = 2, 3, 4
+SOURCE_PLACE = re.compile(r"^\S+\.(?:cc|cpp|h):\d+ .*?\) (?=\S)")
 ENCODER_NAMES = ("input_values", "input_lengths", "last_hidden_state", "frame_lengths")
 HEAD_NAMES = ("frames", "frame_mask", "embedding")
 
@@ -121,9 +124,10 @@ def open_session(  # noqa: PLR0913 # a graph, where it runs, and what is asked o
     else:
         session = _open_on_provider(path, provider, options, provider_options or {})
     if PROVIDERS[provider] not in session.get_providers():
+        reason = _missing_library(provider) or f"onnxruntime took {', '.join(session.get_providers())}"
         raise MissingDependencyError(
-            f"provider {provider} was asked for and did not start (running on {', '.join(session.get_providers())}): "
-            "run with --provider cpu, or install the libraries it needs"
+            f"provider {provider} did not start ({reason}): "
+            "run with --provider cpu, or install the libraries that it needs"
         )
     names = {given.name for given in session.get_inputs()} | {given.name for given in session.get_outputs()}
     if missing := [name for name in needs if name not in names]:
@@ -147,8 +151,9 @@ def _open_on_provider(
     With its fall-back on, the InferenceSession prints to standard output and begins again on the CPU.
     """
     ort = import_onnxruntime()
-    options.log_severity_level = FATAL_ONLY  # the error is raised as well, and told in one line
+    options.log_severity_level = FATAL_ONLY  # the error is raised as well, and reported in one line
     failures: tuple[type[Exception], ...] = (*_failures(), RuntimeError, ValueError)  # of its libraries and options
+    ort.set_default_logger_severity(FATAL_ONLY)  # that of what happens before there is a session
     try:
         return ort.InferenceSession(
             str(path),
@@ -157,10 +162,21 @@ def _open_on_provider(
             enable_fallback=False,
         )
     except failures as error:
+        if missing := _missing_library(provider):
+            raise MissingDependencyError(
+                f"provider {provider} did not start ({missing}): "
+                "run with --provider cpu, or install the libraries that it needs"
+            ) from error
         raise MissingDependencyError(
             f"provider {provider} cannot run {path.name} ({_reason(error)}): "
             "run with --provider cpu, or use a bundle that was exported for it"
         ) from error
+    finally:
+        ort.set_default_logger_severity(DEFAULT_SEVERITY)
+
+
+def _missing_library(provider: str) -> str | None:
+    return missing_library(Path(import_onnxruntime().__file__).parent, provider)
 
 
 def run(session: onnxruntime.InferenceSession, output: str, feeds: dict[str, Any]) -> npt.NDArray[np.float32]:
@@ -188,8 +204,8 @@ def run_all(
 
 
 def _reason(error: Exception) -> str:
-    """The last line: the lines before it are places in onnxruntime's source."""
-    return [line.strip() for line in str(error).splitlines() if line.strip()][-1]
+    """The last line, without a place in onnxruntime's source; the lines before it are such places."""
+    return SOURCE_PLACE.sub("", [line.strip() for line in str(error).splitlines() if line.strip()][-1])
 
 
 def _failures() -> tuple[type[Exception], ...]:

@@ -15,13 +15,19 @@ if TYPE_CHECKING:
 
 
 def has_static_window(session: onnxruntime.InferenceSession) -> bool:
-    """Whether the graph takes one clip of one length."""
+    """Whether the graph takes one clip of one length.
+
+    Raises:
+        BundleError: it takes no clips.
+    """
     return isinstance(_input_shape(session)[-1], int)
 
 
 def _input_shape(session: onnxruntime.InferenceSession) -> list[int | str | None]:
-    shape: list[int | str | None] = next(given.shape for given in session.get_inputs() if given.name == "input_values")
-    return shape
+    shapes = {given.name: list(given.shape) for given in session.get_inputs()}
+    if "input_values" not in shapes:
+        raise BundleError(f"this graph takes {', '.join(shapes)} and is no encoder: export the bundle again")
+    return shapes["input_values"]
 
 
 class StaticEncoder:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +23,10 @@ import numpy.typing as npt
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio_checks import check_samples
 from metaser.runtime.decision import Calibration, Decision
-from metaser.runtime.errors import AudioError, InputError
+from metaser.runtime.errors import InputError
 from metaser.runtime.pace import Pace
 from metaser.runtime.resampler import Resampler
+from metaser.runtime.samples import as_samples, check_rate
 from metaser.runtime.segment import Scores, Segment, SegmentRules, Window
 from metaser.runtime.stream_event import StreamEvent
 from metaser.runtime.stream_settings import StreamSettings
@@ -46,8 +48,6 @@ class Stream:
         *,
         live: bool = False,
     ) -> None:
-        if sample_rate_hz < 1:
-            raise InputError(f"a sample rate of {sample_rate_hz} Hz: give the rate of the chunks you push")
         self._score = embed_scores
         self._settings = settings
         self._live = live
@@ -56,7 +56,7 @@ class Stream:
         self._min_window = round(settings.min_window_s * SAMPLE_RATE_HZ)
         dwell_windows = max(1, round(settings.dwell_s / settings.hop_s))
         self._rules = SegmentRules(labels, calibration, dwell_windows, settings.leave_share)
-        self._resampler = Resampler(sample_rate_hz)
+        self._resampler = Resampler(check_rate(sample_rate_hz))
         self._voice = VoiceActivity(settings.voice_activity)
         self._pending: Waveform = np.zeros(0, np.float32)  # heard, less than a chunk
         self._history: Waveform = np.zeros(0, np.float32)  # the newest samples that went through voice activity
@@ -72,6 +72,14 @@ class Stream:
         self._finished = False
         history_s = settings.window_s + settings.voice_activity.hangover_s + settings.voice_activity.onset_s
         self._history_samples = round(history_s * SAMPLE_RATE_HZ) + 4 * CHUNK_SAMPLES + self._hop
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled and copied.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError("a stream can neither be pickled nor copied: open one with Engine.stream where it is needed")
 
     @property
     def position_s(self) -> float:
@@ -95,21 +103,18 @@ class Stream:
     def push(
         self, chunk: npt.ArrayLike, *, heard_at: float | None = None, dropped_ms: float = 0.0
     ) -> list[StreamEvent]:
-        """Hear a chunk, float samples [T] of any length at the stream's rate; the events it completes.
+        """Hear a chunk, float samples [T] or int16 of any length at the stream's rate; the events it completes.
 
         A live source says when the chunk's last sample was there (`time.perf_counter`), from which the latency is
         counted, and how much audio it has lost so far.
 
         Raises:
-            AudioError: not [T] float samples, not finite or far out of [-1, 1]; the stream is as before.
+            AudioError: not [T] float samples or int16, not finite or far out of [-1, 1]; the stream is as before.
             InputError: the stream is finished.
         """
-        samples = np.asarray(chunk)
         if self._finished:
             raise InputError("the stream is finished: open a new one with Engine.stream")
-        if samples.ndim != 1 or samples.dtype.kind != "f":
-            raise AudioError(f"a chunk is {samples.dtype} of shape {samples.shape}: push float samples [T] in [-1, 1]")
-        samples = samples.astype(np.float32, copy=False)
+        samples = as_samples(chunk, "a chunk")
         check_samples(samples, "a chunk")
         self._pushed_at = time.perf_counter() if heard_at is None else heard_at
         events = list(self._lost(dropped_ms))

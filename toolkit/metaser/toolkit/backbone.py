@@ -29,11 +29,12 @@ from transformers import (
 )
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.runtime.errors import InputError, NotFoundError, WorkError
 from metaser.runtime.user_folders import cache_folder, expand_home
 from metaser.toolkit.encoder import Backbone
 from metaser.toolkit.mixing import WeightedSum
+from metaser.toolkit.other_formats import HUB_LAYOUT, describe_file, describe_folder
+from metaser.toolkit.preprocessor import EXTRACTOR_FILE, PROCESSOR_FILE, normalizes, read_preprocessor
 from metaser.toolkit.wav2vec2 import Wav2Vec2Backbone
 from metaser.toolkit.weights import fill, read_folder, read_json, weight_files
 from metaser.toolkit.whisper import WhisperBackbone
@@ -53,13 +54,20 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 """By `model_type`: our module, transformers' configuration, transformers' modules."""
 
+DESCRIPTIONS = (
+    *("config.json", PROCESSOR_FILE, EXTRACTOR_FILE),
+    *("adapter_config.json", "hyperparams.yaml", "config.yaml", "configuration.json"),  # of models of other formats
+)
+PICKLES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
+
 
 def load_backbone(source: str | Path, layers: int | None = None) -> Backbone:
     """The first `layers` layers (default: all) of a pre-trained encoder, in eval mode, weights in float32.
 
     Parameters
     ----------
-    source : a folder in the hub's layout (config.json, preprocessor_config.json, model.safetensors) or a hub id
+    source : a folder in the hub's layout or a hub id: config.json, preprocessor_config.json or processor_config.json,
+        and model.safetensors or pytorch_model.bin, whole or in shards
     layers : 1 to the encoder's depth
 
     Raises
@@ -67,12 +75,19 @@ def load_backbone(source: str | Path, layers: int | None = None) -> Backbone:
     NotFoundError
         no such folder, no such model on the hub, or no weights in it
     InputError
-        an unknown architecture, layers out of range, weights that do not fit
+        an unknown architecture, layers out of range, weights that do not fit, a model of another format
     WorkError
         the hub cannot be reached
     """
     folder = find_folder(source)
+    if what := describe_folder(folder):
+        raise InputError(f"{source} is {what}")
+    if not (folder / "config.json").exists():
+        raise NotFoundError(f"no config.json in {source}: give {HUB_LAYOUT}")
     config = read_json(folder / "config.json")
+    if "model_type" not in config:
+        raise InputError(f"config.json of {source} names no model_type: add that of the model, such as wav2vec2")
+    settings = read_preprocessor(folder)
     backbone_class, config_class, _ = architecture(config.get("model_type"))
     depth = config.get(backbone_class.depth_field, getattr(config_class(), backbone_class.depth_field))
     layers = depth if layers is None else layers
@@ -82,7 +97,7 @@ def load_backbone(source: str | Path, layers: int | None = None) -> Backbone:
         {
             "model_type": config["model_type"],
             "layers": layers,
-            "do_normalize": backbone_class is Wav2Vec2Backbone and normalizes(folder),
+            "do_normalize": backbone_class is Wav2Vec2Backbone and normalizes(settings),
             "config": {name: config[name] for name in backbone_class.described_fields if name in config},
         }
     )
@@ -114,23 +129,14 @@ def architecture(model_type: object) -> Architecture:
     return ARCHITECTURES[str(model_type)]
 
 
-def normalizes(folder: Path) -> bool:
-    """Whether the encoder was trained on clips of zero mean and unit variance; as in transformers, yes by default."""
-    path = folder / "preprocessor_config.json"
-    preprocessor = read_json(path) if path.exists() else {}
-    rate_hz = preprocessor.get("sampling_rate", SAMPLE_RATE_HZ)
-    if rate_hz != SAMPLE_RATE_HZ:
-        raise InputError(f"{folder} is for audio at {rate_hz} Hz; only {SAMPLE_RATE_HZ} Hz is supported")
-    return bool(preprocessor.get("do_normalize", True))
-
-
 def find_folder(source: str | Path) -> Path:
     """The folder that `source` is, or the hub's copy of the model that it names."""
     path = expand_home(source)
     if path.is_dir():
         return path
     if path.exists():
-        raise InputError(f"{source} is a file; a model is a folder with config.json and weights")
+        what = describe_file(path) or "a file: give a folder with config.json and weights"
+        raise InputError(f"{source} is {what}")
     nested = len(path.parts) > 1 and path.parent.exists()
     if isinstance(source, Path) or nested or source.startswith((".", "/", "~")):
         raise NotFoundError(f"no folder {source}")
@@ -139,13 +145,13 @@ def find_folder(source: str | Path) -> Path:
 
 def download(name: str) -> Path:
     """The hub's copy of a model, or the one in the hub's cache when the hub cannot be reached."""
-    files = ["config.json", "preprocessor_config.json", "model*.safetensors", "model.safetensors.index.json"]
+    files = [*DESCRIPTIONS, "model*.safetensors", "model.safetensors.index.json"]
     # without a home folder the hub's own default is still `~/.cache`, which fails
     cache = cache_folder() / "huggingface" if HF_HUB_CACHE.startswith("~") else None
     try:
         folder = Path(snapshot_download(name, allow_patterns=files, cache_dir=cache))
         if not weight_files(folder):
-            folder = Path(snapshot_download(name, allow_patterns=[*files, "pytorch_model.bin"], cache_dir=cache))
+            folder = Path(snapshot_download(name, allow_patterns=[*files, *PICKLES], cache_dir=cache))
     except HFValidationError as error:
         raise NotFoundError(f"{name!r} is neither a folder nor a name on the model hub") from error
     except RepositoryNotFoundError as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,11 +22,18 @@ OLD_WEIGHT_NORM = {
     "conv.weight_v": "conv.parametrizations.weight.original1",
 }
 
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+"""Names of whole files; shards have an index beside them, NAME.index.json."""
+
 PART = re.compile(r"encoder\.layers\.\d+|encoder\.\w+|\w+")
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Load exactly the weights of `module`; anything missing, left over or of another shape is an InputError."""
+    """Load exactly the weights of `module`.
+
+    Raises:
+        InputError: some are missing, left over, of another shape or not finite.
+    """
     expected = module.state_dict()
     shapes = [
         f"{name} is {list(tensors[name].shape)} instead of {list(expected[name].shape)}"
@@ -40,6 +48,8 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     problems = [f"{len(names)} {kind} ({names[0]})" for kind, names in findings.items() if names]
     if problems:
         raise InputError(f"the weights of {source} do not fit the architecture: {', '.join(problems)}")
+    if broken := sorted(name for name, tensor in tensors.items() if not tensor.isfinite().all()):
+        raise InputError(f"{len(broken)} weights of {source} hold NaN or infinity ({broken[0]}): get the model again")
     module.load_state_dict(tensors)
 
 
@@ -59,14 +69,24 @@ def read_file(path: Path, wanted: Callable[[str], bool] = lambda _: True) -> dic
     """The wanted tensors of a .safetensors file or of a pickle that holds nothing but tensors."""
     try:
         if path.suffix == ".bin":
-            pickled = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            return {name: tensor for name, tensor in pickled.items() if wanted(name)}
+            return {name: tensor for name, tensor in _unpickled(path).items() if wanted(name)}
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys() if wanted(name)}  # noqa: SIM118
     except FileNotFoundError as error:
         raise NotFoundError(f"no {path.name} in {path.parent}") from error
-    except (SafetensorError, UnpicklingError, RuntimeError) as error:
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError) as error:
         raise InputError(f"{path} is damaged or not a file of weights: {error}") from error
+
+
+def _unpickled(path: Path) -> dict[str, Tensor]:
+    """A pickle's tensors by name; no code of it is run."""
+    # files that are no archive, as PyTorch wrote them before 1.6, cannot be mapped into memory
+    content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__} and no weights by name: save state_dict()")
+    if strange := [str(name) for name, value in content.items() if not isinstance(value, Tensor)]:
+        raise InputError(f"{path} holds {', '.join(strange[:3])} beside weights: save the model's state_dict() alone")
+    return content
 
 
 def canonical(name: str) -> str:
@@ -84,13 +104,25 @@ def part(name: str) -> str:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that hold a model's weights, safetensors before pickles; none if there are none."""
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        names = set(read_json(index).get("weight_map", {}).values())
-        return [folder / Path(name).name for name in sorted(names)]
-    candidates = (folder / "model.safetensors", folder / "pytorch_model.bin")
-    return [path for path in candidates if path.exists()][:1]
+    """The files that hold a model's weights, none if there are none: safetensors before pickles, whole before shards.
+
+    Raises:
+        InputError: the index of the shards is damaged.
+    """
+    for name in WEIGHTS:
+        if (folder / name).exists():
+            return [folder / name]
+        index = folder / f"{name}.index.json"
+        if index.exists():
+            return _shards(index)
+    return []
+
+
+def _shards(index: Path) -> list[Path]:
+    files = read_json(index).get("weight_map")
+    if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):
+        raise InputError(f"{index} is damaged: its weight_map has to name the file of each weight")
+    return [index.parent / Path(name).name for name in sorted(set(files.values()))]
 
 
 def read_json(path: Path) -> dict[str, Any]:

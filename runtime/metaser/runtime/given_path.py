@@ -1,0 +1,21 @@
+"""Paths that a caller gives."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from metaser.runtime.errors import InputError
+
+
+def given_path(given: object, what: str, error: type[InputError] = InputError, wanted: str = "a path") -> Path:
+    """The path that was given for `what`, where `wanted` was.
+
+    Raises:
+        InputError: of the kind `error`: it is no path.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        path = os.fspath(given)
+        if isinstance(path, str):
+            return Path(path)
+    raise error(f"{what} is a {type(given).__name__}: give {wanted}")

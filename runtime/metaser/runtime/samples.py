@@ -1,0 +1,67 @@
+"""What a caller hands over as samples: made float32 of one channel, or refused with what to hand over instead."""
+
+from __future__ import annotations
+
+import os
+from numbers import Real
+
+import numpy as np
+
+from metaser.runtime.arrays import Waveform
+from metaser.runtime.errors import AudioError, InputError
+from metaser.runtime.pcm import MAX_RATE_HZ
+
+WANTED = "give float samples [T] in [-1, 1], or int16"
+INT16_SCALE = 32_768
+NO_ARRAY = (TypeError, ValueError, RuntimeError)
+"""What numpy raises for rows of unequal length, and PyTorch for a tensor on a GPU, with a gradient or of bfloat16."""
+
+
+def as_samples(given: object, name: str) -> Waveform:
+    """Float32 [T] of floats [T], which are meant to lie in [-1, 1], or of 16-bit integers, which are scaled to that.
+
+    Whether they are finite and in range is for others to check.
+
+    Raises:
+        AudioError: `given` is anything else.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        raise AudioError(f"{name} is a path and not samples: {WANTED}, for example of load_audio(path)")
+    if isinstance(given, (bytes, bytearray, memoryview)):
+        raise AudioError(f"{name} is {type(given).__name__}: {WANTED}, for example np.frombuffer(data, np.int16)")
+    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
+        raise AudioError(f"{name} has masked samples: {WANTED}, for example clip.filled(0)")
+    try:
+        array = np.asarray(given)
+    except NO_ARRAY as error:
+        example = ", for example clip.detach().cpu().float().numpy()" if hasattr(given, "detach") else ""
+        raise AudioError(
+            f"{name} is a {type(given).__name__} that is no array of samples: {WANTED}{example}"
+        ) from error
+    if array.ndim > 1:
+        raise AudioError(
+            f"{name} is of shape {array.shape} and one channel is needed: {WANTED}, "
+            "for example clip[:, 0] of [T, channels] or clip[0] of [channels, T]"
+        )
+    if array.ndim == 0:
+        kind = "one number" if array.dtype.kind in "iuf" else f"a {type(given).__name__}"
+        raise AudioError(f"{name} is {kind} and not samples: {WANTED}")
+    if (array.dtype.kind, array.dtype.itemsize) == ("i", 2):
+        return np.ascontiguousarray(array, dtype=np.float32) / np.float32(INT16_SCALE)
+    if array.dtype.kind != "f":
+        raise AudioError(f"{name} is {array.dtype} of shape {array.shape}: {WANTED}")
+    with np.errstate(over="ignore"):  # to infinity, which is refused
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def check_rate(rate_hz: object) -> int:
+    """A sample rate in Hz.
+
+    Raises:
+        InputError: it is no whole number from 1 to `MAX_RATE_HZ`.
+    """
+    if isinstance(rate_hz, Real) and not isinstance(rate_hz, bool) and 1 <= float(rate_hz) <= MAX_RATE_HZ:
+        whole = int(float(rate_hz))
+        if whole == rate_hz:
+            return whole
+    raise InputError(f"a sample rate of {rate_hz!r} Hz: give that of the samples, a whole number up to {MAX_RATE_HZ}")
