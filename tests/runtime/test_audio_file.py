@@ -290,3 +290,12 @@ def test_a_path_that_is_not_there_is_not_found(tmp_path: Path, name: str) -> Non
     (tmp_path / "clip.wav").write_bytes(encoded("WAV", "PCM_16"))
     with pytest.raises(NotFoundError):
         load_audio(tmp_path / name)
+
+
+@needs_media
+@pytest.mark.parametrize("layout", ["5.1", "7.1"])
+def test_the_sound_of_many_channels_is_read(tmp_path: Path, layout: str) -> None:
+    content = by_ffmpeg("mp4", "aac", TWO_S, layout=layout)
+    samples, file = read(content, tmp_path, "clip.m4a")
+    assert len(samples) / file.rate_hz == pytest.approx(decoded_by_ffmpeg_s(content))
+    assert float(np.abs(samples).max()) > 0.2

@@ -24,6 +24,9 @@ EXACT_LENGTHS = ("matroska", "mov")
 MISSING_S = 0.25
 """A stated length is rounded, and counts what a decoder leaves out at the start."""
 
+_DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
+"""FFmpeg's sample formats; an added p means that each channel has a plane of its own."""
+
 
 def has_media() -> bool:
     """Whether PyAV is installed (the extra `media`)."""
@@ -100,12 +103,15 @@ class MediaFile:
 
 
 def _samples(frame: av.AudioFrame) -> npt.NDArray[np.float32]:
-    """[T, channels] in [-1, 1]"""
-    array = frame.to_ndarray()  # [channels, T], or [1, T · channels]
-    if not frame.format.is_planar:
-        array = array.reshape(-1, frame.layout.nb_channels).T
+    """[T, channels] in [-1, 1]; PyAV's `to_ndarray` reads a plane too many of a frame of eight channels."""
+    dtype, channels = _DTYPES[frame.format.name.removesuffix("p")], frame.layout.nb_channels
+    if frame.format.is_planar:
+        planes = list(frame.planes)[:channels]
+        array = np.stack([np.frombuffer(plane, dtype, frame.samples) for plane in planes], axis=1)
+    else:
+        array = np.frombuffer(frame.planes[0], dtype, frame.samples * channels).reshape(-1, channels)
     if array.dtype == np.uint8:
         array = array.astype(np.float32) / 128 - 1
     elif array.dtype.kind == "i":
         array = array.astype(np.float32) / 2.0 ** (8 * array.itemsize - 1)
-    return np.ascontiguousarray(array.T, dtype=np.float32)
+    return np.array(array, np.float32)
