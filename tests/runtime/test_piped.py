@@ -69,6 +69,22 @@ def test_a_header_without_a_length_is_read_to_the_end() -> None:
     assert len(heard(PipedAudio(pipe(endless)))) == len(SINE)
 
 
+LIST = b"LIST\x05\0\0\0INFOa\0"
+
+
+def test_chunks_behind_samples_are_no_end() -> None:
+    content = wav("PCM_16")
+    data = content[36:]  # with its header
+    for piped in (content + LIST + content, content + LIST + data, content + data + LIST):
+        assert len(heard(PipedAudio(pipe(piped)))) == 2 * len(SINE)
+    assert len(heard(PipedAudio(pipe(content + LIST)))) == len(SINE)
+    assert len(heard(PipedAudio(pipe(content + LIST[:10])))) == len(SINE)
+
+
+def test_bw64_on_a_pipe_is_read() -> None:
+    assert len(heard(PipedAudio(pipe(b"BW64" + wav("PCM_16")[4:])))) == len(SINE)
+
+
 def test_recordings_one_after_the_other_go_on_or_are_refused_where_the_format_changes() -> None:
     assert len(heard(PipedAudio(pipe(wav("PCM_16") * 2)))) == 2 * len(SINE)
     with pytest.raises(AudioError, match="changes from 16000 Hz, 1 channels to 8000 Hz"):

@@ -11,7 +11,7 @@ from tempfile import NamedTemporaryFile
 import numpy as np
 
 from metaser.runtime.audio_checks import check_samples
-from metaser.runtime.audio_file import AudioFile, cut_notice
+from metaser.runtime.audio_file import TELL_S, AudioFile, cut_notice
 from metaser.runtime.audio_kind import format_of
 from metaser.runtime.audio_parts import READERS
 from metaser.runtime.downmix import Downmix
@@ -19,7 +19,7 @@ from metaser.runtime.errors import AudioError, InputError
 from metaser.runtime.media import MediaFile, has_media
 from metaser.runtime.one_channel import OneChannel
 from metaser.runtime.pcm import RawFormat, Samples
-from metaser.runtime.pcm_header import PcmHeader, read_header
+from metaser.runtime.pcm_header import HEADED, PcmHeader, next_header, read_header
 from metaser.runtime.piped_bytes import POLL_S, PipedBytes
 from metaser.runtime.raw_check import RawCheck, is_in_range, is_text
 from metaser.runtime.ring import Chunk, Ring
@@ -29,7 +29,6 @@ HEAD_BYTES = 4096
 
 FEWEST_HEAD_BYTES = 16
 HEAD_WAIT_S = 0.3
-HEADED = (b"RIFF", b"RIFX", b"RF64", b".snd")
 NOT_ON_PIPES = ("raw GSM",)
 """Silence in raw A-law looks like it."""
 
@@ -100,7 +99,7 @@ class PipedAudio:
         while True:
             self._bytes.take(header.header_bytes)
             yield from self._samples(header.form, header.data_bytes)
-            following = read_header(self._bytes) if self._bytes.peek(4) in HEADED else None
+            following = next_header(self._bytes, header)
             if following is None:
                 return
             header = following
@@ -131,8 +130,8 @@ class PipedAudio:
         yield Chunk(downmix.finish(), form.rate_hz)
         if downmix.notice:
             self.notices.append(downmix.notice)
-        if left and taken:
-            bytes_per_s = form.rate_hz * form.frame_bytes
+        bytes_per_s = form.rate_hz * form.frame_bytes
+        if left and taken and left >= TELL_S * bytes_per_s:
             self.notices.append(cut_notice(taken / bytes_per_s, left / bytes_per_s))
         if left == 0 and length is not None and length % 2:
             self._bytes.take(1)
