@@ -107,9 +107,11 @@ def _samples(frame: av.AudioFrame) -> npt.NDArray[np.float32]:
     dtype, channels = _DTYPES[frame.format.name.removesuffix("p")], frame.layout.nb_channels
     if frame.format.is_planar:
         planes = list(frame.planes)[:channels]
-        array = np.stack([np.frombuffer(plane, dtype, frame.samples) for plane in planes], axis=1)
+        array: npt.NDArray[Any] = np.stack(
+            [np.frombuffer(bytes(plane), dtype, frame.samples) for plane in planes], axis=1
+        )
     else:
-        array = np.frombuffer(frame.planes[0], dtype, frame.samples * channels).reshape(-1, channels)
+        array = np.frombuffer(bytes(frame.planes[0]), dtype, frame.samples * channels).reshape(-1, channels)
     if array.dtype == np.uint8:
         array = array.astype(np.float32) / 128 - 1
     elif array.dtype.kind == "i":
