@@ -1,6 +1,7 @@
 """Sound on a real pipe."""
 
 import fcntl
+import gzip
 import io
 import os
 import sys
@@ -186,3 +187,21 @@ def test_encoded_sound_is_read_to_its_end_first_without_the_extra_and_that_is_sa
     assert said == ["standard input is FLAC, which is read to its end first: pipe WAV for labels while it comes."]
     with pytest.raises(InputError, match="standard input is FLAC, which cannot be read live here"):
         heard(PipedAudio(pipe(content.getvalue()), live=True))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (gzip.compress(bytes(9000)), "is compressed by gzip"),
+        (b"PK\x03\x04" + bytes(9000), "is a ZIP archive"),
+        (b"%PDF-1.7\n\xe2\xe3" + bytes(9000), "is a PDF"),
+        (b"RIFF\0\0\0\0WEBP" + bytes(9000), "is a picture"),
+        (b"clip.wav".ljust(257, b"\0") + b"ustar".ljust(255, b"\0") + wav("PCM_16"), "is a tar archive"),
+        (("Grüße aus Köln " * 40).encode("latin-1"), "holds text"),
+        (("Grüße aus Köln " * 40).encode("utf-16"), "holds text"),
+        (wav("PCM_16")[:44], "holds a header and no samples"),
+    ],
+)
+def test_what_is_no_sound_is_named(content: bytes, words: str) -> None:
+    with pytest.raises(AudioError, match=f"standard input {words}"):
+        heard(PipedAudio(pipe(content)))

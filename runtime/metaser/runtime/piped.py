@@ -12,7 +12,7 @@ import numpy as np
 
 from metaser.runtime.audio_checks import check_samples
 from metaser.runtime.audio_file import TELL_S, AudioFile, cut_notice
-from metaser.runtime.audio_kind import format_of
+from metaser.runtime.audio_kind import format_of, named_without_sound
 from metaser.runtime.audio_parts import READERS
 from metaser.runtime.downmix import Downmix
 from metaser.runtime.errors import AudioError, InputError
@@ -53,6 +53,7 @@ class PipedAudio:
         self._name = name
         self._live = live
         self._say = say
+        self._has_samples = False
         self.is_raw = False
         """Whether it was taken for raw samples, once chunks came."""
 
@@ -76,6 +77,8 @@ class PipedAudio:
             yield from self._encoded(kind or "")
         elif is_text(head):
             raise AudioError(f"{self._name} holds text: pipe WAV or raw samples")
+        elif other := named_without_sound(head):
+            raise AudioError(f"{self._name} is {other}: pipe the sound itself, as WAV or raw samples")
         else:
             self.is_raw = True
             yield from self._samples(self._raw, None)
@@ -127,6 +130,9 @@ class PipedAudio:
                 if self._bytes.is_ended:
                     break
                 self._bytes.fill()
+        self._has_samples |= taken > 0
+        if not self._has_samples and not self.is_raw:
+            raise AudioError(f"{self._name} holds a header and no samples: is the program before the pipe running?")
         yield Chunk(downmix.finish(), form.rate_hz)
         if downmix.notice:
             self.notices.append(downmix.notice)
