@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from metaser.runtime import AudioError, InputError
 from metaser.runtime.pcm import FORMATS, RawFormat
 from metaser.runtime.piped import LivePipe, PipedAudio
+from tests.runtime.recordings import encoded, voice
 
 SINE = (0.5 * np.sin(np.arange(5000) / 9)).astype(np.float32)
 
@@ -205,3 +206,16 @@ def test_encoded_sound_is_read_to_its_end_first_without_the_extra_and_that_is_sa
 def test_what_is_no_sound_is_named(content: bytes, words: str) -> None:
     with pytest.raises(AudioError, match=f"standard input {words}"):
         heard(PipedAudio(pipe(content)))
+
+
+@pytest.mark.parametrize(("form", "times"), [("CAF", 1), ("AIFF", 2), ("W64", 2)])
+def test_what_is_no_stream_is_read_to_its_end_with_the_extra_too(form: str, times: int) -> None:
+    source = PipedAudio(pipe(encoded(form, "PCM_24") * times))
+    assert len(heard(source)) == times * 32_000
+
+
+def test_flac_on_a_pipe_that_ends_early_is_reported() -> None:
+    source = PipedAudio(pipe(encoded("FLAC", "PCM_16", voice(4.0))[:-40_000]))
+    seconds = len(heard(source)) / 16_000
+    assert 1.0 < seconds < 3.5
+    assert source.notices == [f"it is cut off: {seconds:.1f} s were read and {4 - seconds:.1f} s are missing"]

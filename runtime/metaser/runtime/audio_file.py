@@ -20,7 +20,7 @@ from metaser.runtime.audio_kind import HEAD_BYTES, format_of
 from metaser.runtime.audio_parts import READERS, parts_of
 from metaser.runtime.errors import AudioError, NotFoundError
 from metaser.runtime.file_bytes import FileBytes, PiecedFile
-from metaser.runtime.media import MISSING_S, MediaFile, has_media
+from metaser.runtime.media import MediaFile, has_media
 from metaser.runtime.one_channel import Blocks, OneChannel
 from metaser.runtime.part import Part
 from metaser.runtime.quiet_stderr import quiet_stderr
@@ -127,12 +127,9 @@ class AudioFile:
 
     def _by_ffmpeg(self, path: Path, kind: str) -> Blocks:
         media = MediaFile(path, self.name, kind)
-        seconds = 0.0
-        for block, rate_hz in media.blocks():
-            seconds += len(block) / rate_hz
-            yield block, rate_hz
-        if media.stated_s and media.stated_s - seconds > MISSING_S:
-            self.notices.append(cut_notice(seconds, media.stated_s - seconds))
+        yield from media.blocks()
+        if media.missing_s:
+            self.notices.append(cut_notice(media.seconds, media.missing_s))
 
     def _by_libsndfile(self, path: Path, file: FileBytes, kind: str | None) -> Blocks:
         seconds = missing_s = lost_s = 0.0

@@ -18,7 +18,7 @@ from metaser.runtime.piped_bytes import PipedBytes
 if TYPE_CHECKING:
     import av
 
-EXACT_LENGTHS = ("matroska", "mov")
+EXACT_LENGTHS = ("matroska", "mov", "flac")
 """Containers that state a length they know; others guess it from the bit rate."""
 
 MISSING_S = 0.25
@@ -40,8 +40,11 @@ class MediaFile:
         self._source = source
         self._name = name
         self._kind = kind
-        self.stated_s: float | None = None
-        """How long it is by its container; None if that is not known."""
+        self.seconds = 0.0
+        """How much was decoded."""
+
+        self.missing_s = 0.0
+        """How much less that is than its container states, known at the end."""
 
     def duration_s(self) -> float:
         """How long it is by its container; 0 if that is not known.
@@ -63,19 +66,20 @@ class MediaFile:
         with self._opened() as container:
             if not container.streams.audio:
                 raise AudioError(f"{self._name} has no sound track: give another file")
-            self.stated_s = self._stated_s(container)
-            is_decoded = False
+            stated_s = self._stated_s(container) or 0.0
             for packet in container.demux(container.streams.audio[0]):
                 frames: list[av.AudioFrame] = []
                 with suppress(av.error.InvalidDataError):  # a damaged packet, or a tag among them
                     frames = packet.decode()
                 for frame in frames:
-                    is_decoded = True
+                    self.seconds += frame.samples / frame.sample_rate
                     yield _samples(frame), frame.sample_rate
-            if not is_decoded:
+            if not self.seconds:
                 raise AudioError(
                     f"{self._name} is {self._kind} and holds no sound that can be decoded: record it again"
                 )
+            if stated_s - self.seconds > MISSING_S:
+                self.missing_s = stated_s - self.seconds
 
     @contextmanager
     def _opened(self) -> Iterator[av.container.InputContainer]:
@@ -89,6 +93,8 @@ class MediaFile:
             if isinstance(error, AudioError):
                 raise
             reason = getattr(error, "strerror", None) or str(error)
+            if isinstance(error, av.error.PatchWelcomeError):
+                reason = "its format changes on the way, or is a rare one"
             raise AudioError(
                 f"{self._name} is {self._kind} and is damaged ({reason}): record or export it again"
             ) from error

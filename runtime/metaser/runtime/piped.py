@@ -32,6 +32,9 @@ HEAD_WAIT_S = 0.3
 NOT_ON_PIPES = ("raw GSM",)
 """Silence in raw A-law looks like it."""
 
+STREAMED = ("FLAC", "MP1", "MP2", "MP3", "Ogg Opus", "Ogg Vorbis")
+"""What comes without an end, as from radio."""
+
 SEEKING = ("MP4", "3GP", "QuickTime")
 """FFmpeg has to go back and forth in these."""
 
@@ -158,10 +161,13 @@ class PipedAudio:
 
     def _encoded(self, kind: str) -> Iterator[Chunk]:
         """Sound that has to be decoded: while it comes if FFmpeg's libraries are there, else when it has ended."""
-        if has_media() and not kind.endswith(SEEKING):
-            source = OneChannel(self._name)
-            yield from source.chunks(source.mix(MediaFile(self._bytes, self._name, kind).blocks()))
+        is_whole_here = kind in READERS and kind not in STREAMED and not self._live  # by libsndfile, also joined files
+        if has_media() and not kind.endswith(SEEKING) and not is_whole_here:
+            source, media = OneChannel(self._name), MediaFile(self._bytes, self._name, kind)
+            yield from source.chunks(source.mix(media.blocks()))
             self.notices += [source.notice] if source.notice else []
+            if media.missing_s:
+                self.notices.append(cut_notice(media.seconds, media.missing_s))
             return
         if kind not in READERS and not has_media():
             raise AudioError(
