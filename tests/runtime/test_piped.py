@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaser.runtime import AudioError, InputError
+from metaser.runtime.media import has_media
 from metaser.runtime.pcm import FORMATS, RawFormat
 from metaser.runtime.piped import LivePipe, PipedAudio
-from tests.runtime.recordings import encoded, voice
+from tests.runtime.recordings import by_ffmpeg, encoded, voice
 
 SINE = (0.5 * np.sin(np.arange(5000) / 9)).astype(np.float32)
 
@@ -219,3 +220,8 @@ def test_flac_on_a_pipe_that_ends_early_is_reported() -> None:
     seconds = len(heard(source)) / 16_000
     assert 1.0 < seconds < 3.5
     assert source.notices == [f"it is cut off: {seconds:.1f} s were read and {4 - seconds:.1f} s are missing"]
+
+
+@pytest.mark.skipif(not has_media(), reason="PyAV, the extra `media`, is not installed")
+def test_wavpack_on_a_pipe_ends_without_an_error() -> None:
+    assert len(heard(PipedAudio(pipe(by_ffmpeg("wv", "wavpack", voice(2.0)))))) == 32_000
