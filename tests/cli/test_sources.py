@@ -174,8 +174,9 @@ def test_a_terminal_on_standard_input_is_refused_with_what_to_pipe(start: Start)
     assert said.startswith("metaser: standard input is a terminal: pipe sound into it (arecord ")
 
 
-def test_a_closed_standard_input_is_one_line(settings: dict[str, str]) -> None:
-    command = f"exec {shlex.quote(sys.executable)} -m metaser.cli stream - <&-"
+@pytest.mark.parametrize(("command", "instead"), [("stream", "--mic or a FILE"), ("classify", "a FILE")])
+def test_a_closed_standard_input_is_one_line(settings: dict[str, str], command: str, instead: str) -> None:
+    command = f"exec {shlex.quote(sys.executable)} -m metaser.cli {command} - <&-"
     done = subprocess.run(
         ["/bin/sh", "-c", command],
         env={**os.environ, **settings},
@@ -185,4 +186,5 @@ def test_a_closed_standard_input_is_one_line(settings: dict[str, str]) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "metaser: standard input is closed: pipe sound into it, or give --mic or a FILE\n"
+    assert done.stderr.endswith(f"standard input is closed: pipe sound into it, or give {instead}\n")
+    assert done.stderr.count("\n") == 1

@@ -40,8 +40,10 @@ def mp3(samples: Samples | None = None, *, with_length: bool = True, rate_hz: in
     return content if with_length else content[first.size :]
 
 
-def by_ffmpeg(container: str, codec: str, samples: Samples, rate_hz: int = RATE_HZ, *, video: bool = False) -> bytes:
-    """A file by FFmpeg's libraries; with `video`, one whose sound track is the second of two."""
+def by_ffmpeg(
+    container: str, codec: str, samples: Samples, rate_hz: int = RATE_HZ, *, video: bool = False, layout: str = "mono"
+) -> bytes:
+    """A file by FFmpeg's libraries, all channels alike; with `video`, one whose sound track is the second of two."""
     import av
 
     content = io.BytesIO()
@@ -51,13 +53,14 @@ def by_ffmpeg(container: str, codec: str, samples: Samples, rate_hz: int = RATE_
             picture.width = picture.height = 16
             picture.pix_fmt = "yuv420p"
         stream: Any = output.add_stream(codec, rate=rate_hz)
-        stream.layout = "mono"
+        stream.layout = layout
         stream.bit_rate = 64_000
         if video:
             blank = av.VideoFrame(16, 16, "yuv420p")
             output.mux(picture.encode(blank))
             output.mux(picture.encode(None))
-        frame = av.AudioFrame.from_ndarray(samples[None], "fltp", "mono")
+        channels = av.AudioLayout(layout).nb_channels
+        frame = av.AudioFrame.from_ndarray(np.repeat(samples, channels)[None], "flt", layout)
         frame.sample_rate = rate_hz
         output.mux(stream.encode(frame))
         output.mux(stream.encode(None))

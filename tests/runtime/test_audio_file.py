@@ -290,3 +290,65 @@ def test_a_path_that_is_not_there_is_not_found(tmp_path: Path, name: str) -> Non
     (tmp_path / "clip.wav").write_bytes(encoded("WAV", "PCM_16"))
     with pytest.raises(NotFoundError):
         load_audio(tmp_path / name)
+
+
+@needs_media
+@pytest.mark.parametrize("layout", ["5.1", "7.1"])
+def test_the_sound_of_many_channels_is_read(tmp_path: Path, layout: str) -> None:
+    content = by_ffmpeg("mp4", "aac", TWO_S, layout=layout)
+    samples, file = read(content, tmp_path, "clip.m4a")
+    assert len(samples) / file.rate_hz == pytest.approx(decoded_by_ffmpeg_s(content))
+    assert float(np.abs(samples).max()) > 0.2
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_sound_of_a_damaged_ogg_is_not_repeated(tmp_path: Path, subtype: str) -> None:
+    content = encoded("OGG", subtype, voice(6.0))
+    middle = content.index(b"OggS", len(content) // 3)
+    end = content.index(b"OggS", middle + 1)
+    samples, file = read(content[:middle] + content[end:], tmp_path, "clip.ogg")
+    assert 1.0 < len(samples) / file.rate_hz < 5.5
+    assert len(samples) / file.rate_hz == pytest.approx(decoded_by_ffmpeg_s(content[:middle] + content[end:]), abs=0.1)
+    assert file.notices[0].startswith("it is damaged: ")
+    assert file.notices[0].endswith(" s cannot be decoded")
+
+
+def test_a_recording_behind_an_ogg_that_was_cut_is_read_whole(tmp_path: Path) -> None:
+    content = encoded("OGG", "VORBIS", voice(3.0))
+    samples, file = read(content[:-300] + content, tmp_path, "clip.ogg")
+    assert len(samples) / file.rate_hz > 4.9
+    assert file.notices == [f"it is cut off, its end is missing: {len(samples) / file.rate_hz:.1f} s were read"]
+
+
+def test_bw64_is_read_as_rf64(tmp_path: Path) -> None:
+    content = encoded("RF64", "PCM_16", TWO_S)
+    samples, file = read(b"BW64" + content[4:], tmp_path)
+    assert (len(samples), file.notices) == (len(TWO_S), [])
+    assert np.array_equal(samples, read(content, tmp_path, "other.wav")[0])
+
+
+@pytest.mark.parametrize("between", [b"", b"LIST\x05\0\0\0INFOa\0"])
+def test_all_data_chunks_of_a_wav_are_read(tmp_path: Path, between: bytes) -> None:
+    content = encoded("WAV", "PCM_16", TWO_S)
+    data = content[44:]
+    chunks = [b"data" + struct.pack("<I", len(part)) + part for part in (data[:20_000], data[20_000:])]
+    samples, file = read(content[:36] + between.join(chunks), tmp_path)
+    assert file.notices == []
+    assert np.array_equal(samples, read(content, tmp_path, "other.wav")[0])
+
+
+@pytest.mark.parametrize("name", ["clip.mp3", "clip.wav"])
+def test_what_is_no_recording_is_refused_without_a_decoders_words(
+    tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(AudioError, match=rf"{name} cannot be read as audio \(Format not recognised\)"):
+        read(b"no sound " * 20_000, tmp_path, name)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_another_codec_in_a_wav_is_named_without_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    content = bytearray(encoded("WAV", "PCM_16", TWO_S))
+    content[20:22] = b"\x61\x01"  # WMA
+    with pytest.raises(AudioError, match=r"is WAV with another codec inside: install what reads it, pip install"):
+        read(bytes(content), tmp_path)

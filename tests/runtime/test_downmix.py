@@ -49,3 +49,19 @@ def test_the_cutting_into_chunks_does_not_matter(cuts: list[int], inverted_from:
     downmix = Downmix(RATE_HZ, 2)
     parts = [downmix.push(part) for part in np.split(stereo, sorted(cuts))]
     np.testing.assert_array_equal(np.concatenate([*parts, downmix.finish()]), whole)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 3.0, 8.0])
+def test_channels_that_cancel_from_the_middle_on_are_not_lost(seconds: float) -> None:
+    sound = voice(2 * seconds)
+    other = sound.copy()
+    other[len(sound) // 2 :] *= -1
+    samples, notice = mixed(sound, other)
+    np.testing.assert_allclose(samples, sound, atol=1e-6)
+    assert "cancel each other" in notice
+
+
+def test_an_offset_does_not_hide_that_channels_cancel() -> None:
+    samples, notice = mixed(VOICE + np.float32(0.2), np.float32(0.2) - VOICE)
+    assert float(np.corrcoef(samples, VOICE)[0, 1]) ** 2 > 0.99
+    assert "cancel each other" in notice

@@ -1,6 +1,7 @@
 """Sound on a real pipe."""
 
 import fcntl
+import gzip
 import io
 import os
 import sys
@@ -16,8 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaser.runtime import AudioError, InputError
+from metaser.runtime.media import has_media
 from metaser.runtime.pcm import FORMATS, RawFormat
 from metaser.runtime.piped import LivePipe, PipedAudio
+from tests.runtime.recordings import by_ffmpeg, encoded, voice
 
 SINE = (0.5 * np.sin(np.arange(5000) / 9)).astype(np.float32)
 
@@ -67,6 +70,22 @@ def test_a_header_without_a_length_is_read_to_the_end() -> None:
     at = content.index(b"data") + 4
     endless = content[:at] + b"\xff\xff\xff\xff" + content[at + 4 :]
     assert len(heard(PipedAudio(pipe(endless)))) == len(SINE)
+
+
+LIST = b"LIST\x05\0\0\0INFOa\0"
+
+
+def test_chunks_behind_samples_are_no_end() -> None:
+    content = wav("PCM_16")
+    data = content[36:]  # with its header
+    for piped in (content + LIST + content, content + LIST + data, content + data + LIST):
+        assert len(heard(PipedAudio(pipe(piped)))) == 2 * len(SINE)
+    assert len(heard(PipedAudio(pipe(content + LIST)))) == len(SINE)
+    assert len(heard(PipedAudio(pipe(content + LIST[:10])))) == len(SINE)
+
+
+def test_bw64_on_a_pipe_is_read() -> None:
+    assert len(heard(PipedAudio(pipe(b"BW64" + wav("PCM_16")[4:])))) == len(SINE)
 
 
 def test_recordings_one_after_the_other_go_on_or_are_refused_where_the_format_changes() -> None:
@@ -170,3 +189,39 @@ def test_encoded_sound_is_read_to_its_end_first_without_the_extra_and_that_is_sa
     assert said == ["standard input is FLAC, which is read to its end first: pipe WAV for labels while it comes."]
     with pytest.raises(InputError, match="standard input is FLAC, which cannot be read live here"):
         heard(PipedAudio(pipe(content.getvalue()), live=True))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (gzip.compress(bytes(9000)), "is compressed by gzip"),
+        (b"PK\x03\x04" + bytes(9000), "is a ZIP archive"),
+        (b"%PDF-1.7\n\xe2\xe3" + bytes(9000), "is a PDF"),
+        (b"RIFF\0\0\0\0WEBP" + bytes(9000), "is a picture"),
+        (b"clip.wav".ljust(257, b"\0") + b"ustar".ljust(255, b"\0") + wav("PCM_16"), "is a tar archive"),
+        (("Grüße aus Köln " * 40).encode("latin-1"), "holds text"),
+        (("Grüße aus Köln " * 40).encode("utf-16"), "holds text"),
+        (wav("PCM_16")[:44], "holds a header and no samples"),
+    ],
+)
+def test_what_is_no_sound_is_named(content: bytes, words: str) -> None:
+    with pytest.raises(AudioError, match=f"standard input {words}"):
+        heard(PipedAudio(pipe(content)))
+
+
+@pytest.mark.parametrize(("form", "times"), [("CAF", 1), ("AIFF", 2), ("W64", 2)])
+def test_what_is_no_stream_is_read_to_its_end_with_the_extra_too(form: str, times: int) -> None:
+    source = PipedAudio(pipe(encoded(form, "PCM_24") * times))
+    assert len(heard(source)) == times * 32_000
+
+
+def test_flac_on_a_pipe_that_ends_early_is_reported() -> None:
+    source = PipedAudio(pipe(encoded("FLAC", "PCM_16", voice(4.0))[:-40_000]))
+    seconds = len(heard(source)) / 16_000
+    assert 1.0 < seconds < 3.5
+    assert source.notices == [f"it is cut off: {seconds:.1f} s were read and {4 - seconds:.1f} s are missing"]
+
+
+@pytest.mark.skipif(not has_media(), reason="PyAV, the extra `media`, is not installed")
+def test_wavpack_on_a_pipe_ends_without_an_error() -> None:
+    assert len(heard(PipedAudio(pipe(by_ffmpeg("wv", "wavpack", voice(2.0)))))) == 32_000

@@ -21,7 +21,7 @@ from metaser.cli.console import (
     tell,
 )
 from metaser.cli.drawing import Palette
-from metaser.cli.input_pipe import STANDARD_INPUT
+from metaser.cli.input_pipe import STANDARD_INPUT, standard_input
 from metaser.cli.opening import open_engine
 from metaser.cli.options import (
     AcceptPrecisionOption,
@@ -105,7 +105,11 @@ def _classify(engine: Engine, profile: Profile, file: Path) -> Result | None:
     from metaser.runtime.audio import read_audio
 
     try:
-        loaded = read_audio(STANDARD_INPUT_FILE if str(file) == STANDARD_INPUT else file)
+        if str(file) == STANDARD_INPUT:
+            standard_input("give a FILE")
+            loaded = read_audio(STANDARD_INPUT_FILE)
+        else:
+            loaded = read_audio(file)
         decision = engine.classify(loaded.waveform, profile)
     except (InputError, OSError) as error:
         complain(_fault(file, error))

@@ -34,10 +34,7 @@ def open_pipe(file: str) -> Iterator[int]:
     from metaser.runtime import AudioError, InputError
 
     if file == STANDARD_INPUT:
-        if sys.stdin is None:
-            raise InputError("standard input is closed: pipe sound into it, or give --mic or a FILE")
-        _check_no_terminal(sys.stdin.fileno(), "standard input")
-        yield sys.stdin.fileno()
+        yield standard_input()
         return
     try:
         descriptor = os.open(file, os.O_RDONLY)
@@ -52,11 +49,25 @@ def open_pipe(file: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _check_no_terminal(descriptor: int, name: str) -> None:
+def standard_input(instead: str = "give --mic or a FILE") -> int:
+    """The descriptor of standard input; `instead` is what else its user can do.
+
+    Raises:
+        InputError: it is closed, when another file may have its descriptor, or a terminal.
+    """
+    from metaser.runtime import InputError
+
+    if sys.stdin is None:
+        raise InputError(f"standard input is closed: pipe sound into it, or {instead}")
+    _check_no_terminal(sys.stdin.fileno(), "standard input", instead)
+    return sys.stdin.fileno()
+
+
+def _check_no_terminal(descriptor: int, name: str, instead: str = "give --mic or a FILE") -> None:
     from metaser.runtime import InputError
 
     if os.isatty(descriptor):
         raise InputError(
             f"{name} is a terminal: pipe sound into it (arecord -q -f S16_LE -r 16000 -c 1 -t raw | metaser stream -), "
-            "or give --mic or a FILE"
+            f"or {instead}"
         )

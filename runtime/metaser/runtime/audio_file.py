@@ -21,7 +21,7 @@ from metaser.runtime.audio_parts import READERS, parts_of
 from metaser.runtime.errors import AudioError, NotFoundError
 from metaser.runtime.file_bytes import FileBytes, PiecedFile
 from metaser.runtime.given_path import given_path
-from metaser.runtime.media import MISSING_S, MediaFile, has_media
+from metaser.runtime.media import MediaFile, has_media
 from metaser.runtime.one_channel import Blocks, OneChannel
 from metaser.runtime.part import Part
 from metaser.runtime.quiet_stderr import quiet_stderr
@@ -30,6 +30,9 @@ from metaser.runtime.ring import Chunk
 READ_BLOCK_S = 10.0
 MAX_PIPE_BYTES, COPY_BYTES = 1 << 29, 1 << 20
 CODECS = ("MP1", "MP2", "MP3", "Ogg Opus", "Ogg Vorbis")
+OTHER_CODEC = ("unsupported encoding", "unimplemented format", "Malformed 'fmt ' chunk")
+"""What libsndfile says of a WAV or CAF that holds AAC or the like."""
+
 TELL_S = 0.1
 """Less than this is missing at the end of many files."""
 
@@ -117,6 +120,8 @@ class AudioFile:
         try:
             yield from self._by_libsndfile(path, file, kind)
         except _NotOpenedError as error:
+            if kind in READERS and not has_media() and any(words in error.reason for words in OTHER_CODEC):
+                raise self._not_here(f"{kind} with another codec inside") from error
             if kind is None or not has_media():
                 raise self._refusal(kind, error.reason) from error
             try:
@@ -126,15 +131,12 @@ class AudioFile:
 
     def _by_ffmpeg(self, path: Path, kind: str) -> Blocks:
         media = MediaFile(path, self.name, kind)
-        seconds = 0.0
-        for block, rate_hz in media.blocks():
-            seconds += len(block) / rate_hz
-            yield block, rate_hz
-        if media.stated_s and media.stated_s - seconds > MISSING_S:
-            self.notices.append(cut_notice(seconds, media.stated_s - seconds))
+        yield from media.blocks()
+        if media.missing_s:
+            self.notices.append(cut_notice(media.seconds, media.missing_s))
 
     def _by_libsndfile(self, path: Path, file: FileBytes, kind: str | None) -> Blocks:
-        seconds = missing_s = 0.0
+        seconds = missing_s = lost_s = 0.0
         is_cut = is_unfinished = False
         for number, part in enumerate(parts_of(file, kind)):
             try:
@@ -143,22 +145,25 @@ class AudioFile:
                 if number:
                     raise self._refusal(kind, error.error_string) from error
                 raise _NotOpenedError(error.error_string) from error
-            part_s = 0.0
             with sound:
-                size = max(1, int(READ_BLOCK_S * sound.samplerate))
+                left, size = sound.frames, max(1, int(READ_BLOCK_S * sound.samplerate))
                 try:
-                    while len(block := _next_block(sound, size)):
-                        part_s += len(block) / sound.samplerate
+                    while len(block := _next_block(sound, min(size, left))):
+                        left -= len(block)
                         yield block, sound.samplerate
                 except soundfile.LibsndfileError as error:
                     raise self._refusal(kind, error.error_string) from error
+            part_s = (sound.frames - left) / sound.samplerate
             seconds += part_s
+            lost_s += left / sound.samplerate
             missing_s += part.missing * part_s
             is_cut, is_unfinished = is_cut or part.is_cut, is_unfinished or part.is_unfinished
         if is_unfinished:
             self.notices.append(
                 f"its header states no length, as after a recorder that was stopped: all {seconds:.1f} s were read"
             )
+        if lost_s >= TELL_S:
+            self.notices.append(f"it is damaged: {seconds:.1f} s were read and {lost_s:.1f} s cannot be decoded")
         if missing_s >= TELL_S:
             self.notices.append(cut_notice(seconds, missing_s))
         elif is_cut:
@@ -175,6 +180,9 @@ class AudioFile:
             return AudioError(f"{self.name} cannot be read as audio ({reason.rstrip('.')}): convert it to WAV or FLAC")
         if kind in READERS:
             return AudioError(f"{self.name} is {kind} and is damaged ({reason.rstrip('.')}): record or export it again")
+        return self._not_here(kind)
+
+    def _not_here(self, kind: str) -> AudioError:
         return AudioError(
             f"{self.name} is {kind}: install what reads it, pip install 'metaser[media]', or convert it "
             f"(ffmpeg -i {self.name} clip.wav)"
@@ -194,18 +202,26 @@ class _NotOpenedError(Exception):
         self.reason = reason
 
 
-def _next_block(sound: soundfile.SoundFile, size: int) -> npt.NDArray[np.float32]:
+class _Sound(soundfile.SoundFile):  # type: ignore[misc]
+    """A file read from its start to its end: soundfile seeks after each block, which repeats sound of a damaged one."""
+
+    def seekable(self) -> bool:
+        """No."""
+        return False
+
+
+def _next_block(sound: _Sound, size: int) -> npt.NDArray[np.float32]:
     """[T, channels], none at the end."""
     with quiet_stderr() if sound.subtype.startswith("MPEG") else nullcontext():  # libmpg123 writes to it
         block: npt.NDArray[np.float32] = sound.read(size, dtype="float32", always_2d=True)
         return block
 
 
-def _open_part(path: Path, file: FileBytes, part: Part) -> soundfile.SoundFile:
-    if not part.pieces and path.suffix.lower() != ".raw":  # which soundfile takes for samples without a header
-        return soundfile.SoundFile(os.fsencode(path))  # as text, names that are not UTF-8 are refused
+def _open_part(path: Path, file: FileBytes, part: Part) -> _Sound:
     with quiet_stderr():
-        return soundfile.SoundFile(PiecedFile(file, part.pieces or ((0, file.size),)))
+        if not part.pieces and path.suffix.lower() != ".raw":  # which soundfile takes for samples without a header
+            return _Sound(os.fsencode(path))  # as text, names that are not UTF-8 are refused
+        return _Sound(PiecedFile(file, part.pieces or ((0, file.size),)))
 
 
 @contextmanager

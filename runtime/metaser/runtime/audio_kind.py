@@ -58,6 +58,16 @@ _NO_AUDIO = (
 )  # fmt: skip
 """What files begin with that can contain the bytes of a recording but are not one."""
 
+_NO_SOUND = (
+    (b"PK\x03\x04", "a ZIP archive"), (b"Rar!\x1a", "a RAR archive"), (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"\x1f\x8b\x08", "compressed by gzip"), (b"BZh", "compressed by bzip2"), (b"\xfd7zXZ", "compressed by xz"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd"), (b"%PDF-", "a PDF"), (b"\x89PNG\r\n", "a picture"),
+    (b"\xff\xd8\xff", "a picture"), (b"GIF8", "a picture"), (b"\x7fELF", "a program"),
+    (b"MThd", "MIDI, notes without sound"),
+    (b"SQLite format 3", "a database"), (b"\x93NUMPY", "a NumPy array"),
+)  # fmt: skip
+"""What is piped by mistake, by marks that samples hardly begin with."""
+
 _OGG_CODECS = (
     (b"\x01vorbis", "Ogg Vorbis"),
     (b"OpusHead", "Ogg Opus"),
@@ -113,6 +123,15 @@ def format_of(head: bytes) -> str | None:
         or ("IRCAM" if head[:4] in _IRCAM else None)
         or (None if head.startswith(_NO_AUDIO) or head[257:262] == b"ustar" else format_by_frames(head))
     )
+
+
+def named_without_sound(head: bytes) -> str | None:
+    """What a file without sound is by its first bytes, such as "a PDF"; None if it is not plainly one."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "a picture"
+    if head[257:262] == b"ustar":
+        return "a tar archive"
+    return next((name for magic, name in _NO_SOUND if head.startswith(magic)), None)
 
 
 def _riff(head: bytes) -> str | None:

@@ -34,6 +34,9 @@ READERS: dict[str, Callable[[FileBytes], list[Part]]] = {
 
 
 def parts_of(file: FileBytes, kind: str | None) -> list[Part]:
-    """The recordings in a file of a format, in order; at least one."""
+    """The recordings in a file of a format, in order; at least one.
+
+    What is not recognised is given without its name, by whose suffix libsndfile would take it for MP3.
+    """
     read = READERS.get(kind or "")
-    return (read(file) if read else []) or [Part()]
+    return (read(file) if read else []) or [Part(((0, file.size),))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from metaser.runtime.audio_kind import format_of
@@ -14,6 +14,9 @@ ENDLESS_BYTES = 0x7FFF_0000
 
 UNKNOWN_BYTES = 1 << 48
 """A length of 64 bits from here on means that it is not known."""
+
+WIDE = (b"RF64", b"BW64")
+"""Their lengths of 64 bits are in a chunk of their own."""
 
 HEAD_BYTES = 64
 AU_HEADER_BYTES = 24
@@ -41,6 +44,11 @@ class Layout:
         """Bytes in front of a chunk's content."""
         return self.id_bytes + self.size_bytes
 
+    @property
+    def is_riff(self) -> bool:
+        """Whether it is WAV by any of its names."""
+        return self.size_bytes == 4 and self.data == b"data"
+
 
 LAYOUTS = {
     "WAV": Layout(12, 4, 4, "little", 2, b"data"),
@@ -57,8 +65,13 @@ def chunked_parts(file: FileBytes) -> list[Part]:
     parts: list[Part] = []
     start = _first(file)
     while start is not None:
-        part, start = _part(file, start)
+        is_bw64 = file.at(start, 4) == b"BW64"
+        part, following = _part(file, start)
+        first = part.pieces[0]
+        if is_bw64 and isinstance(first, tuple):  # which libsndfile does not know: RF64 by another name
+            part = replace(part, pieces=(b"RF64", (start + 4, first[1]), *part.pieces[1:]))
         parts.append(part)
+        start = following
     if len(parts) == 1 and parts[0].pieces == ((0, file.size),):
         return [Part(missing=parts[0].missing)]
     return parts
@@ -96,7 +109,7 @@ def _part(file: FileBytes, start: int) -> tuple[Part, int | None]:
             at -= 1  # written without padding
     else:
         return Part(((start, file.size),)), None
-    if file.at(start, 4) == b"RF64" and size == 2**32 - 1:
+    if file.at(start, 4) in WIDE and size == 2**32 - 1:
         size = wide
     return _sized_part(file, layout, (start, at, content), size)
 
@@ -109,21 +122,29 @@ def _sized_part(file: FileBytes, layout: Layout, places: tuple[int, int, int], s
     if is_unfinished or size >= UNKNOWN_BYTES:
         return Part(_rebuilt(file, layout, start, chunk, content), is_unfinished=is_unfinished), None
     if size > there:
-        is_endless = layout.size_bytes == 4 and size >= ENDLESS_BYTES and file.at(start, 4) != b"RF64"
+        is_endless = layout.size_bytes == 4 and size >= ENDLESS_BYTES and file.at(start, 4) not in WIDE
         missing = 0.0 if is_endless else (size - there) / max(1, there - layout.prefix_bytes)
         if layout.data == b"data" and layout.size_bytes == 8 and layout.order == "big" and there:
             return Part(_rebuilt(file, layout, start, chunk, content), missing), None  # libsndfile refuses such a CAF
         return Part(((start, file.size),), missing), None
     end = _aligned(content + size, layout, start)
+    data = [(content, content + size)]
+    following = None
     for _ in range(CHUNKS_AT_MOST):
         if format_of(file.at(end, HEAD_BYTES)) in LAYOUTS:
-            return Part(((start, end),)), end
+            following = end
+            break
         header = file.at(end, layout.header_bytes)
         if len(header) < layout.header_bytes or not _is_name(header[:4]):
             break
         length = int.from_bytes(header[layout.id_bytes :], layout.order)
+        if header[:4] == layout.data and layout.is_riff:
+            data.append((end + layout.header_bytes, min(end + layout.header_bytes + length, file.size)))
         end = _aligned(end + length + (0 if layout.size_has_header else layout.header_bytes), layout, start)
-    return Part(((start, file.size),)), None
+    if len(data) > 1:  # libsndfile refuses a second one
+        stated = sum(stop - first for first, stop in data).to_bytes(layout.size_bytes, layout.order)
+        return Part(((start, chunk + layout.id_bytes), stated, *data)), following
+    return Part(((start, file.size if following is None else following),)), following
 
 
 def _rebuilt(
@@ -131,7 +152,7 @@ def _rebuilt(
 ) -> tuple[tuple[int, int] | bytes, ...]:
     """The recording with all that follows its header as its data."""
     there = file.size - content
-    if layout.id_bytes == 4 and layout.size_bytes == 4 and layout.data == b"data":
+    if layout.is_riff:
         mark = b"RIFX" if layout.order == "big" else b"RIFF"
         form, data = (min(size, 2**32 - 1).to_bytes(4, layout.order) for size in (content + there - start - 8, there))
         return (mark + form, (start + 8, chunk + 4), data, (content, file.size))

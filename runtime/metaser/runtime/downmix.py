@@ -16,6 +16,12 @@ MEMORY_S = 5.0
 CANCELLED = 0.5
 """Times the mean's power if the channels had nothing in common: with less than that they cancel."""
 
+VANISHED = 0.02
+"""A cell whose mean has less than this of that limit leaves no doubt, and what was before does not count."""
+
+FAINT = 1e-3
+"""A cell with less than this of the averaged power is a pause."""
+
 LEFT = 1.5
 """The channels cancel until the mean's power is this much above that limit."""
 
@@ -63,11 +69,15 @@ class Downmix:
         for channel in range(1, channels):
             mixed += cells[:, :, channel]
         mixed /= channels
-        powers = np.einsum("ctk,ctk->ck", cells, cells).tolist()  # [cells, channels]
-        mean_powers = np.einsum("ct,ct->c", mixed, mixed).tolist()  # [cells]
+        alternating = cells - cells.mean(axis=1, keepdims=True)  # an offset is no sound
+        powers = np.einsum("ctk,ctk->ck", alternating, alternating).tolist()  # [cells, channels]
+        mean = alternating.mean(axis=2)  # [cells, T]
+        mean_powers = np.einsum("ct,ct->c", mean, mean).tolist()  # [cells]
         for number, (power, mean_power) in enumerate(zip(powers, mean_powers, strict=True)):
             self._powers = [self._decay * before + now for before, now in zip(self._powers, power, strict=True)]
             self._mean_power = self._decay * self._mean_power + mean_power
+            if mean_power < VANISHED * self._limit * sum(power) and sum(power) > FAINT * sum(self._powers):
+                self._powers, self._mean_power = power, mean_power
             self._choose()
             if self._channel is not None:
                 mixed[number] = cells[number, :, self._channel]

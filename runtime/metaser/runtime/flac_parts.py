@@ -16,6 +16,9 @@ LARGEST_FRAME_BYTES = 1 << 20
 HEADER_BYTES = 16
 SYNCS = (b"\xff\xf8", b"\xff\xf9")
 LOOKED_AT = 6
+FEWEST_FRAME_BYTES = 8
+BEHIND = (MARKER, bytes(4), b"TAG", b"ID3", b"APETAGEX")
+"""What can follow the last frame: padding, tags, another file."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,15 @@ def flac_parts(file: FileBytes) -> list[Part]:
     starts = []
     at = file.find(MARKER, 0, file.size)
     while at >= 0:
-        if file.at(at + len(MARKER), 4) in STREAM_INFO:
+        after = at + len(MARKER)
+        if file.at(after, 4) in STREAM_INFO:
             starts.append(at)
-        at = file.find(MARKER, at + len(MARKER), file.size)
+            after = _after_metadata(file, after, file.size) or after  # pictures can hold anything
+        at = file.find(MARKER, after, file.size)
     is_whole = starts == [0]
     return [
         _part(file, start, end, is_whole=is_whole)
-        for start, end in zip(starts, [*starts[1:], file.size], strict=True)
+        for start, end in zip(starts, [*starts[1:], file.size][: len(starts)], strict=True)
     ]  # fmt: skip
 
 
@@ -50,10 +55,8 @@ def _part(file: FileBytes, start: int, end: int, *, is_whole: bool) -> Part:
         return Part(pieces)
     stated = int.from_bytes(info[13:18], "big") & 0xF_FFFF_FFFF  # 36 bits
     last = _last_frames(file, max(first, end - LARGEST_FRAME_BYTES), end, int.from_bytes(info[:2], "big"))
-    if any(frame.end_sample == stated for frame in last):
-        return Part(pieces)
     there, end = _whole_frames(file, last, end)
-    if not there:
+    if there in (0, stated):
         return Part(pieces)
     patched = info[:13] + bytes([info[13] & 0xF0 | there >> 32]) + (there & 0xFFFF_FFFF).to_bytes(4, "big") + bytes(16)
     return Part(
@@ -85,11 +88,27 @@ def _last_frames(file: FileBytes, start: int, end: int, block: int) -> list[_Fra
 
 def _whole_frames(file: FileBytes, last: list[_Frame], end: int) -> tuple[int, int]:
     """(samples, end) of all frames whose checksum is right; bytes within a frame can look like a header."""
-    for number, after in enumerate([_Frame(end, 0), *last]):
-        for frame in last[number:]:
-            if not _crc16(file.at(frame.at, after.at - frame.at)):
-                return frame.end_sample, after.at
+    for frame in last:
+        if size := _frame_bytes(file.at(frame.at, end - frame.at)):
+            return frame.end_sample, frame.at + size
     return 0, end
+
+
+def _frame_bytes(content: bytes) -> int:
+    """The size of the frame at the front, by its checksum; 0 if it is not whole.
+
+    Behind it is nothing, what is left of the next frame's header, or anything else that is no part of a frame.
+    """
+    crc = 0
+    for at, byte in enumerate(content, start=1):
+        crc = (crc << 8 & 0xFFFF) ^ _CRC16[crc >> 8 ^ byte]
+        if not crc and at > FEWEST_FRAME_BYTES and _can_follow(content[at : at + 8]):
+            return at
+    return 0
+
+
+def _can_follow(content: bytes) -> bool:
+    return not content or content[:2] in (*SYNCS, b"\xff") or content.startswith(BEHIND)
 
 
 def _read_header(head: bytes, block: int) -> tuple[int, int] | None:
@@ -130,13 +149,6 @@ def _crc8(content: bytes) -> int:
         crc ^= byte
         for _ in range(8):
             crc = (crc << 1 ^ (0x07 if crc & 0x80 else 0)) & 0xFF
-    return crc
-
-
-def _crc16(content: bytes) -> int:
-    crc = 0
-    for byte in content:
-        crc = (crc << 8 & 0xFFFF) ^ _CRC16[crc >> 8 ^ byte]
     return crc
 
 

@@ -18,11 +18,14 @@ from metaser.runtime.piped_bytes import PipedBytes
 if TYPE_CHECKING:
     import av
 
-EXACT_LENGTHS = ("matroska", "mov")
+EXACT_LENGTHS = ("matroska", "mov", "flac")
 """Containers that state a length they know; others guess it from the bit rate."""
 
 MISSING_S = 0.25
 """A stated length is rounded, and counts what a decoder leaves out at the start."""
+
+_DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
+"""FFmpeg's sample formats; an added p means that each channel has a plane of its own."""
 
 
 def has_media() -> bool:
@@ -37,8 +40,11 @@ class MediaFile:
         self._source = source
         self._name = name
         self._kind = kind
-        self.stated_s: float | None = None
-        """How long it is by its container; None if that is not known."""
+        self.seconds = 0.0
+        """How much was decoded."""
+
+        self.missing_s = 0.0
+        """How much less that is than its container states, known at the end."""
 
     def duration_s(self) -> float:
         """How long it is by its container; 0 if that is not known.
@@ -60,19 +66,20 @@ class MediaFile:
         with self._opened() as container:
             if not container.streams.audio:
                 raise AudioError(f"{self._name} has no sound track: give another file")
-            self.stated_s = self._stated_s(container)
-            is_decoded = False
+            stated_s = self._stated_s(container) or 0.0
             for packet in container.demux(container.streams.audio[0]):
                 frames: list[av.AudioFrame] = []
                 with suppress(av.error.InvalidDataError):  # a damaged packet, or a tag among them
                     frames = packet.decode()
                 for frame in frames:
-                    is_decoded = True
+                    self.seconds += frame.samples / frame.sample_rate
                     yield _samples(frame), frame.sample_rate
-            if not is_decoded:
+            if not self.seconds:
                 raise AudioError(
                     f"{self._name} is {self._kind} and holds no sound that can be decoded: record it again"
                 )
+            if stated_s - self.seconds > MISSING_S:
+                self.missing_s = stated_s - self.seconds
 
     @contextmanager
     def _opened(self) -> Iterator[av.container.InputContainer]:
@@ -86,6 +93,8 @@ class MediaFile:
             if isinstance(error, AudioError):
                 raise
             reason = getattr(error, "strerror", None) or str(error)
+            if isinstance(error, av.error.PatchWelcomeError):
+                reason = "its format changes on the way, or is a rare one"
             raise AudioError(
                 f"{self._name} is {self._kind} and is damaged ({reason}): record or export it again"
             ) from error
@@ -100,12 +109,17 @@ class MediaFile:
 
 
 def _samples(frame: av.AudioFrame) -> npt.NDArray[np.float32]:
-    """[T, channels] in [-1, 1]"""
-    array = frame.to_ndarray()  # [channels, T], or [1, T · channels]
-    if not frame.format.is_planar:
-        array = array.reshape(-1, frame.layout.nb_channels).T
+    """[T, channels] in [-1, 1]; PyAV's `to_ndarray` reads a plane too many of a frame of eight channels."""
+    dtype, channels = _DTYPES[frame.format.name.removesuffix("p")], frame.layout.nb_channels
+    if frame.format.is_planar:
+        planes = list(frame.planes)[:channels]
+        array: npt.NDArray[Any] = np.stack(
+            [np.frombuffer(bytes(plane), dtype, frame.samples) for plane in planes], axis=1
+        )
+    else:
+        array = np.frombuffer(bytes(frame.planes[0]), dtype, frame.samples * channels).reshape(-1, channels)
     if array.dtype == np.uint8:
         array = array.astype(np.float32) / 128 - 1
     elif array.dtype.kind == "i":
         array = array.astype(np.float32) / 2.0 ** (8 * array.itemsize - 1)
-    return np.ascontiguousarray(array.T, dtype=np.float32)
+    return np.array(array, np.float32)

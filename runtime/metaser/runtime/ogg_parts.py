@@ -26,9 +26,12 @@ def ogg_parts(file: FileBytes) -> list[Part]:
             starts.append(at)
             cut.append(True)
         in_front = begins
-        at += PAGE_BYTES + head[26] + sum(head[PAGE_BYTES : PAGE_BYTES + head[26]])
-        if cut and head[5] & ENDS and at <= file.size:
+        end = at + PAGE_BYTES + head[26] + sum(head[PAGE_BYTES : PAGE_BYTES + head[26]])
+        is_followed = end == file.size or file.at(end, len(CAPTURE)) == CAPTURE
+        within = -1 if is_followed else file.find(CAPTURE, at + 1, min(end, file.size))
+        if cut and head[5] & ENDS and within < 0 and end <= file.size:
             cut[-1] = False
+        at = end if within < 0 else within  # a page that was cut, and another file behind it
     if len(starts) == 1 and starts[0] == 0:
         return [Part(is_cut=cut[0])]
     ends = [*starts[1:], file.size]

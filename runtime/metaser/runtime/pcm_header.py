@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from metaser.runtime.errors import AudioError, InputError
 from metaser.runtime.pcm import RawFormat
-from metaser.runtime.piped_bytes import PipedBytes
+from metaser.runtime.piped_bytes import READ_BYTES, PipedBytes
 
 ENDLESS_BYTES = 0x7FFF_0000
 """Programs that cannot seek write a length from here on, or 0."""
 
+HEADED = (b"RIFF", b"RIFX", b"RF64", b"BW64", b".snd")
+WIDE = (b"RF64", b"BW64")
 LARGEST_HEADER_BYTES = 1 << 24
 INTEGER, FLOAT, A_LAW, MU_LAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 WAV_FORMATS = {
@@ -31,6 +33,9 @@ class PcmHeader:
     header_bytes: int
     data_bytes: int | None
     """None if the length is not known."""
+
+    order: str = ""
+    """Of the bytes of the chunks' lengths, as `struct` has it; empty for AU, which has no chunks."""
 
 
 def read_header(source: PipedBytes) -> PcmHeader | None:
@@ -54,9 +59,9 @@ def read_header(source: PipedBytes) -> PcmHeader | None:
         if name == b"data":
             if form is None:
                 raise AudioError(f"{source.name}'s WAV header has no format: pipe it from another program")
-            if start[:4] == b"RF64" and size == 2**32 - 1:
-                return PcmHeader(form, at + 8, wide if 0 < wide < 1 << 48 else None)
-            return PcmHeader(form, at + 8, None if size == 0 or size >= ENDLESS_BYTES else size)
+            if start[:4] in WIDE and size == 2**32 - 1:
+                return PcmHeader(form, at + 8, wide if 0 < wide < 1 << 48 else None, order)
+            return PcmHeader(form, at + 8, None if size == 0 or size >= ENDLESS_BYTES else size, order)
         if name == b"ds64":
             (wide,) = struct.unpack("<Q", _bytes(source, at + 16, 8))
         if name == b"fmt ":
@@ -65,6 +70,22 @@ def read_header(source: PipedBytes) -> PcmHeader | None:
                 return None
         at += 8 + size + size % 2
     raise AudioError(f"{source.name}'s WAV header is damaged: pipe it from another program")
+
+
+def next_header(source: PipedBytes, before: PcmHeader) -> PcmHeader | None:
+    """What follows the samples of a recording: another one, or more of its samples, behind chunks that are taken."""
+    while len(chunk := source.peek(8)) == 8:
+        if chunk[:4] in HEADED:
+            return read_header(source)
+        name, size = struct.unpack(f"{before.order or '<'}4sI", chunk)
+        if not before.order or not name.isascii() or not name.decode("ascii").isprintable():
+            return None
+        if name == b"data":
+            return replace(before, header_bytes=8, data_bytes=None if size >= ENDLESS_BYTES else size)
+        left = 8 + size + size % 2
+        while left and (content := source.read(min(left, READ_BYTES))):
+            left -= len(content)
+    return None
 
 
 def _bytes(source: PipedBytes, at: int, size: int) -> bytes:

@@ -11,15 +11,15 @@ from tempfile import NamedTemporaryFile
 import numpy as np
 
 from metaser.runtime.audio_checks import check_samples
-from metaser.runtime.audio_file import AudioFile, cut_notice
-from metaser.runtime.audio_kind import format_of
+from metaser.runtime.audio_file import TELL_S, AudioFile, cut_notice
+from metaser.runtime.audio_kind import format_of, named_without_sound
 from metaser.runtime.audio_parts import READERS
 from metaser.runtime.downmix import Downmix
 from metaser.runtime.errors import AudioError, InputError
 from metaser.runtime.media import MediaFile, has_media
 from metaser.runtime.one_channel import OneChannel
 from metaser.runtime.pcm import RawFormat, Samples
-from metaser.runtime.pcm_header import PcmHeader, read_header
+from metaser.runtime.pcm_header import HEADED, PcmHeader, next_header, read_header
 from metaser.runtime.piped_bytes import POLL_S, PipedBytes
 from metaser.runtime.raw_check import RawCheck, is_in_range, is_text
 from metaser.runtime.ring import Chunk, Ring
@@ -29,11 +29,13 @@ HEAD_BYTES = 4096
 
 FEWEST_HEAD_BYTES = 16
 HEAD_WAIT_S = 0.3
-HEADED = (b"RIFF", b"RIFX", b"RF64", b".snd")
 NOT_ON_PIPES = ("raw GSM",)
 """Silence in raw A-law looks like it."""
 
-SEEKING = ("MP4", "3GP", "QuickTime")
+STREAMED = ("FLAC", "MP1", "MP2", "MP3", "Ogg Opus", "Ogg Vorbis")
+"""What comes without an end, as from radio."""
+
+SEEKING = ("MP4", "3GP", "QuickTime", "WavPack")
 """FFmpeg has to go back and forth in these."""
 
 
@@ -54,6 +56,7 @@ class PipedAudio:
         self._name = name
         self._live = live
         self._say = say
+        self._has_samples = False
         self.is_raw = False
         """Whether it was taken for raw samples, once chunks came."""
 
@@ -77,6 +80,8 @@ class PipedAudio:
             yield from self._encoded(kind or "")
         elif is_text(head):
             raise AudioError(f"{self._name} holds text: pipe WAV or raw samples")
+        elif other := named_without_sound(head):
+            raise AudioError(f"{self._name} is {other}: pipe the sound itself, as WAV or raw samples")
         else:
             self.is_raw = True
             yield from self._samples(self._raw, None)
@@ -100,7 +105,7 @@ class PipedAudio:
         while True:
             self._bytes.take(header.header_bytes)
             yield from self._samples(header.form, header.data_bytes)
-            following = read_header(self._bytes) if self._bytes.peek(4) in HEADED else None
+            following = next_header(self._bytes, header)
             if following is None:
                 return
             header = following
@@ -128,11 +133,14 @@ class PipedAudio:
                 if self._bytes.is_ended:
                     break
                 self._bytes.fill()
+        self._has_samples |= taken > 0
+        if not self._has_samples and not self.is_raw:
+            raise AudioError(f"{self._name} holds a header and no samples: is the program before the pipe running?")
         yield Chunk(downmix.finish(), form.rate_hz)
         if downmix.notice:
             self.notices.append(downmix.notice)
-        if left and taken:
-            bytes_per_s = form.rate_hz * form.frame_bytes
+        bytes_per_s = form.rate_hz * form.frame_bytes
+        if left and taken and left >= TELL_S * bytes_per_s:
             self.notices.append(cut_notice(taken / bytes_per_s, left / bytes_per_s))
         if left == 0 and length is not None and length % 2:
             self._bytes.take(1)
@@ -153,10 +161,13 @@ class PipedAudio:
 
     def _encoded(self, kind: str) -> Iterator[Chunk]:
         """Sound that has to be decoded: while it comes if FFmpeg's libraries are there, else when it has ended."""
-        if has_media() and not kind.endswith(SEEKING):
-            source = OneChannel(self._name)
-            yield from source.chunks(source.mix(MediaFile(self._bytes, self._name, kind).blocks()))
+        is_whole_here = kind in READERS and kind not in STREAMED and not self._live  # by libsndfile, also joined files
+        if has_media() and not kind.endswith(SEEKING) and not is_whole_here:
+            source, media = OneChannel(self._name), MediaFile(self._bytes, self._name, kind)
+            yield from source.chunks(source.mix(media.blocks()))
             self.notices += [source.notice] if source.notice else []
+            if media.missing_s:
+                self.notices.append(cut_notice(media.seconds, media.missing_s))
             return
         if kind not in READERS and not has_media():
             raise AudioError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +19,11 @@ FAINTEST, SOME = 1e-9, 0.5
 """Other bytes read as floats are of any size: fewer than this share are sound."""
 
 TEXT_BYTES = 16
+MOSTLY = 0.7
+_LETTERS = bytes({*b"\t\n\f\r", *range(0x20, 0x7F), *range(0xA0, 0x100)})
+"""Of Latin-1 and its like."""
+
+_UTF_16, _UTF_32 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 CHECKED_S = 10.0
 
 
@@ -66,11 +73,16 @@ class RawCheck:
 
 
 def is_text(content: bytes) -> bool:
-    """Whether bytes are words and not samples."""
+    """Whether bytes are words and not samples, in Unicode or a code of one byte per letter."""
+    if len(content) < TEXT_BYTES:
+        return False
+    encoding = "utf-32" if content.startswith(_UTF_32) else "utf-16" if content.startswith(_UTF_16) else "utf-8"
+    if encoding == "utf-8" and not content.translate(None, _LETTERS):  # samples have all of the other bytes
+        return sum(byte < 0x7F for byte in content) > MOSTLY * len(content)
     try:
-        text = content.decode()
+        text = content[: len(content) // 4 * 4].decode(encoding)
     except UnicodeDecodeError as error:
-        if error.start < len(content) - 3:  # more than a letter that was cut
+        if error.start < len(content) - 7:  # more than a letter that was cut
             return False
-        text = content[: error.start].decode()
-    return len(content) >= TEXT_BYTES and all(letter.isprintable() or letter.isspace() for letter in text)
+        text = content[: error.start].decode(encoding)
+    return all(letter.isprintable() or letter.isspace() for letter in text)
