@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from io import StringIO, TextIOWrapper
 from typing import Annotated, Any
 
@@ -155,6 +156,12 @@ def metaser(
     """
 
 
+@cache
+def command() -> Any:
+    """The command line that `app` describes; made once, as that takes a tenth of a second."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run the command line."""
     _claim_descriptors()
@@ -163,7 +170,7 @@ def main() -> None:
         if isinstance(output, TextIOWrapper):
             output.reconfigure(errors="backslashreplace")  # a label that the terminal cannot show stops nothing
     try:
-        app(prog_name="metaser")
+        command()(prog_name="metaser")
     except SystemExit as error:
         if _is_of_closed_pipe(error):
             sys.exit(0)
