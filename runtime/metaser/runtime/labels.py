@@ -96,13 +96,18 @@ def safe_name(label: str, longest_bytes: int = LONGEST_NAME_BYTES) -> str:
     return f"{name.encode()[:room].decode('utf-8', 'ignore') or 'label'}-{digest}"
 
 
+def on_disk(name: str) -> str:
+    """The name as a part of a path that is UTF-8 on the disk, also where the locale is not UTF-8; `tidy` undoes it."""
+    return os.fsdecode(name.encode("utf-8", "surrogateescape"))
+
+
 def is_folder_name(label: str) -> bool:
     """Whether a folder here can be called so, and is a class at enrolment."""
     is_one_part = not is_junk(label) and "/" not in label and os.sep not in label
     return (
         is_one_part
         and not any(unicodedata.category(letter) == "Cc" for letter in label)
-        and len(os.fsencode(label)) <= LONGEST_NAME_BYTES
+        and len(label.encode("utf-8", "surrogateescape")) <= LONGEST_NAME_BYTES
     )
 
 
