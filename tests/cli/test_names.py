@@ -81,6 +81,18 @@ def test_a_class_called_unknown_is_refused(refused: Refused, own_support: Path, 
     assert not profile.exists()
 
 
+def test_a_class_called_unknown_of_a_profile_of_before_is_named(
+    start: Start, called: Callable[[str, str], None], support_folder: Path
+) -> None:
+    called("Unknown", "keen")
+    clip = support_folder / "calm" / "0.wav"
+    for words in (("classify", clip, "--json"), ("enroll", "--remove", "Unknown/0.wav")):
+        with start(*words) as process:
+            _, said = process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert said.count("has a class called Unknown, which looks like the answer") == 1
+
+
 @pytest.mark.parametrize("typed", ["{}", " {} ", "{}/"])
 def test_a_class_and_a_clip_are_removed_however_they_are_typed(
     run: Run, own_support: Path, profile: Path, typed: str

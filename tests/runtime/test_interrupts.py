@@ -18,11 +18,16 @@ def _usual_handler() -> Iterator[None]:
 
 
 def test_ctrl_c_waits_until_the_block_ends() -> None:
-    ended = False
-    with pytest.raises(KeyboardInterrupt), interrupts_held():
-        signal.raise_signal(signal.SIGINT)
-        ended = True
-    assert ended
+    done = []
+
+    def work() -> None:
+        with interrupts_held():
+            signal.raise_signal(signal.SIGINT)
+            done.append("the rest")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["the rest"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

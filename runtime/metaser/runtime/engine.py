@@ -21,9 +21,9 @@ from metaser.runtime.decision import Decision, cosines, decide, score
 from metaser.runtime.embedded import EmbeddedClips, embed_clips
 from metaser.runtime.engine_cache import EngineCache, Say, print_nothing
 from metaser.runtime.enrolment import Progress, Support, read_support
-from metaser.runtime.errors import AudioError, MissingDependencyError, WorkError
+from metaser.runtime.errors import AudioError, MissingDependencyError, ProfileWarning, WorkError
 from metaser.runtime.head_tuning import AdaptationSettings, Parameters
-from metaser.runtime.labels import look_alikes
+from metaser.runtime.labels import is_unknown, look_alikes
 from metaser.runtime.profile import Profile
 from metaser.runtime.profile_adaptation import Adapted, adapt_profile
 from metaser.runtime.profile_changes import calibrate_profile, check_fits, new_profile, settle
@@ -271,12 +271,21 @@ class Engine:
     def open_profile(self, path: str | Path, *, accept_precision: bool = False) -> Profile:
         """Load a profile that this bundle made; `accept_precision` takes one of the same model in another precision.
 
+        A ProfileWarning names a class that is called as the answer for no class, which profiles of before may have.
+
         Raises:
             NotFoundError: there is no such file.
             ProfileError: the profile is damaged, too new, or of another model or precision.
         """
         profile = Profile.load(path)
         check_fits(profile, self.bundle.manifest, path, accept_precision=accept_precision)
+        for label in filter(is_unknown, profile.labels):
+            warnings.warn(
+                f"{path} has a class called {label}, which looks like the answer when a clip resembles no class: "
+                "enrol it again under another name",
+                ProfileWarning,
+                stacklevel=1,  # one place, so that opening it twice says it once
+            )
         return profile
 
     def classify(self, waveform: Waveform, profile: Profile) -> Decision:

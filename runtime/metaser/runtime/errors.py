@@ -60,3 +60,7 @@ class WorkError(MetaserError, RuntimeError):
 
 class AudioWarning(UserWarning):
     """A clip that is usable but not whole, or whose channels cancel each other."""
+
+
+class ProfileWarning(UserWarning):
+    """A profile that is usable and whose answers can be misread."""

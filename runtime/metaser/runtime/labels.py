@@ -49,7 +49,7 @@ def check_label(label: object) -> str:
     """The label of a new class, tidy.
 
     Raises:
-        SupportError: it is no text, is empty, or is `unknown` in any case of letters.
+        SupportError: it is no text, is empty, or is `unknown` in any case and width of letters.
     """
     if not isinstance(label, str):
         raise SupportError(
@@ -58,12 +58,17 @@ def check_label(label: object) -> str:
     tidied = tidy(label)
     if not tidied:
         raise SupportError(f"the label {label!r} is empty: give the class a name")
-    if tidied.casefold() == UNKNOWN:
+    if is_unknown(tidied):
         raise SupportError(
             f"a class cannot be called {tidied}: that is the answer when a clip resembles no class; "
             "give the class another name"
         )
     return tidied
+
+
+def is_unknown(label: str) -> bool:
+    """Whether a label looks like the answer for no class, in any case and width of letters."""
+    return unicodedata.normalize("NFKC", tidy(label)).casefold() == UNKNOWN
 
 
 def look_alikes(labels: Iterable[str]) -> list[str]:
