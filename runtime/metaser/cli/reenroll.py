@@ -47,7 +47,8 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
     A profile belongs to the bundle that made it. The clips it was made of are read again, if they are still where they
     were and have not changed, or wherever in SUPPORT they are now. The profile before is kept for --undo.
     """
-    from metaser.runtime import InputError, NotFoundError, Profile, profile_lock
+    from metaser.runtime import InputError, Profile, profile_lock
+    from metaser.runtime.os_errors import not_found
     from metaser.runtime.profile_changes import reenroll as renew
     from metaser.runtime.reenrolment import find_clips
 
@@ -63,7 +64,7 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
                 print_json(profile=str(path), bundle=manifest.name, renewed=False)
             return
         if support is not None and not support.is_dir():
-            raise NotFoundError(f"no such folder: {support}")
+            raise not_found(support, "folder")
         found = find_clips(before.clips, support)
         if found.lost and not drop_missing:
             raise InputError(

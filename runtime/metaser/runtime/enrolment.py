@@ -16,8 +16,9 @@ import numpy.typing as npt
 from metaser.runtime.arrays import Waveform
 from metaser.runtime.audio import LoadedAudio, check_array, read_audio
 from metaser.runtime.bundle import sha256_of
-from metaser.runtime.errors import NotFoundError, SupportError
+from metaser.runtime.errors import SupportError
 from metaser.runtime.labels import check_label
+from metaser.runtime.os_errors import not_found
 from metaser.runtime.profile import Clip
 from metaser.runtime.recordings import (
     IN_ITSELF,
@@ -165,7 +166,7 @@ def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if not is_junk(path.name))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotFoundError(f"no such folder: {folder}") from error
+        raise not_found(folder, "folder") from error
     except OSError as error:
         raise SupportError(f"{folder} {cannot_be_read(error)}: give a folder that you may read") from error
 
