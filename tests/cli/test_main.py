@@ -128,6 +128,15 @@ def test_a_full_disk_is_one_line_and_code_1(start: Start, options: tuple[str, ..
     assert errors == "metaser: No space left on device\n"
 
 
+def test_a_current_folder_that_is_gone_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    result = run("doctor", "--profile", "p")
+    assert result.returncode == 1
+    assert result.stderr == "metaser: the current folder does not exist any more: change to another one\n"
+
+
 def test_an_interrupt_is_code_130(start: Start, tmp_path: Path) -> None:
     raised = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # a parent may have it ignored
     (tmp_path / "onnxruntime.py").write_text(f"import os, signal\n{raised}\nos.kill(os.getpid(), signal.SIGINT)")

@@ -92,6 +92,8 @@ def _is_of_closed_pipe(error: SystemExit) -> bool:
 
 
 def _described(error: OSError) -> str:
+    if not error.filename and isinstance(error, FileNotFoundError):
+        return "the current folder does not exist any more: change to another one"
     if not error.filename:  # of standard output
         return str(error.strerror or error)
     from metaser.runtime.os_errors import advice
