@@ -19,6 +19,7 @@ from metaser.cli.options import (
     ThreadsOption,
     profile_path,
 )
+from metaser.cli.problems import left_out_json
 
 if TYPE_CHECKING:
     from metaser.runtime import Profile
@@ -92,10 +93,13 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
             changed=[clip.title for clip in found.changed],
             missing=[clip.title for clip in found.missing],
             unreadable=[clip.title for clip in found.unreadable],
+            left_out=left_out_json(found.left_out),
         )
 
 
 def _tell(console: PlainConsole, found: FoundClips) -> None:
+    from metaser.runtime.recordings import summary
+
     for clip, place in found.moved[:LISTED]:
         console.say(f"Moved: {clip.title}, now {place}")
     if len(found.moved) > LISTED:
@@ -106,6 +110,8 @@ def _tell(console: PlainConsole, found: FoundClips) -> None:
         console.say(f"Left out: {clip.title} is gone" + (f" ({clip.path})" if clip.path else ", it was an array"))
     for clip in found.unreadable:
         console.say(f"Left out: {clip.title} cannot be read ({clip.path})")
+    for line in summary(found.left_out):
+        console.say(line)
 
 
 def _recognised(profile: Profile) -> str:
@@ -118,4 +124,8 @@ def _names(found: FoundClips) -> str:
     why |= dict.fromkeys((clip.sha256 for clip in found.unreadable), "cannot be read")
     named = [f"{clip.title} {why.get(clip.sha256, 'is gone')}" for clip in found.lost[:LISTED]]
     more = len(found.lost) - len(named)
-    return ", ".join([*named, *([f"{more} more"] if more else [])])
+    names = ", ".join([*named, *([f"{more} more"] if more else [])])
+    if not found.left_out:
+        return names
+    others = f" and {len(found.left_out) - 1} more" if len(found.left_out) > 1 else ""
+    return f"{names}; {found.left_out[0].path} {found.left_out[0].reason}{others}"
