@@ -70,4 +70,6 @@ def test_strict_reports_and_then_refuses_what_cannot_be_used(run: Run, support_f
 
 def test_what_is_no_corpus_is_refused(refused: Refused, tmp_path: Path) -> None:
     assert refused("corpora", tmp_path / "absent").startswith("no such folder")
+    (tmp_path / "note").touch()
+    assert refused("corpora", tmp_path / "note").endswith("note is a file: give a folder")
     assert "has no audio files" in refused("corpora", tmp_path)

@@ -112,6 +112,8 @@ def test_a_bad_clip_is_refused_and_nothing_is_written(
 
 def test_a_support_set_that_is_none_is_refused(refused: Refused, own_support: Path, profile: Path) -> None:
     assert "no such folder" in refused("enroll", own_support / "absent")
+    clip = own_support / "calm" / "0.wav"
+    assert refused("enroll", clip) == f"{clip} is a file: give a folder"
     (own_support / "sad").mkdir()
     assert "class sad has no audio files" in refused("enroll", own_support)
     shutil.rmtree(own_support / "sad")

@@ -1,6 +1,7 @@
 """The command as a whole: help, version, exit codes and what never happens."""
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -127,6 +128,15 @@ def test_a_full_disk_is_one_line_and_code_1(start: Start, options: tuple[str, ..
     assert errors == "metaser: No space left on device\n"
 
 
+def test_a_current_folder_that_is_gone_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    result = run("doctor", "--profile", "p")
+    assert result.returncode == 1
+    assert result.stderr == "metaser: the current folder does not exist any more: change to another one\n"
+
+
 def test_an_interrupt_is_code_130(start: Start, tmp_path: Path) -> None:
     raised = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # a parent may have it ignored
     (tmp_path / "onnxruntime.py").write_text(f"import os, signal\n{raised}\nos.kill(os.getpid(), signal.SIGINT)")
@@ -134,6 +144,20 @@ def test_an_interrupt_is_code_130(start: Start, tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
     assert errors == ""
+
+
+def test_an_interrupt_while_the_command_is_loaded_ends_it_without_a_word() -> None:
+    program = (
+        "import os, runpy, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(name, *_):\n"
+        "        if name == 'metaser.cli.classify': os.kill(os.getpid(), signal.SIGINT)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "sys.meta_path.insert(0, Finder)\n"
+        "runpy.run_module('metaser.cli', run_name='__main__')"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGINT, "", "")
 
 
 @pytest.mark.usefixtures("enrolled")

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from subprocess import CompletedProcess
+from subprocess import CompletedProcess, Popen
 from typing import TypeAlias
 
 import numpy as np
@@ -21,6 +21,7 @@ from metaser.runtime import InputError, Profile, SupportError
 from metaser.runtime.labels import safe_name
 
 Run: TypeAlias = Callable[..., CompletedProcess[str]]
+Start: TypeAlias = Callable[..., Popen[str]]
 Refused: TypeAlias = Callable[..., str]
 
 NFC, NFD = "Ärger", unicodedata.normalize("NFD", "Ärger")
@@ -80,6 +81,18 @@ def test_a_class_called_unknown_is_refused(refused: Refused, own_support: Path, 
     assert not profile.exists()
 
 
+def test_a_class_called_unknown_of_a_profile_of_before_is_named(
+    start: Start, called: Callable[[str, str], None], support_folder: Path
+) -> None:
+    called("Unknown", "keen")
+    clip = support_folder / "calm" / "0.wav"
+    for words in (("classify", clip, "--json"), ("enroll", "--remove", "Unknown/0.wav")):
+        with start(*words) as process:
+            _, said = process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert said.count("has a class called Unknown, which looks like the answer") == 1
+
+
 @pytest.mark.parametrize("typed", ["{}", " {} ", "{}/"])
 def test_a_class_and_a_clip_are_removed_however_they_are_typed(
     run: Run, own_support: Path, profile: Path, typed: str
@@ -94,6 +107,18 @@ def test_a_class_and_a_clip_are_removed_however_they_are_typed(
     assert len(Profile.load(profile).clips) == 8
     assert run("enroll", "--remove", typed.format(NFD)).returncode == 0
     assert Profile.load(profile).labels == ("calm", "keen")
+
+
+def test_a_recording_is_kept_by_label_where_the_locale_knows_only_ascii(
+    start: Start, called: Callable[[str, str], None], conversation: Path, tmp_path: Path
+) -> None:
+    called(NFC, "keen")
+    kept = tmp_path / "kept"
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    with start("stream", conversation, "--record", kept, env=ascii_only) as process:
+        _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (0, "")
+    assert {path.name for path in kept.iterdir() if path.is_dir()} == {NFC, "keen"}
 
 
 @pytest.mark.parametrize("label", PATHS)

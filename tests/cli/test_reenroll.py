@@ -80,6 +80,20 @@ def test_a_class_without_clips_left_is_refused(
     assert profile.read_bytes() == before
 
 
+def test_what_of_the_folder_cannot_be_read_is_named(
+    run: Run, refused: Refused, own_support: Path, other_bundle: OtherBundle
+) -> None:
+    bundle = other_bundle("graph_id")
+    link = own_support / "calm" / "0.wav"
+    link.unlink()
+    link.symlink_to("nowhere")
+    words = ("reenroll", own_support, "--bundle", bundle)
+    assert f"calm/0.wav is gone; {link} is a link to nothing): give the folder" in refused(*words)
+    result = run(*words, "--drop-missing", "--json")
+    assert json.loads(result.stdout)["left_out"] == [{"file": str(link), "reason": "is a link to nothing"}]
+    assert f"Left out: {link} is a link to nothing" in result.stderr
+
+
 def test_what_is_not_there_is_named(
     refused: Refused, own_support: Path, other_bundle: OtherBundle, tmp_path: Path
 ) -> None:

@@ -111,6 +111,10 @@ def test_a_bad_recording_is_refused(refused: Refused, bad_clip: BadClip, kind: s
     assert words in refused("stream", path)
 
 
+def test_two_formats_at_once_are_refused(refused: Refused, conversation: Path) -> None:
+    assert refused("stream", conversation, "--json", "--format", "csv") == "give either --json or --format csv"
+
+
 def test_a_headerless_recording_is_refused(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "sound.raw").write_bytes(bytes(32_000))
     assert "convert it to WAV or FLAC" in refused("stream", tmp_path / "sound.raw")

@@ -39,6 +39,7 @@ def test_bytes_that_are_not_utf_8_stay_as_they_are() -> None:
         (" \u200b\n", "is empty"),
         ("unknown", "cannot be called unknown"),
         ("UnKnown ", "cannot be called UnKnown"),
+        ("ｕｎｋｎｏｗｎ", "cannot be called"),  # noqa: RUF001 # wide
     ],
 )
 def test_what_is_no_label_is_refused_with_what_to_do(label: object, words: str) -> None:

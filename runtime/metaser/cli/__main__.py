@@ -1,5 +1,23 @@
-"""`python -m metaser.cli` is the `metaser` command."""
+"""Starting the `metaser` command, which `python -m metaser.cli` is as well."""
 
-from metaser.cli.main import main
+import signal
 
-main()
+
+def main() -> None:
+    """Load the command line and run it; before and after it Ctrl-C ends the process at once and without a word."""
+    usual = signal.getsignal(signal.SIGINT)
+    outside = signal.SIG_DFL if usual is signal.default_int_handler else usual  # ignored behind nohup
+    signal.signal(signal.SIGINT, outside)
+    from metaser.cli.main import command
+    from metaser.cli.main import main as run
+
+    command()
+    signal.signal(signal.SIGINT, usual)
+    try:
+        run()
+    finally:
+        signal.signal(signal.SIGINT, outside)
+
+
+if __name__ == "__main__":
+    main()

@@ -100,11 +100,11 @@ class Keeper:
 
     def _cut(self, audio: soundfile.SoundFile, label: str, start_s: float, end_s: float) -> None:
         from metaser.runtime.files import replacing
-        from metaser.runtime.labels import safe_name
+        from metaser.runtime.labels import on_disk, safe_name
 
         rate_hz = audio.samplerate
         left = round((end_s - start_s) * rate_hz)
-        folder = self._folder / safe_name(label)
+        folder = self._folder / on_disk(safe_name(label))
         folder.mkdir(mode=0o700, exist_ok=True)
         path = folder / f"{self._name}-{start_s:09.2f}.wav"
         audio.seek(round(start_s * rate_hz))

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from io import StringIO, TextIOWrapper
 from typing import Annotated, Any
 
@@ -91,6 +92,8 @@ def _is_of_closed_pipe(error: SystemExit) -> bool:
 
 
 def _described(error: OSError) -> str:
+    if not error.filename and isinstance(error, FileNotFoundError):
+        return "the current folder does not exist any more: change to another one"
     if not error.filename:  # of standard output
         return str(error.strerror or error)
     from metaser.runtime.os_errors import advice
@@ -155,6 +158,12 @@ def metaser(
     """
 
 
+@cache
+def command() -> Any:
+    """The command line that `app` describes; made once, as that takes a tenth of a second."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run the command line."""
     _claim_descriptors()
@@ -163,7 +172,7 @@ def main() -> None:
         if isinstance(output, TextIOWrapper):
             output.reconfigure(errors="backslashreplace")  # a label that the terminal cannot show stops nothing
     try:
-        app(prog_name="metaser")
+        command()(prog_name="metaser")
     except SystemExit as error:
         if _is_of_closed_pipe(error):
             sys.exit(0)

@@ -42,7 +42,7 @@ def record(
     from metaser.runtime import AudioError, InputError, WorkError
     from metaser.runtime.arrays import SAMPLE_RATE_HZ
     from metaser.runtime.files import replacing
-    from metaser.runtime.labels import LONGEST_NAME_BYTES, check_label, is_folder_name
+    from metaser.runtime.labels import LONGEST_NAME_BYTES, check_label, is_folder_name, on_disk
     from metaser.runtime.microphone import Microphone
 
     label = check_label(label)
@@ -52,7 +52,7 @@ def record(
             f"with a dot, of at most {LONGEST_NAME_BYTES} bytes"
         )
     console = people(as_json=False)
-    folder = into / label
+    folder = into / on_disk(label)
     taken = refused = 0
     with quiet_libraries(), Microphone(device) as microphone:
         console.say(f"{count} takes of {seconds:g} s for {label}, from {microphone.name}.")

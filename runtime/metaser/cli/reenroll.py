@@ -19,6 +19,7 @@ from metaser.cli.options import (
     ThreadsOption,
     profile_path,
 )
+from metaser.cli.problems import left_out_json
 
 if TYPE_CHECKING:
     from metaser.runtime import Profile
@@ -47,7 +48,8 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
     A profile belongs to the bundle that made it. The clips it was made of are read again, if they are still where they
     were and have not changed, or wherever in SUPPORT they are now. The profile before is kept for --undo.
     """
-    from metaser.runtime import InputError, NotFoundError, Profile, profile_lock
+    from metaser.runtime import InputError, Profile, profile_lock
+    from metaser.runtime.os_errors import not_found
     from metaser.runtime.profile_changes import reenroll as renew
     from metaser.runtime.reenrolment import find_clips
 
@@ -63,7 +65,7 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
                 print_json(profile=str(path), bundle=manifest.name, renewed=False)
             return
         if support is not None and not support.is_dir():
-            raise NotFoundError(f"no such folder: {support}")
+            raise not_found(support, "folder")
         found = find_clips(before.clips, support)
         if found.lost and not drop_missing:
             raise InputError(
@@ -91,10 +93,13 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
             changed=[clip.title for clip in found.changed],
             missing=[clip.title for clip in found.missing],
             unreadable=[clip.title for clip in found.unreadable],
+            left_out=left_out_json(found.left_out),
         )
 
 
 def _tell(console: PlainConsole, found: FoundClips) -> None:
+    from metaser.runtime.recordings import summary
+
     for clip, place in found.moved[:LISTED]:
         console.say(f"Moved: {clip.title}, now {place}")
     if len(found.moved) > LISTED:
@@ -105,6 +110,8 @@ def _tell(console: PlainConsole, found: FoundClips) -> None:
         console.say(f"Left out: {clip.title} is gone" + (f" ({clip.path})" if clip.path else ", it was an array"))
     for clip in found.unreadable:
         console.say(f"Left out: {clip.title} cannot be read ({clip.path})")
+    for line in summary(found.left_out):
+        console.say(line)
 
 
 def _recognised(profile: Profile) -> str:
@@ -117,4 +124,8 @@ def _names(found: FoundClips) -> str:
     why |= dict.fromkeys((clip.sha256 for clip in found.unreadable), "cannot be read")
     named = [f"{clip.title} {why.get(clip.sha256, 'is gone')}" for clip in found.lost[:LISTED]]
     more = len(found.lost) - len(named)
-    return ", ".join([*named, *([f"{more} more"] if more else [])])
+    names = ", ".join([*named, *([f"{more} more"] if more else [])])
+    if not found.left_out:
+        return names
+    others = f" and {len(found.left_out) - 1} more" if len(found.left_out) > 1 else ""
+    return f"{names}; {found.left_out[0].path} {found.left_out[0].reason}{others}"

@@ -102,7 +102,7 @@ def stream(  # noqa: PLR0913 # one parameter an option
     is_piped = file is not None and is_pipe(file)
     if live and not is_piped:
         raise InputError("--live is for standard input: `metaser stream - --live`")
-    form = Format.json if as_json else form
+    form = _one_format(form, as_json=as_json)
     settings = StreamSettings(
         window_s, hop_s, min_window_s=min(StreamSettings.min_window_s, window_s), dwell_s=dwell_s,
         widest_hop_s=max(StreamSettings.widest_hop_s, hop_s),
@@ -143,6 +143,14 @@ def stream(  # noqa: PLR0913 # one parameter an option
         console.say(f"It was read as raw {sample_format}, {channels} channel(s) at {rate_hz} Hz: are these right?")
     if heard.error:
         raise heard.error
+
+
+def _one_format(form: Format | None, *, as_json: bool) -> Format | None:
+    from metaser.runtime import InputError
+
+    if as_json and form not in (None, Format.json):
+        raise InputError(f"give either --json or --format {form.value}")
+    return Format.json if as_json else form
 
 
 @dataclass(frozen=True)

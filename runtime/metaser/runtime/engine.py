@@ -31,7 +31,7 @@ from metaser.runtime.errors import (
     WorkError,
 )
 from metaser.runtime.head_tuning import AdaptationSettings, Parameters
-from metaser.runtime.labels import look_alikes
+from metaser.runtime.labels import is_unknown, look_alikes
 from metaser.runtime.pooling_head import PoolingHead
 from metaser.runtime.profile import Profile
 from metaser.runtime.profile_adaptation import Adapted, adapt_profile, enrolled_arrays
@@ -320,12 +320,21 @@ class Engine:
     def open_profile(self, path: str | Path, *, accept_precision: bool = False) -> Profile:
         """Load a profile that this bundle made; `accept_precision` takes one of the same model in another precision.
 
+        A InputWarning names a class that is called as the answer for no class, which profiles of before may have.
+
         Raises:
             NotFoundError: there is no such file.
             ProfileError: the profile is damaged, too new, or of another model or precision.
         """
         profile = Profile.load(path)
         check_fits(profile, self.bundle.manifest, path, accept_precision=accept_precision)
+        for label in filter(is_unknown, profile.labels):
+            warnings.warn(
+                f"{path} has a class called {label}, which looks like the answer when a clip resembles no class: "
+                "enrol it again under another name",
+                InputWarning,
+                stacklevel=1,  # one place, so that opening it twice says it once
+            )
         return profile
 
     def classify(self, waveform: npt.ArrayLike, profile: Profile, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Decision:

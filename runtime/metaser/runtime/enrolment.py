@@ -16,9 +16,10 @@ import numpy.typing as npt
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio import LoadedAudio, check_array, read_audio
 from metaser.runtime.bundle import sha256_of
-from metaser.runtime.errors import InputError, NotFoundError, SupportError
+from metaser.runtime.errors import InputError, SupportError
 from metaser.runtime.given_path import given_path
 from metaser.runtime.labels import check_label
+from metaser.runtime.os_errors import not_found
 from metaser.runtime.profile import Clip
 from metaser.runtime.recordings import (
     IN_ITSELF,
@@ -175,7 +176,7 @@ def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if not is_junk(path.name))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotFoundError(f"no such folder: {folder}") from error
+        raise not_found(folder, "folder") from error
     except OSError as error:
         raise SupportError(f"{folder} {cannot_be_read(error)}: give a folder that you may read") from error
 

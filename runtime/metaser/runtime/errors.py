@@ -61,4 +61,4 @@ class WorkError(MetaserError, RuntimeError):
 
 
 class InputWarning(UserWarning):
-    """The caller's data can be used, but not all of it: a clip that is cut off, a file that is left out."""
+    """The caller's data can be used, but not all of it, or its answers can be misread: a clip that is cut off."""

@@ -49,7 +49,7 @@ def check_label(label: object) -> str:
     """The label of a new class, tidy.
 
     Raises:
-        SupportError: it is no text, is empty, or is `unknown` in any case of letters.
+        SupportError: it is no text, is empty, or is `unknown` in any case and width of letters.
     """
     if not isinstance(label, str):
         raise SupportError(
@@ -58,12 +58,17 @@ def check_label(label: object) -> str:
     tidied = tidy(label)
     if not tidied:
         raise SupportError(f"the label {label!r} is empty: give the class a name")
-    if tidied.casefold() == UNKNOWN:
+    if is_unknown(tidied):
         raise SupportError(
             f"a class cannot be called {tidied}: that is the answer when a clip resembles no class; "
             "give the class another name"
         )
     return tidied
+
+
+def is_unknown(label: str) -> bool:
+    """Whether a label looks like the answer for no class, in any case and width of letters."""
+    return unicodedata.normalize("NFKC", tidy(label)).casefold() == UNKNOWN
 
 
 def look_alikes(labels: Iterable[str]) -> list[str]:
@@ -96,13 +101,18 @@ def safe_name(label: str, longest_bytes: int = LONGEST_NAME_BYTES) -> str:
     return f"{name.encode()[:room].decode('utf-8', 'ignore') or 'label'}-{digest}"
 
 
+def on_disk(name: str) -> str:
+    """The name as a part of a path that is UTF-8 on the disk, also where the locale is not UTF-8; `tidy` undoes it."""
+    return os.fsdecode(name.encode("utf-8", "surrogateescape"))
+
+
 def is_folder_name(label: str) -> bool:
     """Whether a folder here can be called so, and is a class at enrolment."""
     is_one_part = not is_junk(label) and "/" not in label and os.sep not in label
     return (
         is_one_part
         and not any(unicodedata.category(letter) == "Cc" for letter in label)
-        and len(os.fsencode(label)) <= LONGEST_NAME_BYTES
+        and len(label.encode("utf-8", "surrogateescape")) <= LONGEST_NAME_BYTES
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
+from typing import Literal
 
-from metaser.runtime.errors import WorkError
+from metaser.runtime.errors import NotFoundError, WorkError
 
 RIGHTS = "check the rights of the file and of its folder, or choose another place"
 SPACE = "free space or choose another place"
@@ -40,3 +42,11 @@ def advice(error: OSError) -> str | None:
 def cannot_write(what: object, error: OSError) -> WorkError:
     """The error to raise when `what`, a path or a thing and its path, cannot be written."""
     return WorkError(f"cannot write {what}: {error.strerror or error}; {advice(error) or 'choose another place'}")
+
+
+def not_found(path: Path, wanted: Literal["file", "folder"]) -> NotFoundError:
+    """The error to raise when `path` is not what is wanted: nothing is there, or something else is."""
+    if not path.exists():
+        return NotFoundError(f"no such {wanted}: {path}")
+    found = "a folder" if path.is_dir() else "a file" if path.is_file() else "a device, a pipe or a socket"
+    return NotFoundError(f"{path} is {found}: give a {wanted}")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from metaser.runtime.bundle import sha256_of
 from metaser.runtime.profile import Clip
-from metaser.runtime.recordings import find_recordings
+from metaser.runtime.recordings import LeftOut, cannot_be_read, find_recordings
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +30,9 @@ class FoundClips:
     unreadable: tuple[Clip, ...] = ()
     """Clips whose file the system does not let us read."""
 
+    left_out: tuple[LeftOut, ...] = ()
+    """What of the folder cannot be read, so that clips may be there."""
+
     @property
     def lost(self) -> tuple[Clip, ...]:
         """Clips that cannot be embedded again."""
@@ -41,10 +43,17 @@ def find_clips(clips: Sequence[Clip], folder: Path | None = None) -> FoundClips:
     """Look for clips by content, first at their own path, then anywhere below `folder`."""
     state = {clip.sha256: _state(clip) for clip in clips}
     elsewhere: dict[str, str] = {}
-    if folder is not None and any(found != "there" for found in state.values()):
-        for path in find_recordings(folder).recordings:
-            with suppress(OSError):
-                elsewhere.setdefault(sha256_of(path), str(path.resolve()))
+    left_out: list[LeftOut] = []
+    if folder is not None and any(each != "there" for each in state.values()):
+        found = find_recordings(folder)
+        left_out += (each for each in found.left_out if not each.is_other)
+        for path in found.recordings:
+            try:
+                digest = sha256_of(path)
+            except OSError as error:
+                left_out.append(LeftOut(path, cannot_be_read(error)))
+                continue
+            elsewhere.setdefault(digest, str(path.resolve()))
     there = [clip for clip in clips if state[clip.sha256] == "there"]
     gone = [clip for clip in clips if state[clip.sha256] != "there"]
     moved = [(clip, elsewhere[clip.sha256]) for clip in gone if clip.sha256 in elsewhere]
@@ -55,6 +64,7 @@ def find_clips(clips: Sequence[Clip], folder: Path | None = None) -> FoundClips:
         changed=tuple(clip for clip in lost if state[clip.sha256] == "changed"),
         missing=tuple(clip for clip in lost if state[clip.sha256] == "missing"),
         unreadable=tuple(clip for clip in lost if state[clip.sha256] == "unreadable"),
+        left_out=tuple(left_out),
     )
 
 

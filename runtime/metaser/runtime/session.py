@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from metaser.runtime.cores import limited_threads
 from metaser.runtime.errors import BundleError, InputError, MissingDependencyError, WorkError
+from metaser.runtime.interrupts import interrupts_held
 from metaser.runtime.provider_library import missing_library
 
 if TYPE_CHECKING:
@@ -35,14 +36,16 @@ def import_onnxruntime() -> Any:
     """The onnxruntime module, imported on first use, without its telemetry.
 
     Its official wheels from 1.29 on send events to Microsoft and keep a device id in the user's cache folder, unless
-    this variable is set before the module is loaded (onnxruntime's docs/Privacy.md).
+    this variable is set before the module is loaded (onnxruntime's docs/Privacy.md). Ctrl-C waits until it is loaded:
+    an exception from its callbacks into Python aborts the process.
 
     Raises:
         MissingDependencyError: none of its packages is installed, or uninstalling one took files of another away.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
-        import onnxruntime
+        with interrupts_held():
+            import onnxruntime
     except ImportError as error:
         raise MissingDependencyError(
             "onnxruntime is not installed: pip install 'metaser[cpu]' (or one of 'metaser[gpu]', 'metaser[openvino]')"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from metaser.runtime.errors import InputError, NotFoundError
+from metaser.runtime.errors import InputError
 from metaser.runtime.labels import tidy
+from metaser.runtime.os_errors import not_found
 from metaser.runtime.recordings import find_recordings, why_none
 from metaser.toolkit.manifests import MANIFEST_COLUMNS, read_manifest
 from metaser.toolkit.readers import READERS, NotUsedError, Reader, matches, read_name
@@ -53,7 +54,7 @@ def read_corpus(root: str | Path, name: str | None = None) -> Corpus:
     """
     root = Path(root)
     if not root.is_dir():
-        raise NotFoundError(f"no such folder: {root}")
+        raise not_found(root, "folder")
     if name is not None and name != FOLDERS and name not in READERS:
         raise InputError(f"no reader called {name!r}: there are {', '.join(READERS)} and {FOLDERS}")
     found = find_recordings(root)

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from metaser.runtime.errors import InputError, NotFoundError
+from metaser.runtime.errors import InputError
+from metaser.runtime.os_errors import not_found
 from metaser.toolkit.evaluate import Comparison, Evaluation, compare
 from metaser.toolkit.intervals import Interval
 
@@ -74,7 +75,7 @@ def read_run(path: str | Path) -> Run:
     """
     path = Path(path)
     if not path.is_file():
-        raise NotFoundError(f"no such file: {path}")
+        raise not_found(path, "file")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["format"] != FORMAT:

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from metaser.runtime.errors import InputError, NotFoundError
+from metaser.runtime.errors import InputError
+from metaser.runtime.os_errors import not_found
 from metaser.runtime.user_folders import expand_home
 
 if sys.version_info >= (3, 11):
@@ -38,7 +39,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         InputError: it is not TOML.
     """
     if not path.is_file():
-        raise NotFoundError(f"no such file: {path}")
+        raise not_found(path, "file")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
