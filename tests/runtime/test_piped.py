@@ -225,3 +225,8 @@ def test_flac_on_a_pipe_that_ends_early_is_reported() -> None:
 @pytest.mark.skipif(not has_media(), reason="PyAV, the extra `media`, is not installed")
 def test_wavpack_on_a_pipe_ends_without_an_error() -> None:
     assert len(heard(PipedAudio(pipe(by_ffmpeg("wv", "wavpack", voice(2.0)))))) == 32_000
+
+
+def test_caf_cannot_be_read_live_and_is_not_called_damaged() -> None:
+    with pytest.raises(InputError, match="is CAF, which cannot be read live here: pipe WAV or raw samples"):
+        heard(PipedAudio(pipe(encoded("CAF", "PCM_16")), live=True))

@@ -35,7 +35,7 @@ NOT_ON_PIPES = ("raw GSM",)
 STREAMED = ("FLAC", "MP1", "MP2", "MP3", "Ogg Opus", "Ogg Vorbis")
 """What comes without an end, as from radio."""
 
-SEEKING = ("MP4", "3GP", "QuickTime", "WavPack")
+SEEKING = ("MP4", "3GP", "QuickTime", "WavPack", "CAF")
 """FFmpeg has to go back and forth in these."""
 
 
