@@ -308,7 +308,9 @@ def test_sound_of_a_damaged_ogg_is_not_repeated(tmp_path: Path, subtype: str) ->
     end = content.index(b"OggS", middle + 1)
     samples, file = read(content[:middle] + content[end:], tmp_path, "clip.ogg")
     assert 1.0 < len(samples) / file.rate_hz < 5.5
-    assert len(samples) / file.rate_hz == pytest.approx(decoded_by_ffmpeg_s(content[:middle] + content[end:]), abs=0.1)
+    if has_media():
+        decoded_s = decoded_by_ffmpeg_s(content[:middle] + content[end:])
+        assert len(samples) / file.rate_hz == pytest.approx(decoded_s, abs=0.1)
     assert file.notices[0].startswith("it is damaged: ")
     assert file.notices[0].endswith(" s cannot be decoded")
 

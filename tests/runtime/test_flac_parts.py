@@ -1,5 +1,6 @@
 """The true length of FLAC files, from their last frames."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,8 @@ def test_what_is_behind_the_last_frame_is_no_damage(tmp_path: Path, behind: byte
 def test_a_picture_that_holds_a_recording_is_stepped_over(tmp_path: Path) -> None:
     content = encoded("FLAC", "PCM_16", voice(2.1))
     picture = encoded("FLAC", "PCM_16", voice(1.0))
-    block = b"\x06" + len(picture).to_bytes(3, "big") + picture
+    about = struct.pack(">II10sI16xI", 3, 10, b"image/jpeg", 0, len(picture))  # a front cover
+    block = b"\x06" + (len(about) + len(picture)).to_bytes(3, "big") + about + picture
     assert _read(tmp_path, content[:42] + block + content[42:])[0] == 33_600
 
 

@@ -64,15 +64,13 @@ class Downmix:
 
     def _mix(self, cells: npt.NDArray[np.float32]) -> Waveform:
         """[cells, T, channels] -> [cells · T]"""
-        channels = cells.shape[2]
-        mixed = cells[:, :, 0].copy()  # [cells, T]
-        for channel in range(1, channels):
-            mixed += cells[:, :, channel]
-        mixed /= channels
-        alternating = cells - cells.mean(axis=1, keepdims=True)  # an offset is no sound
-        powers = np.einsum("ctk,ctk->ck", alternating, alternating).tolist()  # [cells, channels]
-        mean = alternating.mean(axis=2)  # [cells, T]
-        mean_powers = np.einsum("ct,ct->c", mean, mean).tolist()  # [cells]
+        planes = np.ascontiguousarray(np.moveaxis(cells, 2, 0))  # [channels, cells, T]
+        mixed = planes[0].copy()  # [cells, T]
+        for plane in planes[1:]:
+            mixed += plane
+        mixed /= len(planes)
+        powers = _powers(planes).T.tolist()  # [cells, channels]
+        mean_powers = _powers(mixed[None])[0].tolist()  # [cells]
         for number, (power, mean_power) in enumerate(zip(powers, mean_powers, strict=True)):
             self._powers = [self._decay * before + now for before, now in zip(self._powers, power, strict=True)]
             self._mean_power = self._decay * self._mean_power + mean_power
@@ -80,7 +78,7 @@ class Downmix:
                 self._powers, self._mean_power = power, mean_power
             self._choose()
             if self._channel is not None:
-                mixed[number] = cells[number, :, self._channel]
+                mixed[number] = planes[self._channel, number]
         flat: Waveform = mixed.reshape(-1)
         return flat
 
@@ -96,3 +94,11 @@ class Downmix:
                 "its channels cancel each other, as one of them is wired in reverse: "
                 f"channel {loudest + 1} was used alone"
             )
+
+
+def _powers(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """[channels, cells, T] -> [channels, cells], an offset left out, as it is no sound."""
+    energy = np.einsum("kct,kct->kc", planes, planes)
+    offset = np.square(planes.sum(axis=2)) / planes.shape[2]
+    powers: npt.NDArray[np.float32] = np.maximum(energy - offset, 0)
+    return powers
