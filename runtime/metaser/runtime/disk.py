@@ -8,6 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 
+def move_over(path: Path, to: Path) -> None:
+    """Rename a file, over another one if that is there."""
+    os.replace(path, to)  # noqa: PTH105 # pathlib of Python 3.10 keeps a function of its own, which tests cannot replace
+
+
 def flush(path: Path) -> None:
     """Force a file or a folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)

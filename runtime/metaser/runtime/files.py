@@ -18,7 +18,7 @@ from glob import escape
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from metaser.runtime.disk import flush, flush_folder, set_mode, take_over
+from metaser.runtime.disk import flush, flush_folder, move_over, set_mode, take_over
 from metaser.runtime.errors import InputError, MetaserError
 from metaser.runtime.in_place import overwrite, unfinished
 from metaser.runtime.os_errors import cannot_write
@@ -211,7 +211,7 @@ def _put(temporary: Path, target: Path, *, rename: bool) -> None:
     """Put a finished file in the place of `target`, by renaming it if that can be."""
     try:
         if rename:
-            temporary.replace(target)
+            move_over(temporary, target)
     except OSError as error:
         if error.errno not in NO_RENAME:
             raise
@@ -233,12 +233,12 @@ def _keeping(target: Path, undo: Path) -> Iterator[None]:
         there = undo.exists()
         try:
             if there:
-                undo.rename(older)
-            copy.replace(undo)
+                move_over(undo, older)
+            move_over(copy, undo)
             yield
         except BaseException:
             if older.exists():
-                older.replace(undo)
+                move_over(older, undo)
             elif not there:
                 undo.unlink(missing_ok=True)
             raise

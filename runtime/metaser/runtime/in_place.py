@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from metaser.runtime.disk import flush, flush_folder
+from metaser.runtime.disk import flush, flush_folder, move_over
 
 START_BYTES = 8
 """The first bytes of a file; while they are zero the rest of it is not whole."""
@@ -29,7 +29,7 @@ def overwrite(target: Path, new: Path) -> None:
     descriptor = os.open(target, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         before, content, copy = target.read_bytes(), new.read_bytes(), unfinished(target)
-        new.replace(copy)
+        move_over(new, copy)
         flush_folder(target.parent)
         try:
             _write(descriptor, content)
