@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 SAMPLE_RATE_HZ = 16_000
+MAX_RATE_HZ = 768_000
+"""No recording has more."""
 
 Waveform: TypeAlias = npt.NDArray[np.float32]
 """[T] samples at 16 kHz, mono, in [-1, 1]."""

@@ -6,31 +6,27 @@ handed to it as a file of its own whose header is right.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 
-from metaser.runtime.chunked_parts import au_parts, chunked_parts
 from metaser.runtime.file_bytes import FileBytes
-from metaser.runtime.flac_parts import flac_parts
-from metaser.runtime.mpeg_parts import mpeg_parts
-from metaser.runtime.ogg_parts import ogg_parts
 from metaser.runtime.part import Part
 
-READERS: dict[str, Callable[[FileBytes], list[Part]]] = {
-    "AIFF": chunked_parts,
-    "AU": au_parts,
-    "CAF": chunked_parts,
-    "FLAC": flac_parts,
-    "MP1": mpeg_parts,
-    "MP2": mpeg_parts,
-    "MP3": mpeg_parts,
-    "Ogg Opus": ogg_parts,
-    "Ogg Vorbis": ogg_parts,
-    "RF64": chunked_parts,
-    "RIFX": chunked_parts,
-    "W64": chunked_parts,
-    "WAV": chunked_parts,
+READERS = {
+    "AIFF": "chunked",
+    "AU": "au",
+    "CAF": "chunked",
+    "FLAC": "flac",
+    "MP1": "mpeg",
+    "MP2": "mpeg",
+    "MP3": "mpeg",
+    "Ogg Opus": "ogg",
+    "Ogg Vorbis": "ogg",
+    "RF64": "chunked",
+    "RIFX": "chunked",
+    "W64": "chunked",
+    "WAV": "chunked",
 }
-"""By the name that `format_of` gives."""
+"""The name that `format_of` gives -> the module that reads it, which is loaded when it is needed."""
 
 
 def parts_of(file: FileBytes, kind: str | None) -> list[Part]:
@@ -38,5 +34,8 @@ def parts_of(file: FileBytes, kind: str | None) -> list[Part]:
 
     What is not recognised is given without its name, by whose suffix libsndfile would take it for MP3.
     """
-    read = READERS.get(kind or "")
-    return (read(file) if read else []) or [Part(((0, file.size),))]
+    parts: list[Part] = []
+    if family := READERS.get(kind or ""):
+        name = f"{family}_parts"
+        parts = getattr(import_module(f"metaser.runtime.{name}"), name)(file)
+    return parts or [Part(((0, file.size),))]

@@ -1,4 +1,4 @@
-"""The recordings in a file of chunks (WAV, RIFX, RF64, W64, AIFF, CAF) or in an AU file, whatever it states."""
+"""The recordings in a file of chunks (WAV, RIFX, RF64, W64, AIFF, CAF), whatever lengths it states."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ WIDE = (b"RF64", b"BW64")
 """Their lengths of 64 bits are in a chunk of their own."""
 
 HEAD_BYTES = 64
-AU_HEADER_BYTES = 24
 CHUNKS_AT_MOST = 10_000
 
 
@@ -184,24 +183,3 @@ def _aligned(at: int, layout: Layout, start: int) -> int:
 
 def _is_name(name: bytes) -> bool:
     return len(name) == 4 and all(0x20 <= byte < 0x7F for byte in name)
-
-
-def au_parts(file: FileBytes) -> list[Part]:
-    """The recordings in an AU file, one after the other."""
-    parts: list[Part] = []
-    start = 0
-    while start < file.size:
-        head = file.at(start, AU_HEADER_BYTES)
-        if len(head) < AU_HEADER_BYTES or head[:4] not in (b".snd", b"dns."):
-            break
-        order: Literal["little", "big"] = "big" if head[:4] == b".snd" else "little"
-        content, size = (int.from_bytes(head[at : at + 4], order) for at in (4, 8))
-        there = file.size - start - content
-        if size >= ENDLESS_BYTES or size == 0 or size > there:
-            is_cut = 0 < there < size < ENDLESS_BYTES
-            parts.append(Part(((start, file.size),), (size - there) / there if is_cut else 0.0))
-            break
-        end = start + content + size
-        parts.append(Part(((start, end),)))
-        start = end
-    return [Part(missing=parts[0].missing)] if [part.pieces for part in parts] == [((0, file.size),)] else parts

@@ -9,10 +9,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from metaser.runtime.arrays import SAMPLE_RATE_HZ
+from metaser.runtime.arrays import MAX_RATE_HZ, SAMPLE_RATE_HZ
 from metaser.runtime.errors import InputError
 
-MAX_RATE_HZ, MAX_CHANNELS = 768_000, 64
+MAX_CHANNELS = 64
 
 Samples: TypeAlias = npt.NDArray[np.float32]
 _Decode: TypeAlias = Callable[[bytes], "npt.NDArray[np.float64] | Samples"]
