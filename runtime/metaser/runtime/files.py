@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -163,7 +162,7 @@ def leftovers(path: Path) -> list[Path]:
 @contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
     """A new name beside `target`; what is left under it when the block ends is deleted."""
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
     try:
         yield temporary
     finally:
