@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from metaser.runtime.file_bytes import FileBytes
-from metaser.runtime.part import Part
+from metaser.runtime.part import ENDLESS_BYTES, Part
 
-ENDLESS_BYTES = 0x7FFF_0000
 AU_HEADER_BYTES = 24
 
 

@@ -7,10 +7,7 @@ from typing import Literal
 
 from metaser.runtime.audio_kind import format_of
 from metaser.runtime.file_bytes import FileBytes
-from metaser.runtime.part import Part
-
-ENDLESS_BYTES = 0x7FFF_0000
-"""Programs that cannot seek state a length of 32 bits from here on."""
+from metaser.runtime.part import ENDLESS_BYTES, Part
 
 UNKNOWN_BYTES = 1 << 48
 """A length of 64 bits from here on means that it is not known."""

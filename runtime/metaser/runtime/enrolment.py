@@ -181,15 +181,25 @@ def _entries(folder: Path) -> list[Path]:
         raise SupportError(f"{folder} {cannot_be_read(error)}: give a folder that you may read") from error
 
 
-def _clips_in(folder: Path, label: str) -> tuple[list[SupportClip], list[LeftOut]]:
+def hash_recordings(folder: Path) -> tuple[dict[Path, str], list[LeftOut]]:
+    """The sha256 of each recording below a folder, sorted by path, and what is left out."""
     found = find_recordings(folder)
-    clips, left_out = [], list(found.left_out)
+    digests: dict[Path, str] = {}
+    left_out = list(found.left_out)
     for path in found.recordings:
         try:
             digest = sha256_of(path)
         except OSError as error:
             left_out.append(LeftOut(path, cannot_be_read(error)))
             continue
+        digests[path] = digest
+    return digests, left_out
+
+
+def _clips_in(folder: Path, label: str) -> tuple[list[SupportClip], list[LeftOut]]:
+    digests, left_out = hash_recordings(folder)
+    clips = []
+    for path, digest in digests.items():
         clip = Clip(
             label=label,
             sha256=digest,

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from metaser.runtime.file_bytes import Piece
 
+ENDLESS_BYTES = 0x7FFF_0000
+"""Programs that cannot seek state a length of 32 bits from here on."""
+
 
 @dataclass(frozen=True)
 class Part:

@@ -6,11 +6,9 @@ import struct
 from dataclasses import dataclass, replace
 
 from metaser.runtime.errors import AudioError, InputError
+from metaser.runtime.part import ENDLESS_BYTES
 from metaser.runtime.pcm import RawFormat
 from metaser.runtime.piped_bytes import READ_BYTES, PipedBytes
-
-ENDLESS_BYTES = 0x7FFF_0000
-"""Programs that cannot seek write a length from here on, or 0."""
 
 HEADED = (b"RIFF", b"RIFX", b"RF64", b"BW64", b".snd")
 WIDE = (b"RF64", b"BW64")

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from metaser.runtime.bundle import sha256_of
+from metaser.runtime.enrolment import hash_recordings
 from metaser.runtime.profile import Clip
-from metaser.runtime.recordings import LeftOut, cannot_be_read, find_recordings
+from metaser.runtime.recordings import LeftOut
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +46,9 @@ def find_clips(clips: Sequence[Clip], folder: Path | None = None) -> FoundClips:
     elsewhere: dict[str, str] = {}
     left_out: list[LeftOut] = []
     if folder is not None and any(each != "there" for each in state.values()):
-        found = find_recordings(folder)
-        left_out += (each for each in found.left_out if not each.is_other)
-        for path in found.recordings:
-            try:
-                digest = sha256_of(path)
-            except OSError as error:
-                left_out.append(LeftOut(path, cannot_be_read(error)))
-                continue
+        digests, unused = hash_recordings(folder)
+        left_out += (each for each in unused if not each.is_other)
+        for path, digest in digests.items():
             elsewhere.setdefault(digest, str(path.resolve()))
     there = [clip for clip in clips if state[clip.sha256] == "there"]
     gone = [clip for clip in clips if state[clip.sha256] != "there"]
