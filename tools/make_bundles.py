@@ -15,7 +15,8 @@ from benchmarks.machine import RESULTS
 from metaser.export.bundle import MAX_WINDOW_S
 from metaser.export.command import ExportRequest, run_export
 from metaser.runtime.bundle import shipped_folder
-from tools.models_page import MODELS, trained_models, write_cards, write_pages
+from tools.figures import write_pages
+from tools.models_page import MODELS, trained_models, write_cards
 from tools.pinned_embeddings import write_pinned
 
 CHOSEN = RESULTS / "choose_default.json"

@@ -1,4 +1,4 @@
-"""Cards, docs/models.md and the README's tables are what the committed results say, and claim nothing else."""
+"""Cards are what the committed results say, and claim nothing else."""
 
 from copy import deepcopy
 from typing import Any
@@ -9,16 +9,7 @@ from benchmarks.machine import read_result
 from benchmarks.shipped_bundles import measure, size_mb
 from metaser.runtime import open_bundle, shipped_bundles
 from tools.model_card import Facts, cost_rows, model_card
-from tools.models_page import (
-    MODELS,
-    ROOT,
-    card_of,
-    index_blocks,
-    models_page,
-    readme_blocks,
-    trained_models,
-    with_blocks,
-)
+from tools.models_page import MODELS, card_of, trained_models
 
 CHECKPOINT = {
     "backbone": {"layers": 3},
@@ -120,14 +111,6 @@ def test_the_card_of_a_model_and_that_in_its_bundle_are_what_is_written_from_the
     folder = open_bundle(name).folder
     assert (folder / "MODEL_CARD.md").read_text(encoding="utf-8") == expected
     assert (folder / "LICENSE").read_bytes() == (MODELS / name / "LICENSE").read_bytes()
-
-
-def test_the_page_of_models_the_readme_and_the_index_are_what_is_written_from_what_is_shipped() -> None:
-    assert (ROOT / "docs" / "models.md").read_text(encoding="utf-8") == models_page()
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert with_blocks(readme, readme_blocks()) == readme
-    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
-    assert with_blocks(index, index_blocks()) == index
 
 
 def test_what_is_measured_of_the_shipped_bundles_is_what_cards_state() -> None:
