@@ -6,7 +6,7 @@
 `time` tunes every kind of head on 20 clips of 3 s beside PyTorch. `guard` takes the shipped bundle and CORPORA with
 ravdess, emodb and nemo: 4-way 5-shot, support and queries by different people and by one, and for each rate the
 accuracy before and after tuning beside the guard's gain; on validation speakers, where the margin was chosen, unless
-`test` opens the test speakers. Writes `results/adaptation_time.json`, `_guard.json` and `_guard_test.json`.
+`test` opens the test speakers. Writes `results/adaptation_time.json`, or `adaptation_guard_NAME.json` of the bundle.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ stands before every case. The peers: PyTorch eager and compiled, `optimum-cli ex
 own environment, as it pins an older transformers), and its graph in OpenVINO. The whole grid takes about 12 minutes on
 two quiet cores: a peer hears 12 s of audio a case after one run to warm up, but at least two runs, so the windows of 7
 and 10 s have two alone; `--heard 50` gives them more. Writes
-`results/latency.json`, `.md` and `.png`; a single case writes `results/latency_4s_2t.*` and the like.
+`results/latency.json`, `.md` and `.png`, also of a part of the grid: the command in them says which.
 """
 
 from __future__ import annotations
@@ -72,6 +72,16 @@ def ratios(other: Timed, timed: dict[str, Timed]) -> dict[str, float]:
     return {name: paired_ratio(other.times_ms, timed[name].times_ms) for name in (INT8, FP32) if name in timed}
 
 
+def command(windows_s: list[float], threads: list[int]) -> str:
+    """The command that measures these cases."""
+    words = ["python -m benchmarks.latency WORK"]
+    if windows_s != list(WINDOWS_S):
+        words += ["--seconds", *(f"{seconds:g}" for seconds in windows_s)]
+    if threads != list(THREADS):
+        words += ["--threads", *map(str, threads)]
+    return " ".join(words)
+
+
 def main() -> None:
     """Prepare, measure, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description=__doc__.split("\n")[0])
@@ -89,10 +99,8 @@ def main() -> None:
     if given.prepare:
         return
     found = {count: measure(peers, windows_s, count, given.heard) for count in threads}
-    single = len(windows_s) == len(threads) == 1
-    words = [] if not single else [f"--seconds {windows_s[0]:g} --threads {threads[0]}"]
     figures: dict[str, Any] = {
-        "command": " ".join(["python -m benchmarks.latency WORK", *words]),
+        "command": command(windows_s, threads),
         "model": "XLS-R 300M, 24 layers unless said, random weights",
         "windows_s": windows_s,
         "threads": threads,
@@ -105,12 +113,10 @@ def main() -> None:
         "failures": {count: own["failures"] for count, own in found.items()},
         "cases": [case for own in found.values() for case in own["cases"]],
     }
-    name = f"latency_{windows_s[0]:g}s_{threads[0]}t" if single else "latency"
-    write_result(name, figures)
-    document = read_result(name)
-    if not single:
-        draw(document, RESULTS / f"{name}.png")
-    replace_text(RESULTS / f"{name}.md", to_markdown(document, None if single else f"{name}.png"), mode=SHARED)
+    write_result("latency", figures)
+    document = read_result("latency")
+    draw(document, RESULTS / "latency.png")
+    replace_text(RESULTS / "latency.md", to_markdown(document, "latency.png"), mode=SHARED)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ INT8, FP32 = "metaser int8, 24 layers", "metaser fp32, 24 layers"
 SMALL_RATIO = 0.1
 
 
-def to_markdown(document: dict[str, Any], picture: str | None) -> str:
+def to_markdown(document: dict[str, Any], picture: str) -> str:
     """The machine, the tables over windows and threads, and what each of them means."""
     machine, cases = document["machine"], document["cases"]
     products = [case["matrix_product_ms"] for case in cases]
@@ -34,8 +34,7 @@ def to_markdown(document: dict[str, Any], picture: str | None) -> str:
             f"## How many times faster metaser {title} is",
             _over_cases(cases, names, lambda peer, own=own: _ratio(peer["ratios"].get(own))),  # type: ignore[misc]
         ]
-    if picture:
-        sections.append(f"![milliseconds over the window]({picture})")
+    sections.append(f"![milliseconds over the window]({picture})")
     return "\n\n".join([*sections, *_facts(document, names)]) + "\n"
 
 

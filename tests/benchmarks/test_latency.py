@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.latency import measure, ratios, runs_at
+from benchmarks.latency import THREADS, WINDOWS_S, command, measure, ratios, runs_at
 from benchmarks.latency_models import encoder_mb
 from benchmarks.latency_peer import FailedPeerError, Peer, Running, Timed, paired_ratio, start, time_in_turn
 from benchmarks.latency_report import FP32, INT8, draw, to_markdown
@@ -101,3 +101,8 @@ def test_the_report_has_every_case_and_says_what_failed(tmp_path: Path) -> None:
     assert "0.25 s, 1 threads 100 s" in text
     draw(document, tmp_path / "latency.png")
     assert (tmp_path / "latency.png").stat().st_size > 1000
+
+
+def test_the_command_states_a_part_of_the_grid_and_not_the_whole() -> None:
+    assert command(list(WINDOWS_S), list(THREADS)) == "python -m benchmarks.latency WORK"
+    assert command([1.0, 2.5], [2]) == "python -m benchmarks.latency WORK --seconds 1 2.5 --threads 2"
