@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import ctypes
+import io
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 NOT_FOUND = "cannot open shared object file"
 """In the dynamic linker's message; its other messages are about how it was asked here."""
+
+
+def load_cuda_libraries(onnxruntime: Any) -> None:
+    """Load CUDA and cuDNN from NVIDIA's Python packages, as in `onnxruntime-gpu[cuda,cudnn]`, if they are there.
+
+    The dynamic linker does not look into those packages. What is missing everywhere is reported by whoever needs it, so
+    what ONNX Runtime prints about it is dropped.
+    """
+    with redirect_stdout(io.StringIO()):
+        onnxruntime.preload_dlls(msvc=False)
 
 
 def missing_library(package: Path, provider: str) -> str | None:

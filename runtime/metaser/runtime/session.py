@@ -13,7 +13,7 @@ import numpy.typing as npt
 from metaser.runtime.cores import limited_threads
 from metaser.runtime.errors import BundleError, InputError, MissingDependencyError, WorkError
 from metaser.runtime.interrupts import interrupts_held
-from metaser.runtime.provider_library import missing_library
+from metaser.runtime.provider_library import load_cuda_libraries, missing_library
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -26,6 +26,8 @@ PROVIDERS = {
 }
 EXTRAS = {"cpu": "cpu", "cuda": "gpu", "tensorrt": "gpu", "openvino": "openvino"}
 GPU_PROVIDERS = ("cuda", "tensorrt")
+EXACT_PRODUCTS = {"cuda": {"use_tf32": "0"}}
+"""Options by provider: CUDA otherwise rounds float32 factors to the 10 bits of TF32, too few for an fp32 bundle."""
 DEFAULT_SEVERITY, ERRORS_ONLY, FATAL_ONLY = 2, 3, 4
 SOURCE_PLACE = re.compile(r"^\S+\.(?:cc|cpp|h):\d+ .*?\) (?=\S)")
 ENCODER_NAMES = ("input_values", "input_lengths", "last_hidden_state", "frame_lengths")
@@ -125,7 +127,8 @@ def open_session(  # noqa: PLR0913 # a graph, where it runs, and what is asked o
     if provider == "cpu":
         session = _open_on_cpu(path, options)
     else:
-        session = _open_on_provider(path, provider, options, provider_options or {})
+        provider_options = {**EXACT_PRODUCTS.get(provider, {}), **(provider_options or {})}
+        session = _open_on_provider(path, provider, options, provider_options)
     if PROVIDERS[provider] not in session.get_providers():
         reason = _missing_library(provider) or f"onnxruntime took {', '.join(session.get_providers())}"
         raise MissingDependencyError(
@@ -154,6 +157,8 @@ def _open_on_provider(
     With its fall-back on, the InferenceSession prints to standard output and begins again on the CPU.
     """
     ort = import_onnxruntime()
+    if provider in GPU_PROVIDERS:
+        load_cuda_libraries(ort)
     options.log_severity_level = FATAL_ONLY  # the error is raised as well, and reported in one line
     failures: tuple[type[Exception], ...] = (*_failures(), RuntimeError, ValueError)  # of its libraries and options
     ort.set_default_logger_severity(FATAL_ONLY)  # that of what happens before there is a session
