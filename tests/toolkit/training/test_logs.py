@@ -37,7 +37,7 @@ def test_tensorboard_holds_every_number_of_the_json_lines(make_config: MakeConfi
     config = make_config(FEW)
     train(config, lambda _: None)
     found = points(config.out)
-    for name in ("loss", "accuracy", "scale", "gradient_norm", "rate_factor", "seconds"):
+    for name in ("loss", "accuracy", "scale", "gradient_norm", "rate_factor", "seconds", "waited_s"):
         assert found[f"step/{name}"] == numbers(config.out, "step", name)
         assert len(found[f"step/{name}"]) == 4
     for name in ("accuracy", "low", "high"):

@@ -246,7 +246,7 @@ def test_a_checkpoint_can_be_trained_on_if_the_settings_are_its_own(make_config:
 @pytest.mark.parametrize(
     ("changes", "kind", "message"),
     [
-        ({"device": "cuda"}, MissingDependencyError, "PyTorch sees 0 CUDA devices"),
+        ({"device": "cuda:99"}, MissingDependencyError, r"PyTorch sees \d+ CUDA devices"),
         ({"device": "quantum"}, InputError, "choose auto, cpu, cuda"),
         ({"precision": "fp16"}, InputError, "needs a CUDA device"),
         ({"episodes": {"k_shot": 30}}, InputError, r"3-way 30-shot .* needs 3 classes of at least 31 clips"),
@@ -261,8 +261,6 @@ def test_a_checkpoint_can_be_trained_on_if_the_settings_are_its_own(make_config:
 def test_what_cannot_be_used_is_one_clear_line_and_writes_nothing(
     make_config: MakeConfig, changes: dict[str, Any], kind: type[MetaserError], message: str
 ) -> None:
-    if torch.cuda.is_available() and kind is MissingDependencyError:
-        pytest.skip("there is a GPU")
     config = make_config(changes)
     with pytest.raises(kind, match=message):
         train(config, quiet)

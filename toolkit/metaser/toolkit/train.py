@@ -76,7 +76,10 @@ def _loop(run: Run, log: TrainingLog, interrupted: Callable[[], bool]) -> None:
         if 0 < config.validation.patience <= progress.since_best:
             log.say(f"stopped: no better validation in {progress.since_best}")
             break
-        stop = _step(run, [next(batches) for _ in run.own_episodes(step)], step, log, stop=interrupted())
+        began = time.perf_counter()
+        episodes = [next(batches) for _ in run.own_episodes(step)]
+        waited_s = time.perf_counter() - began
+        stop = _step(run, episodes, step, log, waited_s, stop=interrupted())
         validated = _due(config, step, config.validation.every)
         if validated:
             _validate(run, log)
@@ -93,7 +96,9 @@ def _loop(run: Run, log: TrainingLog, interrupted: Callable[[], bool]) -> None:
     batches.close()
 
 
-def _step(run: Run, episodes: Sequence[EpisodeBatch], step: int, log: TrainingLog, *, stop: bool) -> bool:
+def _step(  # noqa: PLR0913 # what a step works with, and what its log line says of it
+    run: Run, episodes: Sequence[EpisodeBatch], step: int, log: TrainingLog, waited_s: float, *, stop: bool
+) -> bool:
     """One step of the optimiser; whether any process was asked to stop."""
     began = time.perf_counter()
     config, device = run.config, run.processes.device
@@ -122,10 +127,18 @@ def _step(run: Run, episodes: Sequence[EpisodeBatch], step: int, log: TrainingLo
     log.write(
         "step", step=step + 1, episodes=(step + 1) * config.optimiser.accumulation, loss=loss_sum, accuracy=right,
         **adversary, scale=float(run.network.head.scale.detach()), gradient_norm=float(norm),
-        rate_factor=rate_factor(config, step), seconds=time.perf_counter() - began,
+        rate_factor=rate_factor(config, step), seconds=time.perf_counter() - began, waited_s=waited_s,
+        **_gpu_memory(device),
     )  # fmt: skip
     log.advance(step + 1, f"loss {loss_sum:.3f}, accuracy {100 * right:.0f} %")
     return bool(stops)
+
+
+def _gpu_memory(device: torch.device) -> dict[str, float]:
+    """The most GPU memory that tensors of this process have held, in GiB; nothing on a CPU."""
+    if device.type != "cuda":
+        return {}
+    return {"peak_gpu_gib": torch.cuda.max_memory_allocated(device) / 1024**3}
 
 
 def episode_loss(run: Run, episode: EpisodeBatch, at: float) -> tuple[Tensor, Tensor]:
