@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,11 @@ Clip = npt.NDArray[np.float32]
 Run = Callable[[Clip], object]
 
 
-def metaser(path: str, threads: int) -> Run:
+def metaser(path: str, threads: int, provider: str = "cpu") -> Run:
     """The encoder of a bundle in the runtime."""
     from metaser.runtime import Engine
 
-    return Engine.open(path, provider="cpu", threads=threads).frames
+    return Engine.open(path, provider=provider, threads=threads).frames
 
 
 def embed(path: str, threads: int) -> Run:
@@ -39,34 +39,38 @@ def embed(path: str, threads: int) -> Run:
     return Engine.open(path, provider="cpu", threads=threads).embed
 
 
-def eager(path: str, threads: int) -> Run:
+def eager(path: str, threads: int, device: str = "cpu", dtype: str = "float32") -> Run:
     """transformers in PyTorch, as it comes."""
-    import torch
-    from transformers import AutoModel
-
-    torch.set_num_threads(threads)
-    model = AutoModel.from_pretrained(path).eval()
+    model = _transformers_model(path, threads, device, dtype)
     return lambda clip: _hidden_state(model, clip)
 
 
-def compiled(path: str, threads: int) -> Run:
+def compiled(path: str, threads: int, device: str = "cpu", dtype: str = "float32") -> Run:
     """The same through torch.compile, which is given a graph for each length of its own."""
     import torch
     import torch._dynamo
-    from transformers import AutoModel
 
-    torch.set_num_threads(threads)
     torch._dynamo.config.recompile_limit = MOST_LENGTHS
     torch._dynamo.config.fail_on_recompile_limit_hit = True  # rather than run uncompiled in silence
-    model: Any = torch.compile(AutoModel.from_pretrained(path).eval(), dynamic=False)
+    model: Any = torch.compile(_transformers_model(path, threads, device, dtype), dynamic=False)
     return lambda clip: _hidden_state(model, clip)
 
 
+def _transformers_model(path: str, threads: int, device: str, dtype: str) -> Any:
+    import torch
+    from transformers import AutoModel
+
+    torch.set_num_threads(threads)
+    return AutoModel.from_pretrained(path).to(device, getattr(torch, dtype)).eval()
+
+
 def _hidden_state(model: Any, clip: Clip) -> object:
+    """Float32 [T] in main memory -> float32 frames there, as the runtime takes and gives them."""
     import torch
 
     with torch.inference_mode():
-        return model(torch.from_numpy(standardised(clip))[None]).last_hidden_state
+        samples = torch.from_numpy(standardised(clip))[None].to(model.device, model.dtype)
+        return model(samples).last_hidden_state.float().cpu()
 
 
 def onnxruntime_plain(path: str, threads: int) -> Run:
@@ -102,6 +106,10 @@ LOADERS: dict[str, Callable[[str, int], Run]] = {
     "compiled": compiled,
     "optimum": onnxruntime_plain,
     "openvino": openvino,
+    "metaser-cuda": partial(metaser, provider="cuda"),
+    "eager-cuda-fp32": partial(eager, device="cuda"),
+    "eager-cuda-fp16": partial(eager, device="cuda", dtype="float16"),
+    "compiled-cuda-fp16": partial(compiled, device="cuda", dtype="float16"),
 }
 
 
