@@ -48,6 +48,7 @@ def test_the_wheel_names_every_licence_and_carries_their_texts(wheel: zipfile.Zi
     texts = [wheel.read(name).decode() for name in names if ".dist-info/licenses/" in name]
     assert any("Apache License" in text for text in texts)
     assert any("OpenAI" in text for text in texts)
+    assert any("Silero" in text for text in texts)
 
 
 def test_the_wheel_is_small_enough_to_fetch(wheel: zipfile.ZipFile) -> None:
