@@ -39,9 +39,9 @@ SPECIFIED = {
     "experiments.md": {"2 %", "30 %", "2 s", "three times"},
     "export.md": {"102 kB", "twice as large", "3 to 10 s", "4 s", "5 s"},
     "formats.md": {"two minutes"},
-    "platforms.md": {"1 s", "4 s"},
+    "platforms.md": {"1 s", "4 s", "32 ms"},
     "protocol.md": {"± 1.96"},
-    "streaming.md": {"80 %", "0.5 s", "1.5 s", "3 s", "8 s", "ten seconds"},
+    "streaming.md": {"80 %", "0.5 s", "1.5 s", "3 s", "8 s", "128 s", "32 ms", "ten seconds"},
 }  # fmt: skip
 """By page: limits, settings, sizes that follow from a format, the conditions of a measurement, names of pages."""
 

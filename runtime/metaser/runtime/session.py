@@ -211,6 +211,18 @@ def run_all(
         raise WorkError(f"the model failed to run: {_reason(error)}") from error
 
 
+def run_bound(session: onnxruntime.InferenceSession, binding: onnxruntime.IOBinding) -> None:
+    """Run a graph on arrays that were bound once, which is quicker for small graphs.
+
+    Raises:
+        WorkError: as `run`.
+    """
+    try:
+        session.run_with_iobinding(binding)
+    except _failures() as error:
+        raise WorkError(f"the model failed to run: {_reason(error)}") from error
+
+
 def _reason(error: Exception) -> str:
     """The last line, without a place in onnxruntime's source; the lines before it are such places."""
     return SOURCE_PLACE.sub("", [line.strip() for line in str(error).splitlines() if line.strip()][-1])

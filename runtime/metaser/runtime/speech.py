@@ -11,7 +11,8 @@ import numpy as np
 
 from metaser.runtime.arrays import Waveform
 from metaser.runtime.audio import load_audio
-from metaser.runtime.voice_activity import CHUNK_SAMPLES, Utterance, VoiceActivity, VoiceActivitySettings
+from metaser.runtime.silero import BLOCK_SAMPLES, SpeechDetector
+from metaser.runtime.voice_activity import CHUNK_SAMPLES, Utterance, utterances_by
 
 
 def load_speech(path: str | Path) -> Waveform:
@@ -35,7 +36,12 @@ def without_pauses(waveform: Waveform, utterances: Sequence[Utterance]) -> Wavef
 
 def utterances_in(waveform: Waveform) -> list[Utterance]:
     """The utterances of a clip, float32 [T] at 16 kHz, by the voice activity detection of streams."""
-    padded = np.concatenate([waveform, np.zeros(-len(waveform) % CHUNK_SAMPLES, np.float32)])
-    voice = VoiceActivity(VoiceActivitySettings())
-    heard = [voice.push(chunk) for chunk in padded.reshape(-1, CHUNK_SAMPLES)]
-    return [utterance for utterance in (*heard, voice.close()) if utterance and utterance.end is not None]
+    return utterances_by(speech_probabilities(waveform))
+
+
+def speech_probabilities(waveform: Waveform) -> list[float]:
+    """The probability of speech in each 32 ms of a clip, float32 [T] at 16 kHz; zeros fill up the last."""
+    detector = SpeechDetector()
+    whole = len(waveform) // BLOCK_SAMPLES * BLOCK_SAMPLES
+    rest = np.pad(waveform[whole:], (0, -len(waveform) % CHUNK_SAMPLES))
+    return [*detector.hear(waveform[:whole]).tolist(), *detector.hear(rest).tolist()]

@@ -14,6 +14,7 @@ widens its hop while the model is slower than real time.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
@@ -28,6 +29,7 @@ from metaser.runtime.pace import Pace
 from metaser.runtime.resampler import Resampler
 from metaser.runtime.samples import as_samples, check_rate
 from metaser.runtime.segment import Scores, Segment, SegmentRules, Window
+from metaser.runtime.silero import SpeechDetector
 from metaser.runtime.stream_event import StreamEvent
 from metaser.runtime.stream_settings import StreamSettings
 from metaser.runtime.voice_activity import CHUNK_SAMPLES, Utterance, VoiceActivity
@@ -57,8 +59,10 @@ class Stream:
         dwell_windows = max(1, round(settings.dwell_s / settings.hop_s))
         self._rules = SegmentRules(labels, calibration, dwell_windows, settings.leave_share)
         self._resampler = Resampler(check_rate(sample_rate_hz))
+        self._detector = SpeechDetector()
         self._voice = VoiceActivity(settings.voice_activity)
-        self._pending: Waveform = np.zeros(0, np.float32)  # heard, less than a chunk
+        self._pending: Waveform = np.zeros(0, np.float32)  # heard, and did not go through voice activity
+        self._probabilities: deque[float] = deque()  # of speech in the first chunks of those
         self._history: Waveform = np.zeros(0, np.float32)  # the newest samples that went through voice activity
         self._position = 0  # samples that went through voice activity
         self._heard = 0  # samples at 16 kHz, padding excluded
@@ -151,11 +155,14 @@ class Stream:
     def _hear(self, samples: Waveform, heard: int | None = None) -> Iterator[StreamEvent]:
         self._heard += len(samples) if heard is None else heard
         self._pending = np.concatenate([self._pending, samples])
-        while len(self._pending) >= CHUNK_SAMPLES:
+        known = len(self._probabilities) * CHUNK_SAMPLES  # more than 0 if the push before ended with an error
+        whole = len(self._pending) // CHUNK_SAMPLES * CHUNK_SAMPLES
+        self._probabilities.extend(self._detector.hear(self._pending[known:whole]).tolist())
+        while self._probabilities:
             chunk, self._pending = self._pending[:CHUNK_SAMPLES], self._pending[CHUNK_SAMPLES:]
             self._history = np.concatenate([self._history, chunk])[-self._history_samples :]
             self._position += CHUNK_SAMPLES
-            utterance = self._voice.push(chunk)
+            utterance = self._voice.push(self._probabilities.popleft())
             if utterance is None:
                 continue
             if utterance.end is not None:

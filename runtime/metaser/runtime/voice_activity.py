@@ -7,10 +7,10 @@ hangover                     |--------| silence this long ends it, a little afte
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
-from metaser.runtime.silero import new_detector
+from metaser.runtime.arrays import SAMPLE_RATE_HZ
 
 CHUNK_SAMPLES = 512
 CHUNK_S = CHUNK_SAMPLES / SAMPLE_RATE_HZ
@@ -49,23 +49,21 @@ class Utterance:
 
 
 class VoiceActivity:
-    """The state of one stream: push chunk after chunk, read the utterance that runs or has just ended."""
+    """The state of one stream: push the probability of chunk after chunk, read the utterance that runs or has ended."""
 
     def __init__(self, settings: VoiceActivitySettings) -> None:
         self._settings = settings
         self._onset_chunks = max(1, round(settings.onset_s / CHUNK_S))
         self._hangover_chunks = max(1, round(settings.hangover_s / CHUNK_S))
         self._padding = round(settings.padding_s * SAMPLE_RATE_HZ)
-        self._detector = new_detector()
         self._position = 0  # samples heard
         self._earliest = 0  # where the next utterance can start: the end of the last one
         self._speech_chunks = 0  # in a row, before an utterance
         self._start: int | None = None
         self._speech_end = 0  # end of the newest chunk of speech
 
-    def push(self, chunk: Waveform) -> Utterance | None:
-        """Hear 512 samples; the utterance that runs, or ends with this chunk, or None in silence."""
-        probability = self._detector.process_samples(chunk.tolist())
+    def push(self, probability: float) -> Utterance | None:
+        """Take the probability of speech in the next 512 samples; the utterance that runs or ends there, or None."""
         self._position += CHUNK_SAMPLES
         if self._start is None:
             self._speech_chunks = self._speech_chunks + 1 if probability >= self._settings.speech_probability else 0
@@ -87,3 +85,10 @@ class VoiceActivity:
         utterance = Utterance(self._start, end)
         self._start, self._earliest, self._speech_chunks = None, end, 0
         return utterance
+
+
+def utterances_by(probabilities: Iterable[float]) -> list[Utterance]:
+    """The utterances of a clip by the probability of speech in each of its chunks, as a stream finds them."""
+    voice = VoiceActivity(VoiceActivitySettings())
+    heard = [voice.push(probability) for probability in probabilities]
+    return [utterance for utterance in (*heard, voice.close()) if utterance and utterance.end is not None]

@@ -29,6 +29,9 @@ from metaser.toolkit.utterances import Problem, Utterance
 if TYPE_CHECKING:
     from metaser.toolkit.network import ProtoNet
 
+SPEECH = "silero-6.2-float"
+"""What cuts the pauses of clips; another name whenever that changes, as the embeddings do then."""
+
 WINDOW_S = 10.0
 """A checkpoint embeds longer clips in windows, as the bundles that are exported from it do."""
 
@@ -121,7 +124,7 @@ def embed_clips(
     Raises:
         WorkError: `cache` cannot be written.
     """
-    path = (cache or cache_folder() / "embeddings") / f"{embedder.key[:32]}-speech.safetensors"
+    path = (cache or cache_folder() / "embeddings") / f"{embedder.key[:32]}-{SPEECH}.safetensors"
     known = _read(path)
     before = len(known)
     clips: list[tuple[Utterance, str]] = []
