@@ -32,7 +32,7 @@ from metaser.runtime.voice_activity import CHUNK_SAMPLES, VoiceActivitySettings,
 
 Floats = npt.NDArray[np.float64]
 
-ROUNDS = 60
+ROUNDS = 200
 CLIP_S, STREAM_CHUNKS = 3.072, 3
 EDGE_SAMPLES = round(0.064 * SAMPLE_RATE_HZ)
 SUFFIXES = {".flac", ".ogg", ".wav"}

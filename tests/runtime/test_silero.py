@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from metaser.runtime import silero
 from metaser.runtime.arrays import Waveform
+from metaser.runtime.session import run_all
 from metaser.runtime.silero import SETTLED_CHUNKS, Floats, SpeechDetector
 from metaser.runtime.voice_activity import CHUNK_SAMPLES
 
@@ -123,6 +125,19 @@ def test_long_digital_silence_ends_in_no_work_and_speech_after_it_is_heard_as_if
     assert not found[skipped].any()
     assert 0 < wanted[skipped].max() < 0.01
     np.testing.assert_allclose(np.delete(found, skipped), np.delete(wanted, skipped), atol=1e-4)
+
+
+def test_a_long_recording_is_heard_in_blocks_of_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+
+    def run(session: Any, feeds: dict[str, Any], outputs: list[str]) -> dict[str, Floats]:
+        sizes.append(len(feeds["frames"]))
+        return run_all(session, feeds, outputs)
+
+    monkeypatch.setattr(silero, "run_all", run)
+    noise = np.random.default_rng(0).normal(0, 0.01, 150 * CHUNK_SAMPLES).astype(np.float32)
+    assert SpeechDetector().hear(noise).shape == (150,)
+    assert sizes == [64, 64, 22]
 
 
 def test_all_streams_share_one_session() -> None:

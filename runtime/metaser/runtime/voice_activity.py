@@ -90,5 +90,7 @@ class VoiceActivity:
 def utterances_by(probabilities: Iterable[float]) -> list[Utterance]:
     """The utterances of a clip by the probability of speech in each of its chunks, as a stream finds them."""
     voice = VoiceActivity(VoiceActivitySettings())
-    heard = [voice.push(probability) for probability in probabilities]
-    return [utterance for utterance in (*heard, voice.close()) if utterance and utterance.end is not None]
+    heard = (voice.push(probability) for probability in probabilities)
+    ended = [utterance for utterance in heard if utterance and utterance.end is not None]
+    last = voice.close()
+    return [*ended, last] if last else ended
