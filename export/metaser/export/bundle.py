@@ -12,6 +12,7 @@ from safetensors.numpy import save
 
 from metaser.export.accuracy import accuracy_beside_pytorch
 from metaser.export.adaptation import adapt_graph
+from metaser.export.earlier_export import equal_graphs
 from metaser.export.float16 import largest_half_value
 from metaser.export.golden import golden_vectors
 from metaser.export.graphs import OPSET, encoder_graph, head_graph, longest_window_s
@@ -101,7 +102,7 @@ def export_bundle(source: Source, out: Path, settings: ExportSettings, say: Call
     """
     check_target(out, settings.force)
     with replacing_folder(out) as new:
-        manifest = _write(source, new, settings, say)
+        manifest = _write(source, new, out, settings, say)
         open_bundle(new)
     return manifest
 
@@ -117,7 +118,9 @@ def check_target(out: Path, force: bool) -> None:
         raise InputError(f"{out} holds a bundle: pass --force to replace it, or choose another folder")
 
 
-def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable[[str], None]) -> Manifest:
+def _write(
+    source: Source, folder: Path, earlier: Path, settings: ExportSettings, say: Callable[[str], None]
+) -> Manifest:
     network = source.network
     say(f"tracing {network.backbone.layers} layers of {source.name}")
     if plain := PLAIN.get(network.backbone.model_type):
@@ -188,6 +191,7 @@ def _write(source: Source, folder: Path, settings: ExportSettings, say: Callable
         prior=settings.prior,
         tuning=settings.tuning or {},
         accuracy=accuracy,
+        equal_graphs=equal_graphs(earlier, folder, network, settings.precision, settings.clips),
     )
     card = source.card_text or model_card(manifest, settings.command)
     replace_text(folder / "MODEL_CARD.md", card, mode=SHARED)

@@ -6,8 +6,9 @@ that take it::
     x ─ quantise ─ Gather ─ Reshape ─ MatMulInteger ─ Cast ─ Mul (both scales)
       float32│uint8 …                  int32           float32
 
-onnxruntime makes one operator of the last three, and of all of them where x has one product. Convolutions stay float32:
-quantised ones make speech encoders far slower on CPUs.
+onnxruntime makes one operator of the last three, and of all of them if x has one product. The weights are int8 around
+0, which the runtime's kernels multiply exactly on every processor (`metaser.runtime.integer_products`). Convolutions
+stay float32: quantised ones make speech encoders far slower on CPUs.
 """
 
 from __future__ import annotations
@@ -28,9 +29,6 @@ SMALLEST_SIDE = 16
 """Weights with fewer rows or columns gain nothing, and their inputs (the waveform itself) need more than 8 bits."""
 
 WEIGHT_LIMIT = 127
-WEIGHT_ZERO = 128
-"""Weights are uint8 around this: x86 without VNNI adds pairs of u8 x s8 products in 16 bits, which overflow."""
-
 ACTIVATION_STEPS = 255
 
 Range = tuple[float, float]
@@ -88,9 +86,10 @@ class _Rewriting:
         base, output = node.input[1], node.output[0]
         quantised, scales = by_column(weight)
         both, integer, wide = f"{output}.scale_of_product", f"{output}.int32", f"{output}.float32"
-        shifted = self.constant(f"{base}.uint8", (quantised.astype(np.int16) + WEIGHT_ZERO).astype(np.uint8))
-        middle = self.constant("weights.zero", np.array(WEIGHT_ZERO, np.uint8))
-        self.node("MatMulInteger", [values, shifted, zero, middle], [integer])
+        integers = self.constant(f"{base}.int8", quantised)
+        # of its own: onnxruntime 1.32 refuses one that several products share, and builds before 1.31 crash without one
+        middle = self.constant(f"{base}.zero", np.array(0, np.int8))
+        self.node("MatMulInteger", [values, integers, zero, middle], [integer])
         self.node("Cast", [integer], [wide], to=TensorProto.FLOAT)
         self.node("Mul", [scale, self.constant(f"{base}.scale", scales)], [both])
         self.node("Mul", [wide, both], [output])

@@ -20,10 +20,9 @@ from pathlib import Path
 from metaser.runtime.cores import usable_cores
 from metaser.runtime.kernel_files import read_number, read_text
 
-INT8_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
-"""Any of them, and the processor multiplies 8-bit integers in one instruction."""
+CPU_FLAGS = ("avx2", "avx512f", "amx_bf16", "sve", "bf16", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
+"""Those that the speed of products of 8 bits and of 32 bits depends on."""
 
-CPU_FLAGS = ("avx2", "avx512f", "amx_bf16", "sve", "bf16", *INT8_FLAGS)
 JETPACKS = {"32": "4", "34": "5", "35": "5", "36": "6", "38": "7", "39": "7"}
 
 

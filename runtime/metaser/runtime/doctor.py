@@ -11,11 +11,12 @@ from importlib import import_module
 from pathlib import Path
 
 from metaser.runtime.bundle import Bundle, open_bundle
-from metaser.runtime.device import INT8_FLAGS, Device, read_device
+from metaser.runtime.device import Device, read_device
 from metaser.runtime.doctor_providers import FINE, provider_findings, verified
 from metaser.runtime.energy import find_meter
 from metaser.runtime.energy_rapl import MEND, REASON
 from metaser.runtime.errors import InputError, MetaserError, MissingDependencyError, WorkError
+from metaser.runtime.integer_products import fast_kernels_are_exact
 from metaser.runtime.profile import Profile
 from metaser.runtime.session import import_onnxruntime
 from metaser.runtime.user_folders import cache_folder, can_write, default_profile, state_folder
@@ -65,7 +66,8 @@ def examine(bundle: str | None, profile: Path | None, root: Path = Path("/")) ->
         yield opened
     elif runtime.state is not State.problem:
         yield from _running(opened, profile)
-    yield _int8(device)
+    if runtime.state is not State.problem:
+        yield _int8(device)
     if device.jetson:
         yield _jetson(device, runtime)
     yield _microphone()
@@ -155,18 +157,18 @@ def _profile(bundle: Bundle, path: Path) -> Check:
     except (MetaserError, OSError) as error:
         return Check("profile", State.problem, str(error), mend)
     found = f"{len(profile.clips)} clips of {', '.join(profile.labels)}"
-    if (profile.model_id, profile.graph_id) != (bundle.manifest.model_id, bundle.manifest.graph_id):
+    if profile.model_id != bundle.manifest.model_id or not bundle.manifest.reproduces(profile.graph_id):
         found += f"; made with another bundle ({profile.bundle_name}) than {bundle.manifest.name}"
         return Check("profile", State.problem, found, mend)
     return Check("profile", State.fine, found)
 
 
 def _int8(device: Device) -> Check:
-    if fast := [flag for flag in INT8_FLAGS if flag in device.flags]:
-        return Check("int8", State.fine, f"fast: the processor has {', '.join(fast)}")
-    flags = ", ".join(device.flags) or "none that matter"
-    slower = f"exact and slower than with one of {', '.join(INT8_FLAGS)}; the processor has {flags}"
-    return Check("int8", State.fine, f"{slower}; `metaser bench` tells whether fp32 is faster here")
+    flags = ", ".join(device.flags) or "no flags that matter"
+    if fast_kernels_are_exact():
+        return Check("int8", State.fine, f"the fast kernels are used, which are exact on this processor ({flags})")
+    slower = f"the exact kernels are used, as the fast ones overflow on this processor ({flags})"
+    return Check("int8", State.fine, f"{slower}; `metaser bench` shows whether fp32 is faster here")
 
 
 def _jetson(device: Device, runtime: Check) -> Check:

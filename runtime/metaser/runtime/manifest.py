@@ -90,6 +90,13 @@ class Manifest:
     prior: CalibrationPrior | None = None
     """What calibrating a profile starts from, where it was measured."""
 
+    equal_graphs: list[str] = field(default_factory=list)
+    """Graph ids of earlier exports whose embeddings these graphs reproduce, so that their profiles are accepted."""
+
+    def reproduces(self, graph_id: str) -> bool:
+        """Whether these graphs give the embeddings of the graphs with this id."""
+        return graph_id == self.graph_id or graph_id in self.equal_graphs
+
     def to_json(self) -> str:
         """The canonical text: sorted keys, so that equal manifests are equal bytes."""
         document = {"format": FORMAT, "version": VERSION, **asdict(self)}

@@ -124,7 +124,7 @@ def check_fits(profile: Profile, manifest: Manifest, name: object, *, accept_pre
         )
     if profile.tuned and not _head_fits(profile.tuned, manifest):
         raise ProfileError(f"the tuned head in {name} does not fit {manifest.name}: enrol again with --adapt")
-    if profile.graph_id != manifest.graph_id and not accept_precision:
+    if not manifest.reproduces(profile.graph_id) and not accept_precision:
         raise ProfileError(
             f"{name} was made with {profile.bundle_name}, another export of the same model as {manifest.name}: "
             f"renew it with `metaser reenroll --bundle {_word(manifest.name)}`, or pass --accept-precision"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from metaser.runtime.cores import limited_threads
 from metaser.runtime.errors import BundleError, InputError, MissingDependencyError, WorkError
+from metaser.runtime.integer_products import ask_for_exact_products
 from metaser.runtime.interrupts import interrupts_held
 from metaser.runtime.provider_library import load_cuda_libraries, missing_library
 
@@ -97,8 +98,7 @@ def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
     options.intra_op_num_threads = threads or limited_threads() or 0  # 0: a thread per core of the machine
     options.enable_mem_pattern = False  # it keeps a plan, and memory, for every length ever seen
     options.add_session_config_entry("session.force_spinning_stop", "1")  # it burns a core between windows, not within
-    # x86 without VNNI adds pairs of u8 x s8 products in 16 bits, which overflow; there, and only there, u8 x u8 is used
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    ask_for_exact_products(options)
     return options
 
 

@@ -1,0 +1,43 @@
+"""Which earlier export of a bundle gives the same embeddings, so that the profiles made with it remain valid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from metaser.export.golden import voiced_waveform
+from metaser.export.identity import graph_id, model_id
+from metaser.export.parity import Graphs
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
+from metaser.runtime.bundle import MANIFEST, open_bundle
+from metaser.runtime.decision import unit
+from metaser.runtime.errors import MetaserError
+from metaser.toolkit.network import ProtoNet
+
+EQUAL_COSINE = 0.99999
+SECONDS = (1.0, 1.7, 2.4)
+"""Of the made-up clips that are compared besides those of the export."""
+
+
+def equal_graphs(
+    earlier: Path, folder: Path, network: ProtoNet, precision: str, clips: Sequence[Waveform] = ()
+) -> list[str]:
+    """The graph ids of the bundle `earlier` whose embeddings the graphs in `folder` reproduce.
+
+    Empty if there is no such bundle, if it cannot be opened, or if it is of another model or precision.
+    """
+    if not (earlier / MANIFEST).is_file():
+        return []
+    try:
+        manifest = open_bundle(earlier).manifest
+        if (manifest.model_id, manifest.precision) != (model_id(network), precision):
+            return []
+        before, now = Graphs(earlier, network), Graphs(folder, network)
+    except MetaserError:  # a damaged bundle, which the export replaces
+        return []
+    made_up = [voiced_waveform(int(seconds * SAMPLE_RATE_HZ), seed) for seed, seconds in enumerate(SECONDS)]
+    for clip in (*made_up, *clips):
+        if not float(unit(before.embed(clip)) @ unit(now.embed(clip))) >= EQUAL_COSINE:
+            return []
+    own = graph_id(folder)
+    return [known for known in (manifest.graph_id, *manifest.equal_graphs) if known != own]
