@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, percent, print_json, tell
-from metaser.cli.opening import open_engine
+from metaser.cli.opening import open_engine_for_clips
 from metaser.cli.options import (
     BundleOption,
     JsonOption,
@@ -68,7 +68,7 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
     if reset and (false_accepts is not None or others is not None):
         raise InputError("--reset goes back to what enrolment sets: give it alone")
     path = profile_path(profile)
-    engine = open_engine(bundle, provider, threads)
+    engine = open_engine_for_clips(bundle, provider, threads)
     told: list[str] = []
     dropped: list[str] = []
     left_out: tuple[LeftOut, ...] = ()

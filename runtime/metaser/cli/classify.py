@@ -22,7 +22,7 @@ from metaser.cli.console import (
 )
 from metaser.cli.drawing import Palette
 from metaser.cli.input_pipe import STANDARD_INPUT, standard_input
-from metaser.cli.opening import open_engine
+from metaser.cli.opening import open_engine, open_engine_for_clips
 from metaser.cli.options import (
     AcceptPrecisionOption,
     BundleOption,
@@ -77,18 +77,23 @@ def classify(  # noqa: PLR0913 # one parameter an option
     labelled all the same, and the exit code is 2. Ctrl-C shows what is done so far. For a conversation or a long
     recording use `metaser stream`.
     """
-    engine = open_engine(bundle, provider, threads)
+    from metaser.runtime.workers import in_order
+
+    engine = (open_engine_for_clips if len(files) > 1 else open_engine)(bundle, provider, threads)
     enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision).answering(unknown.value)
     results: list[Result] = []
     try:
         with SlowProgress("Classifying", as_json=as_json) as progress:
-            for done, file in enumerate(files, start=1):
-                if result := _classify(engine, enrolled, file):
-                    results.append(result)
-                    for notice in result.notices:
-                        tell(f"{file}: {notice}")
+            answers = in_order(lambda file: _classify(engine, enrolled, file), files, engine.workers)
+            for done, answer in enumerate(answers, start=1):
+                if isinstance(answer, Result):
+                    results.append(answer)
+                    for notice in answer.notices:
+                        tell(f"{answer.file}: {notice}")
                     if as_json:
-                        _print_json(result, engine.provider)
+                        _print_json(answer, engine.provider)
+                else:
+                    complain(answer)
                 progress(done, len(files))
     finally:  # also after Ctrl-C, and what is wrong with the machine
         if results and not as_json:
@@ -98,8 +103,8 @@ def classify(  # noqa: PLR0913 # one parameter an option
         raise typer.Exit(BAD_INPUT)
 
 
-def _classify(engine: Engine, profile: Profile, file: Path) -> Result | None:
-    """The answer for one file; None, and a line that says why, where it cannot be used."""
+def _classify(engine: Engine, profile: Profile, file: Path) -> Result | str:
+    """The answer for one file, or a line that says why it cannot be used."""
     from metaser.runtime import InputError
     from metaser.runtime.arrays import SAMPLE_RATE_HZ
     from metaser.runtime.audio import read_audio
@@ -112,8 +117,7 @@ def _classify(engine: Engine, profile: Profile, file: Path) -> Result | None:
             loaded = read_audio(file)
         decision = engine.classify(loaded.waveform, profile)
     except (InputError, OSError) as error:
-        complain(_fault(file, error))
-        return None
+        return _fault(file, error)
     return Result(str(file), decision, len(loaded.waveform) / SAMPLE_RATE_HZ, loaded.notices)
 
 

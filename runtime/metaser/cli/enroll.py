@@ -16,7 +16,7 @@ from metaser.cli.adapting import AdaptOption, ForceAdaptOption, adaptation_json,
 from metaser.cli.console import PlainConsole, SlowProgress, people, print_json, tell
 from metaser.cli.enrolment_report import as_json as report_as_json
 from metaser.cli.enrolment_report import class_table, clip_table, pair_table, say_expectations, say_verdicts
-from metaser.cli.opening import open_engine
+from metaser.cli.opening import open_engine_for_clips
 from metaser.cli.options import (
     BundleOption,
     JsonOption,
@@ -103,7 +103,7 @@ def enroll(  # noqa: PLR0912, PLR0913, PLR0915 # one parameter an option
     before = adapted = found = clips = None
     dropped: list[str] = []
     if not undo:
-        engine = open_engine(bundle, provider, threads)
+        engine = open_engine_for_clips(bundle, provider, threads)
         if add:
             engine.open_profile(path)  # a profile that is missing is reported before the slow part
         if folder := support or add:

@@ -29,6 +29,21 @@ def open_engine(bundle: str | None, provider: Provider, threads: int | None) -> 
     return engine
 
 
+def open_engine_for_clips(bundle: str | None, provider: Provider, threads: int | None) -> Engine:
+    """The same for many clips: `threads` workers with one thread each, one per core without the option.
+
+    Raises:
+        MetaserError: as `Engine.open`.
+    """
+    from metaser.runtime import Engine
+    from metaser.runtime.cores import best_threads
+
+    workers = threads or best_threads()
+    engine = Engine.open(bundle, provider=provider.value, threads=1, workers=workers, say=tell)
+    tell_licence(engine.bundle.manifest)
+    return engine
+
+
 def tell_licence(manifest: Manifest) -> None:
     """Print one line on standard error at the first use of a model whose licence restricts use.
 

@@ -9,7 +9,7 @@ import typer
 
 from metaser.cli.adapting import lost_by_change
 from metaser.cli.console import PlainConsole, SlowProgress, people, print_json, tell
-from metaser.cli.opening import open_engine
+from metaser.cli.opening import open_engine_for_clips
 from metaser.cli.options import (
     BundleOption,
     JsonOption,
@@ -56,7 +56,7 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
     path = profile_path(profile)
     with profile_lock(path, say=tell):
         before = Profile.load(path)
-        engine = open_engine(bundle, provider, threads)
+        engine = open_engine_for_clips(bundle, provider, threads)
         manifest = engine.bundle.manifest
         console = people(as_json)
         if (before.model_id, before.graph_id) == (manifest.model_id, manifest.graph_id):

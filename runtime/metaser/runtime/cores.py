@@ -33,14 +33,16 @@ def usable_cores(root: Path = Path("/")) -> int:
 
 
 def limited_threads(root: Path = Path("/")) -> int | None:
-    """How many threads are best for a process that may not use all cores; None for one that may.
+    """How many threads are best for a process that may not use all cores; None for one that may."""
+    return None if usable_cores(root) >= (os.cpu_count() or 1) else best_threads(root)
+
+
+def best_threads(root: Path = Path("/")) -> int:
+    """How many threads make the most of the cores that the process may use.
 
     Two logical processors of one core share its arithmetic, so that a thread per core is enough.
     """
-    cores = usable_cores(root)
-    if cores >= (os.cpu_count() or 1):
-        return None
-    return min(cores, _physical_cores(root))
+    return min(usable_cores(root), _physical_cores(root))
 
 
 def _cpus() -> set[int]:

@@ -14,6 +14,7 @@ from metaser.runtime.errors import AudioError, SupportError
 from metaser.runtime.profile import Clip
 from metaser.runtime.recordings import LeftOut, cannot_be_read
 from metaser.runtime.speech import utterances_in, without_pauses
+from metaser.runtime.workers import in_order
 
 
 @dataclass(frozen=True)
@@ -84,28 +85,53 @@ class EmbeddedClips:
 
 
 def embed_clips(
-    clips: Sequence[SupportClip], embed: Callable[[Waveform], Embedding], progress: Progress | None
+    clips: Sequence[SupportClip],
+    embed: Callable[[Waveform], Embedding],
+    progress: Progress | None,
+    workers: int = 1,
 ) -> EmbeddedClips:
-    """Decode and measure clips and embed their speech; what cannot be used is kept as an error that names it."""
-    usable: list[Clip] = []
-    embeddings: list[Embedding] = []
+    """Decode and measure clips and embed their speech; what cannot be used is kept as an error that names it.
+
+    Parameters:
+        workers: clips that are worked on at once, each in a thread.
+    """
+    usable: list[_Embedded] = []
     refused: list[RefusedClip] = []
-    notices: list[str] = []
-    for done, clip in enumerate(clips, start=1):
-        title = clip.clip.title
-        try:
-            loaded = clip.load()
-            utterances = utterances_in(loaded.waveform)
-            embeddings.append(embed(without_pauses(loaded.waveform, utterances)))
-            usable.append(replace(clip.clip, quality=measure(loaded.waveform, utterances)))
-            notices += [f"{title}: {notice}" for notice in loaded.notices]
-        except AudioError as error:
-            told = str(error).removeprefix(f"{title} ").removeprefix(f"{clip.clip.name} ")
-            message = f"{title} {told}" if told != str(error) else f"{title}: {error}"
-            refused.append(RefusedClip(clip.clip, AudioError(message)))
-        except OSError as error:  # it is gone, or the disk is damaged
-            refused.append(RefusedClip(clip.clip, AudioError(f"{title} {cannot_be_read(error)}")))
+    for done, found in enumerate(in_order(lambda clip: _embed_clip(clip, embed), clips, workers), start=1):
+        if isinstance(found, RefusedClip):
+            refused.append(found)
+        else:
+            usable.append(found)
         if progress:
             progress(done, len(clips))
-    rows = np.stack(embeddings) if embeddings else np.zeros((0, 0), np.float32)
-    return EmbeddedClips(tuple(usable), rows, tuple(refused), notices=tuple(notices))
+    return EmbeddedClips(
+        clips=tuple(found.clip for found in usable),
+        embeddings=np.stack([found.embedding for found in usable]) if usable else np.zeros((0, 0), np.float32),
+        refused=tuple(refused),
+        notices=tuple(notice for found in usable for notice in found.notices),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Embedded:
+    """A clip that could be used."""
+
+    clip: Clip
+    embedding: Embedding
+    notices: tuple[str, ...]
+
+
+def _embed_clip(clip: SupportClip, embed: Callable[[Waveform], Embedding]) -> _Embedded | RefusedClip:
+    title = clip.clip.title
+    try:
+        loaded = clip.load()
+        utterances = utterances_in(loaded.waveform)
+        embedding = embed(without_pauses(loaded.waveform, utterances))
+        measured = replace(clip.clip, quality=measure(loaded.waveform, utterances))
+        return _Embedded(measured, embedding, tuple(f"{title}: {notice}" for notice in loaded.notices))
+    except AudioError as error:
+        reason = str(error).removeprefix(f"{title} ").removeprefix(f"{clip.clip.name} ")
+        message = f"{title} {reason}" if reason != str(error) else f"{title}: {error}"
+        return RefusedClip(clip.clip, AudioError(message))
+    except OSError as error:  # it is gone, or the disk is damaged
+        return RefusedClip(clip.clip, AudioError(f"{title} {cannot_be_read(error)}"))

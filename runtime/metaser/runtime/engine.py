@@ -65,17 +65,19 @@ class Engine:
         self.bundle = bundle
         self.provider = provider
         self.threads = threads
+        self.workers = 1
         self._encoder = encoder
         self._static = StaticEncoder(encoder) if has_static_window(encoder) else None
         self._head = PoolingHead(head, bundle.head_parameters)
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913 # a bundle, and where and how it is to run
         cls,
         bundle: str | Path | None = None,
         *,
         provider: str = "auto",
         threads: int | None = None,
+        workers: int = 1,
         cache: Path | None = None,
         say: Say = print_nothing,
     ) -> Engine:
@@ -84,22 +86,38 @@ class Engine:
         TensorRT, which `auto` never means, builds its engine for this device first, for minutes; it is kept in `cache`
         (None: the user's own), and `say` hears how that goes.
 
+        Parameters:
+            threads: that compute one clip; None: one per core that the process may use.
+            workers: clips of a support set that are embedded at once on a CPU, each by `threads`. With one thread and
+                a worker per core a support set takes the least time.
+
         Raises:
             NotFoundError: there is no such bundle.
             BundleError: a check of the bundle failed.
-            InputError: an unknown provider, `threads` below 1, or TensorRT and a bundle without its graph.
+            InputError: an unknown provider, `threads` or `workers` below 1, or TensorRT and a bundle without its graph.
             MissingDependencyError: onnxruntime or the provider is not on this machine.
         """
+        if workers < 1:
+            raise InputError(f"workers is {workers}: give 1 or more")
         opened = open_bundle(bundle)
         candidates = choose_providers(provider, opened.manifest.providers, opened.manifest.precision)
 
         def engines() -> EngineCache:
             return EngineCache(cache or cache_folder() / "engines", say)
 
-        for chosen in candidates[:-1]:  # only `auto` has more than one
+        engine = cls._on_first(opened, candidates, threads, engines)
+        engine.workers = workers if engine.provider == "cpu" else 1
+        return engine
+
+    @classmethod
+    def _on_first(
+        cls, bundle: Bundle, providers: list[str], threads: int | None, engines: Callable[[], EngineCache]
+    ) -> Engine:
+        """On the first provider that starts; only `auto` names more than one."""
+        for provider in providers[:-1]:
             with suppress(MissingDependencyError):
-                return cls._on(opened, chosen, threads, engines)
-        return cls._on(opened, candidates[-1], threads, engines)
+                return cls._on(bundle, provider, threads, engines)
+        return cls._on(bundle, providers[-1], threads, engines)
 
     @classmethod
     def _on(cls, bundle: Bundle, provider: str, threads: int | None, engines: Callable[[], EngineCache]) -> Engine:
@@ -258,7 +276,7 @@ class Engine:
             NotFoundError, InputError: as `enroll`.
         """
         found = read_support(support, min_classes=min_classes, sample_rate_hz=sample_rate_hz)
-        read = embed_clips(found.clips, self.embed_checked, progress)
+        read = embed_clips(found.clips, self.embed_checked, progress, self.workers)
         return replace(read, left_out=found.left_out, notices=(*found.notices, *read.notices))
 
     def adapt(  # noqa: PLR0913 # the clips, their rate, and three options

@@ -21,6 +21,7 @@ from metaser.runtime.profile_changes import settle
 from metaser.runtime.recordings import cannot_be_read
 from metaser.runtime.speech import load_speech, speech_in
 from metaser.runtime.tuned_head import TunedHead
+from metaser.runtime.workers import in_order
 
 if TYPE_CHECKING:
     from metaser.runtime.engine import Engine
@@ -74,9 +75,13 @@ def adapt_profile(  # noqa: PLR0913 # four of the six are options
         samples: the enrolled arrays by their hash.
     """
     adapter = adapter_of(engine, engine.bundle.manifest.calibration.temperature, settings)
+
+    def frames_of(clip: Clip) -> npt.NDArray[np.float16]:
+        return engine.frames(_waveform(clip, samples)[: engine.max_samples]).astype(np.float16)  # its first window
+
     clips = []
-    for done, clip in enumerate(profile.clips, start=1):
-        clips.append(engine.frames(_first_window(engine, _waveform(clip, samples))).astype(np.float16))
+    for done, frames in enumerate(in_order(frames_of, profile.clips, engine.workers), start=1):
+        clips.append(frames)
         if progress:
             progress(done, len(profile.clips))
     inner = SupportFrames.of(clips, profile.targets)
@@ -111,8 +116,3 @@ def _waveform(clip: Clip, samples: Mapping[str, Waveform]) -> Waveform:
     except OSError as error:
         raise SupportError(f"{clip.title} {cannot_be_read(error)} and tuning needs it") from error
     raise SupportError(f"{clip.title} is not where it was enrolled from and tuning needs it: enrol again with --adapt")
-
-
-def _first_window(engine: Engine, waveform: Waveform) -> npt.NDArray[np.float32]:
-    """A clip, or what fits into the encoder's window of a longer one."""
-    return waveform[: engine.max_samples]

@@ -100,7 +100,7 @@ def embed_others(
         AudioError: none of it can be used.
     """
     found = read_others(folder)
-    read = embed_clips(found.clips, lambda waveform: engine.embed_checked(waveform, profile), progress)
+    read = embed_clips(found.clips, lambda waveform: engine.embed_checked(waveform, profile), progress, engine.workers)
     return replace(read, left_out=found.left_out) if read.clips else read.checked()
 
 
@@ -108,10 +108,10 @@ def embed_files(
     engine: Engine, clips: Sequence[Clip], progress: Progress | None, profile: Profile | None = None
 ) -> EmbeddedClips:
     """Embed the files of clips, by a profile's head where one is given."""
-    read = embed_clips(
-        [SupportClip(clip) for clip in clips], lambda waveform: engine.embed_checked(waveform, profile), progress
-    )
-    return read.checked()
+    found = [SupportClip(clip) for clip in clips]
+    return embed_clips(
+        found, lambda waveform: engine.embed_checked(waveform, profile), progress, engine.workers
+    ).checked()
 
 
 def check_fits(profile: Profile, manifest: Manifest, name: object, *, accept_precision: bool) -> None:
