@@ -146,18 +146,20 @@ def test_an_interrupt_is_code_130(start: Start, tmp_path: Path) -> None:
     assert errors == ""
 
 
-def test_an_interrupt_while_the_command_is_loaded_ends_it_without_a_word() -> None:
+@pytest.mark.parametrize(("module", "code"), [("main", -signal.SIGINT), ("classify", 130)])
+def test_an_interrupt_while_the_command_is_loaded_ends_it_without_a_word(module: str, code: int) -> None:
     program = (
         "import os, runpy, signal, sys\n"
         "class Finder:\n"
         "    def find_spec(name, *_):\n"
-        "        if name == 'metaser.cli.classify': os.kill(os.getpid(), signal.SIGINT)\n"
+        f"        if name == 'metaser.cli.{module}': os.kill(os.getpid(), signal.SIGINT)\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "sys.meta_path.insert(0, Finder)\n"
         "runpy.run_module('metaser.cli', run_name='__main__')"
     )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGINT, "", "")
+    words = [sys.executable, "-c", program, "classify", "clip.wav"]
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (code, "", "")
 
 
 @pytest.mark.usefixtures("enrolled")
@@ -174,3 +176,15 @@ def test_completion_stays_that_of_typer(start: Start) -> None:
     with start(env=environment) as process:
         output, _ = process.communicate(timeout=20)
     assert output.split() == ["classify"]
+
+
+def test_a_command_loads_no_other_command() -> None:
+    code = """
+import sys
+from metaser.cli.main import command
+assert list(command().commands)[:2] == ["enroll", "classify"]
+command().main(["info", "--help"], standalone_mode=False)
+print([name for name in command().commands if f"metaser.cli.{name}" in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "['info']"

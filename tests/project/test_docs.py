@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import metaser.runtime
-from metaser.cli.main import app
+from metaser.cli.commands import Commands
 from tools.command_page import command_page
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ def test_every_page_is_built_and_fetches_nothing_from_elsewhere(site: Path) -> N
 
 
 def test_the_command_page_has_every_command_with_every_option(site: Path) -> None:
-    names = [info.callback.__name__ for info in app.registered_commands if info.callback]
+    names = list(Commands())
     text = command_page()
     assert re.findall(r"^## (.+)$", text, flags=re.MULTILINE) == names
     for option in ("--false-accepts RATE", "--add SUPPORT", "[FILE|-]", "--pick-layers"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.adapting import AdaptOption, ForceAdaptOption, adaptation_json, lost_by_change, told
+from metaser.cli.adapting import AdaptCommand, AdaptOption, ForceAdaptOption, adaptation_json, lost_by_change, told
 from metaser.cli.console import PlainConsole, SlowProgress, people, print_json, tell
 from metaser.cli.enrolment_report import as_json as report_as_json
 from metaser.cli.enrolment_report import class_table, clip_table, pair_table, say_expectations, say_verdicts
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from metaser.runtime import Engine, Profile
     from metaser.runtime.embedded import EmbeddedClips
     from metaser.runtime.report import Report
+
+COMMAND_CLASS = AdaptCommand
 
 
 def enroll(  # noqa: PLR0912, PLR0913, PLR0915 # one parameter an option

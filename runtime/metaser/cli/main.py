@@ -14,25 +14,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from metaser.cli.adapting import AdaptCommand
-from metaser.cli.bench import bench
-from metaser.cli.calibrate import calibrate
-from metaser.cli.classify import classify
+from metaser.cli.commands import Commands
 from metaser.cli.console import complain, settle, settle_stdout
-from metaser.cli.corpora import corpora
-from metaser.cli.demo import demo
-from metaser.cli.doctor import doctor
-from metaser.cli.enroll import enroll
-from metaser.cli.evaluate import evaluate
-from metaser.cli.export import export
-from metaser.cli.forget import forget
-from metaser.cli.info import info
-from metaser.cli.paths import expand_in
-from metaser.cli.record import record
-from metaser.cli.reenroll import reenroll
-from metaser.cli.stream import stream
-from metaser.cli.train import train
-from metaser.cli.verify import verify
 
 show_usual_warning = warnings.showwarning
 
@@ -41,13 +24,12 @@ BAD_USAGE = 2
 STREAMS = 3
 
 
-class Commands(TyperGroup):
+class Program(TyperGroup):
     """The group of all commands; an error leaves it as one line on stderr and an exit code."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        for command in self.commands.values():
-            expand_in(command)
+        self.commands = Commands()  # type: ignore[assignment] # typer only reads it
 
     def make_context(self, *args: Any, **options: Any) -> Any:
         """Read the command line; help and the version are printed here."""
@@ -113,29 +95,13 @@ def _errors_of_ours() -> Any:
 
 app = typer.Typer(
     name="metaser",
-    cls=Commands,
+    cls=Program,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with: metaser demo",
 )
-app.command(epilog="Example: metaser enroll support/", cls=AdaptCommand)(enroll)
-app.command(epilog="Example: metaser classify clip.wav", no_args_is_help=True)(classify)
-app.command(epilog="Example: metaser stream recording.wav", no_args_is_help=True)(stream)
-app.command(epilog="Example: metaser record joy --count 5", no_args_is_help=True)(record)
-app.command(epilog="Example: metaser calibrate --false-accepts 0.2")(calibrate)
-app.command(epilog="Example: metaser reenroll --bundle bundle/")(reenroll)
-app.command(epilog="Example: metaser info")(info)
-app.command(epilog="Example: metaser verify --provider cpu")(verify)
-app.command(epilog="Example: metaser forget")(forget)
-app.command(epilog="Example: metaser doctor")(doctor)
-app.command(epilog="Example: metaser bench --window 1 --window 3")(bench)
-app.command(epilog="Example: metaser export openai/whisper-base bundle/ --int8")(export)
-app.command(epilog="Example: metaser train configs/whisper-small-cpu.toml", no_args_is_help=True)(train)
-app.command(epilog="Example: metaser corpora ravdess/", no_args_is_help=True)(corpora)
-app.command(epilog="Example: metaser evaluate frozen --corpus ravdess/", no_args_is_help=True)(evaluate)
-app.command(epilog="Example: metaser demo")(demo)
 
 
 def _print_version(asked: bool) -> None:
