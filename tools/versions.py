@@ -27,6 +27,9 @@ WITH_PROVIDERS = "3.11"
 PROVIDER_EXTRAS = ("openvino", "gpu")
 FOR_PROVIDER_TESTS = ("pytest", "onnx")
 PROVIDER_TESTS = tuple(f"tests/runtime/test_{name}.py" for name in ("doctor", "provider_check", "provider_wheels"))
+PORTABLE_BUNDLES = "METASER_TEST_PORTABLE_BUNDLES"
+"""The environment variable that names a folder of portable bundles to the tests of OpenVINO."""
+
 SHOWN = """
 from importlib.metadata import version
 from metaser.runtime.versions import onnxruntime_wheels
@@ -90,7 +93,18 @@ def run_tests(run: Run, python: str, wheel: Path) -> bool:
         subprocess.run([*install, *run.packages], check=True)
         shutil.copytree(ROOT / "tests", there / "tests")
         subprocess.run([inside, "-c", SHOWN], check=True)
-        return subprocess.run([inside, "-m", *run.pytest], cwd=there, check=False).returncode == 0
+        environment = dict(os.environ)
+        if run.extra == "openvino":
+            environment[PORTABLE_BUNDLES] = str(export_portable(there / "portable"))
+        return subprocess.run([inside, "-m", *run.pytest], cwd=there, check=False, env=environment).returncode == 0
+
+
+def export_portable(folder: Path) -> Path:
+    """The folder with the smallest model as a portable bundle in fp32 and int8, exported by this environment."""
+    for precision in ("fp32", "int8"):
+        words = ["export", str(ROOT / "models" / "tiny"), str(folder / precision), "--portable", f"--{precision}"]
+        subprocess.run([sys.executable, "-m", "metaser.cli", *words], check=True, stdout=subprocess.DEVNULL)
+    return folder
 
 
 def runs(wanted: list[str], *, only_oldest: bool, extra: str | None = None) -> Iterator[Run]:

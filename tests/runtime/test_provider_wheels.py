@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import metaser.runtime as metaser_runtime
 from metaser.runtime.versions import onnxruntime_wheels
 
 WHEELS = onnxruntime_wheels()
@@ -52,6 +53,23 @@ def test_openvino_on_the_shipped_bundle_is_one_line_and_exit_code_3(tmp_path: Pa
     assert line.startswith("metaser: provider openvino cannot run encoder.onnx (OpenVINO does not support")
     assert line.endswith("run with --provider cpu, or use a bundle that was exported for it")
     assert (done.returncode, done.stdout) == (3, "")
+
+
+@needs_openvino
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_openvino_runs_the_whole_of_a_portable_bundle(precision: str, tmp_path: Path) -> None:
+    bundle = str(Path(os.environ["METASER_TEST_PORTABLE_BUNDLES"]) / precision)
+    assert metaser(tmp_path, "verify", "--bundle", bundle, "--provider", "openvino").returncode == 0
+    support = Path(metaser_runtime.__file__).parent / "data" / "demo" / "support"
+    done = metaser(tmp_path, "enroll", str(support), "--bundle", bundle, "--provider", "openvino", "--json")
+    assert done.returncode == 0, done.stderr
+    clips = [str(clip) for clip in sorted(support.glob("*/*.flac"))]
+    labels = {}
+    for provider in ("cpu", "openvino"):
+        done = metaser(tmp_path, "classify", *clips, "--bundle", bundle, "--provider", provider, "--json")
+        labels[provider] = [json.loads(line)["label"] for line in done.stdout.splitlines()]
+    assert len(labels["cpu"]) == len(clips)
+    assert labels["openvino"] == labels["cpu"]
 
 
 @needs_gpu_wheel

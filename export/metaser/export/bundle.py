@@ -15,7 +15,7 @@ from metaser.export.adaptation import adapt_graph
 from metaser.export.earlier_export import equal_graphs
 from metaser.export.float16 import largest_half_value
 from metaser.export.golden import golden_vectors
-from metaser.export.graphs import OPSET, encoder_graph, head_graph, longest_window_s
+from metaser.export.graphs import OPSET, PORTABLE_OPSET, encoder_graph, head_graph, longest_window_s
 from metaser.export.identity import graph_id, model_id
 from metaser.export.int8 import activations
 from metaser.export.model_card import model_card
@@ -40,6 +40,7 @@ MAX_WINDOW_S = 10.0
 """A longer clip is cut into windows: attention is quadratic in their length."""
 
 PROVIDERS = {"fp32": ["cuda", "cpu"], "fp16": ["cuda", "cpu"], "int8": ["cpu"]}
+PORTABLE_PROVIDERS = {"fp32": ["cuda", "openvino", "cpu"], "fp16": ["cuda", "openvino", "cpu"], "int8": ["cpu"]}
 ROLES = {
     "encoder.onnx": "encoder",
     "encoder.onnx.data": "external_data",
@@ -67,6 +68,9 @@ class ExportSettings:
     max_window_s: float = MAX_WINDOW_S
     tensorrt_window_s: float | None = None
     """The window of a graph for TensorRT beside the dynamic one; None: there is none."""
+
+    portable: bool = False
+    """Whether attention is written in plain operators of an older opset, for OpenVINO, QNN and older builds."""
 
     clips: Sequence[Waveform] = ()
     """Speech on which the precision is compared with PyTorch too."""
@@ -123,10 +127,13 @@ def _write(
 ) -> Manifest:
     network = source.network
     say(f"tracing {network.backbone.layers} layers of {source.name}")
-    if plain := PLAIN.get(network.backbone.model_type):
+    if settings.portable:
+        say("attention in plain operators, for other providers than a CPU's")
+    elif plain := PLAIN.get(network.backbone.model_type):
         say(f"not rewritten, as PyTorch exports it: {plain}")
     max_window_s = longest_window_s(network.backbone, settings.max_window_s)
-    encoder, head = encoder_graph(network.backbone, max_window_s), head_graph(network.head)
+    encoder = encoder_graph(network.backbone, max_window_s, portable=settings.portable)
+    head = head_graph(network.head, portable=settings.portable)
     adapt = adapt_graph(network.head)
     say(f"writing {settings.precision} graphs")
     exact = encoder
@@ -179,8 +186,8 @@ def _write(
             max_window_s=max_window_s,
         ),
         precision=settings.precision,
-        opset=OPSET,
-        providers=PROVIDERS[settings.precision],
+        opset=PORTABLE_OPSET if settings.portable else OPSET,
+        providers=(PORTABLE_PROVIDERS if settings.portable else PROVIDERS)[settings.precision],
         calibration=settings.calibration or source.calibration or Calibration(),
         licence=source.licence,
         training_corpora=list(source.corpora),

@@ -45,6 +45,9 @@ class ExportRequest:
     window_s: float | None = None
     """Of the graph for TensorRT; None is that of a stream."""
 
+    portable: bool = False
+    """Attention in plain operators, which more providers take."""
+
     longest_s: float = MAX_WINDOW_S
     """What the encoder takes in one piece; longer clips are cut and averaged. Whisper's positions grow with it."""
 
@@ -96,6 +99,7 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
         command=_command(request, source.name, layers),
         tensorrt_window_s=tensorrt_window_s,
         max_window_s=request.longest_s,
+        portable=request.portable,
         clips=clips,
         static=request.static,
         corpora=request.corpus,
@@ -203,6 +207,7 @@ def _command(request: ExportRequest, source_name: str, layers: int) -> str:
     """The command line that makes the bundle again, without the paths of the machine it ran on."""
     words = ["metaser export", source_name, request.out.name, f"--{request.precision}", f"--layers {layers}"]
     words += [f"--tensorrt --window {_tensorrt_window_s(request):g}"] if request.tensorrt else []
+    words += ["--portable"] if request.portable else []
     words += [f"--longest {request.longest_s:g}"] if request.longest_s != MAX_WINDOW_S else []
     words += [f"--clips {request.clips.name}"] if request.clips else []
     words += ["--static"] if request.static else []

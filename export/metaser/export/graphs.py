@@ -24,6 +24,9 @@ from metaser.toolkit.whisper import WhisperBackbone
 OPSET = 23
 """The newest that onnxruntime 1.23 runs, the last one for Python 3.10; it has attention as one operator."""
 
+PORTABLE_OPSET = 18
+"""Of graphs for OpenVINO, QNN and older builds for CUDA: attention and GELU are written in parts."""
+
 PARAMETER = "parameter."
 ENCODER_VALUES = (["input_values", "input_lengths"], ["last_hidden_state", "frame_lengths"])
 
@@ -62,7 +65,7 @@ def longest_window_s(backbone: Backbone, wanted_s: float) -> float:
     return wanted_s
 
 
-def encoder_graph(backbone: Backbone, max_window_s: float) -> onnx.ModelProto:
+def encoder_graph(backbone: Backbone, max_window_s: float, *, portable: bool = False) -> onnx.ModelProto:
     """A backbone for windows of up to `max_window_s` as an ONNX model in float32.
 
     Inputs `input_values` [batch, samples], `input_lengths` [batch]; outputs `last_hidden_state` [batch, frames, D],
@@ -73,26 +76,40 @@ def encoder_graph(backbone: Backbone, max_window_s: float) -> onnx.ModelProto:
     lengths = torch.tensor([SAMPLE_RATE_HZ, SAMPLE_RATE_HZ // 2])
     batch, samples = Dim("batch"), Dim("samples", min=backbone.receptive_field_samples, max=max_samples)
     model = export_graph(
-        EncoderGraph(rewritten(for_window(backbone, max_samples))),
+        EncoderGraph(rewritten(for_window(backbone, max_samples), portable=portable)),
         (waveform, lengths),
         ({0: batch, 1: samples}, {0: batch}),
         ENCODER_VALUES,
+        opset=PORTABLE_OPSET if portable else OPSET,
     )
     frames_output = model.graph.output[0].type.tensor_type.shape.dim
     frames_output[1].dim_param = "frames"
     return model
 
 
-def head_graph(head: Head) -> onnx.ModelProto:
-    """A pooling head as an ONNX model: `parameter.NAME` …, `frames`, `frame_mask` -> `embedding`."""
+def head_graph(head: Head, *, portable: bool = False) -> onnx.ModelProto:
+    """A pooling head as an ONNX model: `parameter.NAME` …, `frames`, `frame_mask` -> `embedding`.
+
+    A portable one has no input that nothing reads, which OpenVINO's provider fails on.
+    """
     parameters = {name: value.detach() for name, value in head.named_parameters()}
     batch, frames = Dim("batch"), Dim("frames")
-    return export_graph(
+    model = export_graph(
         HeadGraph(head),
         (parameters, torch.ones(2, 5, head.width), torch.ones(2, 5)),
         (dict.fromkeys(parameters), {0: batch, 1: frames}, {0: batch, 1: frames}),
         ([*(f"{PARAMETER}{name}" for name in parameters), "frames", "frame_mask"], ["embedding"]),
+        opset=PORTABLE_OPSET if portable else OPSET,
     )
+    if portable:
+        _drop_unread_inputs(model.graph)
+    return model
+
+
+def _drop_unread_inputs(graph: onnx.GraphProto) -> None:
+    read = {name for node in graph.node for name in node.input}
+    for value in [value for value in graph.input if value.name not in read]:
+        graph.input.remove(value)
 
 
 def for_window(backbone: Backbone, max_samples: int) -> Backbone:

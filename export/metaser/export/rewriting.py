@@ -27,16 +27,17 @@ PLAIN = {
 """What stays as PyTorch exports it, by model type."""
 
 
-def rewritten(backbone: Backbone) -> Backbone:
-    """The same backbone in its fast form, for inference alone."""
+def rewritten(backbone: Backbone, *, portable: bool = False) -> Backbone:
+    """The same backbone in its fast form, for inference alone; a portable one keeps attention in plain operators."""
     shared = {id(tensor): tensor for tensor in chain(backbone.parameters(), backbone.buffers())}
     copied = copy.deepcopy(backbone, shared)  # new modules around the same tensors
     if isinstance(copied, WhisperBackbone):
-        for layer in copied.encoder.layers:
-            layer.self_attn = OneOperatorAttention(layer.self_attn)
+        if not portable:
+            for layer in copied.encoder.layers:
+                layer.self_attn = OneOperatorAttention(layer.self_attn)
         return ProductWhisper(copied).eval()
     assert isinstance(copied, Wav2Vec2Backbone)
-    if copied.model_type not in PLAIN:
+    if not portable and copied.model_type not in PLAIN:
         for layer in copied.encoder.layers:
             layer.attention = OneOperatorAttention(layer.attention)
     return ProductWav2Vec2(copied).eval()

@@ -36,6 +36,10 @@ def export(  # noqa: PLR0913 # one parameter an option
         float | None,
         typer.Option("--window", metavar="S", help="The seconds that --tensorrt takes at once; 3 without a choice."),
     ] = None,
+    portable: Annotated[
+        bool,
+        typer.Option("--portable", help="Plain operators of an older opset, for OpenVINO, QNN and older builds."),
+    ] = False,
     longest_s: Annotated[
         float,
         typer.Option(
@@ -79,8 +83,8 @@ def export(  # noqa: PLR0913 # one parameter an option
 
         request = ExportRequest(
             model, out, chosen[0] if chosen else "fp32", layers, tensorrt=tensorrt, window_s=window_s,
-            longest_s=longest_s, clips=clips, static=static, corpus=tuple(corpus or ()), pick_layers=pick_layers,
-            force=force, name=name, licence=licence, calibration=calibration,
+            portable=portable, longest_s=longest_s, clips=clips, static=static, corpus=tuple(corpus or ()),
+            pick_layers=pick_layers, force=force, name=name, licence=licence, calibration=calibration,
         )  # fmt: skip
         run_export(request, people(as_json=False).say)
     except ImportError as error:

@@ -42,6 +42,11 @@ class MetaserExportCommand(BaseOptimumCLICommand):
             help="The seconds that --tensorrt takes at once; 3 without a choice.",
         )
         parser.add_argument(
+            "--portable",
+            action="store_true",
+            help="Plain operators of an older opset, for OpenVINO, QNN and older builds.",
+        )
+        parser.add_argument(
             "--longest",
             dest="longest_s",
             type=float,
