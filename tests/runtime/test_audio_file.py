@@ -17,7 +17,7 @@ from metaser.runtime import AudioError, NotFoundError, load_audio
 from metaser.runtime.audio import read_audio, read_blocks
 from metaser.runtime.audio_file import AudioFile
 from metaser.runtime.errors import InputWarning
-from metaser.runtime.media import has_media
+from metaser.runtime.media import _samples, has_media
 from tests.runtime.recordings import RATE_HZ, Samples, by_ffmpeg, decoded_by_ffmpeg_s, encoded, mp3, voice
 
 needs_media = pytest.mark.skipif(not has_media(), reason="PyAV, the extra `media`, is not installed")
@@ -354,3 +354,28 @@ def test_another_codec_in_a_wav_is_named_without_pyav(tmp_path: Path, monkeypatc
     content[20:22] = b"\x61\x01"  # WMA
     with pytest.raises(AudioError, match=r"is WAV with another codec inside: install what reads it, pip install"):
         read(bytes(content), tmp_path)
+
+
+def test_an_ogg_file_without_a_first_page_is_refused(tmp_path: Path) -> None:
+    content = bytearray(encoded("OGG", "VORBIS"))
+    content[5] &= ~2  # no page says that a stream begins with it
+    (tmp_path / "clip.ogg").write_bytes(content)
+    assert AudioFile(tmp_path / "clip.ogg").duration_s() >= 0
+    with suppress(AudioError):
+        assert len(read_audio(tmp_path / "clip.ogg").waveform) > 0
+
+
+def test_a_wav_whose_chunk_ends_beyond_all_numbers_is_refused(tmp_path: Path) -> None:
+    content = encoded("CAF", "PCM_16")
+    at = content.index(b"desc") + 4
+    (tmp_path / "clip.caf").write_bytes(content[:at] + b"\xff" * 8 + content[at + 8 :])
+    with pytest.raises(AudioError, match="is CAF and is damaged"):
+        read_audio(tmp_path / "clip.caf")
+
+
+@pytest.mark.parametrize("pattern", [0x7E37E43C8800759C, 0x7FF0000000000001], ids=["1e300", "a signalling NaN"])
+def test_samples_that_float32_cannot_hold_give_no_warning(pattern: int) -> None:
+    av = pytest.importorskip("av")
+    samples = np.full((1, 8), pattern, np.uint64).view(np.float64)
+    frame = av.AudioFrame.from_ndarray(samples, format="dbl", layout="mono")
+    assert not np.isfinite(_samples(frame)).any()

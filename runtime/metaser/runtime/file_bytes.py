@@ -26,7 +26,10 @@ class FileBytes:
         self._start, self._cache = 0, b""
 
     def at(self, start: int, size: int) -> bytes:
-        """Up to `size` bytes from `start` on; fewer at the end of the file."""
+        """Up to `size` bytes from `start` on; fewer at the end of the file, which a damaged header may lie about."""
+        size = min(size, self.size - start)
+        if size <= 0:
+            return b""
         if size > CACHE_BYTES:
             return os.pread(self._descriptor, size, start)
         if not self._start <= start <= start + size <= self._start + len(self._cache):

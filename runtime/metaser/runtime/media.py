@@ -122,4 +122,5 @@ def _samples(frame: av.AudioFrame) -> npt.NDArray[np.float32]:
         array = array.astype(np.float32) / 128 - 1
     elif array.dtype.kind == "i":
         array = array.astype(np.float32) / 2.0 ** (8 * array.itemsize - 1)
-    return np.array(array, np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is reported by who reads it
+        return np.array(array, np.float32)

@@ -34,5 +34,5 @@ def ogg_parts(file: FileBytes) -> list[Part]:
         at = end if within < 0 else within  # a page that was cut, and another file behind it
     if len(starts) == 1 and starts[0] == 0:
         return [Part(is_cut=cut[0])]
-    ends = [*starts[1:], file.size]
+    ends = [*starts[1:], file.size][: len(starts)]  # none where no page says that it begins a stream
     return [Part(((start, end),), is_cut=is_cut) for start, end, is_cut in zip(starts, ends, cut, strict=True)]
