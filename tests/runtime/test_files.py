@@ -16,8 +16,9 @@ from metaser.runtime.files import (
     replace_file,
     replace_text,
     replacing,
+    sweep,
 )
-from metaser.runtime.folders import replacing_folder
+from metaser.runtime.folders import recover, replacing_folder
 
 
 @pytest.fixture(autouse=True)
@@ -145,3 +146,58 @@ def test_what_is_no_folder_is_not_replaced_by_one(tmp_path: Path, kind: str) -> 
     with pytest.raises(InputError, match=f"bundle is {kind}"), replacing_folder(path):
         pass
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_sweeping_deletes_what_killed_writes_left_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    gone = [tmp_path / ".file.0123abcd.tmp", tmp_path / ".file.undo.0123abcd.tmp"]
+    kept = [
+        tmp_path / name
+        for name in ("file", "file.undo", ".file.unfinished.tmp", ".file.other.0123abcd.tmp", ".other.0123abcd.tmp")
+    ]
+    for each in (*gone, *kept):
+        each.write_bytes(b"x")
+    sweep(path)
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_the_undo_copy_is_there_at_every_moment_of_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, undo = tmp_path / "file", tmp_path / "file.undo"
+    path.write_bytes(b"second")
+    undo.write_bytes(b"first")
+    seen = []
+
+    def watched(source: str | Path, to: str | Path) -> None:
+        seen.append(undo.read_bytes())
+        usual(source, to)
+        seen.append(undo.read_bytes())
+
+    usual = os.replace
+    monkeypatch.setattr(os, "replace", watched)
+    replace_file(path, b"third", undo=undo)
+    assert set(seen) == {b"first", b"second"}
+    assert (path.read_bytes(), undo.read_bytes()) == (b"third", b"second")
+    assert sorted(tmp_path.iterdir()) == [path, undo]
+
+
+def test_a_killed_write_of_a_folder_is_put_in_order(tmp_path: Path) -> None:
+    folder, new, old = (tmp_path / name for name in ("folder", ".folder.new", ".folder.old"))
+    new.mkdir()
+    old.mkdir()
+    (old / "file").write_text("old")
+    recover(folder)
+    assert list(tmp_path.iterdir()) == [folder]
+    assert (folder / "file").read_text() == "old"
+    old.mkdir()
+    recover(folder)
+    assert list(tmp_path.iterdir()) == [folder]
+    assert (folder / "file").read_text() == "old"
+
+
+def test_a_write_that_fails_after_a_killed_one_leaves_the_old_folder(tmp_path: Path) -> None:
+    old = tmp_path / ".folder.old"
+    old.mkdir()
+    (old / "file").write_text("old")
+    with pytest.raises(WorkError), replacing_folder(tmp_path / "folder"):
+        raise WorkError("the work failed")
+    assert (tmp_path / "folder" / "file").read_text() == "old"

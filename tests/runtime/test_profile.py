@@ -189,3 +189,17 @@ def test_only_the_owner_may_read_a_profile(tmp_path: Path) -> None:
     make_profile([0, 1], seed=1).save(path)
     assert path.stat().st_mode & 0o077 == 0
     assert undo_path(path).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("change", ["save", "save the same", "undo"])
+def test_a_change_cleans_up_after_one_that_was_killed(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "me.safetensors"
+    make_profile([0, 1], seed=1).save(path)
+    make_profile([0, 1], seed=2).save(path)
+    for name in (".me.safetensors.0123abcd.tmp", ".me.safetensors.undo.0123abcd.tmp"):
+        (tmp_path / name).write_bytes(b"half of a profile")
+    if change == "undo":
+        undo(path)
+    else:
+        make_profile([0, 1], seed=2 if change == "save the same" else 3).save(path)
+    assert {each.name for each in tmp_path.iterdir()} <= {path.name, undo_path(path).name}

@@ -2,7 +2,7 @@
 
 A file appears whole or not at all. Beside a file NAME there may be
 
-    .NAME.RANDOM.tmp        what is being written; only a killed process leaves it, and `leftovers` finds it
+    .NAME.RANDOM.tmp        what is being written; only a killed process leaves it, and `sweep` deletes it
     .NAME.unfinished.tmp    the content of a file that is being written in place, see `in_place`
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -159,6 +160,19 @@ def leftovers(path: Path) -> list[Path]:
     return sorted(path.parent.glob(f".{escape(path.name)}.*.tmp")) if path.parent.is_dir() else []
 
 
+def sweep(path: Path) -> None:
+    """Delete what killed processes left of writing a file and its undo copy; nobody else may be writing it now.
+
+    The content of an unfinished write in place stays: it may be the only one that is whole.
+    """
+    path = behind_links(path)
+    ours = re.compile(rf"\.{re.escape(path.name)}(\.undo)?\.[0-9a-f]{{8}}\.tmp")
+    for each in leftovers(path):
+        if ours.fullmatch(each.name):
+            with suppress(OSError):
+                each.unlink()
+
+
 @contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
     """A new name beside `target`; what is left under it when the block ends is deleted."""
@@ -222,6 +236,14 @@ def _put(temporary: Path, target: Path, *, rename: bool) -> None:
     flush_folder(target.parent)
 
 
+def _link_or_move(path: Path, to: Path) -> None:
+    """Give a file a second name, so that it never lacks its first; a file system without links moves it."""
+    try:
+        os.link(path, to)  # as with `os.replace`, which tests replace
+    except OSError:
+        move_over(path, to)
+
+
 @contextmanager
 def _keeping(target: Path, undo: Path) -> Iterator[None]:
     """Copy `target` to `undo`; if the block fails, put back what was at `undo` before, or its absence."""
@@ -232,7 +254,7 @@ def _keeping(target: Path, undo: Path) -> Iterator[None]:
         there = undo.exists()
         try:
             if there:
-                move_over(undo, older)
+                _link_or_move(undo, older)
             move_over(copy, undo)
             yield
         except BaseException:

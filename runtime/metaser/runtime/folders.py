@@ -2,8 +2,10 @@
 
 Beside a folder NAME there may be
 
-    .NAME.new    what is being written; only a killed process leaves it, and the next write removes it
+    .NAME.new    what is being written
     .NAME.old    what was there before, while the new folder takes its place
+
+Only a killed process leaves one of them, and `recover` puts that in order before the next write.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ def replacing_folder(folder: Path, what: object = None) -> Iterator[Path]:
     new = folder.with_name(f".{folder.name}.new")
     try:
         try:
-            shutil.rmtree(new, ignore_errors=True)
+            recover(folder)
             new.mkdir(parents=True)
         except OSError as error:
             raise cannot_write(what, error) from error
@@ -55,6 +57,19 @@ def replacing_folder(folder: Path, what: object = None) -> Iterator[Path]:
             raise cannot_write(what, error) from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def recover(folder: Path) -> None:
+    """Put in order what a killed write of `folder` left: the old folder comes back if no new one took its place.
+
+    Raises:
+        OSError: the disk or the rights do not allow it.
+    """
+    new, old = (folder.with_name(f".{folder.name}.{end}") for end in ("new", "old"))
+    if old.is_dir() and not os.path.lexists(folder):
+        old.rename(folder)
+    for each in (new, old):
+        shutil.rmtree(each, ignore_errors=True)
 
 
 def replace_folder(folder: Path, new: Path) -> None:

@@ -27,7 +27,7 @@ from metaser.runtime.clip_quality import ClipQuality
 from metaser.runtime.cross_fitting import CrossFitted, cross_fit, fitted_by_fold
 from metaser.runtime.decision import Calibration, prototype
 from metaser.runtime.errors import NotFoundError, ProfileError, SupportError, WorkError
-from metaser.runtime.files import behind_links, leftovers, replace_file, what_is_no_file
+from metaser.runtime.files import behind_links, leftovers, replace_file, sweep, what_is_no_file
 from metaser.runtime.given_path import given_path
 from metaser.runtime.in_place import empty, unfinished
 from metaser.runtime.labels import tidy
@@ -248,6 +248,7 @@ class Profile:
         content = save(tensors, {FORMAT: json.dumps(header, sort_keys=True)})
         check_is_profile(path)
         with profile_lock(path):
+            sweep(path)
             undo = None
             with suppress(ProfileError, NotFoundError):  # a damaged one is not worth going back to
                 Profile.load(path)
@@ -452,6 +453,7 @@ def undo(path: str | Path) -> None:
         copy = undo_path(path)
         if not os.path.lexists(copy):
             raise NotFoundError(f"nothing to undo: {copy} does not exist")
+        sweep(path)
         Profile.load(copy)
         replace_file(path, copy.read_bytes())
         _delete(copy)

@@ -300,3 +300,19 @@ def test_a_damaged_state_is_named(make_config: MakeConfig) -> None:
     (config.out / "state.pt").write_bytes(b"nothing")
     with pytest.raises(InputError, match="is damaged"):
         train(config, quiet, resume=True)
+
+
+def test_a_resumed_run_puts_in_order_what_a_killed_one_left(make_config: MakeConfig) -> None:
+    config = make_config()
+    with pytest.raises(KeyboardInterrupt):
+        train(config, interrupt_at("step 4 of"))
+    out = config.out
+    (out / "best").rename(out / ".best.old")
+    (out / ".best.new").mkdir()
+    (out / ".state.pt.0123abcd.tmp").write_bytes(b"half of a state")
+    with (out / "log.jsonl").open("a") as log:
+        log.write('{"event": "st')
+    train(config, quiet, resume=True)
+    assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
+    assert (out / "best" / "checkpoint.json").is_file()
+    assert [record["step"] for record in records(config, "step")] == list(range(1, 9))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,7 +29,7 @@ class TrainingLog:
         if quiet:
             return
         path = out / LOG_FILE
-        kept = [line for line in _lines(path) if json.loads(line).get("step", 0) <= after_step] if after_step else []
+        kept = [line for line in _lines(path) if _step(line) <= after_step] if after_step else []
         replace_text(path, "".join(f"{line}\n" for line in kept), mode=SHARED)
         self._file = open_to_append(path)
         self._board = _open_board(out / "tensorboard", after_step)
@@ -74,6 +75,14 @@ class TrainingLog:
         """One line for people."""
         if not self._quiet:
             self._say(line)
+
+
+def _step(line: str) -> float:
+    """The step of a record; a line that a killed run did not finish is of no step that is kept."""
+    try:
+        return float(json.loads(line).get("step", 0))
+    except (ValueError, AttributeError, TypeError):
+        return math.inf
 
 
 def _lines(path: Path) -> list[str]:

@@ -13,13 +13,16 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from metaser.runtime.errors import InputError
-from metaser.runtime.files import SHARED, replace_text
+from metaser.runtime.files import SHARED, replace_text, sweep
+from metaser.runtime.folders import recover
+from metaser.runtime.os_errors import cannot_write
 from metaser.toolkit.adversary import Discriminator
 from metaser.toolkit.averaging import Pull, average_of, on_the_way
 from metaser.toolkit.batches import BatchMaker
 from metaser.toolkit.checkpoint import CheckpointMetadata, save_checkpoint
 from metaser.toolkit.config import Config
 from metaser.toolkit.freezing import checkpoint_gradients, computes_bfloat16, freeze, keep_log_mel_precise
+from metaser.toolkit.logs import LOG_FILE
 from metaser.toolkit.losses import LabelClassifier
 from metaser.toolkit.material import Material, gather
 from metaser.toolkit.network import ProtoNet
@@ -33,6 +36,7 @@ from metaser.toolkit.variants import VariantStore
 from metaser.toolkit.whisper import WhisperBackbone
 
 BEST = "best"
+SETTINGS_FILE = "config.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,4 +171,11 @@ def _check(config: Config, processes: Processes, *, resume: bool) -> None:
 
 
 def _open_folder(config: Config) -> None:
-    replace_text(config.out / "config.json", f"{json.dumps(config.plain(), indent=2)}\n", mode=SHARED)
+    """Put in order what a killed run left, and write the settings down."""
+    for name in (STATE_FILE, SETTINGS_FILE, LOG_FILE):
+        sweep(config.out / name)
+    try:
+        recover(config.out / BEST)
+    except OSError as error:
+        raise cannot_write(config.out / BEST, error) from error
+    replace_text(config.out / SETTINGS_FILE, f"{json.dumps(config.plain(), indent=2)}\n", mode=SHARED)
