@@ -20,6 +20,12 @@ from metaser.runtime.speech import load_speech
 from tests.rights import without_rights
 
 QUICK = AdaptationSettings(steps=3, learning_rate=1e-3)
+TARGETS = np.array([0, 0, 1, 1])
+
+
+def voice(seed: int) -> npt.NDArray[np.float32]:
+    """A second of noise, another one per seed."""
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, 16_000).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -261,3 +267,23 @@ def test_tuning_that_runs_away_is_an_error(engine: Engine) -> None:
     loud = SupportFrames.of([np.full((3, 512), np.inf, np.float32)] * 4, np.array([0, 0, 1, 1]))
     with pytest.raises(WorkError, match="ran away"):
         adapter_of(engine, 1.0, QUICK).tune(loud)
+
+
+def test_a_graph_that_lost_an_output_is_a_bundle_error(engine: Engine, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(engine.bundle.folder / "adapt.onnx")
+    lost = next(output for output in model.graph.output if output.name.startswith("parameter."))
+    model.graph.output.remove(lost)
+    onnx.save(model, tmp_path / "adapt.onnx")
+    support = SupportFrames(np.ones((4, 3, engine.bundle.manifest.backbone.width), np.float32), np.full(4, 3), TARGETS)
+    with pytest.raises(BundleError, match=rf"adapt\.onnx gives no {lost.name}: export the bundle again"):
+        HeadTuner(tmp_path / "adapt.onnx", 1).tune(engine.bundle.head_parameters, support, QUICK)
+
+
+def test_frames_over_the_range_of_float16_are_not_kept(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = {"a": [voice(1), voice(2)], "b": [voice(3), voice(4)]}
+    profile = engine.enroll(clips)
+    frames = engine.frames
+    monkeypatch.setattr(engine, "frames", lambda waveform: frames(waveform) * np.float32(1e30))
+    with pytest.raises(WorkError, match="in float16, is not finite"):
+        engine.adapt(profile, clips, force=True, settings=QUICK)

@@ -2,12 +2,16 @@
 
 import hashlib
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
-from metaser.runtime import BundleError, Engine, NotFoundError, open_bundle, shipped_bundles
+from metaser.runtime import BundleError, Engine, NotFoundError, WorkError, open_bundle, shipped_bundles
 from metaser.runtime.bundle import DEFAULT_BUNDLES, default_bundle
 from metaser.runtime.manifest import Manifest
 
@@ -107,6 +111,25 @@ def test_a_link_out_of_the_folder_is_refused(bundle_copy: Path) -> None:
         open_bundle(bundle_copy)
 
 
+def test_a_link_to_itself_is_refused(bundle_copy: Path) -> None:
+    (bundle_copy / "head.safetensors").unlink()
+    (bundle_copy / "head.safetensors").symlink_to("head.safetensors")
+    with pytest.raises(BundleError, match=r"lacks head\.safetensors"):
+        open_bundle(bundle_copy)
+
+
+@pytest.mark.parametrize(
+    "value", ["1e999", "1" + "0" * 400, "[" * 100 + "]" * 100], ids=["infinite", "too large", "too deep"]
+)
+def test_reports_that_cannot_be_shown_are_refused(bundle_copy: Path, value: str) -> None:
+    change_manifest(bundle_copy, accuracy={"measured": "here"})
+    text = (bundle_copy / "bundle.json").read_text()
+    assert '"here"' in text
+    (bundle_copy / "bundle.json").write_text(text.replace('"here"', value))
+    with pytest.raises(BundleError, match=r"bundle\.json is not JSON"):
+        open_bundle(bundle_copy)
+
+
 def test_external_data_that_is_not_listed_is_refused(bundle_copy: Path) -> None:
     def field(number: int, body: bytes) -> bytes:
         return bytes([number << 3 | 2, len(body)]) + body
@@ -129,7 +152,8 @@ def test_external_data_that_is_not_listed_is_refused(bundle_copy: Path) -> None:
         ({"opset": "23"}, "opset = '23'"),
         ({"audio": {}}, "missing or an unknown field"),
         ({"training_corpora": [1]}, "not a list of text"),
-        ({"calibration": {"temperature": float("nan"), "threshold": 0.0, "margin": 0.0}}, "NaN is not a number"),
+        ({"calibration": {"temperature": float("nan"), "threshold": 0.0, "margin": 0.0}}, "NaN is not a finite number"),
+        ({"calibration": {"temperature": 1e-300, "threshold": 0.0, "margin": 0.0}}, "temperature of 1e-300"),
         ({"calibration": {"temperature": 0.0, "threshold": 0.0, "margin": 0.0}}, "temperature"),
     ],
 )
@@ -201,3 +225,99 @@ def test_head_parameters_that_do_not_fit_the_manifest_are_refused(bundle_copy: P
     change_manifest(bundle_copy, head={**head, "parameters": {"scale": []}})
     with pytest.raises(BundleError, match="does not fit its manifest"):
         open_bundle(bundle_copy)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, 1e-30, 1e30])
+def test_a_scale_by_which_no_confidence_can_be_computed_is_refused(bundle_copy: Path, scale: float) -> None:
+    parameters = load_file(bundle_copy / "head.safetensors")
+    save_file({**parameters, "scale": np.array(scale, np.float32)}, bundle_copy / "head.safetensors")
+    relist(bundle_copy, "head.safetensors")
+    with pytest.raises(BundleError, match="does not fit its manifest"):
+        open_bundle(bundle_copy)
+
+
+def change_golden(bundle: Path, name: str, value: float) -> None:
+    golden = load_file(bundle / "golden.safetensors")
+    save_file({**golden, name: np.full_like(golden[name], value)}, bundle / "golden.safetensors")
+    relist(bundle, "golden.safetensors")
+
+
+@pytest.mark.parametrize(("name", "value"), [("frames", 0.0), ("frames", np.inf), ("embedding", np.nan)])
+def test_golden_vectors_that_no_network_gives_are_refused(bundle_copy: Path, name: str, value: float) -> None:
+    change_golden(bundle_copy, name, value)
+    with pytest.raises(BundleError, match=r"golden\.safetensors holds numbers that no network gives"):
+        Engine.open(bundle_copy, provider="cpu").verify()
+
+
+def test_golden_vectors_of_almost_nothing_only_fail(bundle_copy: Path) -> None:
+    change_golden(bundle_copy, "frames", 1e-45)
+    assert Engine.open(bundle_copy, provider="cpu").verify().frames_max_difference > 1e9
+
+
+def test_a_graph_with_a_name_that_is_not_utf8_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+    graph = (bundle / "head.onnx").read_bytes()
+    assert b"ReduceSum" in graph
+    (bundle / "head.onnx").write_bytes(graph.replace(b"ReduceSum", b"Reduce\xb5um"))
+    relist(bundle, "head.onnx")
+    with pytest.raises(BundleError, match=r"onnxruntime .* refuses head\.onnx"):
+        Engine.open(bundle, provider="cpu")
+
+
+def rewire(bundle: Path, name: str, change: Callable[[Any], None]) -> Engine:
+    """An engine of a bundle one of whose graphs was changed, hashes and all."""
+    import onnx
+
+    model = onnx.load(bundle / name)
+    change(model.graph)
+    onnx.save(model, bundle / name)
+    relist(bundle, name)
+    return Engine.open(bundle, provider="cpu")
+
+
+def node_of(graph: Any, output: str) -> Any:
+    """The node that gives an output."""
+    return next(node for node in graph.node if output in node.output)
+
+
+CLIP = np.sin(np.arange(16_000) / 5).astype(np.float32) / 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        (("encoder.onnx", "by_frame", "Identity"), BundleError, r"the encoder gives \(1, 6, \d+\) and not \(1, N, 6\)"),
+        (("encoder.onnx", "squares", "Sub"), WorkError, "the output of the encoder is not finite"),
+        (("head.onnx", "kept", "Div"), WorkError, "the embedding is not finite"),
+    ],
+)
+def test_a_graph_that_gives_no_frames_or_no_embedding_is_an_error(
+    tiny_bundle: Path, tmp_path: Path, changed: tuple[str, str, str], error: type[Exception], message: str
+) -> None:
+    name, output, operator = changed
+    bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+
+    def change(graph: Any) -> None:
+        from onnx import numpy_helper
+
+        node = node_of(graph, output)
+        node.op_type = operator
+        if operator == "Identity":
+            del node.attribute[:]
+        if operator == "Sub":  # 0 / 0 in every frame, without what keeps it from that
+            node_of(graph, "total").input[1] = "sum"
+        if name == "head.onnx":
+            node.input[1] = "zero"  # in place of the mask
+            graph.initializer.add().CopyFrom(numpy_helper.from_array(np.zeros((1, 1, 1), np.float32), "zero"))
+
+    engine = rewire(bundle, name, change)
+    with pytest.raises(error, match=message):
+        engine.embed(CLIP)
+
+
+def test_an_embedding_of_another_size_than_the_manifest_states_is_an_error(tiny_bundle: Path, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+    head = json.loads((bundle / "bundle.json").read_text())["head"]
+    change_manifest(bundle, head={**head, "embedding_size": 7})
+    with pytest.raises(BundleError, match=r"head\.onnx gives \(1, 6\) and not \(1, 7\)"):
+        Engine.open(bundle, provider="cpu").embed(CLIP)

@@ -191,6 +191,30 @@ def test_only_the_owner_may_read_a_profile(tmp_path: Path) -> None:
     assert undo_path(path).stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"calibration": {"temperature": 1e-300}},
+        {"reliability": {"false_accepts": "inf"}},
+        {"reliability": {"confidence_error": float("nan")}},
+    ],
+)
+def test_numbers_with_which_nothing_can_be_computed_or_shown_are_refused(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    path = tmp_path / "me.safetensors"
+    make_profile([0, 1]).save(path)
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["metaser-profile"])
+    path.write_bytes(save({"embeddings": make_profile([0, 1]).embeddings}, {"metaser-profile": json.dumps(header)}))
+    assert Profile.load(path).labels == make_profile([0, 1]).labels
+    damaged = json.dumps({**header, **change})
+    path.write_bytes(save({"embeddings": make_profile([0, 1]).embeddings}, {"metaser-profile": damaged}))
+    with pytest.raises(ProfileError, match="is damaged"):
+        Profile.load(path)
+
+
 @pytest.mark.parametrize("change", ["save", "save the same", "undo"])
 def test_a_change_cleans_up_after_one_that_was_killed(tmp_path: Path, change: str) -> None:
     path = tmp_path / "me.safetensors"

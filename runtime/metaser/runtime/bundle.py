@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -13,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
+from metaser.runtime.decision import SCALES, is_between
 from metaser.runtime.errors import BundleError, NotFoundError
 from metaser.runtime.given_path import given_path
 from metaser.runtime.manifest import Manifest
@@ -116,8 +118,8 @@ def contained(folder: Path, name: str) -> Path:
         BundleError: the name, or the link behind it, leads elsewhere.
     """
     plain = name == Path(name).name and name.isprintable() and len(name) <= MAX_NAME
-    path = (folder / name).resolve() if plain else folder
-    if path.parent != folder.resolve():
+    path = Path(os.path.realpath(folder / name)) if plain else folder  # Path.resolve raises for links in a circle
+    if path.parent != Path(os.path.realpath(folder)):
         raise BundleError(f"{folder / MANIFEST} names {name!r}, which lies outside its folder: do not use this bundle")
     return path
 
@@ -147,6 +149,7 @@ def _head_parameters(folder: Path, manifest: Manifest) -> dict[str, npt.NDArray[
     parameters = read_tensors(folder / "head.safetensors")
     shapes = {name: list(value.shape) for name, value in parameters.items()}
     floats = all(value.dtype == np.float32 and np.isfinite(value).all() for value in parameters.values())
-    if shapes != manifest.head.parameters or shapes.get("scale") != [] or not floats:
+    fits = shapes == manifest.head.parameters and shapes.get("scale") == [] and floats
+    if not fits or not is_between(float(parameters["scale"]), SCALES):
         raise BundleError(f"head.safetensors in {folder} does not fit its manifest: export the bundle again")
     return parameters

@@ -34,6 +34,16 @@ class Calibration:
     strict_cosine: float = -1.0
     """The same for `--unknown strict`; -1 where it is not known."""
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether every number is finite and the temperature can divide logits."""
+        return bool(np.isfinite(list(vars(self).values())).all() and is_between(self.temperature, TEMPERATURES))
+
+
+TEMPERATURES = (1e-20, 1e20)
+SCALES = (1e-3, 1e6)
+"""The least and the largest temperature, and factor on cosines, by which confidences can be computed."""
+
 
 UNFAMILIAR = 1e-6
 """What the scores of a clip that resembles no class sum to."""
@@ -54,6 +64,11 @@ class Decision:
 
     scores: dict[str, float]
     """Probability of each class; they sum to 1."""
+
+
+def is_between(number: float, limits: tuple[float, float]) -> bool:
+    """Whether a number lies within limits; NaN does not."""
+    return limits[0] <= number <= limits[1]
 
 
 def unit(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -75,5 +75,7 @@ def _run_head(bundle: Bundle, provider: str) -> None:
     frames = np.zeros((1, 2, bundle.manifest.backbone.width), np.float32)  # [B, N, D]
     with TemporaryDirectory(prefix="metaser-") as folder:
         session = open_session(bundle.folder / "head.onnx", provider, None, HEAD_NAMES, profile=Path(folder) / "head")
-        PoolingHead(session, bundle.head_parameters).pool(frames, np.ones(frames.shape[:2], np.float32))
+        PoolingHead(session, bundle.head_parameters, bundle.manifest.head.embedding_size).pool(
+            frames, np.ones(frames.shape[:2], np.float32)
+        )
         check_profile(Path(session.end_profiling()), PROVIDERS[provider], "head.onnx")

@@ -24,6 +24,7 @@ from metaser.runtime.engine_cache import EngineCache, Say, print_nothing
 from metaser.runtime.enrolment import Progress, Support, read_support
 from metaser.runtime.errors import (
     AudioError,
+    BundleError,
     InputError,
     InputWarning,
     MissingDependencyError,
@@ -39,7 +40,7 @@ from metaser.runtime.profile_changes import calibrate_profile, check_fits, new_p
 from metaser.runtime.provider_check import check_profile
 from metaser.runtime.recordings import summary
 from metaser.runtime.samples import as_samples, check_rate
-from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, choose_providers, open_session, run
+from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, check_finite, choose_providers, open_session, run
 from metaser.runtime.speech import speech_in
 from metaser.runtime.static_window import StaticEncoder, has_static_window
 from metaser.runtime.stream import Stream, StreamSettings
@@ -68,7 +69,7 @@ class Engine:
         self.workers = 1
         self._encoder = encoder
         self._static = StaticEncoder(encoder) if has_static_window(encoder) else None
-        self._head = PoolingHead(head, bundle.head_parameters)
+        self._head = PoolingHead(head, bundle.head_parameters, bundle.manifest.head.embedding_size)
 
     @classmethod
     def open(  # noqa: PLR0913 # a bundle, and where and how it is to run
@@ -180,16 +181,30 @@ class Engine:
         return int(self.bundle.manifest.audio.max_window_s * SAMPLE_RATE_HZ)
 
     def frames(self, waveform: Waveform) -> Frames:
-        """Float32 [T] at 16 kHz -> [N, D], the encoder's output for one window of at most `max_samples`."""
+        """Float32 [T] at 16 kHz -> [N, D], the encoder's output for one window of at most `max_samples`.
+
+        Raises:
+            AudioError: the window is too short or too long.
+            BundleError: the encoder gives another shape than the manifest states.
+            WorkError: the run failed, or gave numbers that are not finite.
+        """
         if not self.min_samples <= len(waveform) <= self.max_samples:
             raise AudioError(
                 f"a window of {len(waveform)} samples: the encoder takes {self.min_samples} to {self.max_samples}"
             )
         if self._static:
-            return self._static.frames(waveform)
+            return self._checked(self._static.frames(waveform)[None])
         feeds = {"input_values": waveform[None], "input_lengths": np.array([len(waveform)], np.int64)}
-        frames: Frames = run(self._encoder, "last_hidden_state", feeds)[0]  # of [1, N, D]
-        return frames
+        return self._checked(run(self._encoder, "last_hidden_state", feeds))
+
+    def _checked(self, frames: npt.NDArray[np.float32]) -> Frames:
+        """[1, N, D], or whatever a graph gives that is not the bundle's -> [N, D]."""
+        width = self.bundle.manifest.backbone.width
+        if frames.ndim != 3 or len(frames) != 1 or not frames.shape[1] or frames.shape[2] != width:
+            raise BundleError(f"the encoder gives {frames.shape} and not (1, N, {width}): export the bundle again")
+        check_finite(frames, "the output of the encoder")
+        found: Frames = frames[0]
+        return found
 
     def pool(self, frames: Frames, head: Parameters | None = None) -> Embedding:
         """[N, D] frames -> [E] by the bundle's pooling head, or by one with other parameters."""

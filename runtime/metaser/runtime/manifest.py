@@ -9,6 +9,7 @@ from typing import Any
 from metaser.runtime.calibration import CalibrationPrior
 from metaser.runtime.decision import Calibration
 from metaser.runtime.errors import BundleError
+from metaser.runtime.strict_json import read_json_text
 
 FORMAT = "metaser-bundle"
 VERSION = 1
@@ -110,8 +111,8 @@ class Manifest:
             BundleError: it is not a manifest, is of a newer version, or a field is missing or of the wrong type.
         """
         try:
-            document = json.loads(text, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+            document = read_json_text(text)
+        except ValueError as error:
             raise BundleError(f"bundle.json is not JSON ({error}): export the bundle again") from error
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise BundleError(
@@ -142,10 +143,6 @@ class Manifest:
         return manifest
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number")
-
-
 def _check_types(manifest: Manifest) -> None:
     parts = (manifest.backbone, manifest.head, manifest.audio, manifest.calibration, *manifest.files.values())
     for part in (manifest, *parts):
@@ -165,8 +162,8 @@ def _check_types(manifest: Manifest) -> None:
         raise BundleError("bundle.json has a rate, hop, receptive field or window that is not above zero")
     if not 2 * audio.receptive_field_samples <= audio.max_window_s * audio.sample_rate_hz <= MAX_WINDOW_SAMPLES:
         raise BundleError(f"bundle.json has a window of {audio.max_window_s:g} s, which the encoder cannot have")
-    if not manifest.calibration.temperature > 0:
-        raise BundleError("bundle.json has a temperature that is not above zero")
+    if not manifest.calibration.is_sound:
+        raise BundleError(f"bundle.json has a temperature of {manifest.calibration.temperature:g}: export it again")
     if manifest.prior is not None and not manifest.prior.is_sound:
         raise BundleError("bundle.json has a prior for calibration that is not in order: export the bundle again")
 

@@ -33,6 +33,7 @@ from metaser.runtime.in_place import empty, unfinished
 from metaser.runtime.labels import tidy
 from metaser.runtime.locks import profile_lock
 from metaser.runtime.os_errors import advice
+from metaser.runtime.strict_json import finite, read_json_text
 from metaser.runtime.tuned_head import TunedHead
 
 FORMAT = "metaser-profile"
@@ -310,7 +311,7 @@ def _read(content: bytes, path: Path) -> Profile:
     """The profile that a file's bytes are; `path` is for messages."""
     try:
         tensors = load(content)
-        header = json.loads(_metadata(content)[FORMAT])
+        header = read_json_text(_metadata(content)[FORMAT])
         if header["version"] != VERSION:
             raise ProfileError(
                 f"{path} is of version {header['version']} and this metaser reads {VERSION}: update metaser"
@@ -319,7 +320,7 @@ def _read(content: bytes, path: Path) -> Profile:
             model_id=str(header["model_id"]),
             graph_id=str(header["graph_id"]),
             bundle_name=str(header["bundle_name"]),
-            calibration=Calibration(**{key: float(value) for key, value in header["calibration"].items()}),
+            calibration=Calibration(**{key: finite(value) for key, value in header["calibration"].items()}),
             clips=tuple(_read_clip(clip) for clip in header["clips"]),
             embeddings=tensors["embeddings"],
             reliability=Reliability(**_numbers(header.get("reliability", {}))),
@@ -365,12 +366,12 @@ def _read_clip(values: Mapping[str, Any]) -> Clip:
     return Clip(
         **texts,
         copies=tuple(str(name) for name in values.get("copies", ())),
-        quality=ClipQuality(**{key: float(value) for key, value in quality.items()}) if quality else None,
+        quality=ClipQuality(**{key: finite(value) for key, value in quality.items()}) if quality else None,
     )
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float | None]:
-    return {key: None if value is None else float(value) for key, value in values.items()}
+    return {key: None if value is None else finite(value) for key, value in values.items()}
 
 
 def with_tidy_label(clip: Clip) -> Clip:
@@ -390,7 +391,6 @@ def _typed(name: str) -> str:
 
 def _sound(profile: Profile) -> bool:
     embeddings, others = profile.embeddings, profile.other_embeddings
-    calibration = profile.calibration
     return bool(
         embeddings.dtype == np.float32
         and embeddings.ndim == 2
@@ -400,8 +400,7 @@ def _sound(profile: Profile) -> bool:
         and (profile.tuned is None or profile.tuned.has_classes(len(profile.labels)))
         and (0 if others is None else len(others)) == len(profile.others)
         and (others is None or (others.shape[1:] == embeddings.shape[1:] and np.isfinite(others).all()))
-        and np.isfinite(list(asdict(calibration).values())).all()
-        and calibration.temperature > 0
+        and profile.calibration.is_sound
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.adaptation import Adapter, Guard
-from metaser.runtime.arrays import Waveform
+from metaser.runtime.arrays import Frames, Waveform
 from metaser.runtime.bundle import sha256_of
 from metaser.runtime.enrolment import Progress, Support, read_support
 from metaser.runtime.errors import BundleError, SupportError
@@ -19,6 +19,7 @@ from metaser.runtime.head_tuning import ADAPT_GRAPH, AdaptationSettings, HeadTun
 from metaser.runtime.profile import Clip, Profile
 from metaser.runtime.profile_changes import settle
 from metaser.runtime.recordings import cannot_be_read
+from metaser.runtime.session import check_finite
 from metaser.runtime.speech import load_speech, speech_in
 from metaser.runtime.tuned_head import TunedHead
 from metaser.runtime.workers import in_order
@@ -77,7 +78,7 @@ def adapt_profile(  # noqa: PLR0913 # four of the six are options
     adapter = adapter_of(engine, engine.bundle.manifest.calibration.temperature, settings)
 
     def frames_of(clip: Clip) -> npt.NDArray[np.float16]:
-        return engine.frames(_waveform(clip, samples)[: engine.max_samples]).astype(np.float16)  # its first window
+        return _half(engine.frames(_waveform(clip, samples)[: engine.max_samples]))  # its first window
 
     clips = []
     for done, frames in enumerate(in_order(frames_of, profile.clips, engine.workers), start=1):
@@ -116,3 +117,11 @@ def _waveform(clip: Clip, samples: Mapping[str, Waveform]) -> Waveform:
     except OSError as error:
         raise SupportError(f"{clip.title} {cannot_be_read(error)} and tuning needs it") from error
     raise SupportError(f"{clip.title} is not where it was enrolled from and tuning needs it: enrol again with --adapt")
+
+
+def _half(frames: Frames) -> npt.NDArray[np.float16]:
+    """Frames as a profile keeps them."""
+    with np.errstate(over="ignore"):
+        halves = frames.astype(np.float16)
+    check_finite(halves, "the output of the encoder, in float16,")
+    return halves

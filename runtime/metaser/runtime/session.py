@@ -146,7 +146,8 @@ def _open_on_cpu(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime
     try:
         return ort.InferenceSession(str(path), options, providers=[PROVIDERS["cpu"]])
     except _failures() as error:
-        raise BundleError(f"onnxruntime {ort.__version__} refuses {path.name}: {str(error).splitlines()[0]}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BundleError(f"onnxruntime {ort.__version__} refuses {path.name}: {reason}") from error
 
 
 def _open_on_provider(
@@ -160,7 +161,6 @@ def _open_on_provider(
     if provider in GPU_PROVIDERS:
         load_cuda_libraries(ort)
     options.log_severity_level = FATAL_ONLY  # the error is raised as well, and reported in one line
-    failures: tuple[type[Exception], ...] = (*_failures(), RuntimeError, ValueError)  # of its libraries and options
     ort.set_default_logger_severity(FATAL_ONLY)  # that of what happens before there is a session
     try:
         return ort.InferenceSession(
@@ -169,7 +169,7 @@ def _open_on_provider(
             providers=[(PROVIDERS[provider], provider_options), PROVIDERS["cpu"]],
             enable_fallback=False,
         )
-    except failures as error:
+    except _failures() as error:
         if missing := _missing_library(provider):
             raise MissingDependencyError(
                 f"provider {provider} did not start ({missing}): "
@@ -194,6 +194,12 @@ def run(session: onnxruntime.InferenceSession, output: str, feeds: dict[str, Any
         WorkError: the run failed, for want of memory say.
     """
     return run_all(session, feeds, [output])[output]
+
+
+def check_finite(values: npt.NDArray[np.floating], what: str) -> None:
+    """Raise WorkError where a graph gave NaN or infinity: no answer can be made of that."""
+    if not np.isfinite(values).all():
+        raise WorkError(f"{what} is not finite: check the bundle with `metaser verify`, or use another provider")
 
 
 def run_all(
@@ -225,11 +231,16 @@ def run_bound(session: onnxruntime.InferenceSession, binding: onnxruntime.IOBind
 
 def _reason(error: Exception) -> str:
     """The last line, without a place in onnxruntime's source; the lines before it are such places."""
-    return SOURCE_PLACE.sub("", [line.strip() for line in str(error).splitlines() if line.strip()][-1])
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return SOURCE_PLACE.sub("", lines[-1]) if lines else type(error).__name__
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What onnxruntime raises for a graph it cannot load: unrelated classes, each straight under Exception."""
+    """What onnxruntime raises for a graph it cannot load or run.
+
+    Its own classes, unrelated and each straight under Exception, and what Python makes of exceptions of C++, of names
+    that are not UTF-8, and of inputs that are missing.
+    """
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     return (
@@ -242,4 +253,5 @@ def _failures() -> tuple[type[Exception], ...]:
         state.NoSuchFile,
         state.NotImplemented,
         state.RuntimeException,
+        *(IndexError, MemoryError, RuntimeError, TypeError, ValueError),
     )

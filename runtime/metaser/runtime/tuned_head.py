@@ -19,8 +19,10 @@ import numpy.typing as npt
 
 from metaser.runtime.adaptation import Guard
 from metaser.runtime.arrays import Embeddings
+from metaser.runtime.decision import SCALES, is_between
 from metaser.runtime.head_tuning import Parameters, SupportFrames
 from metaser.runtime.splits import Indices
+from metaser.runtime.strict_json import finite
 
 HEAD = "head."
 
@@ -80,7 +82,7 @@ class TunedHead:
             embeddings=tensors["tuned_embeddings"],
             frames=tensors["frames"],
             lengths=tensors["frame_lengths"],
-            guard=None if guard is None else Guard(int(guard["folds"]), *(float(guard[name]) for name in FIGURES)),
+            guard=None if guard is None else Guard(int(guard["folds"]), *(finite(guard[name]) for name in FIGURES)),
             cross_fitted=tensors.get("tuned_cross_fitted"),
         )
 
@@ -91,6 +93,7 @@ class TunedHead:
             self.clips == tuple(clips)
             and all(value.dtype == np.float32 and np.isfinite(value).all() for value in floats)
             and self.parameters.get("scale", self.embeddings).shape == ()
+            and is_between(self.scale, SCALES)
             and self.embeddings.ndim == self.frames.ndim == 2
             and self.frames.dtype == np.float16
             and bool(np.isfinite(self.frames).all())

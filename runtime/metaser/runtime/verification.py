@@ -38,6 +38,8 @@ def golden_vectors(bundle: Bundle) -> dict[str, npt.NDArray[np.float32]]:
     golden = read_tensors(bundle.folder / "golden.safetensors")
     if set(golden) != {"waveform", "frames", "embedding"}:
         raise BundleError("golden.safetensors holds other tensors than it must: export the bundle again")
+    if not all(value.dtype == np.float32 and np.isfinite(value).all() and value.any() for value in golden.values()):
+        raise BundleError("golden.safetensors holds numbers that no network gives: export the bundle again")
     return golden
 
 
@@ -52,7 +54,7 @@ def verify_engine(engine: Engine) -> Verification:
     }:
         raise BundleError("golden.safetensors does not fit the graphs: export the bundle again")
     embedding = engine.pool(frames)
-    difference = float(np.abs(frames - golden["frames"]).max() / np.abs(golden["frames"]).max())
+    difference = float(np.abs(frames - golden["frames"]).max()) / float(np.abs(golden["frames"]).max())
     cosine = float(unit(embedding) @ unit(golden["embedding"]))
     exact = difference <= FP32_TOLERANCE or manifest.precision != "fp32"
     return Verification(difference, cosine, passed=exact and cosine >= SAME_PRECISION_COSINE)
