@@ -76,6 +76,13 @@ def test_values_reach_their_sections(tmp_path: Path) -> None:
         ("[data]\ncorpora = ['a']\n", "model is missing"),
         ("[data]\ncorpora = ['a']\n[model]\n", "model.backbone is missing"),
         ("[data\n", "run.toml is not TOML"),
+        ("a = " + "[" * 5000 + "]" * 5000, "run.toml is not TOML"),
+        ("seed = 9223372036854775808\n" + LEAST, "seed is too large: whole numbers go up to 9223372036854775807"),
+        ("threads = 2147483647\n" + LEAST, "threads is 2147483647 and must be at most 1024"),
+        (LEAST + "[augment]\nnoise_snr_db = [5.0, 1e5]\n", r"snr_db is \(5.0, 100000.0\) and must be at most 200"),
+        (LEAST + "[augment]\nreverberation_s = [0.1, 1e9]\n", r"reverberation_s is .* must be at most 60"),
+        (LEAST.replace("[model]", "[model]\nembedding_size = 2147483647"), "embedding_size is .* at most 65536"),
+        (LEAST.replace("[data]", "[data]\ncrop_s = 1e308"), r"crop_s is 1e\+308 and must be at most 600"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_named_in_one_line(tmp_path: Path, text: str, message: str) -> None:

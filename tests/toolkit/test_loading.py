@@ -125,13 +125,41 @@ def test_a_pickle_that_an_old_pytorch_wrote_is_read(wav2vec2: "Pretrained", fold
             {"state_dict": {"weight": torch.zeros(2)}, "epoch": 3},
             r"holds state_dict, epoch beside weights: save the mod",
         ),
-        ([torch.zeros(2)], r"holds a list and no weights by name: save state_dict\(\)"),
+        ([torch.zeros(2)], r"holds a list and is not a file of weights by name, as state_dict\(\) has them"),
     ],
 )
 def test_a_pickle_that_holds_more_than_weights_is_refused(folder: Path, content: object, message: str) -> None:
     (folder / "model.safetensors").unlink()
     torch.save(content, folder / "pytorch_model.bin")
     with pytest.raises(InputError, match=message):
+        load_backbone(folder)
+
+
+@pytest.mark.parametrize(
+    "value", [torch.zeros(2, 2).to_sparse(), torch.zeros(2, dtype=torch.complex64), torch.empty(2, device="meta")]
+)
+def test_tensors_that_are_no_weights_are_refused(folder: Path, value: Tensor) -> None:
+    (folder / "model.safetensors").unlink()
+    torch.save({"weight": value}, folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match="holds weight beside weights"):
+        load_backbone(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"conv_dim": [-1] * 7}, {"hidden_size": 2**31}, {"num_hidden_layers": 10**6}, {"conv_kernel": [0] * 7}],
+    ids=str,
+)
+def test_sizes_that_no_encoder_has_are_refused_before_memory_is_asked_for(folder: Path, change: dict[str, Any]) -> None:
+    change_json(folder / "config.json", **change)
+    with pytest.raises(InputError, match="must be from 1 to 65536"):
+        load_backbone(folder)
+
+
+@pytest.mark.parametrize("depth", [100, 200_000])
+def test_a_configuration_that_is_nested_too_deeply_is_refused(folder: Path, depth: int) -> None:
+    (folder / "config.json").write_text('{"a": ' + "[" * depth + "]" * depth + "}")
+    with pytest.raises(InputError, match="is not valid JSON: it is nested"):
         load_backbone(folder)
 
 

@@ -297,9 +297,27 @@ def test_other_settings_cannot_be_resumed(make_config: MakeConfig) -> None:
 def test_a_damaged_state_is_named(make_config: MakeConfig) -> None:
     config = make_config({"episodes": {"count": 1}})
     train(config, quiet)
-    (config.out / "state.pt").write_bytes(b"nothing")
-    with pytest.raises(InputError, match="is damaged"):
-        train(config, quiet, resume=True)
+    state = config.out / "state.pt"
+    whole = torch.load(state, weights_only=True)
+    changes: list[dict[str, Any]] = [
+        {"settings": ["a list"]},
+        {"settings": torch.zeros(2)},
+        {"settings": "{"},
+        {"progress": {"step": "one"}},
+        {"progress": None},
+        {"parts": {}},
+        {"parts": {**whole["parts"], "network": {"weight": torch.zeros(2)}}},
+        {"parts": {**whole["parts"], "optimiser": {"state": 1}}},
+    ]
+    for change in changes:
+        torch.save({**whole, **change}, state)
+        with pytest.raises(InputError, match="is damaged or not a training state"):
+            train(config, quiet, resume=True)
+    content = state.read_bytes()
+    for damaged in (b"nothing", content[:-9], content.replace(b"settings", b"sett\xb5ngs"), b"\x80\x02]q\x00."):
+        state.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"is damaged|is not a training state"):
+            train(config, quiet, resume=True)
 
 
 def test_a_resumed_run_puts_in_order_what_a_killed_one_left(make_config: MakeConfig) -> None:

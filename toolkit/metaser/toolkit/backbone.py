@@ -58,6 +58,15 @@ DESCRIPTIONS = (
     *("config.json", PROCESSOR_FILE, EXTRACTOR_FILE),
     *("adapter_config.json", "hyperparams.yaml", "config.yaml", "configuration.json"),  # of models of other formats
 )
+LARGEST = 65_536
+"""The largest size or count of an architecture, eight times that of the largest encoders there are."""
+
+NOT_VALID = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
+    StrictDataclassError,
+)  # fmt: skip
+"""What transformers and torch raise for configurations that make no model."""
+
 PICKLES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 
 
@@ -109,7 +118,9 @@ def build_backbone(description: Mapping[str, Any]) -> Backbone:
     """The backbone of a `Backbone.description()`, in eval mode; its weights are undefined until they are loaded."""
     try:
         backbone_class, config_class, model_class = architecture(description["model_type"])
-        config = config_class(**description["config"], **{backbone_class.depth_field: description["layers"]})
+        settings = {**description["config"], backbone_class.depth_field: description["layers"]}
+        _check_sizes(settings)
+        config = config_class(**settings)
         with torch.device("meta"):  # neither memory nor time for a random initialisation
             model = model_class(config)
         backbone = backbone_class(model.to_empty(device="cpu"), description["do_normalize"])
@@ -118,8 +129,17 @@ def build_backbone(description: Mapping[str, Any]) -> Backbone:
         return backbone.eval()
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError, StrictDataclassError) as error:
+    except NOT_VALID as error:
         raise InputError(f"the backbone's description is not complete or not valid: {error!r}") from error
+
+
+def _check_sizes(settings: Mapping[str, Any]) -> None:
+    """Raise InputError for a size or a count that no encoder has, before any memory is asked for."""
+    for name, value in settings.items():
+        numbers = value if isinstance(value, list | tuple) else (value,)
+        for number in () if name.endswith("dropout") else numbers:
+            if type(number) is int and not 1 <= number <= LARGEST:
+                raise InputError(f"the backbone's {name} is {value} and must be from 1 to {LARGEST}")
 
 
 def architecture(model_type: object) -> Architecture:

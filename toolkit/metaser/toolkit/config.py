@@ -12,6 +12,16 @@ from metaser.toolkit.protocol import EpisodeSettings
 from metaser.toolkit.tables import read_toml, to_dataclass
 from metaser.toolkit.utterances import Column
 
+MOST_DB = 200.0
+MOST: Mapping[str, float] = {
+    "augment.kept_frames": 1, "optimiser.learnt_share": 1, "model.whitening_power": 0.5, "model.scale": 1e6,
+    "model.embedding_size": 65_536, "adversary.hidden_size": 65_536, "data.crop_s": 600, "validation.max_s": 600,
+    "augment.speed": 10, "augment.reverberation_s": 60, "augment.noise_snr_db": MOST_DB, "augment.gain_db": MOST_DB,
+    "augment.equaliser_db": MOST_DB, "augment.time_masks": 1000, "augment.frequency_masks": 1000,
+    "augment.time_mask_s": 600, "freeze.variants": 1000, "workers": 1024, "threads": 1024,
+}  # fmt: skip
+"""The largest values; what memory or arithmetic would not allow is above them."""
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -216,6 +226,8 @@ class Config:
             "adversary.weight": 0, "adversary.hidden_size": 1, "validation.every": 0, "validation.episodes": 2,
             "validation.patience": 0, "validation.max_s": 0.1, "validation.batch_clips": 1, "seed": 0, "workers": 0,
             "save_every": 1, "augment.speed": 0.1, "augment.reverberation_s": 0.01, "augment.kept_frames": 0.05,
+            "augment.noise_snr_db": -MOST_DB, "augment.gain_db": -MOST_DB, "augment.equaliser_db": 0,
+            "augment.time_mask_s": 0, "augment.frequency_mask_bins": 0, "augment.band_hz": 1,
         }  # fmt: skip
         for name, bound in least.items():
             value = self._value(name)
@@ -226,9 +238,10 @@ class Config:
                 raise InputError(f"augment.{name} goes from {value[0]} down to {value[1]}: give the lower end first")
             if name.endswith("_chance") and not 0 <= value <= 1:
                 raise InputError(f"augment.{name} is {value} and must be between 0 and 1")
-        for name, most in {"augment.kept_frames": 1, "optimiser.learnt_share": 1, "model.whitening_power": 0.5}.items():
-            if (value := self._value(name)) > most:
-                raise InputError(f"{name} is {value:g} and must be at most {most:g}")
+        for name, most in MOST.items():
+            value = self._value(name)
+            if (value[1] if isinstance(value, tuple) else value or 0) > most:
+                raise InputError(f"{name} is {value} and must be at most {most:g}")
         if self.optimiser.average >= 1:
             raise InputError(f"optimiser.average is {self.optimiser.average} and must be below 1")
         if not self.data.corpora and not self.data.manifests:

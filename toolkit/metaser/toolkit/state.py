@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ import torch
 from metaser.runtime.errors import InputError, WorkError
 from metaser.runtime.files import SHARED, replacing
 from metaser.toolkit.config import Config
+from metaser.toolkit.pickles import load_pickle
 
 STATE_FILE = "state.pt"
 FORMAT = "metaser-training"
@@ -38,6 +38,15 @@ class Progress:
     best_step: int = 0
     since_best: int = 0
     """Validations since."""
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Take over what was saved.
+
+        Raises:
+            KeyError, TypeError, ValueError: a value is missing or no number.
+        """
+        self.step, self.best_step = int(values["step"]), int(values["best_step"])
+        self.since_best, self.best = int(values["since_best"]), float(values["best"])
 
 
 def save_state(config: Config, fingerprint: str, progress: Progress, parts: Mapping[str, Any]) -> None:
@@ -74,12 +83,21 @@ def load_state(config: Config, fingerprint: str, parts: Mapping[str, Any], progr
     path = config.out / STATE_FILE
     if not path.exists():
         return
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, UnpicklingError, EOFError, OSError) as error:
-        raise InputError(f"{path} is damaged or not a training state: {error}") from error
-    if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (FORMAT, VERSION):
+    content = load_pickle(path, "a training state")
+    if [str(content.get(name)) for name in ("format", "version")] != [FORMAT, str(VERSION)]:
         raise InputError(f"{path} is not a training state of version {VERSION}")
+    try:
+        _fill(content, config, fingerprint, parts, progress)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is damaged or not a training state: {error!r}") from error
+
+
+def _fill(
+    content: Mapping[str, Any], config: Config, fingerprint: str, parts: Mapping[str, Any], progress: Progress
+) -> None:
+    path = config.out / STATE_FILE
     differing = [
         f"{name} was {before!r} and is {now!r}"
         for name, (before, now) in _differences(json.loads(content["settings"]), config.plain()).items()
@@ -91,7 +109,7 @@ def load_state(config: Config, fingerprint: str, parts: Mapping[str, Any], progr
         raise InputError(f"{path} is of other clips: the corpora changed since. Put them back, or choose another out")
     for name, part in parts.items():
         part.load_state_dict(content["parts"][name])
-    vars(progress).update(content["progress"])
+    progress.update(content["progress"])
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:

@@ -22,6 +22,9 @@ else:
 
 Made = TypeVar("Made")
 
+LARGEST = 2**63 - 1
+"""The largest whole number that TOML promises and that NumPy and PyTorch take."""
+
 WORDS: Mapping[type, str] = {
     str: "text in quotes",
     Path: "a path in quotes",
@@ -42,7 +45,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise not_found(path, "file")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # those of tomllib and of UTF-8 are among the first
         raise InputError(f"{path.name} is not TOML: {error}") from error
 
 
@@ -103,6 +106,8 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
     accepted = {float: (int, float), Path: (str,)}.get(hint, (hint,))
     if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
         raise InputError(f"{name} is {value!r} and must be {WORDS[hint]}")
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise InputError(f"{name} is too large: whole numbers go up to {LARGEST}")
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{name} is {value} and must be finite")
     return expand_home(value) if hint is Path else hint(value)

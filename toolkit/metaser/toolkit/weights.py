@@ -1,18 +1,17 @@
 """Files of weights and descriptions: read them, fill modules with them, and say clearly what does not fit."""
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
-from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from metaser.runtime.errors import InputError, NotFoundError
+from metaser.runtime.strict_json import read_json_text
+from metaser.toolkit.pickles import load_pickle
 
 PREFIX = re.compile(r"^(wav2vec2|hubert|wavlm|data2vec_audio|model)\.(?=feature_|encoder\.)")
 """What a hub's name starts with when the encoder is part of a larger model."""
@@ -74,19 +73,27 @@ def read_file(path: Path, wanted: Callable[[str], bool] = lambda _: True) -> dic
             return {name: file.get_tensor(name) for name in file.keys() if wanted(name)}  # noqa: SIM118
     except FileNotFoundError as error:
         raise NotFoundError(f"no {path.name} in {path.parent}") from error
-    except (SafetensorError, UnpicklingError, RuntimeError, EOFError) as error:
+    except (SafetensorError, RuntimeError, OSError, TypeError) as error:
         raise InputError(f"{path} is damaged or not a file of weights: {error}") from error
 
 
 def _unpickled(path: Path) -> dict[str, Tensor]:
     """A pickle's tensors by name; no code of it is run."""
-    # files that are no archive, as PyTorch wrote them before 1.6, cannot be mapped into memory
-    content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds a {type(content).__name__} and no weights by name: save state_dict()")
-    if strange := [str(name) for name, value in content.items() if not isinstance(value, Tensor)]:
+    content = load_pickle(path, "a file of weights by name, as state_dict() has them", mapped=True)
+    if strange := [str(name) for name, value in content.items() if not _is_weight(name, value)]:
         raise InputError(f"{path} holds {', '.join(strange[:3])} beside weights: save the model's state_dict() alone")
     return content
+
+
+def _is_weight(name: object, value: object) -> bool:
+    """Whether it is a name with an ordinary tensor whose values are in memory or in the file."""
+    return (
+        isinstance(name, str)
+        and isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+        and not value.is_complex()
+    )
 
 
 def canonical(name: str) -> str:
@@ -128,7 +135,7 @@ def _shards(index: Path) -> list[Path]:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object, or an error that names the file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json_text(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise NotFoundError(f"no {path.name} in {path.parent}") from error
     except ValueError as error:
