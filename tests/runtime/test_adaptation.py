@@ -269,14 +269,23 @@ def test_tuning_that_runs_away_is_an_error(engine: Engine) -> None:
         adapter_of(engine, 1.0, QUICK).tune(loud)
 
 
-def test_a_graph_that_lost_an_output_is_a_bundle_error(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", ["lost", "of another shape"])
+def test_an_output_that_a_graph_of_steps_has_to_give_is_checked(engine: Engine, tmp_path: Path, change: str) -> None:
     onnx = pytest.importorskip("onnx")
     model = onnx.load(engine.bundle.folder / "adapt.onnx")
-    lost = next(output for output in model.graph.output if output.name.startswith("parameter."))
-    model.graph.output.remove(lost)
+    output = next(output for output in model.graph.output if output.name == "parameter.scale.next")
+    if change == "lost":
+        model.graph.output.remove(output)
+    else:
+        node = next(node for node in model.graph.node if output.name in node.output)
+        node.output[list(node.output).index(output.name)] = "inner"
+        axis = onnx.numpy_helper.from_array(np.array([0]), "first axis")
+        model.graph.initializer.append(axis)
+        model.graph.node.append(onnx.helper.make_node("Unsqueeze", ["inner", axis.name], [output.name]))
+        output.type.tensor_type.shape.dim.add().dim_value = 1
     onnx.save(model, tmp_path / "adapt.onnx")
     support = SupportFrames(np.ones((4, 3, engine.bundle.manifest.backbone.width), np.float32), np.full(4, 3), TARGETS)
-    with pytest.raises(BundleError, match=rf"adapt\.onnx gives no {lost.name}: export the bundle again"):
+    with pytest.raises(BundleError, match=rf"adapt\.onnx gives no {output.name} as it must be: export the bundle again"):
         HeadTuner(tmp_path / "adapt.onnx", 1).tune(engine.bundle.head_parameters, support, QUICK)
 
 

@@ -146,7 +146,8 @@ class HeadTuner:
                 "query_weights": step.query_weights,
             }
             after = run_all(self._session, {**state, **fixed, **data})
-            if lost := [name for name in state if f"{name}.next" not in after]:
-                raise BundleError(f"{ADAPT_GRAPH} gives no {lost[0]}.next: export the bundle again")
+            nothing = np.zeros(0)
+            if lost := [name for name in state if after.get(f"{name}.next", nothing).shape != state[name].shape]:
+                raise BundleError(f"{ADAPT_GRAPH} gives no {lost[0]}.next as it must be: export the bundle again")
             state = {name: after[f"{name}.next"] for name in state}
         return {name: state[f"parameter.{name}"] for name in head}
