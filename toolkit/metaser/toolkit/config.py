@@ -16,9 +16,10 @@ MOST_DB = 200.0
 MOST: Mapping[str, float] = {
     "augment.kept_frames": 1, "optimiser.learnt_share": 1, "model.whitening_power": 0.5, "model.scale": 1e6,
     "model.embedding_size": 65_536, "adversary.hidden_size": 65_536, "data.crop_s": 600, "validation.max_s": 600,
-    "augment.speed": 10, "augment.reverberation_s": 60, "augment.noise_snr_db": MOST_DB, "augment.gain_db": MOST_DB,
-    "augment.equaliser_db": MOST_DB, "augment.time_masks": 1000, "augment.frequency_masks": 1000,
-    "augment.time_mask_s": 600, "freeze.variants": 1000, "workers": 1024, "threads": 1024,
+    "validation.episodes": 10_000, "augment.speed": 10, "augment.reverberation_s": 60,
+    "augment.noise_snr_db": MOST_DB, "augment.gain_db": MOST_DB, "augment.equaliser_db": MOST_DB,
+    "augment.time_masks": 1000, "augment.frequency_masks": 1000, "augment.time_mask_s": 600,
+    "freeze.variants": 1000, "workers": 1024, "threads": 1024,
 }  # fmt: skip
 """The largest values; what memory or arithmetic would not allow is above them."""
 
