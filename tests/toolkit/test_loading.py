@@ -147,12 +147,12 @@ def test_tensors_that_are_no_weights_are_refused(folder: Path, value: Tensor) ->
 
 @pytest.mark.parametrize(
     "change",
-    [{"conv_dim": [-1] * 7}, {"hidden_size": 2**31}, {"num_hidden_layers": 10**6}, {"conv_kernel": [0] * 7}],
+    [{"conv_dim": [-1] * 7}, {"hidden_size": 2**31}, {"num_hidden_layers": 257}, {"conv_kernel": [0] * 7}],
     ids=str,
 )
 def test_sizes_that_no_encoder_has_are_refused_before_memory_is_asked_for(folder: Path, change: dict[str, Any]) -> None:
     change_json(folder / "config.json", **change)
-    with pytest.raises(InputError, match="must be from 1 to 65536"):
+    with pytest.raises(InputError, match=r"must be from 1 to (65536|256)$"):
         load_backbone(folder)
 
 

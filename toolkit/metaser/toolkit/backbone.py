@@ -61,6 +61,9 @@ DESCRIPTIONS = (
 LARGEST = 65_536
 """The largest size or count of an architecture, eight times that of the largest encoders there are."""
 
+MOST_LAYERS = 256
+"""Five times those of the deepest encoder."""
+
 NOT_VALID = (
     ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
     StrictDataclassError,
@@ -138,8 +141,9 @@ def _check_sizes(settings: Mapping[str, Any]) -> None:
     for name, value in settings.items():
         numbers = value if isinstance(value, list | tuple) else (value,)
         for number in () if name.endswith("dropout") else numbers:
-            if type(number) is int and not 1 <= number <= LARGEST:
-                raise InputError(f"the backbone's {name} is {value} and must be from 1 to {LARGEST}")
+            most = MOST_LAYERS if name.endswith("layers") else LARGEST
+            if type(number) is int and not 1 <= number <= most:
+                raise InputError(f"the backbone's {name} is {value} and must be from 1 to {most}")
 
 
 def architecture(model_type: object) -> Architecture:
