@@ -1,5 +1,6 @@
 """`metaser export` as a person types it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import torch
 
 from metaser.export.command import ExportRequest, read_calibration, run_export
 from metaser.export.golden import voiced_waveform
-from metaser.export.source import DEFAULT_MODEL, default_model
+from metaser.export.source import DEFAULT_MODEL, default_model, open_source
 from metaser.runtime import Calibration, InputError, NotFoundError, open_bundle
 from metaser.toolkit.checkpoint import CheckpointMetadata, save_checkpoint
 from metaser.toolkit.network import ProtoNet, make_head
@@ -120,3 +121,19 @@ def test_the_target_is_checked_before_the_model_is_loaded(tmp_path: Path) -> Non
     (tmp_path / "thesis").mkdir()
     with pytest.raises(InputError, match="exists and is not a bundle"):
         run_export(ExportRequest(model="nowhere", out=tmp_path / "thesis"), print)
+
+
+@pytest.mark.parametrize(
+    "calibration", [{"self": 1}, {"temperature": "hot"}, {"temperature": 1e-300}, {"temperature": "nan"}, "warm"]
+)
+def test_a_checkpoint_whose_calibration_is_damaged_is_refused(
+    wav2vec2: Any, tmp_path: Path, calibration: object
+) -> None:
+    network = ProtoNet(wav2vec2.backbone(1), make_head("mean-fc", 32, 8)).eval()
+    save_checkpoint(tmp_path / "model", network, CheckpointMetadata("random", "MIT", calibration={"temperature": 2.0}))
+    known = open_source(str(tmp_path / "model"), None, None).calibration
+    assert known == Calibration(temperature=2.0)
+    description = tmp_path / "model" / "checkpoint.json"
+    description.write_text(json.dumps({**json.loads(description.read_text()), "calibration": calibration}))
+    with pytest.raises(InputError, match=r"the calibration in .*checkpoint\.json"):
+        open_source(str(tmp_path / "model"), None, None)

@@ -156,11 +156,28 @@ def test_sizes_that_no_encoder_has_are_refused_before_memory_is_asked_for(folder
         load_backbone(folder)
 
 
+@pytest.mark.parametrize("chance", [-0.1, 1.1, 1e300, "much"])
+def test_a_dropout_that_is_no_chance_is_refused(folder: Path, chance: object) -> None:
+    change_json(folder / "config.json", hidden_dropout=chance)
+    with pytest.raises(InputError, match=r"hidden_dropout is .* from 0 to 1|the backbone's description"):
+        load_backbone(folder)
+
+
 @pytest.mark.parametrize("depth", [100, 200_000])
 def test_a_configuration_that_is_nested_too_deeply_is_refused(folder: Path, depth: int) -> None:
     (folder / "config.json").write_text('{"a": ' + "[" * depth + "]" * depth + "}")
     with pytest.raises(InputError, match="is not valid JSON: it is nested"):
         load_backbone(folder)
+
+
+def test_a_pickle_of_an_unknown_protocol_is_read_without_a_warning(wav2vec2: "Pretrained", folder: Path) -> None:
+    path = folder / "pytorch_model.bin"
+    torch.save(load_file(folder / "model.safetensors"), path)
+    (folder / "model.safetensors").unlink()
+    content = path.read_bytes()
+    at = content.index(b"\x80\x02")
+    path.write_bytes(content[: at + 1] + b"\x23" + content[at + 2 :])
+    assert same_weights(folder, wav2vec2.folder)
 
 
 def test_a_pickle_with_the_old_names_of_weight_norm_is_read(wav2vec2: "Pretrained", folder: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from metaser.runtime.decision import Calibration
+from metaser.runtime.errors import InputError
+from metaser.runtime.strict_json import finite
 from metaser.toolkit.backbone import load_backbone
 from metaser.toolkit.checkpoint import DESCRIPTION_FILE, load_checkpoint
 from metaser.toolkit.network import ProtoNet, identity_head
@@ -59,7 +63,7 @@ def open_source(model: str, layers: int | None, licence: str | None) -> Source:
             card_text=_text(folder / "MODEL_CARD.md"),
             corpora=metadata.corpora,
             languages=metadata.languages,
-            calibration=Calibration(**values) if values else None,
+            calibration=_calibration(values, folder) if values else None,
         )
     backbone = load_backbone(model, layers)
     name = folder.resolve().name if folder.is_dir() else model
@@ -70,6 +74,16 @@ def open_source(model: str, layers: int | None, licence: str | None) -> Source:
         licence_text=licence_text,
         notice_text=notice_text,
     )
+
+
+def _calibration(values: Mapping[str, Any], folder: Path) -> Calibration:
+    try:
+        calibration = Calibration(**{name: finite(value) for name, value in values.items()})
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(f"the calibration in {folder / DESCRIPTION_FILE} is damaged: {error}") from error
+    if not calibration.is_sound:
+        raise InputError(f"the calibration in {folder / DESCRIPTION_FILE} has a temperature of {values['temperature']}")
+    return calibration
 
 
 def _text(path: Path) -> str:

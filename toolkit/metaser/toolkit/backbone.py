@@ -140,7 +140,11 @@ def _check_sizes(settings: Mapping[str, Any]) -> None:
     """Raise InputError for a size or a count that no encoder has, before any memory is asked for."""
     for name, value in settings.items():
         numbers = value if isinstance(value, list | tuple) else (value,)
-        for number in () if name.endswith("dropout") else numbers:
+        if name.endswith("dropout"):
+            if not 0 <= value <= 1:
+                raise InputError(f"the backbone's {name} is {value} and must be from 0 to 1")
+            continue
+        for number in numbers:
             most = MOST_LAYERS if name.endswith("layers") else LARGEST
             if type(number) is int and not 1 <= number <= most:
                 raise InputError(f"the backbone's {name} is {value} and must be from 1 to {most}")

@@ -1,6 +1,7 @@
 """Reading PyTorch's files without running code of theirs, and with one error for whatever is wrong with them."""
 
 import struct
+import warnings
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -34,8 +35,10 @@ def load_pickle(path: Path, what: str, *, mapped: bool = False) -> dict[Any, Any
     if not path.exists():
         raise NotFoundError(f"no {path.name} in {path.parent}")
     try:
-        # files that are no archive, as PyTorch wrote them before 1.6, cannot be mapped into memory
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and is_zipfile(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a protocol that is not the usual one: what cannot be read raises
+            # files that are no archive, as PyTorch wrote them before 1.6, cannot be mapped into memory
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and is_zipfile(path))
     except DAMAGED as error:
         raise InputError(f"{path} is damaged or not {what}: {_reason(error)}") from error
     if not isinstance(content, dict):
