@@ -285,7 +285,9 @@ def test_an_output_that_a_graph_of_steps_has_to_give_is_checked(engine: Engine, 
         output.type.tensor_type.shape.dim.add().dim_value = 1
     onnx.save(model, tmp_path / "adapt.onnx")
     support = SupportFrames(np.ones((4, 3, engine.bundle.manifest.backbone.width), np.float32), np.full(4, 3), TARGETS)
-    with pytest.raises(BundleError, match=rf"adapt\.onnx gives no {output.name} as it must be: export the bundle again"):
+    with pytest.raises(
+        BundleError, match=rf"adapt\.onnx gives no {output.name} as it must be: export the bundle again"
+    ):
         HeadTuner(tmp_path / "adapt.onnx", 1).tune(engine.bundle.head_parameters, support, QUICK)
 
 
