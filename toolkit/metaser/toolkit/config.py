@@ -19,7 +19,9 @@ MOST: Mapping[str, float] = {
     "validation.episodes": 10_000, "augment.speed": 10, "augment.reverberation_s": 60,
     "augment.noise_snr_db": MOST_DB, "augment.gain_db": MOST_DB, "augment.equaliser_db": MOST_DB,
     "augment.time_masks": 1000, "augment.frequency_masks": 1000, "augment.time_mask_s": 600,
-    "freeze.variants": 1000, "workers": 1024, "threads": 1024,
+    "freeze.variants": 1000, "workers": 1024, "threads": 1024, "optimiser.backbone_rate": 1000,
+    "optimiser.head_rate": 1000, "optimiser.layer_decay": 10, "optimiser.weight_decay": 1000, "optimiser.momentum": 1,
+    "optimiser.pull": 1000, "optimiser.label_weight": 1e6, "adversary.weight": 1e6,
 }  # fmt: skip
 """The largest values; what memory or arithmetic would not allow is above them."""
 
@@ -221,7 +223,8 @@ class Config:
             "data.crop_s": 0.1, "episodes.count": 1, "model.embedding_size": 1, "optimiser.accumulation": 1,
             "optimiser.warm_up": 0, "optimiser.clip_norm": 0, "optimiser.backbone_rate": 0, "optimiser.head_rate": 0,
             "optimiser.layer_decay": 0, "optimiser.average": 0, "optimiser.pull": 0,
-            "optimiser.learnt_share": 0, "optimiser.label_weight": 0, "model.whitening_power": 0, "model.scale": 0.1,
+            "optimiser.weight_decay": 0, "optimiser.momentum": 0, "optimiser.learnt_share": 0,
+            "optimiser.label_weight": 0, "model.whitening_power": 0, "model.scale": 0.1,
             "freeze.layers": 0, "freeze.variants": 0,
             "augment.time_masks": 0, "augment.frequency_masks": 0,
             "adversary.weight": 0, "adversary.hidden_size": 1, "validation.every": 0, "validation.episodes": 2,
