@@ -1,4 +1,7 @@
-"""The engine: a bundle's graphs in ONNX Runtime, and what a person does with them."""
+"""The engine: a bundle's graphs in ONNX Runtime, and what a person does with them.
+
+What only some verbs need is imported by them, since most of the time of labelling one clip by a command is imports.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
@@ -18,10 +20,8 @@ from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Embeddings, Frames
 from metaser.runtime.audio import at_16_khz, check_array
 from metaser.runtime.audio_checks import check_samples
 from metaser.runtime.bundle import Bundle, open_bundle
+from metaser.runtime.cores import best_threads
 from metaser.runtime.decision import Decision, cosines, decide, score
-from metaser.runtime.embedded import EmbeddedClips, embed_clips
-from metaser.runtime.engine_cache import EngineCache, Say, print_nothing
-from metaser.runtime.enrolment import Progress, Support, read_support
 from metaser.runtime.errors import (
     AudioError,
     BundleError,
@@ -31,25 +31,26 @@ from metaser.runtime.errors import (
     ProfileError,
     WorkError,
 )
-from metaser.runtime.head_tuning import AdaptationSettings, Parameters
-from metaser.runtime.labels import is_unknown, look_alikes
 from metaser.runtime.pooling_head import PoolingHead
 from metaser.runtime.profile import Profile
-from metaser.runtime.profile_adaptation import Adapted, adapt_profile, enrolled_arrays
-from metaser.runtime.profile_changes import calibrate_profile, check_fits, new_profile, settle
-from metaser.runtime.provider_check import check_profile
-from metaser.runtime.recordings import summary
+from metaser.runtime.profile_fit import check_fits
 from metaser.runtime.samples import as_samples, check_rate
 from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, check_finite, choose_providers, open_session, run
 from metaser.runtime.speech import speech_in
 from metaser.runtime.static_window import StaticEncoder, has_static_window
-from metaser.runtime.stream import Stream, StreamSettings
-from metaser.runtime.tensorrt import open_tensorrt_encoder
-from metaser.runtime.user_folders import cache_folder
-from metaser.runtime.verification import Verification, golden_vectors, verify_engine
+from metaser.runtime.turns import Turns
 
 if TYPE_CHECKING:
     import onnxruntime
+
+    from metaser.runtime.embedded import EmbeddedClips
+    from metaser.runtime.engine_cache import EngineCache, Say
+    from metaser.runtime.enrolment import Progress, Support
+    from metaser.runtime.head_tuning import AdaptationSettings, Parameters
+    from metaser.runtime.profile_adaptation import Adapted
+    from metaser.runtime.stream import Stream
+    from metaser.runtime.stream_settings import StreamSettings
+    from metaser.runtime.verification import Verification
 
 
 class Engine:
@@ -67,6 +68,7 @@ class Engine:
         self.provider = provider
         self.threads = threads
         self.workers = 1
+        self._turns = Turns(max(1, best_threads() // (threads or best_threads())))  # of streams, see `stream`
         self._encoder = encoder
         self._static = StaticEncoder(encoder) if has_static_window(encoder) else None
         self._head = PoolingHead(head, bundle.head_parameters, bundle.manifest.head.embedding_size)
@@ -80,7 +82,7 @@ class Engine:
         threads: int | None = None,
         workers: int = 1,
         cache: Path | None = None,
-        say: Say = print_nothing,
+        say: Say | None = None,
     ) -> Engine:
         """Open a bundle by folder or shipped name (None: the shipped default) on a provider, all checks made.
 
@@ -104,7 +106,10 @@ class Engine:
         candidates = choose_providers(provider, opened.manifest.providers, opened.manifest.precision)
 
         def engines() -> EngineCache:
-            return EngineCache(cache or cache_folder() / "engines", say)
+            from metaser.runtime.engine_cache import EngineCache, print_nothing
+            from metaser.runtime.user_folders import cache_folder
+
+            return EngineCache(cache or cache_folder() / "engines", say or print_nothing)
 
         engine = cls._on_first(opened, candidates, threads, engines)
         engine.workers = workers if engine.provider == "cpu" else 1
@@ -124,6 +129,11 @@ class Engine:
     def _on(cls, bundle: Bundle, provider: str, threads: int | None, engines: Callable[[], EngineCache]) -> Engine:
         if provider == "cpu":
             return cls._open(bundle, provider, threads, engines)
+        from tempfile import TemporaryDirectory
+
+        from metaser.runtime.provider_check import check_profile
+        from metaser.runtime.verification import golden_vectors
+
         with TemporaryDirectory(prefix="metaser-") as folder:  # the profiles of one run, which prove who ran it
             engine = cls._open(bundle, provider, threads, engines, Path(folder))
             try:
@@ -146,6 +156,8 @@ class Engine:
     ) -> Engine:
         profile = profiles and profiles / "encoder"
         if provider == "tensorrt":
+            from metaser.runtime.tensorrt import open_tensorrt_encoder
+
             encoder = open_tensorrt_encoder(bundle, threads, engines(), profile)
         else:
             encoder = open_session(bundle.folder / "encoder.onnx", provider, threads, ENCODER_NAMES, profile=profile)
@@ -272,6 +284,10 @@ class Engine:
                 recording in two classes, or a label that is no text, is empty or is `unknown`.
             AudioError: clips that cannot be used; nothing is enrolled.
         """
+        from metaser.runtime.labels import look_alikes
+        from metaser.runtime.profile_changes import new_profile
+        from metaser.runtime.recordings import summary
+
         read = self.embed_support(support, sample_rate_hz=sample_rate_hz, progress=progress).checked()
         for line in (*read.notices, *look_alikes(clip.label for clip in read.clips), *summary(read.left_out)):
             warnings.warn(line, InputWarning, stacklevel=2)
@@ -290,6 +306,9 @@ class Engine:
         Raises:
             NotFoundError, InputError: as `enroll`.
         """
+        from metaser.runtime.embedded import embed_clips
+        from metaser.runtime.enrolment import read_support
+
         found = read_support(support, min_classes=min_classes, sample_rate_hz=sample_rate_hz)
         read = embed_clips(found.clips, self.embed_checked, progress, self.workers)
         return replace(read, left_out=found.left_out, notices=(*found.notices, *read.notices))
@@ -315,6 +334,8 @@ class Engine:
             SupportError: a file is no longer there, or a class has a single clip and tuning is not forced.
             BundleError: the bundle cannot be tuned.
         """
+        from metaser.runtime.profile_adaptation import adapt_profile, enrolled_arrays
+
         samples = enrolled_arrays(support, sample_rate_hz)
         return adapt_profile(self, profile, samples, force=force, settings=settings, progress=progress)
 
@@ -332,6 +353,8 @@ class Engine:
             InputError: `false_accepts` is not between 0 and 1.
             SupportError: a clip of the other speech is enrolled.
         """
+        from metaser.runtime.profile_changes import calibrate_profile
+
         return calibrate_profile(self, profile, false_accepts=false_accepts, others=others)
 
     def add(self, profile: Profile, support: EmbeddedClips) -> Profile:
@@ -340,6 +363,8 @@ class Engine:
         Raises:
             SupportError: a recording is enrolled in another class.
         """
+        from metaser.runtime.profile_changes import settle
+
         return settle(self, profile.with_clips(support.clips, support.embeddings), profile)
 
     def remove(self, profile: Profile, what: str) -> Profile:
@@ -348,6 +373,8 @@ class Engine:
         Raises:
             SupportError: there is no such class or clip, or fewer than two classes would be left.
         """
+        from metaser.runtime.profile_changes import settle
+
         return settle(self, profile.without(what), profile)
 
     def open_profile(self, path: str | Path, *, accept_precision: bool = False) -> Profile:
@@ -359,6 +386,8 @@ class Engine:
             NotFoundError: there is no such file.
             ProfileError: the profile is damaged, too new, or of another model or precision.
         """
+        from metaser.runtime.labels import is_unknown
+
         profile = Profile.load(path)
         check_fits(profile, self.bundle.manifest, path, accept_precision=accept_precision)
         for label in filter(is_unknown, profile.labels):
@@ -412,15 +441,25 @@ class Engine:
     ) -> Stream:
         """A new stream; it owns all its state, so one engine serves many, each in a thread of its own if you like.
 
-        A `live` one never falls behind: it leaves out late windows and widens its hop while the model is too slow.
+        The streams of an engine take turns at the processor. For many, open the engine with `threads=1`: then as many
+        windows are computed at once as there are cores. A `live` stream never falls behind: it leaves out late windows
+        and widens its hop while the model, or the wait for a turn, takes too long.
 
         Raises:
             InputError: the sample rate is no whole number above 0.
             ProfileError: `profile` is no profile, or one of another model.
         """
+        from metaser.runtime.stream import Stream
+        from metaser.runtime.stream_settings import StreamSettings
+
         self._check_profile(profile)
+
+        def embed_scores(window: Waveform) -> npt.NDArray[np.float64]:
+            with self._turns:
+                return self.scores(self.embed_checked(window, profile), profile)
+
         return Stream(
-            embed_scores=lambda window: self.scores(self.embed_checked(window, profile), profile),
+            embed_scores=embed_scores,
             labels=profile.labels,
             calibration=profile.calibration,
             sample_rate_hz=sample_rate_hz,
@@ -441,4 +480,6 @@ class Engine:
         Raises:
             BundleError: the golden vectors do not fit the graphs.
         """
+        from metaser.runtime.verification import verify_engine
+
         return verify_engine(self)

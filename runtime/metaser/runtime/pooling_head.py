@@ -9,11 +9,12 @@ import numpy.typing as npt
 
 from metaser.runtime.arrays import Embeddings
 from metaser.runtime.errors import BundleError
-from metaser.runtime.head_tuning import Parameters
 from metaser.runtime.session import check_finite, run
 
 if TYPE_CHECKING:
     import onnxruntime
+
+    from metaser.runtime.head_tuning import Parameters
 
 
 class PoolingHead:

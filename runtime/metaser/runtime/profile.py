@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,9 @@ from metaser.runtime.labels import tidy
 from metaser.runtime.locks import profile_lock
 from metaser.runtime.os_errors import advice
 from metaser.runtime.strict_json import finite, read_json_text
-from metaser.runtime.tuned_head import TunedHead
+
+if TYPE_CHECKING:
+    from metaser.runtime.tuned_head import TunedHead
 
 FORMAT = "metaser-profile"
 """The key under which the header holds everything but the embeddings; it stands near the file's first byte."""
@@ -354,6 +356,8 @@ def _metadata(content: bytes) -> dict[str, str]:
 
 
 def _read_tuned(header: dict[str, Any], tensors: dict[str, npt.NDArray[Any]], profile: Profile) -> TunedHead:
+    from metaser.runtime.tuned_head import TunedHead
+
     tuned = TunedHead.read(header, tensors)
     if not tuned.is_sound([clip.sha256 for clip in profile.clips]):
         raise ValueError("the tuned head does not fit the clips")

@@ -13,16 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from metaser.runtime.bundle import shipped_bundles
 from metaser.runtime.calibration import Evidence, calibrate
 from metaser.runtime.decision import cosines
 from metaser.runtime.embedded import EmbeddedClips, embed_clips
 from metaser.runtime.enrolment import Progress, SupportClip, read_others
-from metaser.runtime.errors import InputError, ProfileError, SupportError
-from metaser.runtime.manifest import Manifest
+from metaser.runtime.errors import InputError, SupportError
 from metaser.runtime.profile import Clip, Profile, check_others, with_tidy_label
 from metaser.runtime.reenrolment import FoundClips, find_clips
-from metaser.runtime.tuned_head import TunedHead
 
 if TYPE_CHECKING:
     from metaser.runtime.engine import Engine
@@ -112,34 +109,3 @@ def embed_files(
     return embed_clips(
         found, lambda waveform: engine.embed_checked(waveform, profile), progress, engine.workers
     ).checked()
-
-
-def check_fits(profile: Profile, manifest: Manifest, name: object, *, accept_precision: bool) -> None:
-    """Raise ProfileError where a bundle did not make this profile, called `name`."""
-    if profile.model_id != manifest.model_id or profile.embeddings.shape[1] != manifest.head.embedding_size:
-        raise ProfileError(
-            f"{name} was made with the bundle {profile.bundle_name} and this is {manifest.name}, another model: "
-            f"renew it with `metaser reenroll --bundle {_word(manifest.name)}`, "
-            f"or use it with --bundle {_word(profile.bundle_name)}"
-        )
-    if profile.tuned and not _head_fits(profile.tuned, manifest):
-        raise ProfileError(f"the tuned head in {name} does not fit {manifest.name}: enrol again with --adapt")
-    if not manifest.reproduces(profile.graph_id) and not accept_precision:
-        raise ProfileError(
-            f"{name} was made with {profile.bundle_name}, another export of the same model as {manifest.name}: "
-            f"renew it with `metaser reenroll --bundle {_word(manifest.name)}`, or pass --accept-precision"
-        )
-
-
-def _word(bundle: str) -> str:
-    """What to give as --bundle: the name of a shipped one, the place of any other."""
-    return bundle if bundle in shipped_bundles() else "FOLDER"
-
-
-def _head_fits(tuned: TunedHead, manifest: Manifest) -> bool:
-    shapes = {name: list(value.shape) for name, value in tuned.parameters.items()}
-    return (
-        shapes == manifest.head.parameters
-        and tuned.embeddings.shape[1] == manifest.head.embedding_size
-        and tuned.frames.shape[1] == manifest.backbone.width
-    )
