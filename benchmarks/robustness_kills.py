@@ -107,7 +107,8 @@ def _kill(command: Command, rng: random.Random, typical: dict[bool, Rehearsal], 
         time.sleep(rng.uniform(0, run.seconds))
     else:
         _wait_for_change(command, process, before)
-        time.sleep(rng.random() ** 4 * (run.seconds - run.quiet_s))  # most files are written at once
+        share = rng.random() ** 4 if command.own_process else rng.random()  # most commands write at once
+        time.sleep(share * (run.seconds - run.quiet_s))
     if process.is_over():
         return False
     process.kill()
