@@ -5,8 +5,9 @@ and measures nothing, which needs a package index once and half an hour, as torc
 The weights are random, which changes no time. The shipped bundles stand beside it.
 
 Each peer is a process of its own; runs alternate, so that a busy machine hits all alike, and a fixed matrix product
-stands before every case. The peers: PyTorch eager and compiled, `optimum-cli export onnx` in ONNX Runtime (Optimum's
-own environment, as it pins an older transformers), and its graph in OpenVINO. The whole grid takes about 12 minutes on
+stands before every case. The peers: PyTorch eager and compiled; `optimum-cli export onnx` in ONNX Runtime (Optimum's
+own environment, as it pins an older transformers), also quantised by `quantize_dynamic`; its graph in OpenVINO, also in
+int8 by NNCF; and a portable bundle on OpenVINO's provider of ONNX Runtime. The whole grid takes about 12 minutes on
 two quiet cores: a peer hears 12 s of audio a case after one run to warm up, but at least two runs, so the windows of 7
 and 10 s have two alone; `--heard 50` gives them more. Writes
 `results/latency.json`, `.md` and `.png`, also of a part of the grid: the command in them says which.
@@ -19,10 +20,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks.latency_models import COMPILED, compile_ahead, encoder_mb, make_peers
+from benchmarks.latency_models import COMPILED, LAYERS, compile_ahead, encoder_mb, make_peers
 from benchmarks.latency_peer import Peer, Running, Timed, paired_ratio, start, time_in_turn
 from benchmarks.latency_report import FP32, INT8, draw, to_markdown
 from benchmarks.machine import RESULTS, matrix_product_s, read_result, write_result
+from benchmarks.roofline import roofline_gops, xlsr_operations
 from metaser.runtime.files import SHARED, replace_text
 
 WINDOWS_S = (1.0, 2.0, 4.0, 7.0, 10.0)
@@ -41,12 +43,13 @@ def measure(peers: list[Peer], windows_s: list[float], threads: int, heard_s: fl
     with ExitStack() as stack:
         running, failures = start(peers, threads, stack)
         loads = {name: own.load_s for name, own in running.items()}
+        precisions = {name: own.precision for name, own in running.items()}
         cases = []
         for seconds in windows_s:
             case, failed = measure_case(running, seconds, runs_at(seconds, heard_s))
             cases.append({"seconds": seconds, "threads": threads, **case})
             failures |= {f"{name}, {seconds:g} s": reason for name, reason in failed.items()}
-    return {"cases": cases, "load_s": loads, "failures": failures}
+    return {"cases": cases, "load_s": loads, "precision": precisions, "failures": failures}
 
 
 def measure_case(running: dict[str, Running], seconds: float, runs: int) -> tuple[dict[str, Any], dict[str, str]]:
@@ -98,6 +101,7 @@ def main() -> None:
     compile_s = compile_ahead(given.work.resolve(), compiled, windows_s, threads)
     if given.prepare:
         return
+    rooflines = {count: roofline_gops(count) for count in threads}
     found = {count: measure(peers, windows_s, count, given.heard) for count in threads}
     figures: dict[str, Any] = {
         "command": command(windows_s, threads),
@@ -109,6 +113,9 @@ def main() -> None:
         "exports": exports,
         "compile_s": compile_s,
         "encoder_mb": {peer.name: encoder_mb(peer) for peer in peers if peer.kind in ("metaser", "embed")},
+        "roofline_gops": rooflines,
+        "operations": {f"{seconds:g}": xlsr_operations(seconds, LAYERS) for seconds in windows_s},
+        "precision": {name: kind for own in found.values() for name, kind in own["precision"].items()},
         "load_s": {count: own["load_s"] for count, own in found.items()},
         "failures": {count: own["failures"] for count, own in found.items()},
         "cases": [case for own in found.values() for case in own["cases"]],

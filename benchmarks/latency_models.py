@@ -11,16 +11,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.latency_peer import FailedPeerError, Peer, Running
+from metaser.runtime import load_audio
 from metaser.runtime.bundle import shipped_bundles, shipped_folder
 from metaser.runtime.files import SHARED, replace_text
 
+QUANTISE = Path(__file__).with_name("latency_quantise.py")
 LAYERS = 24
 SHORTER = (14, 8)
 COMPILED = "PyTorch compiled"
 ENVIRONMENTS = {
     "optimum": ["torch==2.13.0", "optimum-onnx==0.1.0", "onnxruntime==1.32.0"],
-    "openvino": ["openvino==2026.4.1", "numpy"],
+    "provider": [f"{Path(__file__).parents[1]}[openvino]"],
+    "openvino": ["openvino==2026.4.1", "nncf==3.4.0"],
 }
 
 
@@ -41,16 +46,17 @@ def make_model(work: Path) -> Path:
     return folder
 
 
-def make_bundle(work: Path, model: Path, precision: str, layers: int) -> tuple[Path, dict[str, float]]:
+def make_bundle(work: Path, model: Path, precision: str, layers: int, *options: str) -> tuple[Path, dict[str, float]]:
     """A bundle, and what its export cost when it was made."""
-    folder, cost_file = work / f"{precision}-{layers}", work / f"{precision}-{layers}.cost.json"
+    name = "-".join([precision, str(layers), *(option.strip("-") for option in options)])
+    folder, cost_file = work / name, work / f"{name}.cost.json"
     if folder.exists() and cost_file.exists():
         cost: dict[str, float] = json.loads(cost_file.read_text(encoding="utf-8"))
         return folder, cost
     command = [sys.executable, "-m", "metaser.cli", "export", str(model), str(folder)]
     start = time.perf_counter()
     child = subprocess.Popen(
-        [*command, f"--{precision}", "--layers", str(layers), "--force"], stdout=subprocess.DEVNULL
+        [*command, f"--{precision}", "--layers", str(layers), "--force", *options], stdout=subprocess.DEVNULL
     )
     _, status, usage = os.wait4(child.pid, 0)
     assert status == 0, command
@@ -88,8 +94,34 @@ def make_peers(work: Path) -> tuple[list[Peer], dict[str, Any]]:
     peers.append(Peer("optimum-cli export onnx, ONNX Runtime", "optimum", graph, str(optimum / "python")))
     openvino = make_environment(work, "openvino")
     peers.append(Peer("the same graph, OpenVINO", "openvino", graph, str(openvino / "python")))
+    provider = make_environment(work, "provider")
+    folder, cost = make_bundle(work, model, "fp32", LAYERS, "--portable")
+    exports[f"fp32 portable, {LAYERS} layers"] = cost
+    peers.append(
+        Peer("metaser fp32 portable, OpenVINO's provider", "metaser-openvino", folder, str(provider / "python"))
+    )
+    peers += quantised_peers(work, graph, str(optimum / "python"), str(openvino / "python"))
     peers += [Peer(f"shipped {name}", "embed", name) for name in shipped_bundles()]  # cuts what is over its window
     return peers, exports
+
+
+def quantised_peers(work: Path, graph: Path, optimum: str, openvino: str) -> list[Peer]:
+    """Optimum's graph in int8 by the tools that people would use."""
+    clips = work / "clips.npz"
+    if not clips.exists():
+        spoken = [load_audio(path) for path in sorted((shipped_folder() / "demo" / "support").glob("*/*"))]
+        np.savez(clips, *((clip - clip.mean()) / np.sqrt(clip.var() + 1e-7) for clip in spoken))
+    peers = []
+    kinds: tuple[tuple[str, str, str, list[str | Path], str], ...] = (
+        ("the same graph in int8 by NNCF, OpenVINO", "openvino", openvino, ["nncf", graph, clips], "nncf.xml"),
+        ("the same graph by quantize_dynamic, ONNX Runtime", "optimum", optimum, ["dynamic", graph], "dynamic.onnx"),
+        ("matrix products alone by quantize_dynamic", "optimum", optimum, ["products", graph], "products.onnx"),
+    )
+    for name, kind, python, how, out in kinds:
+        if not (work / out).exists():
+            subprocess.run([python, QUANTISE, *how, work / out], check=True, stdout=subprocess.DEVNULL)
+        peers.append(Peer(name, kind, work / out, python))
+    return peers
 
 
 def compile_ahead(work: Path, peer: Peer, windows_s: Sequence[float], threads: Sequence[int]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 WORKER = Path(__file__).with_name("latency_worker.py")
 
@@ -45,7 +45,9 @@ class Running:
         self._child = subprocess.Popen(
             words, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr
         )
-        self.load_s = self._answer()["load_s"]
+        loaded = self._answer()
+        self.load_s: float = loaded["load_s"]
+        self.precision: str = loaded["precision"]
 
     def run(self, seconds: float) -> dict[str, float]:
         """`ms` of one run over a clip of so many seconds, and `peak_mb` of the process so far.
@@ -59,7 +61,7 @@ class Running:
             self._child.stdin.flush()
         return self._answer()
 
-    def _answer(self) -> dict[str, float]:
+    def _answer(self) -> dict[str, Any]:
         assert self._child.stdout is not None
         if not (line := self._child.stdout.readline()):
             self._child.wait()
@@ -67,7 +69,7 @@ class Running:
             said = [text for text in self._stderr.read().splitlines() if text.strip()]
             self._close()
             raise FailedPeerError(said[-1] if said else f"exit code {self._child.returncode}")
-        answer: dict[str, float] = json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
         return answer
 
     def __enter__(self) -> Running:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from metaser.runtime.figures import new_figure, save_figure
 
 INT8, FP32 = "metaser int8, 24 layers", "metaser fp32, 24 layers"
 SMALL_RATIO = 0.1
+SHORTER = re.compile(r"\b(?:14|8) layers")
+ROOF_OF_INT8 = re.compile(r"int8|Integer|in [iu]8")
 
 
 def to_markdown(document: dict[str, Any], picture: str) -> str:
@@ -34,6 +37,7 @@ def to_markdown(document: dict[str, Any], picture: str) -> str:
             f"## How many times faster metaser {title} is",
             _over_cases(cases, names, lambda peer, own=own: _ratio(peer["ratios"].get(own))),  # type: ignore[misc]
         ]
+    sections += ["## Share of the roofline", *_roofline(document, names)]
     sections.append(f"![milliseconds over the window]({picture})")
     return "\n\n".join([*sections, *_facts(document, names)]) + "\n"
 
@@ -57,6 +61,30 @@ def _over_cases(cases: list[dict[str, Any]], names: list[str], cell: Callable[[d
     columns = [f"{case['seconds']:g} s, {case['threads']} thr." for case in cases]
     rows = [[name, *(cell(case["peers"][name]) if name in case["peers"] else "" for case in cases)] for name in names]
     return table(["", *columns], rows)
+
+
+def _roofline(document: dict[str, Any], names: list[str]) -> list[str]:
+    """What share of the processor's speed the forms of the whole network reach, and the precision that really ran."""
+    speeds, operations = document["roofline_gops"], document["operations"]
+    stated = "; ".join(
+        f"{count} threads: int8 {own['int8']:.0f}, float32 {own['float32']:.0f}" for count, own in speeds.items()
+    )
+    whole = [name for name in names if not name.startswith("shipped") and not SHORTER.search(name)]
+
+    def cell(name: str, case: dict[str, Any]) -> str:
+        if name not in case["peers"]:
+            return ""
+        kind = "int8" if ROOF_OF_INT8.search(document["precision"][name]) else "float32"
+        gops = 1e-6 * operations[f"{case['seconds']:g}"] / case["peers"][name]["median_ms"]
+        return f"{100 * gops / speeds[str(case['threads'])][kind]:.0f} %"
+
+    columns = [f"{case['seconds']:g} s, {case['threads']} thr." for case in document["cases"]]
+    rows = [[name, document["precision"][name], *(cell(name, case) for case in document["cases"])] for name in whole]
+    return [
+        f"Billions of operations per second of one product [200, 1024] x [1024, 4096] in ONNX Runtime, {stated}. Each "
+        "row's matrix products divided by its time, as a share of the product in its own precision.",
+        table(["", "precision that ran", *columns], rows),
+    ]
 
 
 def _ratio(ratio: float | None) -> str:

@@ -91,12 +91,19 @@ def test_the_report_has_every_case_and_says_what_failed(tmp_path: Path) -> None:
         "compile_s": {"0.25 s, 1 threads": 100.0},
         "encoder_mb": {INT8: encoder_mb(peers[0])},
         "load_s": {"1": found["load_s"]},
+        "roofline_gops": {"1": {"int8": 100.0, "float32": 50.0}},
+        "operations": {"0.25": 1e9, "0.5": 2e9},
+        "precision": found["precision"],
         "failures": {"1": found["failures"]},
         "cases": found["cases"],
     }
     text = to_markdown(document, "latency.png")
     assert "|  | 0.25 s, 1 thr. | 0.5 s, 1 thr. |" in text
     assert f"| {INT8} | 1.00 | 1.00 |" in text
+    case = found["cases"][0]
+    share = 1.0 / (case["peers"][INT8]["median_ms"] / 1000) / 100  # 1 billion operations, at most 100 a second
+    assert f"| {INT8} | {found['precision'][INT8]} | {100 * share:.0f} % |" in text
+    assert found["precision"][INT8].startswith("int8, ")
     assert "Not measured on 1 threads: gone (" in text
     assert "0.25 s, 1 threads 100 s" in text
     draw(document, tmp_path / "latency.png")

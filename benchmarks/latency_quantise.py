@@ -1,0 +1,42 @@
+"""Other ways to int8 for Optimum's graph, each run in the environment of a peer.
+
+`python latency_quantise.py nncf GRAPH CLIPS.npz OUT.xml`: NNCF for OpenVINO, calibrated on clips.
+`python latency_quantise.py dynamic GRAPH OUT.onnx`: `quantize_dynamic` of ONNX Runtime with its defaults.
+`python latency_quantise.py products GRAPH OUT.onnx`: the same for matrix products alone, without convolutions.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+
+def nncf_int8(graph: str, clips: str, out: str) -> None:
+    """Quantise weights and activations for OpenVINO, with scales from real clips."""
+    import nncf
+    import openvino as ov
+
+    with np.load(clips) as loaded:
+        samples = [loaded[name][None] for name in loaded.files]
+    quantised = nncf.quantize(
+        ov.Core().read_model(graph),
+        nncf.Dataset(samples),
+        model_type=nncf.ModelType.TRANSFORMER,
+        subset_size=len(samples),
+    )
+    ov.save_model(quantised, out)
+
+
+def dynamic_int8(graph: str, out: str, operators: list[str] | None) -> None:
+    """Quantise weights ahead and activations as they come."""
+    from onnxruntime.quantization import quantize_dynamic
+
+    quantize_dynamic(graph, out, op_types_to_quantize=operators)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "nncf":
+        nncf_int8(*sys.argv[2:])
+    else:
+        dynamic_int8(sys.argv[2], sys.argv[3], ["MatMul"] if sys.argv[1] == "products" else None)
