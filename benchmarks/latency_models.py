@@ -18,7 +18,7 @@ from metaser.runtime import load_audio
 from metaser.runtime.bundle import shipped_bundles, shipped_folder
 from metaser.runtime.files import SHARED, replace_text
 
-QUANTISE = Path(__file__).with_name("latency_quantise.py")
+QUANTISE = Path(__file__).with_name("latency_quantise_worker.py")
 LAYERS = 24
 SHORTER = (14, 8)
 COMPILED = "PyTorch compiled"
@@ -111,17 +111,15 @@ def quantised_peers(work: Path, graph: Path, optimum: str, openvino: str) -> lis
     if not clips.exists():
         spoken = [load_audio(path) for path in sorted((shipped_folder() / "demo" / "support").glob("*/*"))]
         np.savez(clips, *((clip - clip.mean()) / np.sqrt(clip.var() + 1e-7) for clip in spoken))
-    peers = []
-    kinds: tuple[tuple[str, str, str, list[str | Path], str], ...] = (
-        ("the same graph in int8 by NNCF, OpenVINO", "openvino", openvino, ["nncf", graph, clips], "nncf.xml"),
-        ("the same graph by quantize_dynamic, ONNX Runtime", "optimum", optimum, ["dynamic", graph], "dynamic.onnx"),
-        ("matrix products alone by quantize_dynamic", "optimum", optimum, ["products", graph], "products.onnx"),
-    )
-    for name, kind, python, how, out in kinds:
-        if not (work / out).exists():
-            subprocess.run([python, QUANTISE, *how, work / out], check=True, stdout=subprocess.DEVNULL)
-        peers.append(Peer(name, kind, work / out, python))
-    return peers
+    by_nncf, dynamic = work / "nncf.xml", work / "dynamic.onnx"
+    for out, words in ((by_nncf, [openvino, "nncf", by_nncf, clips]), (dynamic, [optimum, "dynamic", dynamic])):
+        if not out.exists():
+            python, how, *files = words
+            subprocess.run([python, QUANTISE, how, graph, *files], check=True, stdout=subprocess.DEVNULL)
+    return [
+        Peer("the same graph in int8 by NNCF, OpenVINO", "openvino", by_nncf, openvino),
+        Peer("its matrix products by quantize_dynamic, ONNX Runtime", "optimum", dynamic, optimum),
+    ]
 
 
 def compile_ahead(work: Path, peer: Peer, windows_s: Sequence[float], threads: Sequence[int]) -> dict[str, float]:

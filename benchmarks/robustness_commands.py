@@ -363,9 +363,9 @@ def _remember(module: object, name: str) -> None:
     function = getattr(module, name)
     found: list[object] = []
 
-    def remembered(*arguments: object) -> object:
+    def remembered(*arguments: object, **options: object) -> object:
         if not found:
-            found.append(function(*arguments))
+            found.append(function(*arguments, **options))
         return found[0]
 
     setattr(module, name, remembered)

@@ -1,8 +1,8 @@
 """Other ways to int8 for Optimum's graph, each run in the environment of a peer.
 
-`python latency_quantise.py nncf GRAPH CLIPS.npz OUT.xml`: NNCF for OpenVINO, calibrated on clips.
-`python latency_quantise.py dynamic GRAPH OUT.onnx`: `quantize_dynamic` of ONNX Runtime with its defaults.
-`python latency_quantise.py products GRAPH OUT.onnx`: the same for matrix products alone, without convolutions.
+`python latency_quantise_worker.py nncf GRAPH OUT.xml CLIPS.npz`: NNCF for OpenVINO, calibrated on clips.
+`python latency_quantise_worker.py dynamic GRAPH OUT.onnx`: `quantize_dynamic` of ONNX Runtime, for matrix products
+alone: with its defaults it fails on XLS-R, as the weight of the positional convolution is no constant there.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import numpy as np
 
 
-def nncf_int8(graph: str, clips: str, out: str) -> None:
+def nncf_int8(graph: str, out: str, clips: str) -> None:
     """Quantise weights and activations for OpenVINO, with scales from real clips."""
     import nncf
     import openvino as ov
@@ -28,15 +28,12 @@ def nncf_int8(graph: str, clips: str, out: str) -> None:
     ov.save_model(quantised, out)
 
 
-def dynamic_int8(graph: str, out: str, operators: list[str] | None) -> None:
+def dynamic_int8(graph: str, out: str) -> None:
     """Quantise weights ahead and activations as they come."""
     from onnxruntime.quantization import quantize_dynamic
 
-    quantize_dynamic(graph, out, op_types_to_quantize=operators)
+    quantize_dynamic(graph, out, op_types_to_quantize=["MatMul"])
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "nncf":
-        nncf_int8(*sys.argv[2:])
-    else:
-        dynamic_int8(sys.argv[2], sys.argv[3], ["MatMul"] if sys.argv[1] == "products" else None)
+    {"nncf": nncf_int8, "dynamic": dynamic_int8}[sys.argv[1]](*sys.argv[2:])
