@@ -112,14 +112,17 @@ def quantised_peers(work: Path, graph: Path, optimum: str, openvino: str) -> lis
         spoken = [load_audio(path) for path in sorted((shipped_folder() / "demo" / "support").glob("*/*"))]
         np.savez(clips, *((clip - clip.mean()) / np.sqrt(clip.var() + 1e-7) for clip in spoken))
     by_nncf, dynamic = work / "nncf.xml", work / "dynamic.onnx"
-    for out, words in ((by_nncf, [openvino, "nncf", by_nncf, clips]), (dynamic, [optimum, "dynamic", dynamic])):
-        if not out.exists():
-            python, how, *files = words
-            subprocess.run([python, QUANTISE, how, graph, *files], check=True, stdout=subprocess.DEVNULL)
+    _quantise(openvino, "nncf", graph, by_nncf, clips)
+    _quantise(optimum, "dynamic", graph, dynamic)
     return [
         Peer("the same graph in int8 by NNCF, OpenVINO", "openvino", by_nncf, openvino),
         Peer("its matrix products by quantize_dynamic, ONNX Runtime", "optimum", dynamic, optimum),
     ]
+
+
+def _quantise(python: str, how: str, graph: Path, out: Path, *more: Path) -> None:
+    if not out.exists():
+        subprocess.run([python, QUANTISE, how, graph, out, *more], check=True, stdout=subprocess.DEVNULL)
 
 
 def compile_ahead(work: Path, peer: Peer, windows_s: Sequence[float], threads: Sequence[int]) -> dict[str, float]:

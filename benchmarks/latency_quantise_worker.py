@@ -36,4 +36,7 @@ def dynamic_int8(graph: str, out: str) -> None:
 
 
 if __name__ == "__main__":
-    {"nncf": nncf_int8, "dynamic": dynamic_int8}[sys.argv[1]](*sys.argv[2:])
+    if sys.argv[1] == "nncf":
+        nncf_int8(*sys.argv[2:])
+    else:
+        dynamic_int8(*sys.argv[2:])
