@@ -60,7 +60,8 @@ ThreadsOption = Annotated[
     typer.Option(
         "--threads",
         metavar="N",
-        help="How many threads the network may use. Without it, one per core that this process may use.",
+        help="How many threads to use, on one clip or on as many clips at once. Without it, one per core that this "
+        "process may use.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, on standard output.")]
