@@ -24,6 +24,33 @@ def test_the_hop_doubles_while_the_work_fills_it_and_halves_when_it_does_not() -
     assert hops == [0.5, 1.0, 1.0, 0.5, 0.5, 8.0]
 
 
+def test_a_hop_that_was_narrowed_too_early_stays_wide_longer_each_time() -> None:
+    pace, waits_s = Pace(0.5, 8.0), []
+    for _ in range(7):
+        pace.worked(0.5)  # too much for 0.5 s, and fine for 1 s
+        assert pace.hop_s == 1.0
+        waited_s = 1.0
+        while not pace.worked(0.1):
+            waited_s += 1.0
+        assert pace.hop_s == 0.5
+        waits_s.append(waited_s)
+    assert waits_s == [1.0, 5.0, 9.0, 17.0, 33.0, 65.0, 65.0]
+
+
+def test_a_hop_that_lasted_is_narrowed_at_once_after_the_next_overload() -> None:
+    pace = Pace(0.5, 8.0)
+    for work_s in (0.5, 0.1, 0.5):
+        pace.worked(work_s)
+    assert pace.hop_s == 1.0  # the first relapse
+    while pace.hop_s > 0.5:
+        pace.worked(0.1)
+    for _ in range(21):  # more than ten seconds without an overload
+        pace.worked(0.1)
+    pace.worked(0.5)
+    pace.worked(0.1)
+    assert pace.hop_s == 0.5
+
+
 class SlowEngine(Engine):
     """The shipped model on a machine that is slow for its first windows."""
 
