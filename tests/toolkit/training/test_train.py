@@ -268,7 +268,7 @@ def test_what_cannot_be_used_is_one_clear_line_and_writes_nothing(
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(make_config: MakeConfig) -> None:
-    config = make_config({"optimiser": {"kind": "sgd", "head_rate": 1e38, "warm_up": 0, "clip_norm": 0.0}})
+    config = make_config({"optimiser": {"kind": "sgd", "head_rate": 1e30, "warm_up": 0, "clip_norm": 0.0}})
     with pytest.raises(WorkError, match="not finite at step"):
         train(config, quiet)
 

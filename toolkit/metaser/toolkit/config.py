@@ -19,9 +19,9 @@ MOST: Mapping[str, float] = {
     "validation.episodes": 10_000, "augment.speed": 10, "augment.reverberation_s": 60,
     "augment.noise_snr_db": MOST_DB, "augment.gain_db": MOST_DB, "augment.equaliser_db": MOST_DB,
     "augment.time_masks": 1000, "augment.frequency_masks": 1000, "augment.time_mask_s": 600,
-    "freeze.variants": 1000, "workers": 1024, "threads": 1024, "optimiser.backbone_rate": 1000,
-    "optimiser.head_rate": 1000, "optimiser.layer_decay": 10, "optimiser.weight_decay": 1000, "optimiser.momentum": 1,
-    "optimiser.pull": 1000, "optimiser.label_weight": 1e6, "adversary.weight": 1e6,
+    "freeze.variants": 1000, "workers": 1024, "threads": 1024, "optimiser.backbone_rate": 1e30,
+    "optimiser.head_rate": 1e30, "optimiser.layer_decay": 10, "optimiser.weight_decay": 1000, "optimiser.momentum": 1,
+    "optimiser.pull": 1e12, "optimiser.label_weight": 1e6, "adversary.weight": 1e6,
 }  # fmt: skip
 """The largest values; what memory or arithmetic would not allow is above them."""
 
