@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from metaser.runtime.manifest import Manifest
 
 
-def open_engine(bundle: str | None, provider: Provider, threads: int | None) -> Engine:
+def open_engine(bundle: str | None, provider: Provider, threads: int | None, workers: int = 1) -> Engine:
     """The engine that a command's options ask for.
 
     Raises:
@@ -24,7 +24,7 @@ def open_engine(bundle: str | None, provider: Provider, threads: int | None) -> 
     """
     from metaser.runtime import Engine
 
-    engine = Engine.open(bundle, provider=provider.value, threads=threads, say=tell)
+    engine = Engine.open(bundle, provider=provider.value, threads=threads, workers=workers, say=tell)
     tell_licence(engine.bundle.manifest)
     return engine
 
@@ -35,13 +35,12 @@ def open_engine_for_clips(bundle: str | None, provider: Provider, threads: int |
     Raises:
         MetaserError: as `Engine.open`.
     """
-    from metaser.runtime import Engine
+    from metaser.runtime import InputError
     from metaser.runtime.cores import best_threads
 
-    workers = threads or best_threads()
-    engine = Engine.open(bundle, provider=provider.value, threads=1, workers=workers, say=tell)
-    tell_licence(engine.bundle.manifest)
-    return engine
+    if threads is not None and threads < 1:
+        raise InputError(f"threads is {threads}: give 1 or more")
+    return open_engine(bundle, provider, 1, workers=threads or best_threads())
 
 
 def tell_licence(manifest: Manifest) -> None:
