@@ -6,12 +6,12 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from metaser.cli.console import PlainConsole
 from metaser.cli.drawing import Palette
 from metaser.cli.levels import LevelHistory, level_meter
 from metaser.cli.live import Lines, LiveView, open_view
 from metaser.cli.recording import Heard
 from metaser.cli.spans import Span
+from metaser.cli.terminal import PlainConsole
 from metaser.runtime import StreamEvent
 
 

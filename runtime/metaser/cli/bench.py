@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metaser.cli.console import SlowProgress, complain, new_table, people, plain, print_json
+from metaser.cli.console import SlowProgress, complain, plain, print_json
 from metaser.cli.opening import tell_licence
 from metaser.cli.options import JsonOption, Provider
 from metaser.cli.paths import expanded, given_by_environment
+from metaser.cli.terminal import new_table, people
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, percent, print_json, tell
+from metaser.cli.console import SlowProgress, percent, print_json, tell
 from metaser.cli.opening import open_engine_for_clips
 from metaser.cli.options import (
     BundleOption,
@@ -21,6 +21,7 @@ from metaser.cli.options import (
     profile_path,
 )
 from metaser.cli.problems import left_out_json
+from metaser.cli.terminal import PlainConsole, new_table, people
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -8,19 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import (
-    GAP,
-    PlainConsole,
-    SlowProgress,
-    complain,
-    new_table,
-    people,
-    percent,
-    plain,
-    print_json,
-    tell,
-)
-from metaser.cli.drawing import Palette
+from metaser.cli.console import GAP, SlowProgress, complain, percent, plain, print_json, tell
 from metaser.cli.input_pipe import STANDARD_INPUT, standard_input
 from metaser.cli.opening import open_engine, open_engine_for_clips
 from metaser.cli.options import (
@@ -39,6 +27,8 @@ from metaser.cli.options import (
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from metaser.cli.drawing import Palette
+    from metaser.cli.terminal import PlainConsole
     from metaser.runtime import Decision, Engine, Profile
 
 BAD_INPUT = 2
@@ -97,8 +87,7 @@ def classify(  # noqa: PLR0913 # one parameter an option
                 progress(done, len(files))
     finally:  # also after Ctrl-C, and what is wrong with the machine
         if results and not as_json:
-            console = people(as_json)
-            console.print(_table(results, console))
+            _print_table(results)
     if len(results) < len(files):
         raise typer.Exit(BAD_INPUT)
 
@@ -147,7 +136,17 @@ def _print_json(result: Result, provider: str) -> None:
     )
 
 
+def _print_table(results: list[Result]) -> None:
+    from metaser.cli.terminal import PlainConsole
+
+    console = PlainConsole()
+    console.print(_table(results, console))
+
+
 def _table(results: list[Result], console: PlainConsole) -> Table:
+    from metaser.cli.drawing import Palette
+    from metaser.cli.terminal import new_table
+
     palette = Palette(list(results[0].decision.scores))
     files = [plain(result.file) for result in results]
     longest = max(len(file) for file in files)

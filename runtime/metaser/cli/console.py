@@ -11,10 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
-
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -24,29 +20,10 @@ JOINERS = "\u200c\u200d"  # zero-width, within words in Persian and Hindi and wi
 GAP = 2  # between the columns of a table
 
 
-class PlainConsole(Console):
-    """A console that colours only what it is told to and leaves a closed pipe to `main`."""
-
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
-
-    def on_broken_pipe(self) -> None:
-        """Pass the closed pipe on."""
-        raise BrokenPipeError
-
-    def say(self, line: str = "", style: str | None = None) -> None:
-        """Print one line; it is not cut where the terminal ends, so that paths can be copied."""
-        self.print(plain(line), style=style, soft_wrap=True)
-
-
-def people(as_json: bool) -> PlainConsole:
-    """Where people read: standard output, or standard error where JSON goes to standard output."""
-    return PlainConsole(stderr=as_json)
-
-
 def tell(line: str) -> None:
     """Print a line about slow work that has to happen first; standard output is for results."""
-    PlainConsole(stderr=True).say(line)
+    sys.stderr.write(plain(line) + "\n")
+    sys.stderr.flush()
 
 
 def plain(text: object) -> str:
@@ -113,14 +90,6 @@ def quiet_libraries() -> Iterator[None]:
         sys.stderr = before
 
 
-def new_table(*columns: str, title: str | None = None) -> Table:
-    """An empty table in the one look that all commands share; `columns` are headed so."""
-    return Table(
-        *columns, box=SIMPLE, title=title, title_justify="left", title_style="bold", padding=(0, GAP - 1, 0, 0),
-        pad_edge=False, show_edge=False,
-    )  # fmt: skip
-
-
 def percent(share: float) -> str:
     """0.934 -> "93 %"."""
     return f"{100 * share:.0f} %"
@@ -131,8 +100,7 @@ class SlowProgress:
 
     def __init__(self, task: str, *, as_json: bool) -> None:
         self._task = task
-        self._console = PlainConsole(stderr=True)
-        self._wanted = self._console.is_terminal and not (as_json and sys.stdout.isatty())
+        self._wanted = sys.stderr.isatty() and not (as_json and sys.stdout.isatty())
         self._began = time.monotonic()
         self._progress: Progress | None = None
 
@@ -146,7 +114,9 @@ class SlowProgress:
         if self._progress is None:
             from rich.progress import Progress
 
-            self._progress = Progress(console=self._console, transient=True, redirect_stdout=False)
+            from metaser.cli.terminal import PlainConsole
+
+            self._progress = Progress(console=PlainConsole(stderr=True), transient=True, redirect_stdout=False)
             self._progress.add_task(self._task)
             self._progress.start()
         self._progress.update(self._progress.task_ids[0], completed=done, total=total)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, complain, new_table, people, plain, print_json
+from metaser.cli.console import complain, plain, print_json
 from metaser.cli.options import JsonOption
 from metaser.cli.problems import StrictOption, problems_json, say_problems
+from metaser.cli.terminal import PlainConsole, new_table, people
 
 if TYPE_CHECKING:
     from metaser.toolkit.corpora import Report

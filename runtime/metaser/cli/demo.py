@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, percent, print_json
+from metaser.cli.console import SlowProgress, percent, print_json
 from metaser.cli.opening import open_engine
 from metaser.cli.options import BundleOption, JsonOption, Provider, ProviderOption, ThreadsOption
 from metaser.cli.spans import Span, heard_during, share_right
+from metaser.cli.terminal import PlainConsole, new_table, people
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from metaser.cli.console import new_table, people, plain, print_json
+from metaser.cli.console import plain, print_json
 from metaser.cli.options import BundleOption, JsonOption, ProfileOption, profile_path
+from metaser.cli.terminal import new_table, people
 
 if TYPE_CHECKING:
     from rich.table import Table

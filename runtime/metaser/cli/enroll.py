@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metaser.cli.adapting import AdaptCommand, AdaptOption, ForceAdaptOption, adaptation_json, lost_by_change, told
-from metaser.cli.console import PlainConsole, SlowProgress, people, print_json, tell
+from metaser.cli.console import SlowProgress, print_json, tell
 from metaser.cli.enrolment_report import as_json as report_as_json
 from metaser.cli.enrolment_report import class_table, clip_table, pair_table, say_expectations, say_verdicts
 from metaser.cli.opening import open_engine_for_clips
@@ -28,6 +28,7 @@ from metaser.cli.options import (
 )
 from metaser.cli.paths import given_by_environment
 from metaser.cli.problems import left_out_json
+from metaser.cli.terminal import PlainConsole, people
 
 if TYPE_CHECKING:
     from metaser.runtime import Engine, Profile

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from metaser.cli.console import PlainConsole, new_table, percent, plain
+from metaser.cli.console import percent, plain
+from metaser.cli.terminal import PlainConsole, new_table
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, SlowProgress, new_table, people, plain, print_json
+from metaser.cli.console import SlowProgress, plain, print_json
 from metaser.cli.options import JsonOption, Provider, ProviderOption, ThreadsOption
 from metaser.cli.paths import name_or_folder
 from metaser.cli.problems import StrictOption, problems_json, say_problems
+from metaser.cli.terminal import PlainConsole, new_table, people
 
 if TYPE_CHECKING:
     from metaser.toolkit.embeddings import Embedded, Embedder

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from metaser.cli.console import people
 from metaser.cli.paths import name_or_folder
+from metaser.cli.terminal import people
 
 NEEDED = frozenset({"onnx", "onnxscript", "torch", "transformers"})
 

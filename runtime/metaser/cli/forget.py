@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from metaser.cli.console import can_ask, people, plain
+from metaser.cli.console import can_ask, plain
 from metaser.cli.options import ProfileOption, profile_path
+from metaser.cli.terminal import people
 
 
 def forget(

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metaser.cli.console import PlainConsole, new_table, people, plain, print_json
+from metaser.cli.console import plain, print_json
 from metaser.cli.options import BundleOption, JsonOption, ProfileOption, profile_path
 from metaser.cli.paths import name_or_folder
+from metaser.cli.terminal import PlainConsole, new_table, people
 
 if TYPE_CHECKING:
     from metaser.runtime.bundle import Bundle

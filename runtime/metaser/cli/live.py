@@ -11,10 +11,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from metaser.cli.console import PlainConsole, new_table, percent, plain, print_json
+from metaser.cli.console import percent, plain, print_json
 from metaser.cli.drawing import LEVEL_TRACK, TICK_CELLS, Palette, Timeline, clock
 from metaser.cli.levels import MOMENT_S, LevelHistory, level_meter
 from metaser.cli.spans import Span
+from metaser.cli.terminal import PlainConsole, new_table
 
 if TYPE_CHECKING:
     from metaser.cli.recording import Heard, View

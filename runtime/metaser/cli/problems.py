@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole
+from metaser.cli.terminal import PlainConsole
 
 if TYPE_CHECKING:
     from metaser.runtime.recordings import LeftOut

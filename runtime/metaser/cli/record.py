@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, can_ask, people, quiet_libraries
+from metaser.cli.console import can_ask, quiet_libraries
 from metaser.cli.levels import level_dbfs, level_meter
+from metaser.cli.terminal import PlainConsole, people
 
 if TYPE_CHECKING:
     from metaser.runtime.arrays import Waveform

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metaser.cli.adapting import lost_by_change
-from metaser.cli.console import PlainConsole, SlowProgress, people, print_json, tell
+from metaser.cli.console import SlowProgress, print_json, tell
 from metaser.cli.opening import open_engine_for_clips
 from metaser.cli.options import (
     BundleOption,
@@ -20,6 +20,7 @@ from metaser.cli.options import (
     profile_path,
 )
 from metaser.cli.problems import left_out_json
+from metaser.cli.terminal import PlainConsole, people
 
 if TYPE_CHECKING:
     from metaser.runtime import Profile

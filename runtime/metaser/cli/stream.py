@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.console import PlainConsole, new_table, people, plain, print_json, quiet_libraries, settle_stdout
+from metaser.cli.console import plain, print_json, quiet_libraries, settle_stdout
 from metaser.cli.formats import Format
 from metaser.cli.input_pipe import STANDARD_INPUT, is_pipe, open_pipe
 from metaser.cli.opening import open_engine
@@ -26,6 +26,7 @@ from metaser.cli.options import (
     UnknownOption,
     profile_path,
 )
+from metaser.cli.terminal import PlainConsole, new_table, people
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from metaser.cli.console import people
 from metaser.cli.problems import StrictOption
+from metaser.cli.terminal import people
 
 NEEDED = frozenset({"accelerate", "huggingface_hub", "tomli", "torch", "transformers"})
 

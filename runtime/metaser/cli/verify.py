@@ -1,8 +1,9 @@
 """`metaser verify`: does this device compute what the bundle's golden vectors say?"""
 
-from metaser.cli.console import new_table, people, print_json
+from metaser.cli.console import print_json
 from metaser.cli.opening import open_engine
 from metaser.cli.options import BundleOption, JsonOption, Provider, ProviderOption, ThreadsOption
+from metaser.cli.terminal import new_table, people
 
 
 def verify(

@@ -78,7 +78,8 @@ class MetaserExportCommand(BaseOptimumCLICommand):
 
     def run(self) -> None:
         """Export; an error is one line on standard error and the exit code of `metaser export`."""
-        from metaser.cli.console import complain, people
+        from metaser.cli.console import complain
+        from metaser.cli.terminal import people
         from metaser.export.command import ExportRequest, run_export
         from metaser.runtime.errors import MetaserError
 
