@@ -29,8 +29,9 @@ from metaser.cli.paths import given_by_environment
 from metaser.export.adaptation import adapt_graph
 from metaser.runtime import Engine, load_audio
 from metaser.runtime.adaptation import Adapter
+from metaser.runtime.arrays import HeadParameters
 from metaser.runtime.decision import prototype, unit
-from metaser.runtime.head_tuning import AdaptationSettings, HeadTuner, Parameters, SupportFrames
+from metaser.runtime.head_tuning import AdaptationSettings, HeadTuner, SupportFrames
 from metaser.runtime.profile_adaptation import adapter_of
 from metaser.runtime.speech import load_speech
 from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings, SpeakerSplit, Split
@@ -107,7 +108,9 @@ def cases_of(engine: Engine, corpora: Path, episodes: int, part: Split) -> Itera
     """Every rate on every episode."""
     for corpus in CORPORA:
         clips = utterances_of(corpora, corpus, part)
-        frames = [engine.frames(load_speech(clip.path)[: engine.max_samples]).astype(np.float16) for clip in clips]
+        frames = [
+            engine.model.frames(load_speech(clip.path)[: engine.model.max_samples]).astype(np.float16) for clip in clips
+        ]
         for speakers in SPLITS:
             sampler = EpisodeSampler(clips, EpisodeSettings(speaker_split=speakers), seed=0)
             for index, episode in enumerate(sampler.episodes(episodes)):
@@ -116,7 +119,7 @@ def cases_of(engine: Engine, corpora: Path, episodes: int, part: Split) -> Itera
                 queries = SupportFrames.of([frames[row] for row in episode.query_indices], episode.query_targets)
                 for rate in RATES:
                     settings = AdaptationSettings(learning_rate=rate, seed=index)
-                    adapter = adapter_of(engine, engine.bundle.manifest.calibration.temperature, settings)
+                    adapter = adapter_of(engine.model, engine.bundle.manifest.calibration.temperature, settings)
                     before, after = (
                         right(adapter, head, support, queries) for head in (adapter.head, adapter.tune(support))
                     )
@@ -136,7 +139,9 @@ def cases_of(engine: Engine, corpora: Path, episodes: int, part: Split) -> Itera
             print(corpus, speakers, flush=True)
 
 
-def right(adapter: Adapter, head: Parameters, support: SupportFrames, queries: SupportFrames) -> npt.NDArray[np.bool_]:
+def right(
+    adapter: Adapter, head: HeadParameters, support: SupportFrames, queries: SupportFrames
+) -> npt.NDArray[np.bool_]:
     """[Q] whether each query is recognised."""
     embeddings = adapter.pool(head, support)
     classes = np.stack(

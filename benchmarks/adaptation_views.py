@@ -50,7 +50,7 @@ def views_of(engine: Engine, waveform: Waveform, rng: np.random.Generator) -> li
         add_noise(waveform, rng.uniform(*SNR_DB), rng),
         reverberate(waveform, rng.uniform(*REVERBERATION_S), rng),
     )
-    return [engine.frames(np.clip(each, -1, 1).astype(np.float32)).astype(np.float16) for each in waveforms]
+    return [engine.model.frames(np.clip(each, -1, 1).astype(np.float32)).astype(np.float16) for each in waveforms]
 
 
 def main() -> None:
@@ -61,7 +61,7 @@ def main() -> None:
     found = {}
     for corpus in CORPORA:
         clips = utterances_of(corpora, corpus)
-        framed = [views_of(engine, load_speech(clip.path)[: engine.max_samples], rng) for clip in clips]
+        framed = [views_of(engine, load_speech(clip.path)[: engine.model.max_samples], rng) for clip in clips]
         for speakers in SPLITS:
             changes: dict[str, list[float]] = {"none": [], "clips alone": [], "with views": []}
             sampler = EpisodeSampler(clips, EpisodeSettings(speaker_split=speakers), seed=0)
@@ -73,7 +73,7 @@ def main() -> None:
                 viewed = replace(support, frames=cast("npt.NDArray[np.float32]", views))
                 queries = SupportFrames.of([framed[row][0] for row in episode.query_indices], episode.query_targets)
                 settings = replace(AdaptationSettings.of_manifest(engine.bundle.manifest.tuning), seed=index)
-                adapter = adapter_of(engine, engine.bundle.manifest.calibration.temperature, settings)
+                adapter = adapter_of(engine.model, engine.bundle.manifest.calibration.temperature, settings)
                 heads = (adapter.head, adapter.tune(support), adapter.tune(viewed))
                 for name, head in zip(changes, heads, strict=True):
                     changes[name].append(100 * float(right(adapter, head, support, queries).mean()))

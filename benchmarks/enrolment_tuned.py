@@ -36,7 +36,9 @@ def measure_tuned(corpora: Path, prior: CalibrationPrior) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in CORPORA:
         clips = [clip for clip in read_corpus(corpora / name).utterances if split_of(clip) == "validation"]
-        frames = [engine.frames(load_speech(clip.path)[: engine.max_samples]).astype(np.float16) for clip in clips]
+        frames = [
+            engine.model.frames(load_speech(clip.path)[: engine.model.max_samples]).astype(np.float16) for clip in clips
+        ]
         for split in SPEAKER_SPLITS:
             sets = list(_draws(engine, clips, frames, split))
             seen = [replace(draw, fitted=own) for draw, own in sets]
@@ -63,7 +65,7 @@ def _draws(
         classes, shots = episode.support.shape
         targets = np.repeat(np.arange(classes), shots)
         support = SupportFrames.of([frames[row] for row in episode.support.ravel()], targets)
-        adapter = adapter_of(engine, engine.bundle.manifest.calibration.temperature)
+        adapter = adapter_of(engine.model, engine.bundle.manifest.calibration.temperature)
         adapted = adapter.adapt(support, force=False)
         if adapted.head is None:
             continue

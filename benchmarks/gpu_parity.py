@@ -130,4 +130,4 @@ def frames_difference(engine: Engine, reference: Engine) -> float:
     """Between the frames of 3 s by two engines, divided by the largest value."""
     clip = voiced_waveform(3 * SAMPLE_RATE_HZ)
     exact = reference.frames(clip)
-    return float(np.abs(engine.frames(clip) - exact).max() / np.abs(exact).max())
+    return float(np.abs(engine.model.frames(clip) - exact).max() / np.abs(exact).max())

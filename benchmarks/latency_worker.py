@@ -31,7 +31,7 @@ Loaded = tuple[Run, str]
 def metaser(path: str, threads: int, provider: str = "cpu") -> Loaded:
     """The encoder of a bundle in the runtime."""
     engine = _engine(path, threads, provider)
-    return engine.frames, _bundle_precision(engine)
+    return engine.model.frames, _bundle_precision(engine)
 
 
 def embed(path: str, threads: int) -> Loaded:

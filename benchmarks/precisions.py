@@ -111,7 +111,7 @@ def _embedder(path: Path) -> Callable[[Waveform], Embedding]:
 
     def embed(clip: Waveform) -> Embedding:
         feeds = {"input_values": clip[None], "input_lengths": np.array([len(clip)], np.int64)}
-        return engine.pool(session.run(["last_hidden_state"], feeds)[0][0])
+        return engine.model.pool(session.run(["last_hidden_state"], feeds)[0][0])
 
     return embed
 

@@ -30,7 +30,6 @@ from metaser.runtime.decision import Decision
 from metaser.runtime.head_tuning import ADAPT_GRAPH, AdaptationSettings
 from metaser.runtime.pcm import FORMATS, RawFormat
 from metaser.runtime.piped import LivePipe, PipedAudio
-from metaser.runtime.report import make_report
 
 Case: TypeAlias = Callable[[int], None]
 
@@ -69,7 +68,7 @@ class Profiles:
         self._path.write_bytes(content)
         profile = self._engine.open_profile(self._path)
         _check(self._engine.decide(self._embedding, profile))
-        make_report(profile, self._engine.scale(profile))
+        self._engine.report(profile)
         as_json([asdict(profile.calibration), asdict(profile.reliability), [asdict(clip) for clip in profile.clips]])
         if seed % CALIBRATED_EVERY == 0:
             profile = self._engine.calibrate(profile, false_accepts=0.2)

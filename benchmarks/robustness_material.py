@@ -26,7 +26,6 @@ import soundfile
 from benchmarks.robustness_documents import to_toml
 from metaser.runtime import Engine
 from metaser.runtime.bundle import shipped_folder
-from metaser.runtime.profile_changes import embed_others
 
 LABELS = ("anger", "joy")
 OTHER = "neutral"
@@ -199,7 +198,7 @@ def make_profiles(folder: Path) -> None:
     profile = engine.enroll(seeds / "support")
     profile.save(folder / "plain.safetensors")
     engine.adapt(profile, force=True).profile.save(folder / "tuned.safetensors")
-    others = embed_others(engine, seeds / "others", profile)
+    others = engine.embed_others(seeds / "others", profile)
     engine.calibrate(profile, false_accepts=0.2, others=others).save(folder / "others.safetensors")
 
 

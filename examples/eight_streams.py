@@ -6,8 +6,7 @@ The engine holds no state of a stream, so it is shared; a stream object belongs 
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from metaser.runtime import Engine
-from metaser.runtime.audio import read_blocks
+from metaser.runtime import Engine, read_blocks
 
 STREAMS = 8
 CHUNK_SAMPLES = 1600

@@ -2,8 +2,7 @@
 
 import sys
 
-from metaser.runtime import Engine, StreamEvent
-from metaser.runtime.audio import read_blocks
+from metaser.runtime import Engine, StreamEvent, read_blocks
 
 engine = Engine.open(threads=1)
 profile = engine.enroll(sys.argv[1])

@@ -69,7 +69,7 @@ def test_a_wav2vec2_bundle_opens_as_well(wav2vec2: Any, tmp_path: Path) -> None:
     export_bundle(open_source(str(wav2vec2.folder), 1, None), tmp_path / "bundle", settings(), silent)
     engine = Engine.open(tmp_path / "bundle", provider="cpu")
     assert engine.verify().passed
-    assert engine.min_samples == 400
+    assert engine.model.min_samples == 400
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 

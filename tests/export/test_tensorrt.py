@@ -21,6 +21,7 @@ from metaser.export.tensorrt_support import SUPPORTED
 from metaser.runtime import Engine, InputError, WorkError, open_bundle
 from metaser.runtime.bundle import TENSORRT_GRAPH
 from metaser.runtime.decision import unit
+from metaser.runtime.model import Model
 from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, open_session
 
 LAYERS = 2
@@ -137,7 +138,8 @@ def test_the_manifest_lists_the_graph_what_it_holds_and_how_near_it_is(bundle: P
 def static_engine(bundle: Path) -> Engine:
     """The engine as TensorRT gets it, on the CPU."""
     encoder = open_session(bundle / TENSORRT_GRAPH, "cpu", 1, ENCODER_NAMES)
-    return Engine(open_bundle(bundle), encoder, open_session(bundle / "head.onnx", "cpu", 1, HEAD_NAMES), "cpu")
+    head = open_session(bundle / "head.onnx", "cpu", 1, HEAD_NAMES)
+    return Engine(Model(open_bundle(bundle), encoder, head, "cpu"))
 
 
 @pytest.mark.parametrize("samples", [1_040, 16_001, 31_999, 32_000])

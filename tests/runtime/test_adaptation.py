@@ -62,10 +62,10 @@ def test_the_guard_scores_each_fold_by_what_is_learnt_from_the_others(engine: En
     targets = np.array([0, 0, 1, 1])
     means = rng.standard_normal((4, engine.bundle.manifest.backbone.width)).astype(np.float32)
     support = SupportFrames(means[:, None], np.ones(4, np.int64), targets)
-    adapter = adapter_of(engine, 0.5, QUICK)
+    adapter = adapter_of(engine.model, 0.5, QUICK)
     guard = adapter.measure(support)
     folds = fold_of(targets, QUICK.seed)
-    embeddings = engine.pool_batch(means[:, None], np.ones((4, 1), np.float32))
+    embeddings = engine.model.pool_batch(means[:, None], np.ones((4, 1), np.float32))
     losses = []
     for clip in range(4):
         others = [row for row in range(4) if folds[row] != folds[clip]]
@@ -110,7 +110,7 @@ def test_queries_and_prototypes_use_the_tuned_head(engine: Engine, own: Profile,
     assert own.tuned is not None
     clip = own.clips[7]
     waveform = load_speech(support_folder / clip.label / clip.name)
-    frames = engine.frames(waveform)
+    frames = engine.model.frames(waveform)
     weight, bias = own.tuned.parameters["projection.weight"], own.tuned.parameters["projection.bias"]
     expected = frames.mean(0) @ weight.T + bias
     embedding = engine.embed(waveform, own)
@@ -134,7 +134,7 @@ def test_a_tuned_profile_comes_back_as_it_was_saved_and_can_be_tuned_again(
     assert loaded.tuned is not None
     assert loaded.tuned.guard == own.tuned.guard
     assert loaded.prototypes.tobytes() == own.prototypes.tobytes()
-    again = adapter_of(engine, engine.bundle.manifest.calibration.temperature, QUICK).tune(
+    again = adapter_of(engine.model, engine.bundle.manifest.calibration.temperature, QUICK).tune(
         loaded.tuned.support(loaded.targets)
     )
     for name, value in own.tuned.parameters.items():
@@ -266,7 +266,7 @@ def test_a_manifest_sets_the_tuning() -> None:
 def test_tuning_that_runs_away_is_an_error(engine: Engine) -> None:
     loud = SupportFrames.of([np.full((3, 512), np.inf, np.float32)] * 4, np.array([0, 0, 1, 1]))
     with pytest.raises(WorkError, match="ran away"):
-        adapter_of(engine, 1.0, QUICK).tune(loud)
+        adapter_of(engine.model, 1.0, QUICK).tune(loud)
 
 
 @pytest.mark.parametrize("change", ["lost", "of another shape"])
@@ -294,7 +294,7 @@ def test_an_output_that_a_graph_of_steps_has_to_give_is_checked(engine: Engine, 
 def test_frames_over_the_range_of_float16_are_not_kept(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     clips = {"a": [voice(1), voice(2)], "b": [voice(3), voice(4)]}
     profile = engine.enroll(clips)
-    frames = engine.frames
+    frames = engine.model.frames
     monkeypatch.setattr(engine, "frames", lambda waveform: frames(waveform) * np.float32(1e30))
     with pytest.raises(WorkError, match="in float16, is not finite"):
         engine.adapt(profile, clips, force=True, settings=QUICK)

@@ -43,24 +43,24 @@ def test_int8_is_exact_on_processors_without_vnni_too() -> None:
 
 
 def test_a_long_clip_is_the_mean_of_equal_windows(engine: Engine, conversation: Audio) -> None:
-    clip = conversation[: 2 * engine.max_samples + 1000]
+    clip = conversation[: 2 * engine.model.max_samples + 1000]
     windows = np.array_split(clip, 3)
-    expected = np.mean([engine.pool(engine.frames(window)) for window in windows], axis=0)
+    expected = np.mean([engine.model.pool(engine.model.frames(window)) for window in windows], axis=0)
     np.testing.assert_allclose(engine.embed(clip), expected, rtol=1e-5)
 
 
 def test_a_clip_needs_one_frame(engine: Engine) -> None:
-    assert engine.embed(noise(engine.min_samples)).shape == (engine.bundle.manifest.head.embedding_size,)
-    with pytest.raises(AudioError, match=f"{engine.min_samples - 1} samples is too short: the model needs"):
-        engine.embed(noise(engine.min_samples - 1))
+    assert engine.embed(noise(engine.model.min_samples)).shape == (engine.bundle.manifest.head.embedding_size,)
+    with pytest.raises(AudioError, match=f"{engine.model.min_samples - 1} samples is too short: the model needs"):
+        engine.embed(noise(engine.model.min_samples - 1))
 
 
 def test_frames_take_one_window(engine: Engine) -> None:
     hop = engine.bundle.manifest.audio.hop_samples
-    longest = engine.frames(noise(engine.max_samples))
-    assert longest.shape == (math.ceil(engine.max_samples / hop), engine.bundle.manifest.backbone.width)
+    longest = engine.model.frames(noise(engine.model.max_samples))
+    assert longest.shape == (math.ceil(engine.model.max_samples / hop), engine.bundle.manifest.backbone.width)
     with pytest.raises(AudioError, match="the encoder takes"):
-        engine.frames(noise(engine.max_samples + 1))
+        engine.model.frames(noise(engine.model.max_samples + 1))
 
 
 def test_enrolled_classes_are_recognised(

@@ -141,7 +141,7 @@ def test_a_real_provider_compiles_once_and_runs_what_it_compiled_also_after_dama
 
     def answers() -> bool:
         frames = cache.open(FACTS, build, load).run(["last_hidden_state"], feeds)[0][0]
-        return np.allclose(frames, engine.frames(waveform), atol=1e-5)
+        return np.allclose(frames, engine.model.frames(waveform), atol=1e-5)
 
     assert answers()
     told.clear()

@@ -157,7 +157,11 @@ def test_a_profile_of_before_with_untidy_labels_is_read_and_added_to(engine: Eng
     read = Profile.load(tmp_path / "profile")
     assert read.labels == (NFD, "joy", "joy ")
     assert engine.remove(read, "joy ").labels == (NFD, "joy")
-    added = engine.add(read, engine.embed_support({NFC: [clip(14)]}, min_classes=1))
+    added = engine.add(read, {NFC: [clip(14)]})
+    assert (
+        added.embeddings.tobytes()
+        == engine.add(read, engine.embed_support({NFC: [clip(14)]}, min_classes=1)).embeddings.tobytes()
+    )
     assert {label: sum(each.label == label for each in added.clips) for label in added.labels} == {"joy": 2, NFC: 3}
 
 

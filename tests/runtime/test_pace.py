@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from metaser.runtime import Calibration, Engine, Profile, StreamEvent, StreamSettings
-from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Waveform
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, HeadParameters, Waveform
+from metaser.runtime.model import Model
 from metaser.runtime.pace import Pace
 from metaser.runtime.ring import Ring
 from metaser.runtime.stream import Stream
@@ -51,25 +52,25 @@ def test_a_hop_that_lasted_is_narrowed_at_once_after_the_next_overload() -> None
     assert pace.hop_s == 0.5
 
 
-class SlowEngine(Engine):
+class SlowModel(Model):
     """The shipped model on a machine that is slow for its first windows."""
 
     slow_s = 0.0
     slow_windows = 0
 
-    def embed_checked(self, waveform: Waveform, profile: Profile | None = None) -> Embedding:
+    def embed(self, waveform: Waveform, head: HeadParameters | None = None) -> Embedding:
         """Take longer."""
         if self.slow_windows > 0:
             self.slow_windows -= 1
             time.sleep(self.slow_s)
-        return super().embed_checked(waveform, profile)
+        return super().embed(waveform, head)
 
 
-def slow_engine(slow_s: float, slow_windows: int) -> SlowEngine:
-    engine = SlowEngine.open(provider="cpu", threads=1)
-    assert isinstance(engine, SlowEngine)
-    engine.slow_s, engine.slow_windows = slow_s, slow_windows
-    return engine
+def slow_engine(slow_s: float, slow_windows: int) -> Engine:
+    model = SlowModel.open(provider="cpu", threads=1)
+    assert isinstance(model, SlowModel)
+    model.slow_s, model.slow_windows = slow_s, slow_windows
+    return Engine(model)
 
 
 def feed(ring: Ring, samples: Waveform) -> None:

@@ -18,7 +18,7 @@ from metaser.runtime.clip_quality import ClipQuality
 from metaser.runtime.decision import unit
 from metaser.runtime.head_tuning import AdaptationSettings
 from metaser.runtime.profile import undo_path
-from metaser.runtime.profile_changes import embed_others, settle
+from metaser.runtime.profile_changes import settle
 
 QUICK = AdaptationSettings(steps=3, learning_rate=1e-3)
 QUALITY = ClipQuality(3.0, 2.5, -25.0, 30.0, 0.001)
@@ -209,7 +209,7 @@ def other_folder(support_folder: Path, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="module")
 def tuned(engine: Engine, profile: Profile, other_folder: Path) -> Profile:
     """The demonstration clips with other speech and a tuned head."""
-    with_others = engine.calibrate(profile, false_accepts=0.3, others=embed_others(engine, other_folder, profile))
+    with_others = engine.calibrate(profile, false_accepts=0.3, others=engine.embed_others(other_folder, profile))
     return engine.adapt(with_others, force=True, settings=QUICK).profile
 
 
@@ -236,7 +236,7 @@ def test_nothing_of_a_removed_clip_is_in_the_file(engine: Engine, tuned: Profile
 def test_a_profile_changed_and_changed_back_is_the_profile_of_before(engine: Engine, profile: Profile) -> None:
     row = 7
     without = engine.remove(profile, profile.clips[row].title)
-    back = settle(engine, without.with_clips([profile.clips[row]], profile.embeddings[[row]]), without)
+    back = settle(engine.model, without.with_clips([profile.clips[row]], profile.embeddings[[row]]), without)
     assert (back.clips, back.calibration, back.reliability) == (
         profile.clips, profile.calibration, profile.reliability,
     )  # fmt: skip
@@ -253,7 +253,7 @@ def test_a_change_keeps_the_wanted_rate_and_the_other_speech(engine: Engine, tun
 def test_other_speech_is_embedded_by_the_head_in_force(engine: Engine, profile: Profile, tuned: Profile) -> None:
     folder = Path(tuned.others[0].path).parent
     assert tuned.other_embeddings is not None
-    by_base, by_tuned = (embed_others(engine, folder, each).embeddings for each in (profile, tuned))
+    by_base, by_tuned = (engine.embed_others(folder, each).embeddings for each in (profile, tuned))
     np.testing.assert_array_equal(tuned.other_embeddings, by_tuned)
     assert np.abs(by_base - by_tuned).max() > 1e-3
     fewer = engine.remove(tuned, "joy")
@@ -293,12 +293,12 @@ def test_a_head_tuned_without_a_guard_keeps_the_bundles_calibration(engine: Engi
 
 def test_other_speech_that_is_enrolled_is_refused(engine: Engine, profile: Profile, support_folder: Path) -> None:
     with pytest.raises(SupportError, match="cannot be other speech too"):
-        engine.calibrate(profile, others=embed_others(engine, support_folder / "joy", profile))
+        engine.calibrate(profile, others=engine.embed_others(support_folder / "joy", profile))
 
 
 def test_calibrating_again_without_other_speech_gives_what_enrolment_gave(
     engine: Engine, profile: Profile, other_folder: Path
 ) -> None:
-    calibrated = engine.calibrate(profile, false_accepts=0.1, others=embed_others(engine, other_folder, profile))
+    calibrated = engine.calibrate(profile, false_accepts=0.1, others=engine.embed_others(other_folder, profile))
     assert calibrated.calibration.min_cosine > -1
     assert engine.calibrate(calibrated.without_others()).calibration == profile.calibration

@@ -9,7 +9,6 @@ import pytest
 import soundfile
 
 from metaser.runtime import Engine, Profile, ProfileError, SupportError
-from metaser.runtime.profile_changes import embed_others, reenroll
 from metaser.runtime.reenrolment import find_clips
 
 
@@ -54,7 +53,7 @@ def test_a_renewed_profile_is_that_of_the_new_bundle(
     own_profile.save(tmp_path / "me.safetensors")
     with pytest.raises(ProfileError, match="renew it with `metaser reenroll --bundle FOLDER`"):
         other_engine.open_profile(tmp_path / "me.safetensors")
-    renewed = reenroll(other_engine, own_profile, find_clips(own_profile.clips))
+    renewed = other_engine.reenroll(own_profile, found=find_clips(own_profile.clips))
     renewed.save(tmp_path / "me.safetensors")
     opened = other_engine.open_profile(tmp_path / "me.safetensors")
     assert (opened.graph_id, opened.bundle_name) == ("f" * 64, "other")
@@ -71,9 +70,9 @@ def test_the_wanted_rate_and_other_speech_that_is_still_there_are_kept(
     for seed in range(2):
         samples = 0.1 * np.random.default_rng(seed).standard_normal(16_000)
         soundfile.write(folder / f"{seed}.wav", samples, 16_000)
-    before = engine.calibrate(own_profile, false_accepts=0.2, others=embed_others(engine, folder, own_profile))
+    before = engine.calibrate(own_profile, false_accepts=0.2, others=engine.embed_others(folder, own_profile))
     (folder / "0.wav").unlink()
-    renewed = reenroll(other_engine, before, find_clips(before.clips))
+    renewed = other_engine.reenroll(before, found=find_clips(before.clips))
     assert [clip.name for clip in renewed.others] == ["1.wav"]
     assert renewed.reliability.wanted_false_accepts == 0.2
 
@@ -87,4 +86,13 @@ def test_arrays_are_missing_and_too_few_clips_are_refused(
     found = find_clips(engine.enroll(arrays).clips)
     assert len(found.missing) == 2
     with pytest.raises(SupportError, match="fewer than two classes were found"):
-        reenroll(other_engine, engine.enroll(arrays), found)
+        other_engine.reenroll(engine.enroll(arrays), found=found)
+
+
+def test_without_a_search_every_clip_has_to_be_where_it_was_enrolled_from(
+    own_profile: Profile, own_support: Path, other_engine: Engine
+) -> None:
+    assert other_engine.reenroll(own_profile).clips == own_profile.clips
+    min((own_support / "joy").iterdir()).unlink()
+    with pytest.raises(SupportError, match=r"1 of 20 clips have changed or are gone, such as joy/.* find_clips"):
+        other_engine.reenroll(own_profile)

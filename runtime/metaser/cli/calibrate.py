@@ -63,7 +63,6 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
     changes nothing. The profile before is kept for metaser enroll --undo.
     """
     from metaser.runtime import InputError, profile_lock
-    from metaser.runtime.profile_changes import embed_others
     from metaser.runtime.recordings import summary
 
     if reset and (false_accepts is not None or others is not None):
@@ -82,7 +81,7 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
             calibrated = engine.calibrate(calibrated.without_others())
         elif others is not None:
             with SlowProgress("Embedding", as_json=as_json) as progress:
-                read = embed_others(engine, others, calibrated, progress)
+                read = engine.embed_others(others, calibrated, progress=progress)
             dropped, left_out, notices = [str(error) for error in read.errors], read.left_out, read.notices
             told = [*notices, *summary(left_out), *(f"Left out: {line}" for line in dropped)]
             calibrated = engine.calibrate(calibrated, false_accepts=wanted, others=read)

@@ -74,7 +74,7 @@ def classify(  # noqa: PLR0913 # one parameter an option
     results: list[Result] = []
     try:
         with SlowProgress("Classifying", as_json=as_json) as progress:
-            answers = in_order(lambda file: _classify(engine, enrolled, file), files, engine.workers)
+            answers = in_order(lambda file: _classify(engine, enrolled, file), files, engine.model.workers)
             for done, answer in enumerate(answers, start=1):
                 if isinstance(answer, Result):
                     results.append(answer)

@@ -119,7 +119,7 @@ def enroll(  # noqa: PLR0912, PLR0913, PLR0915 # one parameter an option
             if support is None:
                 before = engine.open_profile(path)
             if clips is not None:
-                enrolled = engine.add(before, clips) if before else new_profile(engine, clips)
+                enrolled = engine.add(before, clips) if before else new_profile(engine.model, clips)
             else:
                 assert before is not None
                 enrolled = engine.remove(before, remove) if remove is not None else before
@@ -172,13 +172,11 @@ def _read(
 
 
 def _look(profile: Profile, engine: Engine, plot: Path | None) -> Report:
-    from metaser.runtime.report import make_report
-
     if plot is not None:
         from metaser.runtime.embedding_map import draw_map
 
         draw_map(profile, plot)
-    return make_report(profile, engine.scale(profile))
+    return engine.report(profile)
 
 
 def _tell(console: PlainConsole, profile: Profile, report: Report | None, *, in_full: bool) -> None:

@@ -51,7 +51,6 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
     """
     from metaser.runtime import InputError, Profile, profile_lock
     from metaser.runtime.os_errors import not_found
-    from metaser.runtime.profile_changes import reenroll as renew
     from metaser.runtime.reenrolment import find_clips
 
     path = profile_path(profile)
@@ -74,7 +73,7 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
                 "folder they are in, `metaser reenroll SUPPORT`, or leave them out with --drop-missing"
             )
         with SlowProgress("Embedding", as_json=as_json) as progress:
-            renewed = renew(engine, before, found, progress)
+            renewed = engine.reenroll(before, found=found, progress=progress)
         renewed.save(path)
 
     what = "export of the same model" if before.model_id == manifest.model_id else "model"

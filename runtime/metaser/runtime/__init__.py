@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from metaser.runtime.audio import load_audio
+    from metaser.runtime.audio import load_audio, read_blocks
     from metaser.runtime.bundle import open_bundle, shipped_bundles
     from metaser.runtime.decision import Calibration, Decision
     from metaser.runtime.engine import Engine
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from metaser.runtime.locks import profile_lock
     from metaser.runtime.profile import Clip, Profile, forget, undo
+    from metaser.runtime.reenrolment import find_clips
     from metaser.runtime.stream import Stream, StreamEvent, StreamSettings
     from metaser.runtime.verification import Verification
 
@@ -48,16 +49,18 @@ __all__ = [
     "SupportError",
     "Verification",
     "WorkError",
+    "find_clips",
     "forget",
     "load_audio",
     "open_bundle",
     "profile_lock",
+    "read_blocks",
     "shipped_bundles",
     "undo",
 ]
 
 _NAMES = {
-    "audio": ("load_audio",),
+    "audio": ("load_audio", "read_blocks"),
     "bundle": ("open_bundle", "shipped_bundles"),
     "decision": ("Calibration", "Decision"),
     "engine": ("Engine",),
@@ -75,6 +78,7 @@ _NAMES = {
     ),
     "locks": ("profile_lock",),
     "profile": ("Clip", "Profile", "forget", "undo"),
+    "reenrolment": ("find_clips",),
     "stream": ("Stream", "StreamEvent", "StreamSettings"),
     "verification": ("Verification",),
 }

@@ -12,10 +12,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from metaser.runtime.arrays import Embeddings
+from metaser.runtime.arrays import Embeddings, HeadParameters
 from metaser.runtime.decision import prototype, unit
 from metaser.runtime.errors import SupportError, WorkError
-from metaser.runtime.head_tuning import AdaptationSettings, HeadTuner, Parameters, SupportFrames
+from metaser.runtime.head_tuning import AdaptationSettings, HeadTuner, SupportFrames
 from metaser.runtime.splits import Indices
 
 Adapt: TypeAlias = Literal["off", "auto", "force"]
@@ -25,7 +25,7 @@ MAX_FOLDS = 5
 COOLINGS = np.geomspace(1, 64, 61)
 """Factors on a head's temperature that the guard tries; calibration is never made hotter on so few clips."""
 
-Pool: TypeAlias = Callable[[Parameters, SupportFrames], Embeddings]
+Pool: TypeAlias = Callable[[HeadParameters, SupportFrames], Embeddings]
 """The embeddings [M, E] of a support set by a head."""
 
 
@@ -53,7 +53,7 @@ class Guard:
 class Adaptation:
     """The outcome of tuning."""
 
-    head: Parameters | None
+    head: HeadParameters | None
     """The tuned parameters; None where the guard refused them."""
     guard: Guard | None
     """None where a class has a single clip, which leaves nothing to measure on."""
@@ -67,7 +67,7 @@ class Adapter:
 
     tuner: HeadTuner
     pool: Pool
-    head: Parameters
+    head: HeadParameters
     """The bundle's own."""
     temperature: float
     """Of the calibration. Tuning works with logits of scale / temperature, with which confidence is computed."""
@@ -94,7 +94,7 @@ class Adapter:
         cooled = np.asarray(tuned["scale"] / (guard.cooling if guard else 1.0), np.float32)
         return Adaptation({**tuned, "scale": cooled}, guard, cosines)
 
-    def tune(self, support: SupportFrames) -> Parameters:
+    def tune(self, support: SupportFrames) -> HeadParameters:
         """The head tuned on these clips; its scale is, as the bundle's is, still to be divided by the temperature."""
         scale = np.asarray(self.head["scale"] / self.temperature, np.float32)
         tuned = self.tuner.tune({**self.head, "scale": scale}, support, self.settings)
@@ -120,7 +120,7 @@ class Adapter:
         (before, _), (after, cooling) = (least_log_loss(own, support.targets) for own in logits)
         return Guard(int(folds.max()) + 1, before, after, cooling), cosines[1]
 
-    def _cosines(self, head: Parameters, support: SupportFrames, queries: SupportFrames) -> npt.NDArray[np.float64]:
+    def _cosines(self, head: HeadParameters, support: SupportFrames, queries: SupportFrames) -> npt.NDArray[np.float64]:
         embeddings = self.pool(head, support)
         numbers = range(support.targets.max() + 1)
         classes = unit(np.stack([prototype(embeddings[support.targets == number]) for number in numbers]))  # [C, E]

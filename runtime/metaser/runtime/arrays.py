@@ -3,6 +3,7 @@
 Letters: B batch, T samples, N frames, D frame width, E embedding size, C classes, K shots, M support clips.
 """
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -26,3 +27,6 @@ Embeddings: TypeAlias = npt.NDArray[np.float32]
 
 Prototypes: TypeAlias = npt.NDArray[np.float32]
 """[C, E], one unit row a class."""
+
+HeadParameters: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
+"""The parameters of a pooling head by name; `scale` is its factor on cosines."""

@@ -128,9 +128,9 @@ def _noise(generator: np.random.Generator, seconds: float) -> Waveform:
 
 def _stages_ms(engine: Engine, clip: Waveform, profile: Profile) -> dict[str, float]:
     began = time.perf_counter()
-    frames = engine.frames(clip)
+    frames = engine.model.frames(clip)
     encoded = time.perf_counter()
-    embedding = engine.pool(frames)
+    embedding = engine.model.pool(frames)
     pooled = time.perf_counter()
     engine.decide(embedding, profile)
     decided = time.perf_counter()

@@ -145,6 +145,16 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[np.float32]]:
         raise BundleError(f"{path} is damaged ({error}): export the bundle again") from error
 
 
+def golden_vectors(bundle: Bundle) -> dict[str, npt.NDArray[np.float32]]:
+    """A bundle's waveform, frames and embedding."""
+    golden = read_tensors(bundle.folder / "golden.safetensors")
+    if set(golden) != {"waveform", "frames", "embedding"}:
+        raise BundleError("golden.safetensors holds other tensors than it must: export the bundle again")
+    if not all(value.dtype == np.float32 and np.isfinite(value).all() and value.any() for value in golden.values()):
+        raise BundleError("golden.safetensors holds numbers that no network gives: export the bundle again")
+    return golden
+
+
 def _head_parameters(folder: Path, manifest: Manifest) -> dict[str, npt.NDArray[np.float32]]:
     parameters = read_tensors(folder / "head.safetensors")
     shapes = {name: list(value.shape) for name, value in parameters.items()}

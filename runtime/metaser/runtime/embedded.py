@@ -11,8 +11,9 @@ from metaser.runtime.arrays import Embedding, Embeddings, Waveform
 from metaser.runtime.clip_quality import measure
 from metaser.runtime.enrolment import Progress, SupportClip
 from metaser.runtime.errors import AudioError, SupportError
+from metaser.runtime.labels import look_alikes
 from metaser.runtime.profile import Clip
-from metaser.runtime.recordings import LeftOut, cannot_be_read
+from metaser.runtime.recordings import LeftOut, cannot_be_read, summary
 from metaser.runtime.speech import utterances_in, without_pauses
 from metaser.runtime.workers import in_order
 
@@ -46,6 +47,10 @@ class EmbeddedClips:
     def errors(self) -> tuple[AudioError, ...]:
         """What is wrong with each clip that cannot be used."""
         return tuple(each.error for each in self.refused)
+
+    def warnings(self) -> list[str]:
+        """A sentence per notice, per group of labels that look alike, and per kind of file that is left out."""
+        return [*self.notices, *look_alikes(clip.label for clip in self.clips), *summary(self.left_out)]
 
     def checked(self) -> EmbeddedClips:
         """These clips, where all could be used.

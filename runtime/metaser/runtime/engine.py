@@ -1,77 +1,51 @@
-"""The engine: a bundle's graphs in ONNX Runtime, and what a person does with them.
+"""The engine: a model, and everything that a person does with it.
 
 What only some verbs need is imported by them, since most of the time of labelling one clip by a command is imports.
 """
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Embeddings, Frames, Waveform
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Waveform
 from metaser.runtime.audio import at_16_khz, check_array
 from metaser.runtime.audio_checks import check_samples
-from metaser.runtime.bundle import Bundle, open_bundle
+from metaser.runtime.bundle import Bundle
 from metaser.runtime.cores import best_threads
 from metaser.runtime.decision import Decision, cosines, decide, score
-from metaser.runtime.errors import (
-    AudioError,
-    BundleError,
-    InputError,
-    InputWarning,
-    MissingDependencyError,
-    ProfileError,
-    WorkError,
-)
-from metaser.runtime.pooling_head import PoolingHead
+from metaser.runtime.errors import InputWarning, ProfileError
+from metaser.runtime.model import Model
 from metaser.runtime.profile import Profile
 from metaser.runtime.profile_fit import check_fits
 from metaser.runtime.samples import as_samples, check_rate
-from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, check_finite, choose_providers, open_session, run
 from metaser.runtime.speech import speech_in
-from metaser.runtime.static_window import StaticEncoder, has_static_window
 from metaser.runtime.turns import Turns
 
 if TYPE_CHECKING:
-    import onnxruntime
-
     from metaser.runtime.embedded import EmbeddedClips
-    from metaser.runtime.engine_cache import EngineCache, Say
+    from metaser.runtime.engine_cache import Say
     from metaser.runtime.enrolment import Progress, Support
-    from metaser.runtime.head_tuning import AdaptationSettings, Parameters
+    from metaser.runtime.head_tuning import AdaptationSettings
     from metaser.runtime.profile_adaptation import Adapted
+    from metaser.runtime.reenrolment import FoundClips
+    from metaser.runtime.report import Report
     from metaser.runtime.stream import Stream
     from metaser.runtime.stream_settings import StreamSettings
     from metaser.runtime.verification import Verification
 
 
 class Engine:
-    """A bundle's graphs on one provider; it holds no state of a clip, so threads and streams may share it."""
+    """A model on one provider; it holds no state of a clip, so threads and streams may share it."""
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        encoder: onnxruntime.InferenceSession,
-        head: onnxruntime.InferenceSession,
-        provider: str,
-        threads: int | None = None,
-    ) -> None:
-        self.bundle = bundle
-        self.provider = provider
-        self.threads = threads
-        self.workers = 1
-        self._turns = Turns(max(1, best_threads() // (threads or best_threads())))  # of streams, see `stream`
-        self._encoder = encoder
-        self._static = StaticEncoder(encoder) if has_static_window(encoder) else None
-        self._head = PoolingHead(head, bundle.head_parameters, bundle.manifest.head.embedding_size)
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._turns = Turns(max(1, best_threads() // (model.threads or best_threads())))  # of streams, see `stream`
 
     @classmethod
     def open(  # noqa: PLR0913 # a bundle, and where and how it is to run
@@ -86,8 +60,8 @@ class Engine:
     ) -> Engine:
         """Open a bundle by folder or shipped name (None: the shipped default) on a provider, all checks made.
 
-        TensorRT, which `auto` never means, builds its engine for this device first, for minutes; it is kept in `cache`
-        (None: the user's own), and `say` hears how that goes.
+        TensorRT, which `auto` never chooses, first builds its engine for this device, which takes minutes. It is kept
+        in `cache` (None: the user's own), and `say` gets a line about the progress.
 
         Parameters:
             threads: that compute one clip; None: one per core that the process may use.
@@ -100,139 +74,22 @@ class Engine:
             InputError: an unknown provider, `threads` or `workers` below 1, or TensorRT and a bundle without its graph.
             MissingDependencyError: onnxruntime or the provider is not on this machine.
         """
-        if workers < 1:
-            raise InputError(f"workers is {workers}: give 1 or more")
-        opened = open_bundle(bundle)
-        candidates = choose_providers(provider, opened.manifest.providers, opened.manifest.precision)
-
-        def engines() -> EngineCache:
-            from metaser.runtime.engine_cache import EngineCache, print_nothing
-            from metaser.runtime.user_folders import cache_folder
-
-            return EngineCache(cache or cache_folder() / "engines", say or print_nothing)
-
-        engine = cls._on_first(opened, candidates, threads, engines)
-        engine.workers = workers if engine.provider == "cpu" else 1
-        return engine
-
-    @classmethod
-    def _on_first(
-        cls, bundle: Bundle, providers: list[str], threads: int | None, engines: Callable[[], EngineCache]
-    ) -> Engine:
-        """On the first provider that starts; only `auto` names more than one."""
-        for provider in providers[:-1]:
-            with suppress(MissingDependencyError):
-                return cls._on(bundle, provider, threads, engines)
-        return cls._on(bundle, providers[-1], threads, engines)
-
-    @classmethod
-    def _on(cls, bundle: Bundle, provider: str, threads: int | None, engines: Callable[[], EngineCache]) -> Engine:
-        if provider == "cpu":
-            return cls._open(bundle, provider, threads, engines)
-        from tempfile import TemporaryDirectory
-
-        from metaser.runtime.provider_check import check_profile
-        from metaser.runtime.verification import golden_vectors
-
-        with TemporaryDirectory(prefix="metaser-") as folder:  # the profiles of one run, which prove who ran it
-            engine = cls._open(bundle, provider, threads, engines, Path(folder))
-            try:
-                engine.pool(engine.frames(golden_vectors(bundle)["waveform"]))
-            except WorkError as error:
-                name = bundle.manifest.name
-                raise MissingDependencyError(f"provider {provider} cannot run {name}: {error}") from error
-            for session, graph in ((engine._encoder, "the encoder"), (engine._head.session, "the head")):
-                check_profile(Path(session.end_profiling()), session.get_providers()[0], graph)
-        return engine
-
-    @classmethod
-    def _open(
-        cls,
-        bundle: Bundle,
-        provider: str,
-        threads: int | None,
-        engines: Callable[[], EngineCache],
-        profiles: Path | None = None,
-    ) -> Engine:
-        profile = profiles and profiles / "encoder"
-        if provider == "tensorrt":
-            from metaser.runtime.tensorrt import open_tensorrt_encoder
-
-            encoder = open_tensorrt_encoder(bundle, threads, engines(), profile)
-        else:
-            encoder = open_session(bundle.folder / "encoder.onnx", provider, threads, ENCODER_NAMES, profile=profile)
-        head = open_session(
-            bundle.folder / "head.onnx",
-            "cpu" if provider == "tensorrt" else provider,  # the head is small, and takes any length
-            threads,
-            HEAD_NAMES,
-            profile=profiles and profiles / "head",
-        )
-        return cls(bundle, encoder, head, provider, threads)
-
-    def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled and copied.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(
-            "an engine can neither be pickled nor copied: call Engine.open in each process; threads may share one"
-        )
+        return cls(Model.open(bundle, provider=provider, threads=threads, workers=workers, cache=cache, say=say))
 
     @property
-    def min_samples(self) -> int:
-        """The shortest clip that gives a frame."""
-        return self.bundle.manifest.audio.receptive_field_samples
+    def bundle(self) -> Bundle:
+        """The bundle that was opened."""
+        return self.model.bundle
 
     @property
-    def max_samples(self) -> int:
-        """The longest clip that is embedded in one piece."""
-        if self._static:
-            return self._static.window_samples
-        return int(self.bundle.manifest.audio.max_window_s * SAMPLE_RATE_HZ)
-
-    def frames(self, waveform: Waveform) -> Frames:
-        """Float32 [T] at 16 kHz -> [N, D], the encoder's output for one window of at most `max_samples`.
-
-        Raises:
-            AudioError: the window is too short or too long.
-            BundleError: the encoder gives another shape than the manifest states.
-            WorkError: the run failed, or gave numbers that are not finite.
-        """
-        if not self.min_samples <= len(waveform) <= self.max_samples:
-            raise AudioError(
-                f"a window of {len(waveform)} samples: the encoder takes {self.min_samples} to {self.max_samples}"
-            )
-        if self._static:
-            return self._checked(self._static.frames(waveform)[None])
-        feeds = {"input_values": waveform[None], "input_lengths": np.array([len(waveform)], np.int64)}
-        return self._checked(run(self._encoder, "last_hidden_state", feeds))
-
-    def _checked(self, frames: npt.NDArray[np.float32]) -> Frames:
-        """[1, N, D], or whatever a graph gives that is not the bundle's -> [N, D]."""
-        width = self.bundle.manifest.backbone.width
-        if frames.ndim != 3 or len(frames) != 1 or not frames.shape[1] or frames.shape[2] != width:
-            raise BundleError(f"the encoder gives {frames.shape} and not (1, N, {width}): export the bundle again")
-        check_finite(frames, "the output of the encoder")
-        found: Frames = frames[0]
-        return found
-
-    def pool(self, frames: Frames, head: Parameters | None = None) -> Embedding:
-        """[N, D] frames -> [E] by the bundle's pooling head, or by one with other parameters."""
-        embedding: Embedding = self.pool_batch(frames[None], np.ones((1, len(frames)), np.float32), head)[0]
-        return embedding
-
-    def pool_batch(
-        self, frames: npt.NDArray[np.float32], frame_mask: npt.NDArray[np.float32], head: Parameters | None = None
-    ) -> Embeddings:
-        """[B, N, D] frames and [B, N], 0 for padding -> [B, E]."""
-        return self._head.pool(frames, frame_mask, head)
+    def provider(self) -> str:
+        """The provider that runs the encoder: cpu, cuda, tensorrt or openvino."""
+        return self.model.provider
 
     def embed(
         self, waveform: npt.ArrayLike, profile: Profile | None = None, *, sample_rate_hz: int = SAMPLE_RATE_HZ
     ) -> Embedding:
-        """Float [T] or int16 -> [E], not normalised; longer clips are cut in equal windows and averaged.
+        """Float [T] or int16 -> [E], not normalised; longer clips are cut into equal windows and averaged.
 
         With a profile whose head was tuned, by that head. Pauses are not left out, as they are by `classify`.
 
@@ -246,24 +103,7 @@ class Engine:
         rate_hz = check_rate(sample_rate_hz)
         samples = as_samples(waveform, "the clip")
         check_samples(samples, "the clip")
-        return self.embed_checked(at_16_khz(samples, rate_hz), profile)
-
-    def embed_checked(self, waveform: Waveform, profile: Profile | None = None) -> Embedding:
-        """Float32 [T] at 16 kHz -> [E], as `embed`, of a clip that was checked when it was read.
-
-        Raises:
-            AudioError: the clip is shorter than one frame of the encoder.
-        """
-        if len(waveform) < self.min_samples:
-            raise AudioError(
-                f"a clip of {len(waveform)} samples is too short: the model needs {self.min_samples} "
-                f"({1000 * self.min_samples / SAMPLE_RATE_HZ:.0f} ms), and a second or more works best"
-            )
-        windows = np.array_split(waveform, math.ceil(len(waveform) / self.max_samples))
-        head = profile.tuned.parameters if profile and profile.tuned else None
-        embeddings = np.stack([self.pool(self.frames(window), head) for window in windows])
-        mean: npt.NDArray[np.float32] = embeddings.mean(axis=0)
-        return mean
+        return self.model.embed(at_16_khz(samples, rate_hz), profile.head if profile else None)
 
     def enroll(
         self, support: Support, *, sample_rate_hz: int = SAMPLE_RATE_HZ, progress: Progress | None = None
@@ -284,14 +124,12 @@ class Engine:
                 recording in two classes, or a label that is no text, is empty or is `unknown`.
             AudioError: clips that cannot be used; nothing is enrolled.
         """
-        from metaser.runtime.labels import look_alikes
         from metaser.runtime.profile_changes import new_profile
-        from metaser.runtime.recordings import summary
 
         read = self.embed_support(support, sample_rate_hz=sample_rate_hz, progress=progress).checked()
-        for line in (*read.notices, *look_alikes(clip.label for clip in read.clips), *summary(read.left_out)):
+        for line in read.warnings():
             warnings.warn(line, InputWarning, stacklevel=2)
-        return new_profile(self, read)
+        return new_profile(self.model, read)
 
     def embed_support(
         self,
@@ -310,7 +148,7 @@ class Engine:
         from metaser.runtime.enrolment import read_support
 
         found = read_support(support, min_classes=min_classes, sample_rate_hz=sample_rate_hz)
-        read = embed_clips(found.clips, self.embed_checked, progress, self.workers)
+        read = embed_clips(found.clips, self.model.embed, progress, self.model.workers)
         return replace(read, left_out=found.left_out, notices=(*found.notices, *read.notices))
 
     def adapt(  # noqa: PLR0913 # the clips, their rate, and three options
@@ -337,7 +175,7 @@ class Engine:
         from metaser.runtime.profile_adaptation import adapt_profile, enrolled_arrays
 
         samples = enrolled_arrays(support, sample_rate_hz)
-        return adapt_profile(self, profile, samples, force=force, settings=settings, progress=progress)
+        return adapt_profile(self.model, profile, samples, force=force, settings=settings, progress=progress)
 
     def calibrate(
         self, profile: Profile, *, false_accepts: float | None = None, others: EmbeddedClips | None = None
@@ -347,7 +185,7 @@ class Engine:
         Parameters:
             false_accepts: the wanted share of clips of no enrolled class that get a label; None refuses only answers
                 of little confidence.
-            others: other speech and noise by `profile_changes.embed_others`, instead of what the profile holds of it.
+            others: other speech and noise by `embed_others`, instead of what the profile holds of it.
 
         Raises:
             InputError: `false_accepts` is not between 0 and 1.
@@ -355,17 +193,34 @@ class Engine:
         """
         from metaser.runtime.profile_changes import calibrate_profile
 
-        return calibrate_profile(self, profile, false_accepts=false_accepts, others=others)
+        return calibrate_profile(self.model, profile, false_accepts=false_accepts, others=others)
 
-    def add(self, profile: Profile, support: EmbeddedClips) -> Profile:
-        """The profile with more clips, calibrated again; a tuned head is dropped.
+    def add(
+        self,
+        profile: Profile,
+        support: Support | EmbeddedClips,
+        *,
+        sample_rate_hz: int = SAMPLE_RATE_HZ,
+        progress: Progress | None = None,
+    ) -> Profile:
+        """The profile with more clips, of its classes or of others, calibrated again; a tuned head is dropped.
+
+        Parameters:
+            support: as of `enroll`, or what `embed_support` gave.
 
         Raises:
+            NotFoundError, InputError, SupportError, AudioError: as `enroll`.
             SupportError: a recording is enrolled in another class.
         """
+        from metaser.runtime.embedded import EmbeddedClips
         from metaser.runtime.profile_changes import settle
 
-        return settle(self, profile.with_clips(support.clips, support.embeddings), profile)
+        if not isinstance(support, EmbeddedClips):
+            read = self.embed_support(support, min_classes=1, sample_rate_hz=sample_rate_hz, progress=progress)
+            support = read.checked()
+            for line in support.warnings():
+                warnings.warn(line, InputWarning, stacklevel=2)
+        return settle(self.model, profile.with_clips(support.clips, support.embeddings), profile)
 
     def remove(self, profile: Profile, what: str) -> Profile:
         """The profile without `LABEL`, or one clip of it, `LABEL/CLIP`, calibrated again; a tuned head is dropped.
@@ -375,7 +230,41 @@ class Engine:
         """
         from metaser.runtime.profile_changes import settle
 
-        return settle(self, profile.without(what), profile)
+        return settle(self.model, profile.without(what), profile)
+
+    def reenroll(
+        self, profile: Profile, *, found: FoundClips | None = None, progress: Progress | None = None
+    ) -> Profile:
+        """A profile of this bundle from the clips of another bundle's profile, calibrated as that one was.
+
+        Parameters:
+            found: where the clips are now, by `find_clips`; those it lost are left out. None: where they were enrolled
+                from, all of them.
+
+        Raises:
+            SupportError: `found` is None and a clip has changed or is gone, or fewer than two classes are left.
+            AudioError: a clip cannot be used by this bundle.
+        """
+        from metaser.runtime.profile_changes import reenroll
+
+        return reenroll(self.model, profile, found, progress)
+
+    def embed_others(self, folder: str | Path, profile: Profile, *, progress: Progress | None = None) -> EmbeddedClips:
+        """Embed other speech and noise for `calibrate`; clips that cannot be used are reported in what is returned.
+
+        Raises:
+            NotFoundError, SupportError: there is no such folder, or no audio in it.
+            AudioError: none of it can be used.
+        """
+        from metaser.runtime.profile_changes import embed_others
+
+        return embed_others(self.model, folder, profile, progress)
+
+    def report(self, profile: Profile) -> Report:
+        """What a profile's clips are worth, which classes are confused, and what to do about it."""
+        from metaser.runtime.report import make_report
+
+        return make_report(profile, profile.scale(self.bundle.scale))
 
     def open_profile(self, path: str | Path, *, accept_precision: bool = False) -> Profile:
         """Load a profile that this bundle made; `accept_precision` takes one of the same model in another precision.
@@ -412,7 +301,7 @@ class Engine:
         """
         self._check_profile(profile)
         clip = check_array(waveform, "the clip", sample_rate_hz)
-        return self.decide(self.embed_checked(speech_in(clip), profile), profile)
+        return self.decide(self.model.embed(speech_in(clip), profile.head), profile)
 
     def decide(self, embedding: Embedding, profile: Profile) -> Decision:
         """Label one embedding [E] of `embed(waveform, profile)`."""
@@ -423,13 +312,10 @@ class Engine:
 
         They sum to nearly 0 where the clip resembles no class.
         """
-        rows = score(cosines(embedding[None], profile.prototypes), self.scale(profile), profile.calibration)  # [1, C]
+        scale = profile.scale(self.bundle.scale)
+        rows = score(cosines(embedding[None], profile.prototypes), scale, profile.calibration)  # [1, C]
         scores: npt.NDArray[np.float64] = rows[0]
         return scores
-
-    def scale(self, profile: Profile) -> float:
-        """The factor on cosines of the head in force, a profile's tuned one or the bundle's."""
-        return profile.tuned.scale if profile.tuned else self.bundle.scale
 
     def stream(
         self,
@@ -456,7 +342,7 @@ class Engine:
 
         def embed_scores(window: Waveform) -> npt.NDArray[np.float64]:
             with self._turns:
-                return self.scores(self.embed_checked(window, profile), profile)
+                return self.scores(self.model.embed(window, profile.head), profile)
 
         return Stream(
             embed_scores=embed_scores,
@@ -480,6 +366,6 @@ class Engine:
         Raises:
             BundleError: the golden vectors do not fit the graphs.
         """
-        from metaser.runtime.verification import verify_engine
+        from metaser.runtime.verification import verify
 
-        return verify_engine(self)
+        return verify(self.model)

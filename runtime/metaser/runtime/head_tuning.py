@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from metaser.runtime.arrays import HeadParameters
 from metaser.runtime.errors import BundleError, InputError
 from metaser.runtime.session import open_session, run_all
 from metaser.runtime.splits import Indices, MaskSettings, Method, StepSampler
@@ -26,9 +27,6 @@ ADAPT_NAMES = (
 )  # fmt: skip
 EPSILON = 1e-8
 """Of Adam; the default of torch.optim."""
-
-Parameters: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
-"""A head's parameters by name."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ class HeadTuner:
         self._session = open_session(graph, "cpu", threads, ADAPT_NAMES)
         self._inputs = [given.name for given in self._session.get_inputs()]
 
-    def tune(self, head: Parameters, support: SupportFrames, settings: AdaptationSettings) -> Parameters:
+    def tune(self, head: HeadParameters, support: SupportFrames, settings: AdaptationSettings) -> HeadParameters:
         """The parameters after all steps; deterministic for a seed.
 
         Raises:

@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from metaser.runtime.arrays import Embeddings
+from metaser.runtime.arrays import Embeddings, HeadParameters
 from metaser.runtime.errors import BundleError
 from metaser.runtime.session import check_finite, run
 
 if TYPE_CHECKING:
     import onnxruntime
 
-    from metaser.runtime.head_tuning import Parameters
-
 
 class PoolingHead:
     """A session of `head.onnx` on any provider, and the parameters that it gets unless others are given."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, parameters: Parameters, embedding_size: int) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, parameters: HeadParameters, embedding_size: int) -> None:
         self.session = session
         self._parameters = parameters
         self._embedding_size = embedding_size
@@ -30,7 +28,7 @@ class PoolingHead:
         self,
         frames: npt.NDArray[np.float32],
         frame_mask: npt.NDArray[np.float32],
-        parameters: Parameters | None = None,
+        parameters: HeadParameters | None = None,
     ) -> Embeddings:
         """[B, N, D] frames and [B, N], 0 for padding -> [B, E].
 

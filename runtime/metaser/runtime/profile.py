@@ -21,7 +21,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from metaser.runtime.arrays import Embeddings, Prototypes
+from metaser.runtime.arrays import Embeddings, HeadParameters, Prototypes
 from metaser.runtime.calibration import Reliability
 from metaser.runtime.clip_quality import ClipQuality
 from metaser.runtime.cross_fitting import CrossFitted, cross_fit, fitted_by_fold
@@ -129,6 +129,15 @@ class Profile:
     def embedded(self) -> Embeddings:
         """[M, E] the clips by the head in force, the tuned one or the bundle's own."""
         return self.tuned.embeddings if self.tuned else self.embeddings
+
+    @property
+    def head(self) -> HeadParameters | None:
+        """The parameters of the tuned head; None if the bundle's own head is in force."""
+        return self.tuned.parameters if self.tuned else None
+
+    def scale(self, of_bundle: float) -> float:
+        """The factor on cosines of the head in force: the tuned one's, or that of the bundle's own."""
+        return self.tuned.scale if self.tuned else of_bundle
 
     @cached_property
     def cross_fitted(self) -> CrossFitted:

@@ -25,7 +25,7 @@ from metaser.runtime.tuned_head import TunedHead
 from metaser.runtime.workers import in_order
 
 if TYPE_CHECKING:
-    from metaser.runtime.engine import Engine
+    from metaser.runtime.model import Model
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,18 @@ class Adapted:
         return self.profile.tuned is not None
 
 
-def adapter_of(engine: Engine, temperature: float, settings: AdaptationSettings | None = None) -> Adapter:
-    """What tunes the head of an engine's bundle, by the settings of its manifest unless others are given.
+def adapter_of(model: Model, temperature: float, settings: AdaptationSettings | None = None) -> Adapter:
+    """What tunes the head of a model's bundle, by the settings of its manifest unless others are given.
 
     Raises:
         BundleError: the bundle has no adaptation graph.
     """
-    bundle = engine.bundle
+    bundle = model.bundle
     if ADAPT_GRAPH not in bundle.manifest.files:
         raise BundleError(f"{bundle.folder} has no {ADAPT_GRAPH} and its head cannot be tuned: export the bundle again")
     return Adapter(
-        tuner=HeadTuner(bundle.folder / ADAPT_GRAPH, engine.threads),
-        pool=lambda head, support: engine.pool_batch(support.frames, support.mask, head),
+        tuner=HeadTuner(bundle.folder / ADAPT_GRAPH, model.threads),
+        pool=lambda head, support: model.pool_batch(support.frames, support.mask, head),
         head=bundle.head_parameters,
         temperature=temperature,
         settings=settings or AdaptationSettings.of_manifest(bundle.manifest.tuning),
@@ -62,7 +62,7 @@ def adapter_of(engine: Engine, temperature: float, settings: AdaptationSettings 
 
 
 def adapt_profile(  # noqa: PLR0913 # four of the six are options
-    engine: Engine,
+    model: Model,
     profile: Profile,
     samples: Mapping[str, Waveform],
     *,
@@ -75,13 +75,13 @@ def adapt_profile(  # noqa: PLR0913 # four of the six are options
     Parameters:
         samples: the enrolled arrays by their hash.
     """
-    adapter = adapter_of(engine, engine.bundle.manifest.calibration.temperature, settings)
+    adapter = adapter_of(model, model.bundle.manifest.calibration.temperature, settings)
 
     def frames_of(clip: Clip) -> npt.NDArray[np.float16]:
-        return _half(engine.frames(_waveform(clip, samples)[: engine.max_samples]))  # its first window
+        return _half(model.frames(_waveform(clip, samples)[: model.max_samples]))  # its first window
 
     clips = []
-    for done, frames in enumerate(in_order(frames_of, profile.clips, engine.workers), start=1):
+    for done, frames in enumerate(in_order(frames_of, profile.clips, model.workers), start=1):
         clips.append(frames)
         if progress:
             progress(done, len(profile.clips))
@@ -98,7 +98,7 @@ def adapt_profile(  # noqa: PLR0913 # four of the six are options
             guard=found.guard,
             cross_fitted=None if found.cosines is None else found.cosines.astype(np.float32),
         )
-    return Adapted(settle(engine, replace(profile, tuned=tuned), profile), found.guard)
+    return Adapted(settle(model, replace(profile, tuned=tuned), profile), found.guard)
 
 
 def enrolled_arrays(support: Support | None, sample_rate_hz: int) -> dict[str, Waveform]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from metaser.runtime.arrays import HeadParameters
 from metaser.runtime.calibration import Evidence, calibrate
 from metaser.runtime.decision import cosines
 from metaser.runtime.embedded import EmbeddedClips, embed_clips
@@ -22,11 +23,11 @@ from metaser.runtime.profile import Clip, Profile, check_others, with_tidy_label
 from metaser.runtime.reenrolment import FoundClips, find_clips
 
 if TYPE_CHECKING:
-    from metaser.runtime.engine import Engine
+    from metaser.runtime.model import Model
 
 
 def calibrate_profile(
-    engine: Engine, profile: Profile, *, false_accepts: float | None, others: EmbeddedClips | None
+    model: Model, profile: Profile, *, false_accepts: float | None = None, others: EmbeddedClips | None = None
 ) -> Profile:
     """The profile with temperature and thresholds from its own clips, left out in turn."""
     if false_accepts is not None and not 0 < false_accepts < 1:
@@ -40,29 +41,30 @@ def calibrate_profile(
             fitted=profile.cross_fitted,
             shots=float(np.median(np.bincount(profile.targets))),
             others=np.zeros(0) if embedded is None else cosines(embedded, profile.prototypes).max(axis=1),
-            scale=engine.scale(profile),
-            base=engine.bundle.manifest.calibration,
-            prior=engine.bundle.manifest.prior,
+            scale=profile.scale(model.bundle.scale),
+            base=model.bundle.manifest.calibration,
+            prior=model.bundle.manifest.prior,
         ),
         false_accepts,
     )
     return replace(profile, calibration=calibration, reliability=reliability)
 
 
-def settle(engine: Engine, changed: Profile, before: Profile) -> Profile:
+def settle(model: Model, changed: Profile, before: Profile) -> Profile:
     """A changed profile, calibrated as the one before it was."""
     others = None
     if before.others and (changed.tuned is not before.tuned or changed.graph_id != before.graph_id):
         changed = changed.without_others()
         if there := find_clips(before.others).clips:
-            others = embed_files(engine, there, None, changed)
-    return calibrate_profile(engine, changed, false_accepts=before.reliability.wanted_false_accepts, others=others)
+            others = embed_files(model, there, None, changed.head)
+    return calibrate_profile(model, changed, false_accepts=before.reliability.wanted_false_accepts, others=others)
 
 
-def new_profile(engine: Engine, support: EmbeddedClips) -> Profile:
+def new_profile(model: Model, support: EmbeddedClips) -> Profile:
     """A calibrated profile of these clips."""
-    manifest = engine.bundle.manifest
-    return engine.calibrate(
+    manifest = model.bundle.manifest
+    return calibrate_profile(
+        model,
         Profile(
             model_id=manifest.model_id,
             graph_id=manifest.graph_id,
@@ -70,42 +72,35 @@ def new_profile(engine: Engine, support: EmbeddedClips) -> Profile:
             calibration=manifest.calibration,
             clips=support.clips,
             embeddings=support.embeddings,
-        )
+        ),
     )
 
 
-def reenroll(engine: Engine, before: Profile, found: FoundClips, progress: Progress | None = None) -> Profile:
-    """A profile of the engine's bundle from the clips of another's, at the places where they were found.
-
-    Raises:
-        SupportError: fewer than two classes are left.
-        AudioError: a clip cannot be used by this bundle.
-    """
+def reenroll(model: Model, before: Profile, found: FoundClips | None, progress: Progress | None) -> Profile:
+    """A profile of the model's bundle from the clips of another bundle's, at the places where they were found."""
+    if found is None:
+        found = find_clips(before.clips)
+        if found.lost:
+            raise SupportError(
+                f"{len(found.lost)} of {len(before.clips)} clips have changed or are gone, such as "
+                f"{found.lost[0].title}: look for them with find_clips(profile.clips, FOLDER), and give what it finds"
+            )
     if len({clip.label for clip in found.clips}) < 2:
         raise SupportError("clips of fewer than two classes were found: enrol again from a folder of clips")
     clips = [with_tidy_label(clip) for clip in found.clips]
-    return settle(engine, new_profile(engine, embed_files(engine, clips, progress)), before)
+    return settle(model, new_profile(model, embed_files(model, clips, progress)), before)
 
 
-def embed_others(
-    engine: Engine, folder: str | Path, profile: Profile, progress: Progress | None = None
-) -> EmbeddedClips:
-    """Embed other speech and noise for `calibrate`, by the profile's head; what cannot be used is told, not raised.
-
-    Raises:
-        NotFoundError, SupportError: there is no such folder, or no audio in it.
-        AudioError: none of it can be used.
-    """
+def embed_others(model: Model, folder: str | Path, profile: Profile, progress: Progress | None = None) -> EmbeddedClips:
+    """Embed other speech and noise for `calibrate` by the head in force; unusable clips are reported, not raised."""
     found = read_others(folder)
-    read = embed_clips(found.clips, lambda waveform: engine.embed_checked(waveform, profile), progress, engine.workers)
+    read = embed_clips(found.clips, lambda waveform: model.embed(waveform, profile.head), progress, model.workers)
     return replace(read, left_out=found.left_out) if read.clips else read.checked()
 
 
 def embed_files(
-    engine: Engine, clips: Sequence[Clip], progress: Progress | None, profile: Profile | None = None
+    model: Model, clips: Sequence[Clip], progress: Progress | None, head: HeadParameters | None = None
 ) -> EmbeddedClips:
-    """Embed the files of clips, by a profile's head where one is given."""
+    """Embed the files of clips, by the bundle's head or by one with other parameters."""
     found = [SupportClip(clip) for clip in clips]
-    return embed_clips(
-        found, lambda waveform: engine.embed_checked(waveform, profile), progress, engine.workers
-    ).checked()
+    return embed_clips(found, lambda waveform: model.embed(waveform, head), progress, model.workers).checked()

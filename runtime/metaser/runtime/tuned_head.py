@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.adaptation import Guard
-from metaser.runtime.arrays import Embeddings
+from metaser.runtime.arrays import Embeddings, HeadParameters
 from metaser.runtime.decision import SCALES, is_between
-from metaser.runtime.head_tuning import Parameters, SupportFrames
+from metaser.runtime.head_tuning import SupportFrames
 from metaser.runtime.splits import Indices
 from metaser.runtime.strict_json import finite
 
@@ -33,7 +33,7 @@ class TunedHead:
 
     clips: tuple[str, ...]
     """sha256 of each clip, in the profile's order."""
-    parameters: Parameters
+    parameters: HeadParameters
     embeddings: Embeddings
     """[M, E], not normalised."""
     frames: npt.NDArray[np.float16]

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from metaser.runtime.bundle import Bundle, read_tensors
+from metaser.runtime.bundle import golden_vectors
 from metaser.runtime.decision import unit
 from metaser.runtime.errors import BundleError
 
 if TYPE_CHECKING:
-    from metaser.runtime.engine import Engine
+    from metaser.runtime.model import Model
 
 SAME_PRECISION_COSINE = 0.98
 """Embeddings of one clip by two exports of a model agree at least this well, or the device computes wrongly."""
@@ -33,27 +32,17 @@ class Verification:
     passed: bool
 
 
-def golden_vectors(bundle: Bundle) -> dict[str, npt.NDArray[np.float32]]:
-    """A bundle's waveform, frames and embedding."""
-    golden = read_tensors(bundle.folder / "golden.safetensors")
-    if set(golden) != {"waveform", "frames", "embedding"}:
-        raise BundleError("golden.safetensors holds other tensors than it must: export the bundle again")
-    if not all(value.dtype == np.float32 and np.isfinite(value).all() and value.any() for value in golden.values()):
-        raise BundleError("golden.safetensors holds numbers that no network gives: export the bundle again")
-    return golden
-
-
-def verify_engine(engine: Engine) -> Verification:
+def verify(model: Model) -> Verification:
     """Run the golden waveform and compare with the reference vectors."""
-    golden = golden_vectors(engine.bundle)
-    manifest = engine.bundle.manifest
-    frames = engine.frames(golden["waveform"])
+    golden = golden_vectors(model.bundle)
+    manifest = model.bundle.manifest
+    frames = model.frames(golden["waveform"])
     if {name: golden[name].shape for name in ("frames", "embedding")} != {
         "frames": frames.shape,
         "embedding": (manifest.head.embedding_size,),
     }:
         raise BundleError("golden.safetensors does not fit the graphs: export the bundle again")
-    embedding = engine.pool(frames)
+    embedding = model.pool(frames)
     difference = float(np.abs(frames - golden["frames"]).max()) / float(np.abs(golden["frames"]).max())
     cosine = float(unit(embedding) @ unit(golden["embedding"]))
     exact = difference <= FP32_TOLERANCE or manifest.precision != "fp32"

@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embeddings, Frames, Waveform
 from metaser.runtime.bundle import MANIFEST, sha256_of, shipped_bundles
-from metaser.runtime.engine import Engine
 from metaser.runtime.enrolment import Progress
 from metaser.runtime.errors import AudioError, MissingDependencyError
 from metaser.runtime.head_tuning import AdaptationSettings, SupportFrames
+from metaser.runtime.model import Model
 from metaser.runtime.profile_adaptation import adapter_of
 from metaser.runtime.recordings import cannot_be_read
 from metaser.runtime.speech import load_speech
@@ -65,23 +65,23 @@ def open_tunable(model: str, method: Method, *, provider: str = "auto", threads:
         MissingDependencyError: what the model needs is not installed.
     """
     if model in shipped_bundles() or (Path(model) / MANIFEST).is_file():
-        return _bundle(Engine.open(model, provider=provider, threads=threads), method)
+        return _bundle(Model.open(model, provider=provider, threads=threads), method)
     try:
         return _checkpoint(Path(model), method)
     except ImportError as error:
         raise MissingDependencyError(f"a checkpoint needs PyTorch ({error}): pip install 'metaser[train]'") from error
 
 
-def _bundle(engine: Engine, method: Method) -> TunableModel:
-    manifest = engine.bundle.manifest
+def _bundle(model: Model, method: Method) -> TunableModel:
+    manifest = model.bundle.manifest
     settings = replace(AdaptationSettings.of_manifest(manifest.tuning), method=method, one_shot_method=method)
-    opened = adapter_of(engine, manifest.calibration.temperature, settings)
+    opened = adapter_of(model, manifest.calibration.temperature, settings)
 
     def embed_tuned(support: SupportFrames, queries: SupportFrames, seed: int) -> tuple[Embeddings, Embeddings]:
         head = replace(opened, settings=replace(settings, seed=seed)).tune(support)
         return opened.pool(head, support), opened.pool(head, queries)
 
-    return TunableModel(engine.frames, embed_tuned, engine.max_samples, method)
+    return TunableModel(model.frames, embed_tuned, model.max_samples, method)
 
 
 def _checkpoint(folder: Path, method: Method) -> TunableModel:
