@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from metaser.runtime.device import read_device
-from metaser.runtime.files import SHARED, replace_text
+from metaser.diagnostics.device import read_device
+from metaser.runtime.system.files import SHARED, replace_text
 
 RESULTS = Path(__file__).parent / "results"
+RESEARCH = Path(__file__).parent / "research" / "results"
+"""Results of studies behind decisions that are taken; each is of the commit that it names."""
+
 PACKAGES = ("metaser", "numpy", "onnxruntime", "soundfile", "soxr", "torch", "transformers")
 
 
@@ -50,7 +53,7 @@ def commit() -> str:
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=False).stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":!results")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":!results", ":!research/results")
     return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
 
 
@@ -75,16 +78,18 @@ def matrix_product_s() -> float:
     return best_median_s(lambda: left @ right, runs=10)
 
 
-def write_result(name: str, figures: dict[str, Any]) -> None:
-    """Write `results/NAME.json` with the machine beside the figures, and print the figures."""
-    RESULTS.mkdir(exist_ok=True)
+def write_result(name: str, figures: dict[str, Any], folder: Path | None = None) -> None:
+    """Write `NAME.json` into a folder, that of the product's results without one, and print the figures."""
+    folder = folder or RESULTS
+    folder.mkdir(exist_ok=True)
     document = {"machine": machine(), **figures}
-    replace_text(RESULTS / f"{name}.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n", mode=SHARED)
+    replace_text(folder / f"{name}.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n", mode=SHARED)
     print(json.dumps(figures, indent=2, ensure_ascii=False))
 
 
 def read_result(name: str) -> dict[str, Any]:
-    """What `results/NAME.json` holds; nothing where it is absent."""
-    path = RESULTS / f"{name}.json"
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return document
+    """What `NAME.json` holds, of the product's results or of research; nothing if there is none."""
+    for path in (RESULTS / f"{name}.json", RESEARCH / f"{name}.json"):
+        if path.exists():
+            return json.loads(path.read_text(encoding="utf-8"))
+    return {}

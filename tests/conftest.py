@@ -20,7 +20,7 @@ import soundfile
 from safetensors.numpy import save_file
 
 from metaser.runtime import Calibration
-from metaser.runtime.manifest import AudioEntry, BackboneEntry, FileEntry, HeadEntry, Manifest
+from metaser.runtime.bundles.manifest import AudioEntry, BackboneEntry, FileEntry, HeadEntry, Manifest
 from tests.virtual_microphone import PROGRAMS, VirtualMicrophone, is_possible
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ def sing(label: str, seconds: float, seed: int) -> Floats:
             gain = sum(height / (1 + ((harmonic * pitch_hz - hz) / width) ** 2) for hz, width, height in bands)
             sound += np.where(syllable == vowel, gain, 0) * np.sin(harmonic * phase) / np.sqrt(harmonic)
     sound *= 0.25 + 0.75 * np.abs(np.sin(4 * np.pi * t)) ** 0.7
-    clip: Floats = (0.3 * sound / np.abs(sound).max() + 1e-4 * rng.normal(size=len(t))).astype(np.float32)
-    return clip
+    return (0.3 * sound / np.abs(sound).max() + 1e-4 * rng.normal(size=len(t))).astype(np.float32)
 
 
 @pytest.fixture(scope="session", autouse=True)

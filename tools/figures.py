@@ -8,7 +8,7 @@ the same marks, with `{RESULT/key/key:FORMAT}` for each figure. `SHORT = RESULT/
 
     {main_job/enroll_command_s:.2f}                 a format of Python, or one of tools/figure_formats.py
     {latency/cases/seconds=4,threads=2/runs:}       the entry of a list with these numbers; a number alone is an index
-    {max adaptation_guard_default/judged/*/kept:}   `max` or `min` over all keys that fit
+    {max tuning_guard_default/judged/*/kept:}   `max` or `min` over all keys that fit
     {-experiment_heads/…/emodb disjoint:points}     the difference the other way round
     {tables/bundles:}                               a whole table
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import read_result
-from metaser.runtime.files import SHARED, replace_text
+from metaser.runtime.system.files import SHARED, replace_text
 from tools.figure_formats import FORMATS
 from tools.models_page import ROOT, models_page, shipped_table
 from tools.results_tables import scores_table

@@ -16,9 +16,9 @@ import numpy as np
 
 from metaser.runtime import Engine, MetaserError
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
-from metaser.runtime.decision import unit
-from metaser.runtime.gpu import gpu_facts, tensorrt_version
-from metaser.runtime.session import choose_providers
+from metaser.runtime.providers.session import choose_providers
+from metaser.runtime.scoring.decision import unit
+from metaser.runtime.tensorrt.gpu import gpu_facts, tensorrt_version
 
 MODEL = "openai/whisper-base"
 LAYERS, WINDOW_S = 2, 3.0
@@ -78,7 +78,7 @@ def check(model: str, precision: str, folder: Path) -> list[str]:
 def timed_open(bundle: Path, cache: Path) -> tuple[float, Engine]:
     """Seconds to open, and the engine."""
     began = time.perf_counter()
-    engine = Engine.open(bundle, provider="tensorrt", cache=cache, say=print)
+    engine = Engine.open(bundle, provider="tensorrt", cache=cache, notify=print)
     return time.perf_counter() - began, engine
 
 

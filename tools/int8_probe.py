@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from metaser.runtime.files import SHARED, replace_file
-from metaser.runtime.integer_products import COLUMNS, DEPTH, PROBE, extreme_weights
+from metaser.runtime.providers.integer_products import COLUMNS, DEPTH, PROBE, extreme_weights
+from metaser.runtime.system.files import SHARED, replace_file
 
 OPSET, IR_VERSION = 21, 10
 

@@ -11,22 +11,22 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks.machine import RESULTS
+from benchmarks.machine import RESEARCH
 from metaser.export.bundle import MAX_WINDOW_S
 from metaser.export.command import ExportRequest, run_export
-from metaser.runtime.bundle import shipped_folder
+from metaser.runtime.bundles.bundle import shipped_folder
 from tools.figures import write_pages
 from tools.models_page import MODELS, trained_models, write_cards
 from tools.pinned_embeddings import write_pinned
 
-CHOSEN = RESULTS / "choose_default.json"
+CHOSEN = RESEARCH / "choose_default.json"
 """Layers and calibration of the frozen encoder, and how accurate it is."""
 
 LONGEST_S = {"tiny": 5.0}
 """Where a window is shorter than an export's own: a Whisper bundle holds 102 kB of positions for each second."""
 
 
-def say(line: str) -> None:
+def notify(line: str) -> None:
     """Print a line."""
     print(line, flush=True)
 
@@ -56,13 +56,13 @@ def make_bundles(whisper: Path | None, out: Path) -> None:
         MetaserError: a model cannot be used, or its graphs miss their tolerance.
     """
     names = trained_models()
-    say(f"meta-trained models in {MODELS.name}/: {', '.join(names) or 'none'}")
+    notify(f"meta-trained models in {MODELS.name}/: {', '.join(names) or 'none'}")
     for name in names:
-        run_export(of_checkpoint(name, out / name), say)
+        run_export(of_checkpoint(name, out / name), notify)
     if whisper:
-        run_export(of_whisper(whisper, out / "frozen"), say)
+        run_export(of_whisper(whisper, out / "frozen"), notify)
     else:
-        say("frozen stays as it is: to make it too, give WHISPER=FOLDER, Whisper base in the hub's layout")
+        notify("frozen stays as it is: to make it too, give WHISPER=FOLDER, Whisper base in the hub's layout")
 
 
 def main() -> None:

@@ -285,8 +285,7 @@ def render(synthesiser: Espeak, utterance: Utterance) -> Samples:
 def to_pcm(samples: Samples, noise: np.random.Generator) -> Pcm:
     """16-bit samples, multiples of `STEP`, over a faint noise floor."""
     floor = noise.uniform(-1.0, 1.0, samples.size) * np.sqrt(3) * amplitude(NOISE_DBFS)
-    pcm: Pcm = (np.round((samples + floor) * 32_768 / STEP) * STEP).astype(np.int16)
-    return pcm
+    return (np.round((samples + floor) * 32_768 / STEP) * STEP).astype(np.int16)
 
 
 def write_flac(path: Path, pcm: Pcm) -> None:
@@ -346,7 +345,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def make_readme(folder: Path, version: str, duration_s: float) -> None:
-    """Say plainly what this material is."""
+    """Notify plainly what this material is."""
     rows = (
         f"| {label} | {s.rate_wpm} | {s.pitch} | {s.pitch_range} | {s.level_dbfs:.0f} dBFS | {s.effort} |"
         for label, s in STYLES.items()

@@ -25,8 +25,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from metaser.runtime.bundle import shipped_folder
-from metaser.runtime.files import SHARED, replace_file
+from metaser.runtime.bundles.bundle import shipped_folder
+from metaser.runtime.system.files import SHARED, replace_file
 
 SOURCE = "silero_vad/data/silero_vad_16k_op15.onnx"
 SOURCE_SHA256 = "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49"
@@ -170,8 +170,7 @@ def _model(graph: GraphBuilder, inputs: dict[str, Shape], outputs: dict[str, Sha
 def encoded_silence(weights: dict[str, Floats]) -> Floats:
     """[1, 128] that the encoder makes of zeros."""
     session = onnxruntime.InferenceSession(build(weights).SerializeToString(), providers=["CPUExecutionProvider"])
-    silence: Floats = session.run(None, {"frames": np.zeros((1, 5, HOP), np.float32)})[0]
-    return silence
+    return session.run(None, {"frames": np.zeros((1, 5, HOP), np.float32)})[0]
 
 
 def main() -> None:

@@ -11,54 +11,56 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from metaser.runtime.licences import what_it_allows
-from tools.results_tables import CHANCE, CORPORA, figure_name, scores_table, table
+from benchmarks.markdown import table
+from metaser.runtime.bundles.licences import what_it_allows
+from tools.results_tables import CHANCE, CORPORA, figure_name, scores_table
 
 LANGUAGES = {"de": "German", "en": "English", "pl": "Polish", "ur": "Urdu"}
-SECTIONS = {"5 shots": "Five clips a class", "1 shot": "One clip a class"}
+SECTIONS = {"5 shots": "Five clips per class", "1 shot": "One clip per class"}
 TUNED = "5 shots, tuned"
 WIDTH = 120
 
 CARD = """# {name}
 A speech encoder and a pooling head for few-shot speech emotion recognition with metaser, meta-trained in episodes. A
-person enrols a few labelled clips a class; a query goes to the class with the nearest prototype by cosine similarity.
+person enrols a few labelled clips per class. A query gets the class whose prototype has the highest cosine similarity.
 
 {facts}
 
 ## Intended use
-Labelling speech by a person's own examples, on their own device, for purposes that are not commercial. Enrol clips of
-the voices, the language and the microphone that will be heard.
+Labelling speech from a person's own examples, on their own device, for non-commercial purposes. Enrol with the
+speakers, language and microphone that you will use.
 
-Not intended: decisions about people, surveillance, judging applicants, pupils or staff, diagnosis. A label says which
-enrolled clips a sound resembles. It is no fact about a person: **acted emotion is not felt emotion**, and all speech it
-was trained on is acted.
+Not intended: decisions about people, surveillance, judging applicants, pupils or staff, diagnosis. A label states which
+enrolled clips the audio resembles. It is not a fact about a person: **acted emotion is not felt emotion**, and all
+training speech is acted.
 
 Emotion recognition is restricted by law in some places. The European Union's AI Act (Regulation (EU) 2024/1689, Article
-5(1)(f)) prohibits AI systems that infer emotions at work and in education, but for medical or safety reasons. Whoever
-uses it has to know the law where they are.
+5(1)(f)) prohibits AI systems that infer emotions at work and in education, except for medical or safety reasons. Users
+must know the law that applies to them.
 
 ## Training
 {training}
 
 ## Accuracy
 {accuracy}
-## What it does not say
+## Limitations
 The training corpora are acted, by adults in quiet rooms. Children, strong noise, other languages and felt emotion were
-not measured. The paper behind the method (arXiv 2410.04633) reports figures by another protocol; they are not claimed
+not measured. The paper of the method (arXiv 2410.04633) reports figures with another protocol; they are not claimed
 here.
 """
 
 TRAINING = """\
-From the encoder of OpenAI's Whisper base (MIT), in episodes on {corpora}: acted speech, and of it only the
-speakers who are neither the protocol's validation nor its test speakers. {recipe}The corpora are for non-commercial use
-or research, so the weights are under {licence}. The bundle holds no recording."""
+The encoder starts from OpenAI's Whisper base (MIT). The model was trained in episodes on {corpora}. This is acted
+speech. The protocol's validation and test speakers were excluded. {recipe}The corpora are for non-commercial use or
+research, so the licence of the weights is {licence}. The bundle contains no recordings."""
 
 ACCURACY = """\
-4 classes, {shots}; chance is {chance} %. Per cent ± half of the 95 % interval over episodes, on test speakers and
-on a language that nothing was trained or chosen on. Differences to `frozen`, the bundle of Whisper's first layers as
-published, are paired by query; the brackets hold their 95 % interval over speakers. One is decided where its intervals
-over episodes and over speakers both exclude zero. Measured by `{command}`, commit {commit}."""
-COMMAND = "python -m benchmarks.default_accuracy {name} CORPORA --name {name}_accuracy"
+4 classes, {shots}; chance is {chance} %. The tables give accuracy in per cent ± half of the 95 % interval over
+episodes, on test speakers and on a language that was used neither for training nor for model selection. Differences
+from `frozen`, the bundle of Whisper's first layers as published, are paired by query. The brackets give their 95 %
+interval over speakers. A difference is decided if its intervals over episodes and over speakers both exclude zero.
+Measured with `{command}`, commit {commit}."""
+COMMAND = "python -m benchmarks.accuracy.default_accuracy {name} CORPORA --name {name}_accuracy"
 NOT_MEASURED = f"Not measured yet: `{COMMAND}`.\n"
 
 
@@ -74,10 +76,10 @@ class Facts:
     """The tables of configs/NAME.toml; empty where there is none."""
 
     accuracy: Mapping[str, Any]
-    """The document of `benchmarks.default_accuracy`; empty where nothing was measured."""
+    """The document of `benchmarks.accuracy.default_accuracy`; empty where nothing was measured."""
 
     cost: Mapping[str, Any]
-    """The bundle's entry of `benchmarks.shipped_bundles`; empty where nothing was measured."""
+    """The bundle's entry of `benchmarks.cost.shipped_bundles`; empty where nothing was measured."""
 
 
 def model_card(facts: Facts) -> str:
@@ -102,9 +104,9 @@ def _table_of_facts(facts: Facts) -> str:
     backbone, head = checkpoint["backbone"], checkpoint["head"]
     languages = _listed(LANGUAGES.get(name, name) for name in checkpoint["languages"])
     rows = [
-        ["made from", f"{checkpoint['source']}, the first {_layers(backbone['layers'])} (MIT)"],
+        ["based on", f"{checkpoint['source']}, the first {_layers(backbone['layers'])} (MIT)"],
         ["head", f"{head['kind']}, embeddings of {head['embedding_size']}"],
-        ["languages of training", languages],
+        ["training languages", languages],
         ["licence of the weights", f"{checkpoint['licence']}: {what_it_allows(checkpoint['licence'])}"],
         *cost_rows(facts.cost),
     ]
@@ -120,10 +122,10 @@ def cost_rows(cost: Mapping[str, Any]) -> list[list[str]]:
     return [
         [f"shipped bundle, {cost['precision']}", f"{cost['size_mb']:.1f} MB"],
         [
-            f"a clip of {cost['window_s']:g} s on {cost['threads']} threads",
+            f"latency for a clip of {cost['window_s']:g} s, {cost['threads']} threads",
             f"{latency['p50']:.1f} ms (median), {latency['p90']:.1f} ms (p90), on {machine['processor']}{flags}",
         ],
-        ["memory at its peak", f"{cost['peak_mb']:.0f} MB"],
+        ["peak memory", f"{cost['peak_mb']:.0f} MB"],
     ]
 
 
@@ -131,7 +133,7 @@ def _recipe(facts: Facts) -> str:
     if not facts.recipe:
         return ""
     episodes = facts.recipe["episodes"]
-    shape = f"{episodes['n_way']} ways, {episodes['k_shot']} shots, {episodes['n_query']} queries a class"
+    shape = f"{episodes['n_way']}-way {episodes['k_shot']}-shot, {episodes['n_query']} queries per class"
     seed = facts.recipe.get("seed", 0)
     return f"Recipe: `metaser train configs/{facts.name}.toml` ({shape}, seed {seed}). "
 
@@ -150,8 +152,8 @@ def _accuracy(facts: Facts) -> str:
             text += f"### {heading}\n{scores_table(scores[title], 'default', facts.name)}\n\n"
     if TUNED in scores:
         tuned = scores_table(scores[TUNED], "split", "tuned")
-        text += f"### Five clips a class, the head tuned on them (`split`)\n{tuned}\n\n"
-    text += f"### Single speakers and sexes\n{_speakers(found['by speaker'])}\n\n"
+        text += f"### Five clips per class, head tuned on them (`split`)\n{tuned}\n\n"
+    text += f"### Accuracy by speaker and sex\n{_speakers(found['by speaker'])}\n\n"
     return text + f"### Where it fails\n{_failures(found)}\n"
 
 
@@ -166,7 +168,7 @@ def _speakers(by_speaker: Mapping[str, Any]) -> str:
                 f"{max(shares):.1f}", *(f"{sexes[sex]:.1f}" if sex in sexes else "" for sex in ("female", "male")),
             ]
         )  # fmt: skip
-    columns = ["per cent right, 5 shots", "speakers", "lowest", "median", "highest", "women", "men"]
+    columns = ["accuracy in per cent, 5 shots", "speakers", "lowest", "median", "highest", "women", "men"]
     return table(columns, rows)
 
 
@@ -178,7 +180,7 @@ def _failures(found: Mapping[str, Any]) -> str:
             for figure, one in figures.items():
                 if arm not in ("default", "split") or (one["decided"] and one["mean"] > 0):
                     continue
-                verdict = "worse than" if one["decided"] else "no difference is decided to"
+                verdict = "worse than" if one["decided"] else "no decided difference from"
                 lines.append(f"- {figure_name(figure)}, {title}: {verdict} `{scores['reference']}`.")
     for figure, own in found["by speaker"].items():
         shares = own["speakers"]
@@ -189,9 +191,9 @@ def _failures(found: Mapping[str, Any]) -> str:
     for figure in same:
         corpus, speakers = figure.split()
         if speakers == "same" and f"{corpus} disjoint" in same:
-            own, strangers = (same[f"{corpus} {kind}"]["mean"] for kind in ("same", "disjoint"))
+            own, unseen = (same[f"{corpus} {kind}"]["mean"] for kind in ("same", "disjoint"))
             name = CORPORA.get(corpus, corpus)
-            lines.append(f"- {name}: {strangers:.1f} % with clips of strangers, {own:.1f} % with the same person's.")
+            lines.append(f"- {name}: {unseen:.1f} % for unseen speakers, {own:.1f} % for the same speaker.")
     return "\n".join(lines)
 
 

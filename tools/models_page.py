@@ -14,29 +14,30 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import read_result
-from metaser.runtime.bundle import Bundle, default_bundle, open_bundle, shipped_bundles
-from metaser.runtime.files import SHARED, replace_text
-from metaser.runtime.licences import what_it_allows
-from metaser.toolkit.tables import read_toml
+from benchmarks.markdown import table
+from metaser.runtime.bundles.bundle import Bundle, default_bundle, open_bundle, shipped_bundles
+from metaser.runtime.bundles.licences import what_it_allows
+from metaser.runtime.system.files import SHARED, replace_text
+from metaser.toolkit.toml_config import read_toml
 from tools.model_card import Facts, model_card
-from tools.results_tables import table
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "models"
 ABOUT = {
-    "default": "meta-trained on emotional speech; what you get without a choice",
-    "frozen": "as published by OpenAI, not trained on emotional speech; any use",
-    "tiny": "meta-trained like the default, smaller and faster",
+    "default": "meta-trained on emotional speech; the default",
+    "frozen": "as published by OpenAI, not trained on emotional speech; for any use",
+    "tiny": "meta-trained like `default`, smaller and faster",
 }
 
 PAGE = """# Models
-These bundles come with metaser. `--bundle NAME`, `METASER_BUNDLE` or `Engine.open(NAME)` takes one by name; without a
-choice it is `{default}`. A profile belongs to the bundle that made it: `metaser reenroll --bundle NAME` renews it.
+These bundles are included in metaser. Select one by name with `--bundle NAME`, `METASER_BUNDLE` or `Engine.open(NAME)`.
+The default is `{default}`. A profile works only with the bundle that made it; `metaser reenroll --bundle NAME` renews
+it.
 
 {bundles}
 
-`metaser info NAME` prints what a bundle is. A licence that allows less than any use is told once, on standard error, at
-the first use of a model. The cards below are those in the bundles.
+`metaser info NAME` describes a bundle. If the licence of a model restricts use, it is printed once, on standard error,
+at the first use of the model. The model cards below are the ones in the bundles.
 
 """
 

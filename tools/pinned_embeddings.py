@@ -12,10 +12,10 @@ from safetensors.numpy import save
 
 from metaser.runtime import Engine, load_audio, shipped_bundles
 from metaser.runtime.arrays import Embeddings
-from metaser.runtime.bundle import shipped_folder
-from metaser.runtime.files import SHARED, replace_file
+from metaser.runtime.bundles.bundle import shipped_folder
+from metaser.runtime.system.files import SHARED, replace_file
 
-PINNED = Path(__file__).parents[1] / "tests" / "runtime" / "shipped_embeddings.safetensors"
+PINNED = Path(__file__).parents[1] / "tests" / "runtime" / "model" / "shipped_embeddings.safetensors"
 
 
 def embeddings_of(bundle: str) -> Embeddings:

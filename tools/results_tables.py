@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+from benchmarks.markdown import table
 
 CHANCE = 25
 """Per cent, of four classes."""
@@ -14,17 +16,11 @@ CORPORA = {
     "nemo": "nEMO (Polish)",
     "urdu": "URDU (Urdu, unseen)",
 }
-SPEAKERS = {"disjoint": "strangers", "same": "the same person"}
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+SPEAKERS = {"disjoint": "unseen speakers", "same": "same speaker"}
 
 
 def figure_name(figure: str) -> str:
-    """`emodb disjoint` -> `EmoDB (German), strangers`."""
+    """`emodb disjoint` -> `EmoDB (German), unseen speakers`."""
     corpus, speakers = figure.split()
     return f"{CORPORA.get(corpus, corpus)}, {SPEAKERS[speakers]}"
 

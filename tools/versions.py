@@ -26,13 +26,21 @@ FOR_TESTS = ("pytest", "hypothesis", "pytest-xdist")
 WITH_PROVIDERS = "3.11"
 PROVIDER_EXTRAS = ("openvino", "gpu")
 FOR_PROVIDER_TESTS = ("pytest", "onnx")
-PROVIDER_TESTS = tuple(f"tests/runtime/test_{name}.py" for name in ("doctor", "provider_check", "provider_wheels"))
+RUNTIME_TESTS = (
+    "tests/runtime",
+    "tests/diagnostics",
+)
+PROVIDER_TESTS = (
+    "tests/diagnostics/test_doctor.py",
+    "tests/runtime/providers/test_check.py",
+    "tests/runtime/providers/test_wheels.py",
+)
 PORTABLE_BUNDLES = "METASER_TEST_PORTABLE_BUNDLES"
 """The environment variable that names a folder of portable bundles to the tests of OpenVINO."""
 
 SHOWN = """
 from importlib.metadata import version
-from metaser.runtime.versions import onnxruntime_wheels
+from metaser.diagnostics.versions import onnxruntime_wheels
 installed = {name: version(name) for name in ("numpy", "safetensors", "soxr", "typer")} | onnxruntime_wheels()
 print(", ".join(f"{name} {number}" for name, number in installed.items()))
 """
@@ -67,7 +75,7 @@ class Run:
         words = ["pytest", "--quiet", "-rs", "--import-mode=importlib"]
         if self.extra in PROVIDER_EXTRAS:
             return [*words, *PROVIDER_TESTS]
-        return [*words, "--numprocesses", "2", "tests/runtime"]
+        return [*words, "--numprocesses", "2", *RUNTIME_TESTS]
 
 
 def find_python(version: str) -> str | None:

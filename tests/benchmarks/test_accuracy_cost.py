@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.accuracy_cost import accuracies, costs, mean_over_corpora, size_mb
-from benchmarks.accuracy_cost_report import draw, mismatches, to_markdown
-from metaser.runtime.bundle import default_bundle, shipped_folder
-from metaser.toolkit.evaluate import Evaluation
+from benchmarks.accuracy.accuracy_cost import accuracies, costs, mean_over_corpora, size_mb
+from benchmarks.accuracy.accuracy_cost_report import draw, mismatches, to_markdown
+from metaser.runtime.bundles.bundle import default_bundle, shipped_folder
+from metaser.toolkit.evaluation.evaluate import Evaluation
 from tests.toolkit.made_speech import write_speech
 
 BUNDLE = default_bundle()

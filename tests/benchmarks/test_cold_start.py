@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.cold_start import COMMAND, LIBRARY, PEER, cases_of, figures_of, measure, to_markdown
-from benchmarks.started_process import Started, run_process
+from benchmarks.cost.cold_start import COMMAND, LIBRARY, PEER, cases_of, figures_of, measure, to_markdown
+from benchmarks.cost.started_process import Started, run_process
 from metaser.runtime import shipped_bundles
 
 

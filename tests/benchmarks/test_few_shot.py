@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from transformers import WhisperFeatureExtractor
 
-from benchmarks.few_shot import BASELINE, PROTOTYPES, compare, embedders_of, to_markdown, validation_clips
-from benchmarks.few_shot_classifiers import CLASSIFIERS, answer_by, classifiers_for
-from benchmarks.few_shot_embedders import MEL_BINS, log_mel_embedder
-from metaser.toolkit.episodes import Episode
+from benchmarks.accuracy.few_shot import BASELINE, PROTOTYPES, compare, embedders_of, to_markdown, validation_clips
+from benchmarks.accuracy.few_shot_classifiers import CLASSIFIERS, answer_by, classifiers_for
+from benchmarks.accuracy.few_shot_embedders import MEL_BINS, log_mel_embedder
+from metaser.toolkit.episodes.sampler import Episode
 from tests.toolkit.made_speech import write_speech
 
 

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import gpu_training
-from benchmarks.gpu_parity import episode_gradients, rounding
-from benchmarks.gpu_report import to_markdown
-from benchmarks.gpu_training import RECIPE, figures, settings, write_speech
+from benchmarks.gpu import training as gpu_training
+from benchmarks.gpu.parity import episode_gradients, rounding
+from benchmarks.gpu.report import to_markdown
+from benchmarks.gpu.training import RECIPE, figures, settings, write_speech
 from benchmarks.machine import read_result
-from metaser.toolkit.backbone import build_backbone
-from metaser.toolkit.batches import pad
 from metaser.toolkit.config import Config, load_config
-from metaser.toolkit.corpora import read_manifest
-from metaser.toolkit.episodes import EpisodeSampler
-from metaser.toolkit.network import ProtoNet, make_head
-from metaser.toolkit.tables import to_dataclass
+from metaser.toolkit.data.corpora import read_manifest
+from metaser.toolkit.episodes.sampler import EpisodeSampler
+from metaser.toolkit.model.backbone import build_backbone
+from metaser.toolkit.model.network import ProtoNet, make_head
+from metaser.toolkit.toml_config import to_dataclass
+from metaser.toolkit.training.batches import pad
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_gradients_do_not_depend_on_the_scale_of_the_loss(monkeypatch: pytest.Mo
     network = ProtoNet(backbone, make_head("glu", backbone.width, 8)).eval()
     batch = pad([np.float32(0.1) * torch.randn(2000).numpy() for _ in range(4)])
     loss, gradient = episode_gradients(network, batch)
-    monkeypatch.setattr("benchmarks.gpu_parity.LOSS_SCALE", 1.0)
+    monkeypatch.setattr("benchmarks.gpu.parity.LOSS_SCALE", 1.0)
     other_loss, other = episode_gradients(network, batch)
     assert loss == other_loss > 0
     torch.testing.assert_close(gradient, other, rtol=1e-3, atol=1e-6)

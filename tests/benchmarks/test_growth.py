@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy.stats import linregress
 from scipy.stats import t as student
 
-from benchmarks.growth import growth_of_lengths
-from benchmarks.growth_fit import fit_power_law, fit_quadratic
-from benchmarks.growth_report import to_markdown
-from benchmarks.latency_peer import Timed
+from benchmarks.cost.growth import growth_of_lengths
+from benchmarks.cost.growth_fit import fit_power_law, fit_quadratic
+from benchmarks.cost.growth_report import to_markdown
+from benchmarks.cost.latency_peer import Timed
 
 MACHINE = {"processor": "a processor", "flags": [], "cores": 2, "commit": "abc"}
 
@@ -78,7 +78,7 @@ def test_the_report_says_what_was_fitted_and_that_too_few_streams_kept_up() -> N
     }
     document: dict[str, Any] = {
         "machine": MACHINE,
-        "command": "python -m benchmarks.growth",
+        "command": "python -m benchmarks.cost.growth",
         "matrix_product_ms": [12.0, 13.0],
         "threads": 1,
         "repetitions": 5,

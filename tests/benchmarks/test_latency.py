@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.latency import THREADS, WINDOWS_S, command, measure, ratios, runs_at
-from benchmarks.latency_models import encoder_mb
-from benchmarks.latency_peer import FailedPeerError, Peer, Running, Timed, paired_ratio, start, time_in_turn
-from benchmarks.latency_report import FP32, INT8, draw, to_markdown
+from benchmarks.cost.latency import THREADS, WINDOWS_S, command, measure, ratios, runs_at
+from benchmarks.cost.latency_models import encoder_mb
+from benchmarks.cost.latency_peer import FailedPeerError, Peer, Running, Timed, paired_ratio, start, time_in_turn
+from benchmarks.cost.latency_report import FP32, INT8, draw, to_markdown
 from metaser.runtime import shipped_bundles
 
 BUNDLE = shipped_bundles()[0]
@@ -83,7 +83,7 @@ def test_the_report_has_every_case_and_says_what_failed(tmp_path: Path) -> None:
     assert [case["runs"] for case in found["cases"]] == [4, 2]
     document: dict[str, Any] = {
         "machine": {"processor": "a processor", "flags": [], "cores": 2, "commit": "abc"},
-        "command": "python -m benchmarks.latency WORK",
+        "command": "python -m benchmarks.cost.latency WORK",
         "model": "a model",
         "windows_s": [0.25, 0.5],
         "threads": [1],
@@ -111,5 +111,5 @@ def test_the_report_has_every_case_and_says_what_failed(tmp_path: Path) -> None:
 
 
 def test_the_command_states_a_part_of_the_grid_and_not_the_whole() -> None:
-    assert command(list(WINDOWS_S), list(THREADS)) == "python -m benchmarks.latency WORK"
-    assert command([1.0, 2.5], [2]) == "python -m benchmarks.latency WORK --seconds 1 2.5 --threads 2"
+    assert command(list(WINDOWS_S), list(THREADS)) == "python -m benchmarks.cost.latency WORK"
+    assert command([1.0, 2.5], [2]) == "python -m benchmarks.cost.latency WORK --seconds 1 2.5 --threads 2"

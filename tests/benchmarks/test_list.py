@@ -9,16 +9,17 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 LIST = (FOLDER / "README.md").read_text(encoding="utf-8")
-RESULTS = sorted({path.stem for path in (FOLDER / "results").iterdir()})
+FILES = sorted(path for path in FOLDER.rglob("results/*") if path.is_file())
+RESULTS = sorted({path.stem for path in FILES})
 ROWS = [line.split(" | ") for line in LIST.splitlines() if "`python -m " in line]
 NAMED = {name: cell for *_, cell in ROWS for name in re.findall(r"`(\w+)`", cell)}
 
 
 def test_every_benchmark_that_can_be_run_is_listed_and_no_other() -> None:
-    sources = {path.stem: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.py")}
-    runnable = {name for name, text in sources.items() if '__name__ == "__main__"' in text}
-    listed = set(re.findall(r"`python -m benchmarks\.(\w+)", LIST))
-    assert listed == {name for name in runnable if not name.endswith("_worker")}
+    paths = [path for path in FOLDER.rglob("*.py") if '__name__ == "__main__"' in path.read_text(encoding="utf-8")]
+    runnable = {".".join(path.relative_to(FOLDER).with_suffix("").parts).removesuffix(".__main__") for path in paths}
+    listed = set(re.findall(r"`python -m benchmarks\.([\w.]+)", LIST))
+    assert listed == {name for name in runnable if not name.endswith("worker")}
 
 
 @pytest.mark.parametrize("result", RESULTS)
@@ -33,10 +34,10 @@ def test_a_listed_result_exists_unless_the_list_says_that_it_does_not(name: str)
     assert exists != ("not measured yet" in NAMED[name])
 
 
-@pytest.mark.parametrize("result", sorted((FOLDER / "results").glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("result", [path for path in FILES if path.suffix == ".json"], ids=lambda path: path.stem)
 def test_every_result_states_its_machine_commit_and_a_command_that_exists(result: Path) -> None:
     document = json.loads(result.read_text(encoding="utf-8"))
     assert {"processor", "cores", "versions", "commit"} <= set(document["machine"])
-    modules = re.findall(r"python -m benchmarks\.(\w+)", document["command"])
+    modules = [name.replace(".", "/") for name in re.findall(r"python -m benchmarks\.([\w.]+)", document["command"])]
     assert modules
-    assert all((FOLDER / f"{module}.py").is_file() for module in modules)
+    assert all((FOLDER / f"{name}.py").is_file() or (FOLDER / name / "__main__.py").is_file() for name in modules)

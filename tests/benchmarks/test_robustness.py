@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import robustness_watch
-from benchmarks.robustness_bytes import ALL, damaged
-from benchmarks.robustness_cases import KINDS, repair_hashes
-from benchmarks.robustness_commands import Remove
-from benchmarks.robustness_kills import kills_of
-from benchmarks.robustness_material import (
+from benchmarks.robustness import watch as robustness_watch
+from benchmarks.robustness.bytes import ALL, damaged
+from benchmarks.robustness.cases import KINDS, repair_hashes
+from benchmarks.robustness.commands import Remove
+from benchmarks.robustness.kills import kills_of
+from benchmarks.robustness.material import (
     SMALLEST,
     make_checkpoints,
     make_configs,
@@ -25,7 +25,7 @@ from benchmarks.robustness_material import (
     make_sounds,
     make_support,
 )
-from benchmarks.robustness_worker import run_case
+from benchmarks.robustness.worker import run_case
 from metaser.runtime import Engine, open_bundle
 from metaser.runtime.errors import BundleError
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.roofline import roofline_gops, xlsr_operations
+from benchmarks.cost.roofline import roofline_gops, xlsr_operations
 
 
 def test_the_operations_of_the_convolutions_by_hand() -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-import metaser.runtime.audio
+import metaser.runtime.audio.load
 from metaser.cli.main import main
 from metaser.runtime import AudioError
 from tests.rights import without_rights
@@ -37,7 +37,7 @@ def queries(make_clip: ClipMaker, tmp_path: Path) -> list[Path]:
 @pytest.fixture
 def at_the_second(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
     """`at_the_second(error)`: reading bad.wav raises it."""
-    load = metaser.runtime.audio.read_audio
+    load = metaser.runtime.audio.load.read_audio
 
     def arrange(error: BaseException) -> None:
         def read(path: Path) -> Any:
@@ -45,7 +45,7 @@ def at_the_second(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], 
                 raise error
             return load(path)
 
-        monkeypatch.setattr(metaser.runtime.audio, "read_audio", read)
+        monkeypatch.setattr(metaser.runtime.audio.load, "read_audio", read)
 
     return arrange
 
@@ -241,6 +241,6 @@ def test_a_descriptor_that_was_closed_before_the_start_is_never_a_traceback(
 def test_nobody_is_asked_at_a_standard_input_that_is_closed(
     run: Run, enrolled: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("metaser.cli.forget.can_ask", lambda: False)
+    monkeypatch.setattr("metaser.cli.commands.forget.can_ask", lambda: False)
     assert run(*words).returncode == (0 if "--yes" in words else 2)
     assert enrolled.exists() == ("--yes" not in words)

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from metaser.runtime import Profile
-from metaser.runtime.bundle import shipped_folder
+from metaser.runtime.bundles.bundle import shipped_folder
 from tests.rights import without_rights
 
 ClipMaker: TypeAlias = Callable[[str, float, int], npt.NDArray[np.float32]]
@@ -29,7 +29,7 @@ def own_support(support_folder: Path, tmp_path: Path) -> Path:
 
 
 def enroll(run: Run, *words: str | Path) -> tuple[dict[str, Any], str]:
-    """The JSON of an enrolment, and what people are told."""
+    """The JSON of an enrolment, and what people are lines."""
     result = run("enroll", *words, "--json")
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout), result.stderr

@@ -113,10 +113,10 @@ def test_a_closed_pipe_ends_quietly_with_the_summary_where_it_can_be_read(
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None
-        told = process.stderr.read()
+        lines = process.stderr.read()
     assert process.returncode == 0
-    assert "Traceback" not in told
-    assert ("Segments: " in told) == bool(options)  # the summary is on standard error then
+    assert "Traceback" not in lines
+    assert ("Segments: " in lines) == bool(options)  # the summary is on standard error then
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
@@ -146,7 +146,7 @@ def test_an_interrupt_is_code_130(start: Start, tmp_path: Path) -> None:
     assert errors == ""
 
 
-@pytest.mark.parametrize(("module", "code"), [("main", -signal.SIGINT), ("classify", 130)])
+@pytest.mark.parametrize(("module", "code"), [("main", -signal.SIGINT), ("commands.classify", 130)])
 def test_an_interrupt_while_the_command_is_loaded_ends_it_without_a_word(module: str, code: int) -> None:
     program = (
         "import os, runpy, signal, sys\n"
@@ -184,7 +184,7 @@ import sys
 from metaser.cli.main import command
 assert list(command().commands)[:2] == ["enroll", "classify"]
 command().main(["info", "--help"], standalone_mode=False)
-print([name for name in command().commands if f"metaser.cli.{name}" in sys.modules])
+print([name for name in command().commands if f"metaser.cli.commands.{name}" in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "['info']"

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from metaser.cli import record
+from metaser.cli.commands import record
 from metaser.runtime import InputError, Profile, SupportError
-from metaser.runtime.labels import safe_name
+from metaser.runtime.enrolment.labels import safe_name
 
 Run: TypeAlias = Callable[..., CompletedProcess[str]]
 Start: TypeAlias = Callable[..., Popen[str]]
@@ -188,7 +188,7 @@ def test_a_recording_that_begins_in_the_same_second_keeps_the_other(
     run: Run, conversation: Path, tmp_path: Path, enrolled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert enrolled.is_file()
-    monkeypatch.setattr("metaser.cli.keeping.time.strftime", lambda _: "heard-20260101-000000")
+    monkeypatch.setattr("metaser.cli.streaming.recorder.time.strftime", lambda _: "heard-20260101-000000")
     for _ in range(2):
         assert run("stream", conversation, "--record", tmp_path / "kept").returncode == 0
     assert sorted(path.name for path in (tmp_path / "kept").glob("*.txt")) == [
@@ -227,8 +227,8 @@ def test_record_refuses_a_label_that_enrolment_would_refuse(label: str, tmp_path
 
 def test_a_picture_takes_any_label(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    from metaser.runtime.figures import drawn
-    from metaser.toolkit.charts import draw_confusion
+    from metaser.runtime.system.plot_file import drawn
+    from metaser.toolkit.evaluation.charts import draw_confusion
 
     classes = ["$x_{$", "\x1b[31m", "😡", "_a"]  # mathematics, no shape, no glyph
     draw_confusion(tmp_path / "map.png", np.eye(4, dtype=np.int64), classes, "$x_{$y")

@@ -169,15 +169,15 @@ def test_a_change_waits_for_another_process_and_says_so(
         assert holder.stdin is not None
         assert holder.stdout is not None
         holder.stdout.readline()
-        told: list[str] = []
+        lines: list[str] = []
 
         def release(line: str) -> None:
-            told.append(line)
+            lines.append(line)
             holder.communicate()
 
-        monkeypatch.setattr("metaser.cli.enroll.tell", release)
+        monkeypatch.setattr("metaser.cli.commands.enroll.print_status", release)
         assert run("enroll", "--remove", "calm/0.wav").returncode == 0
-    assert told == [f"another metaser process is changing {enrolled}: waiting for it"]
+    assert lines == [f"another metaser process is changing {enrolled}: waiting for it"]
     assert len(Profile.load(enrolled).clips) == 5
 
 
@@ -195,6 +195,6 @@ def test_a_link_is_forgotten_with_the_file_behind_it(run: Run, enrolled: Path, t
     run("enroll", "--remove", "calm/0.wav", "--profile", link)
     assert link.is_symlink()
     assert json.loads(run("info", "--json", "--profile", link).stdout)["profile"]["undo"] is True
-    told = run("forget", "--yes", "--profile", link).stdout
-    assert told == f"Deleted {enrolled}.undo\nDeleted {enrolled}\nDeleted {link}\n"
+    lines = run("forget", "--yes", "--profile", link).stdout
+    assert lines == f"Deleted {enrolled}.undo\nDeleted {enrolled}\nDeleted {link}\n"
     assert list(enrolled.parent.iterdir()) == []

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from tests.cli.conftest import RATE_HZ, ClipMaker, Run, Start
-from tests.runtime.recordings import Samples, by_ffmpeg, encoded, mp3
+from tests.runtime.audio.recordings import Samples, by_ffmpeg, encoded, mp3
 
 Events: TypeAlias = "list[dict[str, str]]"
 Feed: TypeAlias = Callable[..., "tuple[int, Events, str]"]

@@ -2,23 +2,15 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from typing import Any
 
 import onnx
 import pytest
 
 from metaser.export.graphs import encoder_graph
+from tests.toolkit.conftest import one_thread, pretrained, saved, wav2vec2, whisper
 
-_spec = spec_from_file_location("toolkit_fixtures", Path(__file__).parents[1] / "toolkit" / "conftest.py")
-assert _spec is not None
-assert _spec.loader is not None
-_fixtures = module_from_spec(_spec)
-_spec.loader.exec_module(_fixtures)
-
-one_thread, saved = _fixtures.one_thread, _fixtures.saved
-pretrained, wav2vec2, whisper = _fixtures.pretrained, _fixtures.wav2vec2, _fixtures.whisper
+__all__ = ["one_thread", "pretrained", "saved", "wav2vec2", "whisper"]
 
 LAYERS = 2
 WINDOW_S = 2.5

@@ -14,10 +14,10 @@ from metaser.export.golden import voiced_waveform
 from metaser.export.identity import model_id
 from metaser.export.source import Source, open_source
 from metaser.runtime import Calibration, Engine, InputError, WorkError, open_bundle
-from metaser.runtime.decision import unit
-from metaser.runtime.manifest import PRECISIONS
-from metaser.toolkit.checkpoint import CheckpointMetadata, save_checkpoint
-from metaser.toolkit.network import ProtoNet, make_head
+from metaser.runtime.bundles.manifest import PRECISIONS
+from metaser.runtime.scoring.decision import unit
+from metaser.toolkit.model.checkpoint import CheckpointMetadata, save_checkpoint
+from metaser.toolkit.model.network import ProtoNet, make_head
 
 
 def settings(precision: str = "fp32", **changes: Any) -> ExportSettings:
@@ -100,9 +100,9 @@ def test_the_manifest_and_the_card_say_what_it_is(bundles: dict[str, Path]) -> N
     assert manifest.backbone.layers == 1
     assert manifest.operators["encoder.onnx"]["operators"]["Attention"] == 1
     assert manifest.parity["frames_max_difference"] <= 1e-4
-    assert manifest.files["adapt.onnx"].role == "adapt"
-    assert manifest.operators["adapt.onnx"]["operators"]["LogSoftmax"] == 1
-    assert manifest.parity["adaptation_step_max_difference"] <= 1e-6
+    assert manifest.files["tune.onnx"].role == "tune"
+    assert manifest.operators["tune.onnx"]["operators"]["LogSoftmax"] == 1
+    assert manifest.parity["tuning_step_max_difference"] <= 1e-6
     card = (bundles["fp32"] / "MODEL_CARD.md").read_text()
     for fact in ("made-up (xx)", "made-up: 50 ± 1", "metaser export tiny bundle", "glu, embeddings of 8", "MIT"):
         assert fact in card

@@ -15,8 +15,8 @@ from metaser.export.command import ExportRequest, read_calibration, run_export
 from metaser.export.golden import voiced_waveform
 from metaser.export.source import DEFAULT_MODEL, default_model, open_source
 from metaser.runtime import Calibration, InputError, NotFoundError, open_bundle
-from metaser.toolkit.checkpoint import CheckpointMetadata, save_checkpoint
-from metaser.toolkit.network import ProtoNet, make_head
+from metaser.toolkit.model.checkpoint import CheckpointMetadata, save_checkpoint
+from metaser.toolkit.model.network import ProtoNet, make_head
 
 
 def metaser(*words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -8,12 +8,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from metaser.export.adaptation import adapt_graph
-from metaser.runtime.head_tuning import AdaptationSettings, HeadTuner
-from metaser.runtime.head_tuning import SupportFrames as DeviceFrames
-from metaser.runtime.splits import MaskSettings, Method
-from metaser.toolkit.network import HEADS, Head, make_head
-from metaser.toolkit.tuning import SupportFrames, TuningSettings, tune_head
+from metaser.export.tuning_graph import tune_graph
+from metaser.runtime.tuning.head import HeadTuner, HeadTuningSettings, SupportFrames
+from metaser.runtime.tuning.steps import MaskSettings, Method
+from metaser.toolkit.evaluation.tuning import TuningSettings, tune_head
+from metaser.toolkit.model.network import HEADS, Head, make_head
 
 WIDTH, SIZE = 12, 6  # as in the tests of the graph, so that each is traced once
 TARGETS = np.repeat([0, 1, 2, 3], [2, 3, 5, 4])
@@ -28,8 +27,8 @@ def head(request: pytest.FixtureRequest) -> Head:
 
 @pytest.fixture(scope="module")
 def tuner(head: Head, tmp_path_factory: pytest.TempPathFactory) -> HeadTuner:
-    path: Path = tmp_path_factory.mktemp("graph") / "adapt.onnx"
-    path.write_bytes(adapt_graph(head).SerializeToString())
+    path: Path = tmp_path_factory.mktemp("graph") / "tune.onnx"
+    path.write_bytes(tune_graph(head).SerializeToString())
     return HeadTuner(path)
 
 
@@ -45,14 +44,13 @@ def clips() -> list[np.ndarray]:
 def test_the_device_and_pytorch_tune_to_the_same_head_from_the_same_seed(
     head: Head, tuner: HeadTuner, method: Method
 ) -> None:
-    settings = AdaptationSettings(method, steps=50, learning_rate=1e-3, weight_decay=0.01, seed=7, masks=MASKS)
-    support = DeviceFrames.of(clips(), TARGETS)
+    settings = HeadTuningSettings(method, steps=50, learning_rate=1e-3, weight_decay=0.01, seed=7, masks=MASKS)
+    support = SupportFrames.of(clips(), TARGETS)
     parameters = {name: value.detach().numpy() for name, value in head.named_parameters()}
     ours = make_head(head.kind, WIDTH, SIZE)
     found = tuner.tune(parameters, support, settings)
     ours.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in found.items()})
-    by_torch = SupportFrames(torch.from_numpy(support.frames), support.lengths, TARGETS)
-    tuned = tune_head(head, by_torch, TuningSettings(method, 50, 1e-3, weight_decay=0.01, masks=MASKS), seed=7)
+    tuned = tune_head(head, support, TuningSettings(method, 50, 1e-3, weight_decay=0.01, masks=MASKS), seed=7)
     frames, mask = torch.randn(30, 15, WIDTH), torch.ones(30, 15)
     with torch.no_grad():
         assert F.cosine_similarity(ours(frames, mask), tuned(frames, mask)).min() >= 0.99999
@@ -62,7 +60,7 @@ def test_the_device_and_pytorch_tune_to_the_same_head_from_the_same_seed(
 
 def test_one_clip_in_a_class_is_tuned_by_the_one_shot_method(head: Head, tuner: HeadTuner) -> None:
     parameters = {name: value.detach().numpy() for name, value in head.named_parameters()}
-    single = DeviceFrames.of(clips(), TARGETS).take(np.array([0, 2, 3, 5, 10]))
-    found = tuner.tune(parameters, single, AdaptationSettings(steps=2))
-    expected = tuner.tune(parameters, single, AdaptationSettings(method="time", steps=2))
+    single = SupportFrames.of(clips(), TARGETS).take(np.array([0, 2, 3, 5, 10]))
+    found = tuner.tune(parameters, single, HeadTuningSettings(steps=2))
+    expected = tuner.tune(parameters, single, HeadTuningSettings(method="time", steps=2))
     assert all(np.array_equal(found[name], expected[name]) for name in found)

@@ -16,8 +16,8 @@ from metaser.export.golden import voiced_waveform
 from metaser.export.identity import graph_id
 from metaser.export.source import Source
 from metaser.runtime import Engine, ProfileError, open_bundle
-from metaser.runtime.bundle import sha256_of
-from metaser.toolkit.network import ProtoNet, make_head
+from metaser.runtime.bundles.bundle import sha256_of
+from metaser.toolkit.model.network import ProtoNet, make_head
 
 
 def silent(_: str) -> None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from metaser.export.graphs import OPSET, encoder_graph, head_graph
-from metaser.toolkit.masking import frame_mask
-from metaser.toolkit.network import HEADS, make_head
+from metaser.toolkit.model.masking import frame_mask
+from metaser.toolkit.model.network import HEADS, make_head
 
 LAYERS = 2
 

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from metaser.export.int8 import activations, affine, by_column, to_int8
-from metaser.runtime.session import session_options
+from metaser.runtime.providers.session import session_options
 
 INNER, COLUMNS = 32, 16
 
@@ -64,8 +64,7 @@ def model() -> onnx.ModelProto:
 
 def run(model: onnx.ModelProto, values: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(model.SerializeToString(), session_options())
-    output: np.ndarray = session.run(None, {"input": values})[0]
-    return output
+    return session.run(None, {"input": values})[0]
 
 
 def test_an_activation_is_quantised_once_and_before_it_is_gathered(model: onnx.ModelProto) -> None:

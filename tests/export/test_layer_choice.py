@@ -12,8 +12,8 @@ from metaser.export.accuracy import accuracy_beside_pytorch
 from metaser.export.command import ExportRequest, run_export
 from metaser.export.layer_choice import LayerRecorder, chosen_clips, recommended, score_layers
 from metaser.runtime.errors import InputError, NotFoundError
-from metaser.toolkit.embeddings import embed_by
-from metaser.toolkit.network import ProtoNet, identity_head
+from metaser.toolkit.evaluation.embeddings import embed_by
+from metaser.toolkit.model.network import ProtoNet, identity_head
 
 LABELS = ("alto", "bass", "soprano", "tenor")
 SAMPLES = 4_000

@@ -10,8 +10,8 @@ import torch
 
 from metaser.export.golden import voiced_waveform
 from metaser.export.precision import in_precision
-from metaser.runtime.decision import unit
-from metaser.runtime.session import session_options
+from metaser.runtime.providers.session import session_options
+from metaser.runtime.scoring.decision import unit
 
 LENGTHS = (0, 1, 399, 400, 401, 719, 12_345, 20_000)
 LONGEST_SAMPLES = max(LENGTHS)
@@ -40,8 +40,7 @@ def alone(backbone: Any, clip: npt.NDArray[np.float32]) -> npt.NDArray[np.float3
     padded[: len(clip)] = clip
     with torch.no_grad():
         frames, frame_lengths = backbone(torch.from_numpy(padded)[None], torch.tensor([len(clip)]))
-    found: npt.NDArray[np.float32] = frames[0, : int(frame_lengths[0])].numpy()
-    return found
+    return frames[0, : int(frame_lengths[0])].numpy()
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

@@ -14,8 +14,8 @@ from metaser.export.golden import voiced_waveform
 from metaser.export.graphs import PORTABLE_OPSET, encoder_graph, head_graph
 from metaser.export.source import Source
 from metaser.runtime import Engine, open_bundle
-from metaser.runtime.decision import unit
-from metaser.toolkit.network import ProtoNet, make_head
+from metaser.runtime.scoring.decision import unit
+from metaser.toolkit.model.network import ProtoNet, make_head
 
 LAYERS, WINDOW_S = 2, 2.5
 

@@ -11,8 +11,8 @@ from metaser.export.float16 import FP32_OPERATORS
 from metaser.export.golden import voiced_waveform
 from metaser.export.int8 import SMALLEST_SIDE
 from metaser.export.precision import contents, in_precision
-from metaser.runtime.decision import unit
-from metaser.runtime.session import session_options
+from metaser.runtime.providers.session import session_options
+from metaser.runtime.scoring.decision import unit
 
 
 def mean_frame(model: Any) -> np.ndarray:
@@ -21,8 +21,7 @@ def mean_frame(model: Any) -> np.ndarray:
     session = onnxruntime.InferenceSession(model.SerializeToString(), session_options())
     frames = session.run(["last_hidden_state"], feeds)[0]
     assert frames.dtype == np.float32
-    mean: np.ndarray = frames[0].mean(axis=0)
-    return mean
+    return frames[0].mean(axis=0)
 
 
 @pytest.mark.parametrize(("precision", "cosine"), [("int8", 0.99), ("fp16", 0.9999)])

@@ -19,10 +19,10 @@ from metaser.export.tensorrt import for_tensorrt, measure_tensorrt_parity, stati
 from metaser.export.tensorrt_audit import audit
 from metaser.export.tensorrt_support import SUPPORTED
 from metaser.runtime import Engine, InputError, WorkError, open_bundle
-from metaser.runtime.bundle import TENSORRT_GRAPH
-from metaser.runtime.decision import unit
-from metaser.runtime.model import Model
-from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, open_session
+from metaser.runtime.bundles.bundle import TENSORRT_GRAPH
+from metaser.runtime.model.model import Model
+from metaser.runtime.providers.session import ENCODER_NAMES, HEAD_NAMES, open_session
+from metaser.runtime.scoring.decision import unit
 
 LAYERS = 2
 WINDOW = 24_000
@@ -146,7 +146,7 @@ def static_engine(bundle: Path) -> Engine:
 def test_clips_up_to_the_window_give_what_the_dynamic_graph_gives(bundle: Path, samples: int) -> None:
     clip = voiced_waveform(samples)
     static, dynamic = static_engine(bundle), Engine.open(bundle, provider="cpu")
-    frames, expected = static.frames(clip), dynamic.frames(clip)
+    frames, expected = static.model.frames(clip), dynamic.model.frames(clip)
     assert frames.shape == expected.shape
     np.testing.assert_allclose(frames, expected, atol=0.02)
     assert unit(static.embed(clip)) @ unit(dynamic.embed(clip)) >= 0.9999

@@ -12,12 +12,12 @@ from metaser.export.bundle import ExportSettings, export_bundle
 from metaser.export.golden import voiced_waveform
 from metaser.export.source import open_source
 from metaser.runtime.errors import SupportError
-from metaser.toolkit.checkpoint import CheckpointMetadata, save_checkpoint
-from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings
-from metaser.toolkit.evaluate import Evaluation, compare
-from metaser.toolkit.network import ProtoNet, make_head
-from metaser.toolkit.tuned_evaluation import evaluate_tuned, frame_clips, open_tunable
-from metaser.toolkit.utterances import Utterance
+from metaser.toolkit.data.utterances import Utterance
+from metaser.toolkit.episodes.sampler import EpisodeSampler, EpisodeSettings
+from metaser.toolkit.evaluation.evaluate import Evaluation, compare
+from metaser.toolkit.evaluation.tuned_evaluation import evaluate_tuned, frame_clips, open_tunable
+from metaser.toolkit.model.checkpoint import CheckpointMetadata, save_checkpoint
+from metaser.toolkit.model.network import ProtoNet, make_head
 
 EPISODES = 30
 

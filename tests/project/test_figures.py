@@ -29,7 +29,7 @@ NO_PROSE = re.compile(r"```.*?```|`[^`\n]*`|\]\([^)]*\)", re.DOTALL)
 
 SPECIFIED = {
     "README.md": {"100 %", "ten minutes", "3 s", "4 s", "95 %"},
-    "adaptation.md": {"10 s", "3 s", "0.15 MB", "95 %"},
+    "tuning.md": {"10 s", "3 s", "0.15 MB", "95 %"},
     "api.md": {"a third of"},
     "audio.md": {"0.1 s"},
     "devices.md": {"three times", "two seconds"},
@@ -71,9 +71,11 @@ def change(path: Path, steps: list[str | int], by: Callable[[Any], Any]) -> None
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of benchmarks/results that the generator reads."""
-    shutil.copytree(machine.RESULTS, tmp_path / "results")
+    """A copy of the results that the generator reads."""
+    for folder in (machine.RESULTS, machine.RESEARCH):
+        shutil.copytree(folder, tmp_path / "results", dirs_exist_ok=True)
     monkeypatch.setattr(machine, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(machine, "RESEARCH", tmp_path / "nowhere")
     return tmp_path / "results"
 
 
@@ -92,14 +94,14 @@ def test_every_other_figure_of_a_page_is_a_specification(page: Path) -> None:
         ("main_job", ["classify_3_s_clip_ms"], ["README.md"]),
         ("main_job", ["install_size_mb"], ["README.md", "tutorial.md"]),
         ("cold_start", ["cases", "metaser classify, default", "first_label_s"], ["README.md"]),
-        ("latency", ["cases", 1, "peers", "PyTorch eager", "ratios", "metaser int8, 24 layers"],
+        ("latency", ["cases", 7, "peers", "PyTorch eager", "ratios", "metaser int8, 24 layers"],
          ["README.md", "export.md"]),
         ("growth", ["streams", "runs", "8", "window_to_event_ms_p95"], ["streaming.md"]),
         ("default_accuracy", ["scores", "5 shots", "difference", "default", "emodb disjoint", "mean"],
          ["README.md", "experiments.md"]),
         ("shipped_bundles", ["bundles", "tiny", "latency_ms", "p50"], ["README.md", "models.md"]),
         ("enrolment_test", ["figures", "mean same", "wanted 0.3", "false accepts"], ["enrolment.md"]),
-        ("adaptation_time", ["tuning", "glu 512 to 256", "device_s"], ["adaptation.md"]),
+        ("tuning_time", ["tuning", "glu 512 to 256", "device_s"], ["tuning.md"]),
         ("training_step_whisper", ["seconds", "bfloat16"], ["training.md"]),
     ],
 )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import pytest
 
-from metaser.runtime.bundle import default_bundle
+from metaser.runtime.bundles.bundle import default_bundle
 
 ROOT = Path(__file__).parents[2]
 PROCESSORS_DIFFER = 0.02

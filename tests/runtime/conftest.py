@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from metaser.runtime import Engine, Profile, load_audio
-from metaser.runtime.bundle import shipped_folder
+from metaser.runtime.bundles.bundle import shipped_folder
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +35,7 @@ def conversation() -> npt.NDArray[np.float32]:
 @pytest.fixture(scope="session")
 def truth() -> list[dict[str, object]]:
     document = json.loads((shipped_folder() / "demo" / "conversation.json").read_text())
-    segments: list[dict[str, object]] = document["segments"]
-    return segments
+    return document["segments"]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from metaser.runtime import (
     load_audio,
 )
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
-from metaser.runtime.session import choose_providers
+from metaser.runtime.providers.session import choose_providers
 
 Audio = npt.NDArray[np.float32]
 

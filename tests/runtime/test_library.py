@@ -13,11 +13,12 @@ import pytest
 import soxr
 
 from metaser.runtime import AudioError, Engine, InputError, Profile, ProfileError, SupportError, load_audio
-from metaser.runtime.bundle import open_bundle
-from metaser.runtime.enrolment import read_others
+from metaser.runtime.bundles.bundle import open_bundle
+from metaser.runtime.enrolment.profile import undo
+from metaser.runtime.enrolment.profile_file import forget
+from metaser.runtime.enrolment.support import read_others
 from metaser.runtime.errors import BundleError
-from metaser.runtime.locks import profile_lock
-from metaser.runtime.profile import forget, undo
+from metaser.runtime.system.locks import profile_lock
 
 Clips: TypeAlias = Mapping[str, list[npt.NDArray[np.float32]]]
 COPIES: dict[str, Callable[[object], object]] = {"pickle": pickle.dumps, "copy": copy.copy, "deepcopy": copy.deepcopy}
@@ -31,8 +32,7 @@ def clips(support_folder: Path) -> Clips:
 
 
 def at(rate_hz: int, clip: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    resampled: npt.NDArray[np.float32] = soxr.resample(clip, 16_000, rate_hz)
-    return resampled
+    return soxr.resample(clip, 16_000, rate_hz)
 
 
 @pytest.mark.parametrize("how", COPIES)
@@ -71,7 +71,7 @@ def test_a_support_set_at_another_rate_makes_the_same_profile(engine: Engine, cl
     found = engine.enroll(fast, sample_rate_hz=48_000)
     for label, prototype in zip(found.labels, found.prototypes, strict=True):
         assert prototype @ expected.prototypes[expected.labels.index(label)] > 0.99
-    assert engine.adapt(found, fast, sample_rate_hz=48_000, force=True).kept
+    assert engine.tune(found, fast, sample_rate_hz=48_000, force=True).kept
 
 
 def test_the_rate_of_files_is_their_own(engine: Engine, support_folder: Path) -> None:

@@ -40,8 +40,7 @@ def run(home: Path, *commands: list[str]) -> list[str]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    asked: list[str] = json.loads(done.stderr.splitlines()[-1])
-    return asked
+    return json.loads(done.stderr.splitlines()[-1])
 
 
 def files(home: Path) -> set[str]:

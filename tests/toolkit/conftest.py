@@ -27,8 +27,8 @@ from transformers import (
 )
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from metaser.toolkit.backbone import Backbone, load_backbone
-from metaser.toolkit.network import ProtoNet, make_head
+from metaser.toolkit.model.backbone import Backbone, load_backbone
+from metaser.toolkit.model.network import ProtoNet, make_head
 
 DEPTH = 3
 MEL_BINS = 80

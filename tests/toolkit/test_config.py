@@ -6,7 +6,7 @@ import pytest
 
 from metaser.runtime.errors import InputError, NotFoundError
 from metaser.toolkit.config import Config, load_config
-from metaser.toolkit.tables import to_dataclass
+from metaser.toolkit.toml_config import to_dataclass
 
 REPOSITORY = Path(__file__).parents[2]
 LEAST = """
@@ -35,11 +35,11 @@ def test_values_reach_their_sections(tmp_path: Path) -> None:
         tmp_path,
         'seed = 3\nout = "runs/x"\n'
         + LEAST
-        + "layers = 3\n[optimiser]\nbackbone_rate = 1\naccumulation = 4\n[augment]\nspeed = [0.8, 1]\n"
+        + "layers = 3\n[optimiser]\nbackbone_lr = 1\ngradient_accumulation = 4\n[augment]\nspeed = [0.8, 1]\n"
         + '[data.validation_speakers]\nnemo = ["KS0"]\n',
     )
     assert (config.seed, config.out, config.model.layers) == (3, Path("runs/x"), 3)
-    assert config.optimiser.backbone_rate == 1.0
+    assert config.optimiser.backbone_lr == 1.0
     assert config.augment.speed == (0.8, 1.0)
     assert config.data.validation_speakers == {"nemo": ("KS0",)}
     assert config.steps == 500
@@ -57,16 +57,19 @@ def test_values_reach_their_sections(tmp_path: Path) -> None:
         (LEAST + "[episodes]\nk_shot = 5.0\n", "episodes.k_shot is 5.0 and must be a whole number"),
         (LEAST + "[episodes]\nk_shot = true\n", "episodes.k_shot is True and must be a whole number"),
         (LEAST + "[freeze]\nall = 1\n", "freeze.all is 1 and must be true or false"),
-        (LEAST + "[optimiser]\nhead_rate = nan\n", "optimiser.head_rate is nan and must be finite"),
+        (LEAST + "[optimiser]\nhead_lr = nan\n", "optimiser.head_lr is nan and must be finite"),
         (LEAST + "[augment]\nspeed = 1.0\n", "augment.speed is 1.0 and must be a list"),
         (LEAST + "[augment]\nspeed = [1.0]\n", "must be a list of 2"),
         (LEAST + "[augment]\nspeed = [1.1, 0.9]\n", "augment.speed goes from 1.1 down to 0.9"),
         (LEAST + "[augment]\nnoise_chance = 1.5\n", "augment.noise_chance is 1.5 and must be between 0 and 1"),
-        (LEAST + "[augment]\nkept_frames = 1.5\n", "augment.kept_frames is 1.5 and must be at most 1"),
-        (LEAST + "[optimiser]\naverage = 1.0\n", "optimiser.average is 1.0 and must be below 1"),
-        (LEAST + "[optimiser]\nlearnt_share = 1.5\n", "optimiser.learnt_share is 1.5 and must be at most 1"),
+        (LEAST + "[augment]\nframe_keep_ratio = 1.5\n", "augment.frame_keep_ratio is 1.5 and must be at most 1"),
+        (LEAST + "[optimiser]\nema_decay = 1.0\n", "optimiser.ema_decay is 1.0 and must be below 1"),
+        (LEAST + "[optimiser]\nwise_ft_alpha = 1.5\n", "optimiser.wise_ft_alpha is 1.5 and must be at most 1"),
         (LEAST + "[adversary]\non = 'speaker'\n", "adversary.on is 'speaker': choose one of none, corpus, language"),
-        (LEAST + "[episodes]\ncount = 10\n[optimiser]\naccumulation = 4\n", "count is 10 and must be a multiple of"),
+        (
+            LEAST + "[episodes]\ncount = 10\n[optimiser]\ngradient_accumulation = 4\n",
+            "count is 10 and must be a multiple of",
+        ),
         (LEAST + "[episodes]\nn_way = 1\n", "n_way is 1 and must be at least 2"),
         (LEAST + "[validation]\nevery = -1\n", "validation.every is -1 and must be at least 0"),
         (LEAST + "[data.validation_speakers]\nnemo = 3\n", "data.validation_speakers.nemo is 3 and must be a list"),
@@ -78,7 +81,7 @@ def test_values_reach_their_sections(tmp_path: Path) -> None:
         ("[data\n", "run.toml is not TOML"),
         ("a = " + "[" * 5000 + "]" * 5000, "run.toml is not TOML"),
         ("seed = 9223372036854775808\n" + LEAST, "seed is too large: whole numbers go up to 9223372036854775807"),
-        (LEAST + "[optimiser]\nhead_rate = 1e300\n", r"optimiser.head_rate is 1e\+300 and must be at most 1e\+30"),
+        (LEAST + "[optimiser]\nhead_lr = 1e300\n", r"optimiser.head_lr is 1e\+300 and must be at most 1e\+30"),
         (LEAST + "[optimiser]\nmomentum = -0.5\n", "optimiser.momentum is -0.5 and must be at least 0"),
         (LEAST + "[validation]\nepisodes = 32768\n", "validation.episodes is 32768 and must be at most 10000"),
         ("threads = 2147483647\n" + LEAST, "threads is 2147483647 and must be at most 1024"),

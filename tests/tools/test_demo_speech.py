@@ -30,8 +30,7 @@ def samples_of(path: Path) -> npt.NDArray[np.int16]:
 
 
 def truth() -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((DEMO / "conversation.json").read_text("utf-8"))
-    return read
+    return json.loads((DEMO / "conversation.json").read_text("utf-8"))
 
 
 def spans_samples() -> list[tuple[int, int]]:

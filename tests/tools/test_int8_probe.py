@@ -1,6 +1,6 @@
 """The graph of integer products in the runtime's data."""
 
-from metaser.runtime.integer_products import PROBE
+from metaser.runtime.providers.integer_products import PROBE
 from tools.int8_probe import probe_graph
 
 

@@ -50,8 +50,7 @@ def by_pytorch(weights: dict[str, Floats], frames: Floats) -> Floats:
             state = cell(step[None], state)
             output = F.conv1d(state[0].relu()[..., None], tensors["decoder.decoder.2.weight"])
             found.append((output + tensors["decoder.decoder.2.bias"]).sigmoid().ravel())
-    joined: Floats = torch.cat(found).numpy()
-    return joined
+    return torch.cat(found).numpy()
 
 
 def test_the_graph_gives_the_probabilities_of_silero_s_layers(weights: dict[str, Floats]) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.cost.shipped_bundles import measure, size_mb
 from benchmarks.machine import read_result
-from benchmarks.shipped_bundles import measure, size_mb
 from metaser.runtime import open_bundle, shipped_bundles
 from tools.model_card import Facts, cost_rows, model_card
 from tools.models_page import MODELS, card_of, trained_models
@@ -45,7 +45,7 @@ def measured() -> dict[str, Any]:
     }
     return {
         "machine": {"commit": "abc1234"},
-        "command": "python -m benchmarks.default_accuracy MODEL CORPORA",
+        "command": "python -m benchmarks.accuracy.default_accuracy MODEL CORPORA",
         "scores": {
             "5 shots": scores("default", "frozen", better),
             "1 shot": scores("default", "frozen", {"emodb disjoint": entry(-3.0, [-4.0, -2.0], decided=True)}),
@@ -67,37 +67,39 @@ def card(measured: dict[str, Any], **changes: Any) -> str:
 def test_a_card_has_every_figure_with_its_intervals_and_verdict(measured: dict[str, Any]) -> None:
     text = card(measured)
     for row in (
-        "| EmoDB (German), strangers | 70.0 ± 0.7 | 60.0 ± 0.8 | +10.0 [+8.0, +12.0] | better |",
-        "| URDU (Urdu, unseen), strangers | 60.5 ± 0.7 | 60.0 ± 0.8 | +0.5 [-6.0, +8.0] | not decided |",
-        "| EmoDB (German), strangers | 57.0 ± 0.7 | 60.0 ± 0.8 | -3.0 [-4.0, -2.0] | worse |",
-        "| EmoDB (German), the same person | 59.0 ± 0.7 | 60.0 ± 0.8 | -1.0 [one speaker] | not decided |",
-        "| EmoDB (German), strangers | 3 | 50.0 | 70.0 | 90.0 | 60.5 | 80.5 |",
-        "| URDU (Urdu, unseen), strangers | 2 | 24.9 | 24.9 | 25.0 |  |  |",
+        "| EmoDB (German), unseen speakers | 70.0 ± 0.7 | 60.0 ± 0.8 | +10.0 [+8.0, +12.0] | better |",
+        "| URDU (Urdu, unseen), unseen speakers | 60.5 ± 0.7 | 60.0 ± 0.8 | +0.5 [-6.0, +8.0] | not decided |",
+        "| EmoDB (German), unseen speakers | 57.0 ± 0.7 | 60.0 ± 0.8 | -3.0 [-4.0, -2.0] | worse |",
+        "| EmoDB (German), same speaker | 59.0 ± 0.7 | 60.0 ± 0.8 | -1.0 [one speaker] | not decided |",
+        "| EmoDB (German), unseen speakers | 3 | 50.0 | 70.0 | 90.0 | 60.5 | 80.5 |",
+        "| URDU (Urdu, unseen), unseen speakers | 2 | 24.9 | 24.9 | 25.0 |  |  |",
         "| shipped bundle, int8 | 11.5 MB |",
-        "| a clip of 3 s on 2 threads | 14.3 ms (median), 15.0 ms (p90), on A Processor with avx2 |",
+        "| latency for a clip of 3 s, 2 threads | 14.3 ms (median), 15.0 ms (p90), on A Processor with avx2 |",
     ):
         assert row in text
-    for words in ("4 ways, 5 shots, 6 queries a class, seed 7", "commit abc1234", "no commercial use", "AI Act"):
+    for words in ("4-way 5-shot, 6 queries per class, seed 7", "commit abc1234", "no commercial use", "AI Act"):
         assert words in text
 
 
 def test_what_a_card_says_against_the_model_follows_from_the_results(measured: dict[str, Any]) -> None:
     found = card(measured).split("### Where it fails\n")[1].split("\n\n")[0].splitlines()
     assert found == [
-        "- URDU (Urdu, unseen), strangers, 5 shots: no difference is decided to `frozen`.",
-        "- EmoDB (German), strangers, 1 shot: worse than `frozen`.",
-        "- EmoDB (German), the same person, 5 shots, tuned: no difference is decided to `untuned`.",
-        "- URDU (Urdu, unseen), strangers: 1 of 2 speakers are below chance with 5 shots.",
-        "- EmoDB (German): 70.0 % with clips of strangers, 80.0 % with the same person's.",
+        "- URDU (Urdu, unseen), unseen speakers, 5 shots: no decided difference from `frozen`.",
+        "- EmoDB (German), unseen speakers, 1 shot: worse than `frozen`.",
+        "- EmoDB (German), same speaker, 5 shots, tuned: no decided difference from `untuned`.",
+        "- URDU (Urdu, unseen), unseen speakers: 1 of 2 speakers are below chance with 5 shots.",
+        "- EmoDB (German): 70.0 % for unseen speakers, 80.0 % for the same speaker.",
     ]
     better = deepcopy(measured)
     better["scores"]["5 shots"]["difference"]["default"]["urdu disjoint"]["decided"] = True
-    assert "Urdu, unseen), strangers, 5 shots:" not in card(better)
+    assert "Urdu, unseen), unseen speakers, 5 shots:" not in card(better)
 
 
 def test_what_was_not_measured_is_not_stated(measured: dict[str, Any]) -> None:
     text = card({}, cost={}, recipe={})
-    assert "Not measured yet: `python -m benchmarks.default_accuracy ours CORPORA --name ours_accuracy`" in text
+    assert (
+        "Not measured yet: `python -m benchmarks.accuracy.default_accuracy ours CORPORA --name ours_accuracy`" in text
+    )
     assert "shipped bundle, int8" not in text
     assert "Recipe" not in text
     untuned = {**measured, "scores": {"5 shots": measured["scores"]["5 shots"]}}
@@ -119,7 +121,7 @@ def test_what_is_measured_of_the_shipped_bundles_is_what_cards_state() -> None:
     for name, cost in costs.items():
         size, latency, memory = cost_rows(cost)
         assert size == ["shipped bundle, int8", f"{size_mb(name):.1f} MB"]
-        assert latency[0] == "a clip of 3 s on 2 threads"
+        assert latency[0] == "latency for a clip of 3 s, 2 threads"
         assert cost["machine"]["processor"] in latency[1]
         assert memory[1] == f"{cost['peak_mb']:.0f} MB"
 

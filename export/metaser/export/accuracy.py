@@ -9,12 +9,12 @@ import numpy as np
 
 from metaser.export.layer_choice import EPISODES, chosen_clips
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Waveform
-from metaser.runtime.bundle import sha256_of
-from metaser.runtime.speech import load_speech
-from metaser.toolkit.embeddings import Embedded, embed_by
-from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings
-from metaser.toolkit.evaluate import compare, evaluate
-from metaser.toolkit.network import ProtoNet
+from metaser.runtime.audio.trim import load_speech
+from metaser.runtime.bundles.bundle import sha256_of
+from metaser.toolkit.episodes.sampler import EpisodeSampler, EpisodeSettings
+from metaser.toolkit.evaluation.embeddings import Embedded, embed_by
+from metaser.toolkit.evaluation.evaluate import compare, evaluate
+from metaser.toolkit.model.network import ProtoNet
 
 
 def accuracy_beside_pytorch(

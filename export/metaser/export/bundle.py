@@ -11,7 +11,6 @@ import onnx
 from safetensors.numpy import save
 
 from metaser.export.accuracy import accuracy_beside_pytorch
-from metaser.export.adaptation import adapt_graph
 from metaser.export.earlier_export import equal_graphs
 from metaser.export.float16 import largest_half_value
 from metaser.export.golden import golden_vectors
@@ -26,15 +25,17 @@ from metaser.export.rewriting import PLAIN
 from metaser.export.source import Source
 from metaser.export.step_parity import check_step
 from metaser.export.tensorrt import for_tensorrt, measure_tensorrt_parity, static_graph
+from metaser.export.tuning_graph import tune_graph
 from metaser.export.weights import save as save_graph
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
-from metaser.runtime.bundle import MANIFEST, TENSORRT_GRAPH, open_bundle, sha256_of
-from metaser.runtime.calibration import CalibrationPrior
-from metaser.runtime.decision import Calibration
+from metaser.runtime.bundles.bundle import MANIFEST, TENSORRT_GRAPH, open_bundle, sha256_of
+from metaser.runtime.bundles.manifest import AudioEntry, BackboneEntry, FileEntry, HeadEntry, Manifest
 from metaser.runtime.errors import InputError
-from metaser.runtime.files import SHARED, replace_file, replace_text
-from metaser.runtime.folders import replacing_folder
-from metaser.runtime.manifest import AudioEntry, BackboneEntry, FileEntry, HeadEntry, Manifest
+from metaser.runtime.scoring.calibration import CalibrationPrior
+from metaser.runtime.scoring.decision import Calibration
+from metaser.runtime.system.files import SHARED, replace_file, replace_text
+from metaser.runtime.system.folders import replacing_folder
+from metaser.runtime.tuning.head import TUNE_GRAPH
 
 MAX_WINDOW_S = 10.0
 """A longer clip is cut into windows: attention is quadratic in their length."""
@@ -47,7 +48,7 @@ ROLES = {
     TENSORRT_GRAPH: "tensorrt",
     f"{TENSORRT_GRAPH}.data": "external_data",
     "head.onnx": "head",
-    "adapt.onnx": "adapt",
+    TUNE_GRAPH: "tune",
     "head.safetensors": "parameters",
     "golden.safetensors": "golden",
     "MODEL_CARD.md": "model_card",
@@ -91,14 +92,14 @@ class ExportSettings:
     """Measured figures for the manifest and the model card."""
 
     tuning: dict[str, object] | None = None
-    """What `AdaptationSettings` of this bundle differ in from their defaults."""
+    """What `HeadTuningSettings` of this bundle differ in from their defaults."""
 
     force: bool = False
     """Replace a bundle that is there."""
 
 
-def export_bundle(source: Source, out: Path, settings: ExportSettings, say: Callable[[str], None]) -> Manifest:
-    """Write the bundle and return its manifest; `say` hears a line at each step.
+def export_bundle(source: Source, out: Path, settings: ExportSettings, notify: Callable[[str], None]) -> Manifest:
+    """Write the bundle and return its manifest; `notify` is called with a line at each step.
 
     Raises:
         InputError: `out` holds something else, or a bundle without `force`.
@@ -106,7 +107,7 @@ def export_bundle(source: Source, out: Path, settings: ExportSettings, say: Call
     """
     check_target(out, settings.force)
     with replacing_folder(out) as new:
-        manifest = _write(source, new, out, settings, say)
+        manifest = _write(source, new, out, settings, notify)
         open_bundle(new)
     return manifest
 
@@ -123,67 +124,101 @@ def check_target(out: Path, force: bool) -> None:
 
 
 def _write(
-    source: Source, folder: Path, earlier: Path, settings: ExportSettings, say: Callable[[str], None]
+    source: Source, folder: Path, earlier: Path, settings: ExportSettings, notify: Callable[[str], None]
 ) -> Manifest:
-    network = source.network
-    say(f"tracing {network.backbone.layers} layers of {source.name}")
-    if settings.portable:
-        say("attention in plain operators, for other providers than a CPU's")
-    elif plain := PLAIN.get(network.backbone.model_type):
-        say(f"not rewritten, as PyTorch exports it: {plain}")
-    max_window_s = longest_window_s(network.backbone, settings.max_window_s)
-    encoder = encoder_graph(network.backbone, max_window_s, portable=settings.portable)
-    head = head_graph(network.head, portable=settings.portable)
-    adapt = adapt_graph(network.head)
-    say(f"writing {settings.precision} graphs")
-    exact = encoder
-    ranges = measure_ranges(exact, activations(exact), settings.clips) if settings.static else None
-    encoder = in_precision(exact, settings.precision, ranges)
-    operators = {"encoder.onnx": contents(encoder), "head.onnx": contents(head), "adapt.onnx": contents(adapt)}
-    waveform, frames, embedding = golden_vectors(network)
-    inside = _compare_inside(exact, encoder, settings, waveform)
-    for name, graph in (("encoder", encoder), ("head", head), ("adapt", adapt)):
-        save_graph(graph, folder / f"{name}.onnx")
-    del exact, encoder  # gigabytes, which the comparisons need
-    parameters = {name: value.detach().numpy() for name, value in network.head.named_parameters()}
-    _save_tensors(parameters, folder / "head.safetensors")
-    _save_tensors({"waveform": waveform, "frames": frames, "embedding": embedding}, folder / "golden.safetensors")
-    say("comparing with PyTorch")
-    parity = asdict(measure_parity(folder, network, settings.precision, max_window_s, settings.clips))
-    parity |= inside
-    parity["adaptation_step_max_difference"] = check_step(adapt, network.head)
-    if settings.tensorrt_window_s is not None:
-        tensorrt = _write_tensorrt(source, folder, settings, say)
-        operators[TENSORRT_GRAPH], parity["tensorrt"] = tensorrt
+    graphs = _write_graphs(source, folder, settings, notify)
     accuracy = dict(settings.accuracy or {})
     if settings.corpora:
-        say("measuring few-shot accuracy")
-        embed = Graphs(folder, network).embed
-        accuracy |= accuracy_beside_pytorch(network, embed, max_window_s, settings.corpora)
+        notify("measuring few-shot accuracy")
+        embed = Graphs(folder, source.network).embed
+        accuracy |= accuracy_beside_pytorch(source.network, embed, graphs.max_window_s, settings.corpora)
     replace_text(folder / "LICENSE", source.licence_text or f"Licence of the weights: {source.licence}\n", mode=SHARED)
     if source.notice_text:
         replace_text(folder / "NOTICE", source.notice_text, mode=SHARED)
-    manifest = Manifest(
+    equal = equal_graphs(earlier, folder, source.network, settings.precision, settings.clips)
+    manifest = _manifest(source, graph_id(folder), graphs, settings, accuracy, equal)
+    card = source.card_text or model_card(manifest, settings.command)
+    replace_text(folder / "MODEL_CARD.md", card, mode=SHARED)
+    manifest.files.update(_entries(folder))
+    replace_text(folder / MANIFEST, manifest.to_json(), mode=SHARED)
+    return manifest
+
+
+@dataclass(frozen=True)
+class _Graphs:
+    """What is known of the graphs that were written."""
+
+    max_window_s: float
+    operators: dict[str, dict[str, object]]
+    """Graph -> what it holds."""
+    parity: dict[str, object]
+    """How near the graphs are to PyTorch."""
+
+
+def _write_graphs(source: Source, folder: Path, settings: ExportSettings, notify: Callable[[str], None]) -> _Graphs:
+    """Write graphs, parameters and golden vectors, and compare them with PyTorch."""
+    network = source.network
+    notify(f"tracing {network.backbone.layers} layers of {source.name}")
+    if settings.portable:
+        notify("attention in plain operators, for other providers than a CPU's")
+    elif plain := PLAIN.get(network.backbone.model_type):
+        notify(f"not rewritten, as PyTorch exports it: {plain}")
+    max_window_s = longest_window_s(network.backbone, settings.max_window_s)
+    exact = encoder_graph(network.backbone, max_window_s, portable=settings.portable)
+    head = head_graph(network.head, portable=settings.portable)
+    tune = tune_graph(network.head)
+    notify(f"writing {settings.precision} graphs")
+    ranges = measure_ranges(exact, activations(exact), settings.clips) if settings.static else None
+    encoder = in_precision(exact, settings.precision, ranges)
+    graphs = {"encoder.onnx": encoder, "head.onnx": head, TUNE_GRAPH: tune}
+    operators = {name: contents(graph) for name, graph in graphs.items()}
+    waveform, frames, embedding = golden_vectors(network)
+    inside = _compare_inside(exact, encoder, settings, waveform)
+    for name, graph in graphs.items():
+        save_graph(graph, folder / name)
+    del exact, encoder, graphs  # gigabytes, which the comparisons need
+    parameters = {name: value.detach().numpy() for name, value in network.head.named_parameters()}
+    _save_tensors(parameters, folder / "head.safetensors")
+    _save_tensors({"waveform": waveform, "frames": frames, "embedding": embedding}, folder / "golden.safetensors")
+    notify("comparing with PyTorch")
+    parity = asdict(measure_parity(folder, network, settings.precision, max_window_s, settings.clips)) | inside
+    parity["tuning_step_max_difference"] = check_step(tune, network.head)
+    if settings.tensorrt_window_s is not None:
+        operators[TENSORRT_GRAPH], parity["tensorrt"] = _write_tensorrt(source, folder, settings, notify)
+    return _Graphs(max_window_s, operators, parity)
+
+
+def _manifest(  # noqa: PLR0913, PLR0917 # what was measured, each by its own step
+    source: Source,
+    graph: str,
+    graphs: _Graphs,
+    settings: ExportSettings,
+    accuracy: dict[str, object],
+    equal: list[str],
+) -> Manifest:
+    """The manifest, without the files."""
+    backbone, head = source.network.backbone, source.network.head
+    return Manifest(
         name=settings.name,
-        model_id=model_id(network),
-        graph_id=graph_id(folder),
+        model_id=model_id(source.network),
+        graph_id=graph,
         backbone=BackboneEntry(
-            family=network.backbone.family,
-            model_type=network.backbone.model_type,
+            family=backbone.family,
+            model_type=backbone.model_type,
             source=source.name,
-            layers=network.backbone.layers,
-            width=network.backbone.width,
+            layers=backbone.layers,
+            width=backbone.width,
         ),
         head=HeadEntry(
-            kind=network.head.kind,
-            embedding_size=network.head.embedding_size,
-            parameters={name: list(value.shape) for name, value in parameters.items()},
+            kind=head.kind,
+            embedding_size=head.embedding_size,
+            parameters={name: list(value.shape) for name, value in head.named_parameters()},
         ),
         audio=AudioEntry(
             sample_rate_hz=SAMPLE_RATE_HZ,
-            hop_samples=network.backbone.hop_samples,
-            receptive_field_samples=network.backbone.receptive_field_samples,
-            max_window_s=max_window_s,
+            hop_samples=backbone.hop_samples,
+            receptive_field_samples=backbone.receptive_field_samples,
+            max_window_s=graphs.max_window_s,
         ),
         precision=settings.precision,
         opset=PORTABLE_OPSET if settings.portable else OPSET,
@@ -193,18 +228,13 @@ def _write(
         training_corpora=list(source.corpora),
         training_languages=list(source.languages),
         files={},
-        parity=parity,
-        operators=operators,
+        parity=graphs.parity,
+        operators=graphs.operators,
         prior=settings.prior,
         tuning=settings.tuning or {},
         accuracy=accuracy,
-        equal_graphs=equal_graphs(earlier, folder, network, settings.precision, settings.clips),
+        equal_graphs=equal,
     )
-    card = source.card_text or model_card(manifest, settings.command)
-    replace_text(folder / "MODEL_CARD.md", card, mode=SHARED)
-    manifest.files.update(_entries(folder))
-    replace_text(folder / MANIFEST, manifest.to_json(), mode=SHARED)
-    return manifest
 
 
 def _compare_inside(
@@ -220,13 +250,13 @@ def _compare_inside(
 
 
 def _write_tensorrt(
-    source: Source, folder: Path, settings: ExportSettings, say: Callable[[str], None]
+    source: Source, folder: Path, settings: ExportSettings, notify: Callable[[str], None]
 ) -> tuple[dict[str, object], dict[str, object]]:
     """Write the graph for TensorRT; what it holds and how near it is to PyTorch."""
     assert settings.tensorrt_window_s is not None
     backbone, path = source.network.backbone, folder / TENSORRT_GRAPH
     window_s = longest_window_s(backbone, settings.tensorrt_window_s)
-    say(f"writing the graph for TensorRT, for windows of {window_s:g} s")
+    notify(f"writing the graph for TensorRT, for windows of {window_s:g} s")
     model = for_tensorrt(static_graph(backbone, round(window_s * SAMPLE_RATE_HZ)), settings.precision)
     save_graph(model, path)
     return contents(model), asdict(measure_tensorrt_parity(path, backbone, settings.precision))

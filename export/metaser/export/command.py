@@ -10,20 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metaser.cli.console import SlowProgress
 from metaser.export.bundle import MAX_WINDOW_S, ExportSettings, check_target, export_bundle
 from metaser.export.golden import GOLDEN_S
 from metaser.export.layer_choice import recommended, score_layers
 from metaser.export.source import DEFAULT_MODEL, default_model, open_source
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
-from metaser.runtime.audio import load_audio
-from metaser.runtime.calibration import CalibrationPrior
-from metaser.runtime.decision import Calibration
+from metaser.runtime.audio.load import load_audio
+from metaser.runtime.audio.recordings import find_recordings
 from metaser.runtime.errors import InputError, NotFoundError
-from metaser.runtime.head_tuning import AdaptationSettings
-from metaser.runtime.recordings import find_recordings
-from metaser.runtime.stream import StreamSettings
-from metaser.toolkit.backbone import load_backbone
+from metaser.runtime.scoring.calibration import CalibrationPrior
+from metaser.runtime.scoring.decision import Calibration
+from metaser.runtime.stream.stream import StreamSettings
+from metaser.runtime.tuning.head import HeadTuningSettings
+from metaser.toolkit.model.backbone import load_backbone
 from metaser.toolkit.torch_threads import set_threads
 
 RUNS = Path("runs")
@@ -67,14 +66,20 @@ class ExportRequest:
     calibration: Path | None = None
 
 
-def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
-    """Export what was asked for; `say` hears a line at each step.
+def run_export(
+    request: ExportRequest, notify: Callable[[str], None], progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Export what was asked for.
+
+    Parameters:
+        notify: called with a line at each step.
+        progress: called with the number of clips that are done and of all, while layers are scored.
 
     Raises:
         MetaserError: the model, the folder or an option cannot be used, or the graphs miss their tolerance.
     """
     if request.pick_layers:
-        print_layers(request, say)
+        print_layers(request, notify, progress)
         return
     check_target(request.out, request.force)
     tensorrt_window_s = _tensorrt_window_s(request)
@@ -86,9 +91,9 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
     clips = _read_clips(request)
     measured = read_calibration(request.calibration) if request.calibration else Measured()
     model = request.model or default_model(RUNS)
-    say(f"exporting {model} to {request.out}{'' if request.model else ' (no MODEL was given)'}")
+    notify(f"exporting {model} to {request.out}{'' if request.model else ' (no MODEL was given)'}")
     if request.precision == "fp16":
-        say("float16 is for GPUs: on a CPU it is slower than float32, and --int8 is the fast one")
+        notify("float16 is for GPUs: on a CPU it is slower than float32, and --int8 is the fast one")
     set_threads()
     source = open_source(model, request.layers, request.licence)
     layers = source.network.backbone.layers
@@ -109,14 +114,16 @@ def run_export(request: ExportRequest, say: Callable[[str], None]) -> None:
         tuning=measured.tuning,
         force=request.force,
     )
-    manifest = export_bundle(source, request.out, settings, say)
+    manifest = export_bundle(source, request.out, settings, notify)
     size_mb = sum(entry.size_bytes for entry in manifest.files.values()) / 1e6
-    say(f"wrote {request.out}: {size_mb:.1f} MB, licence of the weights {manifest.licence}")
-    say(f"next: metaser enroll support/ --bundle {shlex.quote(str(request.out))}")
+    notify(f"wrote {request.out}: {size_mb:.1f} MB, licence of the weights {manifest.licence}")
+    notify(f"next: metaser enroll support/ --bundle {shlex.quote(str(request.out))}")
 
 
-def print_layers(request: ExportRequest, say: Callable[[str], None]) -> None:
-    """Say how accurate a pre-trained encoder is after each layer, and what that costs.
+def print_layers(
+    request: ExportRequest, notify: Callable[[str], None], progress: Callable[[int, int], None] | None
+) -> None:
+    """Notify how accurate a pre-trained encoder is after each layer, and what that costs.
 
     Raises:
         MetaserError: the model or a corpus cannot be used.
@@ -126,18 +133,17 @@ def print_layers(request: ExportRequest, say: Callable[[str], None]) -> None:
     model = request.model or DEFAULT_MODEL
     set_threads()
     backbone = load_backbone(model, request.layers)
-    with SlowProgress("Computing layers", as_json=False) as progress:
-        scores = score_layers(backbone, request.corpus, progress)
+    scores = score_layers(backbone, request.corpus, progress)
     names = list(scores[0].by_corpus)
-    say(f"{model}, 4-way 5-shot accuracy with strangers in per cent;")
-    say("cost is time as a share of all layers'")
-    say("layers  cost  mean  " + "  ".join(names))
+    notify(f"{model}, 4-way 5-shot accuracy with strangers in per cent;")
+    notify("cost is time as a share of all layers'")
+    notify("layers  cost  mean  " + "  ".join(names))
     for score in scores:
         own = "  ".join(f"{100 * score.by_corpus[name].accuracy.mean:{len(name)}.1f}" for name in names)
-        say(f"{score.layers:6}  {score.cost:4.0%}  {100 * score.accuracy:4.1f}  {own}")
+        notify(f"{score.layers:6}  {score.cost:4.0%}  {100 * score.accuracy:4.1f}  {own}")
     best, cheap = recommended(scores)
     half = 50 * max(found.accuracy.high - found.accuracy.low for found in best.by_corpus.values())
-    say(f"best: --layers {best.layers}, intervals ± {half:.1f}; at most a point worse: --layers {cheap.layers}")
+    notify(f"best: --layers {best.layers}, intervals ± {half:.1f}; at most a point worse: --layers {cheap.layers}")
 
 
 def _tensorrt_window_s(request: ExportRequest) -> float | None:
@@ -194,11 +200,11 @@ def read_calibration(path: Path) -> Measured:
         values = {name: float(value) for name, value in document["calibration"].items()}
         prior = CalibrationPrior(**document["prior"]) if "prior" in document else None
         tuning = dict(document.get("tuning", {}))
-        AdaptationSettings(**tuning)  # checks the values
+        HeadTuningSettings(**tuning)  # checks the values
         measured = Measured(Calibration(**values), prior, dict(document.get("accuracy", {})), tuning)
     except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
         raise InputError(f"{path} holds no calibration ({error}): give temperature, threshold and margin") from error
-    if measured.prior and not measured.prior.is_sound:
+    if measured.prior and not measured.prior.is_valid:
         raise InputError(f"the prior in {path} is not in order: measure it again")
     return measured
 

@@ -9,10 +9,10 @@ from metaser.export.golden import voiced_waveform
 from metaser.export.identity import graph_id, model_id
 from metaser.export.parity import Graphs
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
-from metaser.runtime.bundle import MANIFEST, open_bundle
-from metaser.runtime.decision import unit
+from metaser.runtime.bundles.bundle import MANIFEST, open_bundle
 from metaser.runtime.errors import MetaserError
-from metaser.toolkit.network import ProtoNet
+from metaser.runtime.scoring.decision import unit
+from metaser.toolkit.model.network import ProtoNet
 
 EQUAL_COSINE = 0.99999
 SECONDS = (1.0, 1.7, 2.4)

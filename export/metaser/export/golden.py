@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Frames, Waveform
-from metaser.toolkit.network import ProtoNet
+from metaser.toolkit.model.network import ProtoNet
 
 GOLDEN_S = 1.5
 
@@ -24,8 +24,7 @@ def voiced_waveform(samples: int, seed: int = 0) -> Waveform:
         voice += resonance * np.sin(harmonic * phase)
     syllables = 0.55 + 0.45 * np.sin(2 * np.pi * 3.5 * time_s)
     wave = voice * syllables + 0.02 * rng.standard_normal(samples)
-    waveform: Waveform = (0.5 * wave / np.abs(wave).max()).astype(np.float32)
-    return waveform
+    return (0.5 * wave / np.abs(wave).max()).astype(np.float32)
 
 
 def golden_vectors(network: ProtoNet) -> tuple[Waveform, Frames, Embedding]:

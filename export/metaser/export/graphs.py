@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import warnings
 from collections.abc import Iterator
@@ -17,9 +16,8 @@ from torch.func import functional_call
 
 from metaser.export.rewriting import rewritten
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
-from metaser.toolkit.encoder import Backbone
-from metaser.toolkit.network import Head
-from metaser.toolkit.whisper import WhisperBackbone
+from metaser.toolkit.model.encoder import Backbone
+from metaser.toolkit.model.network import Head
 
 OPSET = 23
 """The newest that onnxruntime 1.23 runs, the last one for Python 3.10; it has attention as one operator."""
@@ -53,16 +51,13 @@ class HeadGraph(nn.Module):
 
     def forward(self, parameters: dict[str, Tensor], frames: Tensor, frame_mask: Tensor) -> Tensor:
         """The head's parameters, [B, N, D] and [B, N] -> embedding [B, E]."""
-        embedding: Tensor = functional_call(self._head[0], parameters, (frames, frame_mask))
-        return embedding
+        return functional_call(self._head[0], parameters, (frames, frame_mask))
 
 
 def longest_window_s(backbone: Backbone, wanted_s: float) -> float:
     """The window that was wanted, or the longest that the backbone has positions for."""
-    if isinstance(backbone, WhisperBackbone):
-        positions: int = backbone.config.max_source_positions
-        return min(wanted_s, positions * backbone.hop_samples / SAMPLE_RATE_HZ)
-    return wanted_s
+    longest = backbone.max_samples
+    return wanted_s if longest is None else min(wanted_s, longest / SAMPLE_RATE_HZ)
 
 
 def encoder_graph(backbone: Backbone, max_window_s: float, *, portable: bool = False) -> onnx.ModelProto:
@@ -76,7 +71,7 @@ def encoder_graph(backbone: Backbone, max_window_s: float, *, portable: bool = F
     lengths = torch.tensor([SAMPLE_RATE_HZ, SAMPLE_RATE_HZ // 2])
     batch, samples = Dim("batch"), Dim("samples", min=backbone.receptive_field_samples, max=max_samples)
     model = export_graph(
-        EncoderGraph(rewritten(for_window(backbone, max_samples), portable=portable)),
+        EncoderGraph(rewritten(backbone.limited_to(max_samples), portable=portable)),
         (waveform, lengths),
         ({0: batch, 1: samples}, {0: batch}),
         ENCODER_VALUES,
@@ -110,17 +105,6 @@ def _drop_unread_inputs(graph: onnx.GraphProto) -> None:
     read = {name for node in graph.node for name in node.input}
     for value in [value for value in graph.input if value.name not in read]:
         graph.input.remove(value)
-
-
-def for_window(backbone: Backbone, max_samples: int) -> Backbone:
-    """The backbone without what only longer windows need: Whisper's later positions."""
-    if not isinstance(backbone, WhisperBackbone):
-        return backbone
-    shorter = copy.deepcopy(backbone)
-    embedding = shorter.encoder.embed_positions
-    frames = -(-max_samples // shorter.hop_samples)
-    embedding.weight = nn.Parameter(embedding.weight[:frames].detach().clone(), requires_grad=False)
-    return shorter
 
 
 def export_graph(

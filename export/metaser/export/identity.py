@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from metaser.toolkit.network import ProtoNet
+from metaser.toolkit.model.network import ProtoNet
 
 
 def model_id(network: ProtoNet) -> str:

@@ -7,7 +7,7 @@ that take it::
       float32│uint8 …                  int32           float32
 
 onnxruntime makes one operator of the last three, and of all of them if x has one product. The weights are int8 around
-0, which the runtime's kernels multiply exactly on every processor (`metaser.runtime.integer_products`). Convolutions
+0, which the runtime multiplies exactly on every processor (`metaser.runtime.providers.integer_products`). Convolutions
 stay float32: quantised ones make speech encoders far slower on CPUs.
 """
 

@@ -17,15 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
-from metaser.runtime.bundle import sha256_of
+from metaser.runtime.audio.trim import load_speech
+from metaser.runtime.bundles.bundle import sha256_of
 from metaser.runtime.errors import InputError
-from metaser.runtime.speech import load_speech
-from metaser.toolkit.corpora import read_any, readable
-from metaser.toolkit.embeddings import WINDOW_S, Embedded
-from metaser.toolkit.encoder import Backbone
-from metaser.toolkit.episodes import EpisodeSampler, EpisodeSettings, split_of
-from metaser.toolkit.evaluate import Evaluation, evaluate
-from metaser.toolkit.utterances import Utterance
+from metaser.toolkit.data.corpora import read_any, readable
+from metaser.toolkit.data.utterances import Utterance
+from metaser.toolkit.episodes.sampler import EpisodeSampler, EpisodeSettings, split_of
+from metaser.toolkit.evaluation.embeddings import WINDOW_S, Embedded
+from metaser.toolkit.evaluation.evaluate import Evaluation, evaluate
+from metaser.toolkit.model.encoder import Backbone
 
 EPISODES = 200
 WITHIN = 0.01
@@ -44,7 +44,9 @@ class LayerScore:
     """Time for a clip, as a share of all layers'."""
 
 
-def score_layers(backbone: Backbone, corpora: Sequence[Path], progress: Callable[[int, int], None]) -> list[LayerScore]:
+def score_layers(
+    backbone: Backbone, corpora: Sequence[Path], progress: Callable[[int, int], None] | None = None
+) -> list[LayerScore]:
     """Score every depth of a backbone, from one layer on.
 
     Raises:
@@ -58,7 +60,8 @@ def score_layers(backbone: Backbone, corpora: Sequence[Path], progress: Callable
     means: list[npt.NDArray[np.float32]] = []
     for done, clip in enumerate((clip for own in clips for clip in own), start=1):
         means.append(recorder.record(backbone, load_speech(clip.path)))
-        progress(done, count)
+        if progress:
+            progress(done, count)
     layered = np.stack(means)  # [clips, L + 1, D]
     evaluations: list[list[Evaluation]] = []  # by corpus, by layer
     start = 0
@@ -134,5 +137,4 @@ class LayerRecorder(nn.Module):
     @property
     def seconds_by_layer(self) -> npt.NDArray[np.float64]:
         """[L + 1] the median time until each was ready."""
-        medians: npt.NDArray[np.float64] = np.median(np.array(self._seconds), axis=0)
-        return medians
+        return np.median(np.array(self._seconds), axis=0)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from metaser.runtime.manifest import Manifest
+from metaser.runtime.bundles.manifest import Manifest
 
-UNTRAINED = "Nothing: the encoder is frozen as published, and the head returns the mean of its frames."
+UNTRAINED = "No training: the encoder is frozen as published, and the head returns the mean of its frames."
 
 TEMPLATE = """# {name}
-A speech encoder and pooling head for few-shot speech emotion recognition with metaser. A person enrols a few labelled
-clips a class; a query goes to the class with the nearest prototype by cosine similarity.
+A speech encoder and a pooling head for few-shot speech emotion recognition with metaser. A person enrols a few labelled
+clips per class. A query gets the class whose prototype has the highest cosine similarity.
 
 | | |
 |---|---|
@@ -21,17 +21,17 @@ clips a class; a query goes to the class with the nearest prototype by cosine si
 | licence of the weights | {licence} |
 | made by | `{command}` |
 
-## Trained on
+## Training data
 {training}
 
 ## Agreement with PyTorch in float32
 {parity}
 {accuracy}
 ## Use and limits
-- For labelling speech by a person's own examples, on their own device. Enrol clips of the voices, language and
-  microphone that will be heard; accuracy for strangers is clearly lower.
+- Intended for labelling speech from a person's own examples, on their own device. Enrol with the speakers, language and
+  microphone that you will use; accuracy for unseen speakers is clearly lower.
 - Acted emotion is not felt emotion, and a label is not a fact about a person. Emotion recognition is restricted by law
-  in some places, at work and in schools in the European Union among them.
+  in some places, for example at work and in schools in the European Union.
 - Not for decisions about people.
 """
 

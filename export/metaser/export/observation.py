@@ -15,7 +15,7 @@ from onnx import helper
 from metaser.export.int8 import Range
 from metaser.export.weights import save
 from metaser.runtime.arrays import Waveform
-from metaser.runtime.session import ENCODER_NAMES, open_session, run_all
+from metaser.runtime.providers.session import ENCODER_NAMES, open_session, run_all
 
 LAYER_NORM = re.compile(r"layers\.(\d+)\.final_layer_norm\.weight$")
 """The norm inside a transformer layer; its input is the layer's residual stream, in every architecture."""

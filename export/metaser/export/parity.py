@@ -12,10 +12,10 @@ import torch
 
 from metaser.export.golden import voiced_waveform
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Waveform
-from metaser.runtime.decision import unit
 from metaser.runtime.errors import WorkError
-from metaser.runtime.session import ENCODER_NAMES, HEAD_NAMES, open_session, run
-from metaser.toolkit.network import ProtoNet
+from metaser.runtime.providers.session import ENCODER_NAMES, HEAD_NAMES, open_session, run
+from metaser.runtime.scoring.decision import unit
+from metaser.toolkit.model.network import ProtoNet
 
 COSINE_AT_LEAST = {"fp32": 0.99999, "fp16": 0.999, "int8": 0.99}
 FP32_DIFFERENCE_AT_MOST = 1e-4
@@ -58,8 +58,7 @@ class Graphs:
 
     def embed(self, clip: Waveform) -> Embedding:
         """[T] -> [E]."""
-        embedding: Embedding = self.embedding(self.frames(clip[None], [len(clip)]))[0]
-        return embedding
+        return self.embedding(self.frames(clip[None], [len(clip)]))[0]
 
     def embedding(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """[1, N, D] -> [1, E]."""

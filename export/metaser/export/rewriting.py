@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metaser.export.products import StridedProduct
-from metaser.toolkit.encoder import Backbone
-from metaser.toolkit.masking import frame_mask, masked_standardise
-from metaser.toolkit.wav2vec2 import Wav2Vec2Backbone, strided_length
-from metaser.toolkit.whisper import WhisperBackbone
+from metaser.toolkit.model.encoder import Backbone
+from metaser.toolkit.model.masking import frame_mask, masked_standardise
+from metaser.toolkit.model.wav2vec2 import Wav2Vec2Backbone, strided_length
+from metaser.toolkit.model.whisper import WhisperBackbone
 
 PLAIN = {
     "wavlm": "WavLM's attention, whose position bias is gated by each layer",
@@ -31,16 +31,11 @@ def rewritten(backbone: Backbone, *, portable: bool = False) -> Backbone:
     """The same backbone in its fast form, for inference alone; a portable one keeps attention in plain operators."""
     shared = {id(tensor): tensor for tensor in chain(backbone.parameters(), backbone.buffers())}
     copied = copy.deepcopy(backbone, shared)  # new modules around the same tensors
-    if isinstance(copied, WhisperBackbone):
-        if not portable:
-            for layer in copied.encoder.layers:
-                layer.self_attn = OneOperatorAttention(layer.self_attn)
-        return ProductWhisper(copied).eval()
-    assert isinstance(copied, Wav2Vec2Backbone)
+    product, attention = FAST[copied.family]
     if not portable and copied.model_type not in PLAIN:
-        for layer in copied.encoder.layers:
-            layer.attention = OneOperatorAttention(layer.attention)
-    return ProductWav2Vec2(copied).eval()
+        for layer in copied.get_submodule("encoder.layers").children():
+            setattr(layer, attention, OneOperatorAttention(getattr(layer, attention)))
+    return product(copied).eval()
 
 
 class ProductWav2Vec2(Wav2Vec2Backbone):
@@ -123,3 +118,10 @@ class OneOperatorAttention(nn.Module):
             kv_num_heads=self.heads,
         )[0]
         return self.out_proj(attended), None
+
+
+FAST: dict[str, tuple[Any, str]] = {
+    "wav2vec2": (ProductWav2Vec2, "attention"),
+    "whisper": (ProductWhisper, "self_attn"),
+}
+"""Family -> the backbone with products for convolutions, and the name of the attention in its layers."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metaser.runtime.decision import Calibration
 from metaser.runtime.errors import InputError
-from metaser.runtime.strict_json import finite
-from metaser.toolkit.backbone import load_backbone
-from metaser.toolkit.checkpoint import DESCRIPTION_FILE, load_checkpoint
-from metaser.toolkit.network import ProtoNet, identity_head
+from metaser.runtime.scoring.decision import Calibration
+from metaser.runtime.system.strict_json import finite
+from metaser.toolkit.model.backbone import load_backbone
+from metaser.toolkit.model.checkpoint import DESCRIPTION_FILE, load_checkpoint
+from metaser.toolkit.model.network import ProtoNet, identity_head
 
 DEFAULT_MODEL = "facebook/wav2vec2-xls-r-300m"
 UNKNOWN_LICENCE = "LicenseRef-unknown"
@@ -81,7 +81,7 @@ def _calibration(values: Mapping[str, Any], folder: Path) -> Calibration:
         calibration = Calibration(**{name: finite(value) for name, value in values.items()})
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"the calibration in {folder / DESCRIPTION_FILE} is damaged: {error}") from error
-    if not calibration.is_sound:
+    if not calibration.is_valid:
         raise InputError(f"the calibration in {folder / DESCRIPTION_FILE} has a temperature of {values['temperature']}")
     return calibration
 

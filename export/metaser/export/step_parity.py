@@ -1,4 +1,4 @@
-"""Whether a step of the adaptation graph is a step of `torch.optim.AdamW`, measured before the graph is shipped.
+"""Whether a step of the tuning graph is a step of `torch.optim.AdamW`, measured before the graph is shipped.
 
 Letters: B rows of a step, N frames, D frame width, C classes.
 """
@@ -13,12 +13,12 @@ import numpy.typing as npt
 import onnx
 import torch
 
-from metaser.export.adaptation import BETAS, FIRST_MOMENT, NEXT, SECOND_MOMENT, InnerLoss
 from metaser.export.graphs import PARAMETER
+from metaser.export.tuning_graph import BETAS, FIRST_MOMENT, NEXT, SECOND_MOMENT, InnerLoss
 from metaser.runtime.errors import WorkError
-from metaser.runtime.session import import_onnxruntime, session_options
-from metaser.runtime.splits import StepSampler
-from metaser.toolkit.network import Head
+from metaser.runtime.providers.session import import_onnxruntime, session_options
+from metaser.runtime.tuning.steps import StepSampler
+from metaser.toolkit.model.network import Head
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -38,7 +38,7 @@ def check_step(model: onnx.ModelProto, head: Head) -> float:
     session = import_onnxruntime().InferenceSession(model.SerializeToString(), session_options())
     difference = max(step_difference(session, head, clips, seed) for seed, clips in enumerate((4, 7)))
     if not difference <= STEP_DIFFERENCE_AT_MOST:
-        raise WorkError(f"a step of adapt.onnx differs from PyTorch's by {difference:.1e}: nothing was written")
+        raise WorkError(f"a step of tune.onnx differs from PyTorch's by {difference:.1e}: nothing was written")
     return difference
 
 

@@ -16,16 +16,16 @@ from onnx import TensorProto
 
 from metaser.export.float16 import to_fp16
 from metaser.export.golden import voiced_waveform
-from metaser.export.graphs import ENCODER_VALUES, EncoderGraph, export_graph, for_window
+from metaser.export.graphs import ENCODER_VALUES, EncoderGraph, export_graph
 from metaser.export.tensorrt_audit import audit
 from metaser.export.tensorrt_support import NEWEST_OPSET
 from metaser.export.weights import inferred_values
 from metaser.runtime.arrays import Frames
-from metaser.runtime.decision import unit
 from metaser.runtime.errors import WorkError
-from metaser.runtime.session import ENCODER_NAMES, open_session
-from metaser.runtime.static_window import StaticEncoder
-from metaser.toolkit.encoder import Backbone
+from metaser.runtime.providers.session import ENCODER_NAMES, open_session
+from metaser.runtime.providers.static_window import StaticEncoder
+from metaser.runtime.scoring.decision import unit
+from metaser.toolkit.model.encoder import Backbone
 
 DIFFERENCE_AT_MOST = {"fp32": 1e-4, "fp16": 0.1}
 """Of any frame's value, relative to the largest one where that is above 1."""
@@ -47,7 +47,7 @@ class TensorRTParity:
 def static_graph(backbone: Backbone, window_samples: int) -> onnx.ModelProto:
     """A backbone in float32 for one clip of up to `window_samples`, under the names of the dynamic graph."""
     model = export_graph(
-        EncoderGraph(for_window(backbone, window_samples)),
+        EncoderGraph(backbone.limited_to(window_samples)),
         (torch.zeros(1, window_samples), torch.tensor([window_samples])),
         None,
         ENCODER_VALUES,

@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto
 
-from metaser.runtime.files import SHARED, replace_file, replacing
+from metaser.runtime.system.files import SHARED, replace_file, replacing
 
 SMALL_BYTES = 1024
 """Smaller ones stay in the graph: shapes and axes, whose values shape inference needs."""
@@ -53,8 +53,7 @@ def save(model: onnx.ModelProto, path: Path) -> None:
 
 
 def _weights(model: onnx.ModelProto) -> Iterable[TensorProto]:
-    weights: Iterable[TensorProto] = model.graph.initializer
-    return weights
+    return model.graph.initializer
 
 
 def _is_large(tensor: TensorProto) -> bool:

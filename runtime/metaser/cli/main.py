@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from metaser.cli.commands import Commands
-from metaser.cli.console import complain, settle, settle_stdout
+from metaser.cli.command_table import Commands
+from metaser.cli.view.console import flush_or_drop, flush_or_drop_stdout, print_error
 
 show_usual_warning = warnings.showwarning
 
@@ -53,14 +53,14 @@ def _errors_as_lines() -> Iterator[None]:
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:  # nobody reads on, as `head` does
-        settle_stdout()
+        flush_or_drop_stdout()
         raise typer.Exit(0) from None
     except _errors_of_ours() as error:
-        complain(error)
+        print_error(error)
         raise typer.Exit(error.exit_code) from None
     except OSError as error:
-        settle_stdout()
-        complain(_described(error))
+        flush_or_drop_stdout()
+        print_error(_described(error))
         raise typer.Exit(1) from None
     except SystemExit as error:
         if _is_of_closed_pipe(error):
@@ -78,7 +78,7 @@ def _described(error: OSError) -> str:
         return "the current folder does not exist any more: change to another one"
     if not error.filename:  # of standard output
         return str(error.strerror or error)
-    from metaser.runtime.os_errors import advice
+    from metaser.runtime.system.os_errors import advice
 
     what_to_do = f"; {hint}" if (hint := advice(error)) else ""
     return f"{error.filename}: {error.strerror}{what_to_do}"
@@ -130,15 +130,15 @@ def command() -> Any:
     return typer.main.get_command(app)
 
 
-def main() -> None:
-    """Run the command line."""
+def main(words: list[str] | None = None) -> None:
+    """Run the command line with these words, or those that the process was started with."""
     _claim_descriptors()
     warnings.showwarning = _show_warning
     for output in (sys.stdout, sys.stderr):
         if isinstance(output, TextIOWrapper):
             output.reconfigure(errors="backslashreplace")  # a label that the terminal cannot show stops nothing
     try:
-        command()(prog_name="metaser")
+        command()(words, prog_name="metaser")
     except SystemExit as error:
         if _is_of_closed_pipe(error):
             sys.exit(0)
@@ -146,14 +146,14 @@ def main() -> None:
     except OSError:  # of a usage error that nobody can be shown
         sys.exit(BAD_USAGE)
     finally:
-        settle(sys.stdout)
-        settle(sys.stderr)
+        flush_or_drop(sys.stdout)
+        flush_or_drop(sys.stderr)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
     """Show a warning of ours as one line, without the place in the code."""
     if category.__module__.startswith("metaser."):
-        complain(message)
+        print_error(message)
     else:
         show_usual_warning(message, category, *place, **options)
 
@@ -169,7 +169,7 @@ def _claim_descriptors() -> None:
     if sys.stderr is None:
         sys.stderr = StringIO()
     if sys.stdout is None:
-        complain("standard output is closed: open it, or send it to a file or to /dev/null")
+        print_error("standard output is closed: open it, or send it to a file or to /dev/null")
         sys.exit(1)
 
 

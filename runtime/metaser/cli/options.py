@@ -87,6 +87,6 @@ def profile_path(profile: str | None) -> Path:
     """
     if profile is not None:
         return Path(profile)
-    from metaser.runtime.user_folders import default_profile
+    from metaser.runtime.system.user_folders import default_profile
 
     return default_profile()

@@ -17,7 +17,7 @@ def expanded(path: str) -> str:
     """
     if not path.startswith("~") or (path[1:2] not in ("", "/") and os.path.lexists(path)):
         return path
-    from metaser.runtime.user_folders import expand_home
+    from metaser.runtime.system.user_folders import expand_home
 
     return str(expand_home(path))
 

@@ -7,10 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from metaser.runtime.audio import load_audio, read_blocks
-    from metaser.runtime.bundle import open_bundle, shipped_bundles
-    from metaser.runtime.decision import Calibration, Decision
+    from metaser.runtime.audio.load import load_audio, read_blocks
+    from metaser.runtime.bundles.bundle import open_bundle, shipped_bundles
     from metaser.runtime.engine import Engine
+    from metaser.runtime.enrolment.clip import Clip
+    from metaser.runtime.enrolment.find_clips import find_clips
+    from metaser.runtime.enrolment.profile import Profile, undo
+    from metaser.runtime.enrolment.profile_file import forget
     from metaser.runtime.errors import (
         AudioError,
         BundleError,
@@ -23,11 +26,12 @@ if TYPE_CHECKING:
         SupportError,
         WorkError,
     )
-    from metaser.runtime.locks import profile_lock
-    from metaser.runtime.profile import Clip, Profile, forget, undo
-    from metaser.runtime.reenrolment import find_clips
-    from metaser.runtime.stream import Stream, StreamEvent, StreamSettings
-    from metaser.runtime.verification import Verification
+    from metaser.runtime.model.verification import Verification
+    from metaser.runtime.scoring.decision import Calibration, Decision
+    from metaser.runtime.stream.event import StreamEvent
+    from metaser.runtime.stream.settings import StreamSettings
+    from metaser.runtime.stream.stream import Stream
+    from metaser.runtime.system.locks import profile_lock
 
 __all__ = [
     "AudioError",
@@ -60,9 +64,9 @@ __all__ = [
 ]
 
 _NAMES = {
-    "audio": ("load_audio", "read_blocks"),
-    "bundle": ("open_bundle", "shipped_bundles"),
-    "decision": ("Calibration", "Decision"),
+    "audio.load": ("load_audio", "read_blocks"),
+    "bundles.bundle": ("open_bundle", "shipped_bundles"),
+    "scoring.decision": ("Calibration", "Decision"),
     "engine": ("Engine",),
     "errors": (
         "AudioError",
@@ -76,11 +80,15 @@ _NAMES = {
         "SupportError",
         "WorkError",
     ),
-    "locks": ("profile_lock",),
-    "profile": ("Clip", "Profile", "forget", "undo"),
-    "reenrolment": ("find_clips",),
-    "stream": ("Stream", "StreamEvent", "StreamSettings"),
-    "verification": ("Verification",),
+    "system.locks": ("profile_lock",),
+    "enrolment.clip": ("Clip",),
+    "enrolment.profile": ("Profile", "undo"),
+    "enrolment.profile_file": ("forget",),
+    "enrolment.find_clips": ("find_clips",),
+    "stream.event": ("StreamEvent",),
+    "stream.settings": ("StreamSettings",),
+    "stream.stream": ("Stream",),
+    "model.verification": ("Verification",),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 

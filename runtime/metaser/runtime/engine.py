@@ -8,36 +8,36 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Waveform
-from metaser.runtime.audio import at_16_khz, check_array
-from metaser.runtime.audio_checks import check_samples
-from metaser.runtime.bundle import Bundle
-from metaser.runtime.cores import best_threads
-from metaser.runtime.decision import Decision, cosines, decide, score
+from metaser.runtime.audio.checks import check_samples
+from metaser.runtime.audio.load import at_16_khz, check_array
+from metaser.runtime.audio.samples import as_samples, check_rate
+from metaser.runtime.audio.trim import speech_in
+from metaser.runtime.bundles.bundle import Bundle
+from metaser.runtime.enrolment.fit import check_fits
+from metaser.runtime.enrolment.profile import Profile
 from metaser.runtime.errors import InputWarning, ProfileError
-from metaser.runtime.model import Model
-from metaser.runtime.profile import Profile
-from metaser.runtime.profile_fit import check_fits
-from metaser.runtime.samples import as_samples, check_rate
-from metaser.runtime.speech import speech_in
-from metaser.runtime.turns import Turns
+from metaser.runtime.model.model import Model
+from metaser.runtime.scoring.decision import Decision, cosines, decide, score
+from metaser.runtime.stream.turns import Turns
+from metaser.runtime.system.cores import best_threads
 
 if TYPE_CHECKING:
-    from metaser.runtime.embedded import EmbeddedClips
-    from metaser.runtime.engine_cache import Say
-    from metaser.runtime.enrolment import Progress, Support
-    from metaser.runtime.head_tuning import AdaptationSettings
-    from metaser.runtime.profile_adaptation import Adapted
-    from metaser.runtime.reenrolment import FoundClips
-    from metaser.runtime.report import Report
-    from metaser.runtime.stream import Stream
-    from metaser.runtime.stream_settings import StreamSettings
-    from metaser.runtime.verification import Verification
+    from metaser.runtime.enrolment.embed import EmbeddedClips
+    from metaser.runtime.enrolment.find_clips import FoundClips
+    from metaser.runtime.enrolment.report import Report
+    from metaser.runtime.enrolment.support import Progress, Support
+    from metaser.runtime.enrolment.tune import TunedProfile
+    from metaser.runtime.model.verification import Verification
+    from metaser.runtime.stream.settings import StreamSettings
+    from metaser.runtime.stream.stream import Stream
+    from metaser.runtime.tensorrt.engine_cache import Notify
+    from metaser.runtime.tuning.head import HeadTuningSettings
 
 
 class Engine:
@@ -56,12 +56,12 @@ class Engine:
         threads: int | None = None,
         workers: int = 1,
         cache: Path | None = None,
-        say: Say | None = None,
+        notify: Notify | None = None,
     ) -> Engine:
         """Open a bundle by folder or shipped name (None: the shipped default) on a provider, all checks made.
 
         TensorRT, which `auto` never chooses, first builds its engine for this device, which takes minutes. It is kept
-        in `cache` (None: the user's own), and `say` gets a line about the progress.
+        in `cache` (None: the user's own), and `notify` gets a line about the progress.
 
         Parameters:
             threads: that compute one clip; None: one per core that the process may use.
@@ -74,7 +74,15 @@ class Engine:
             InputError: an unknown provider, `threads` or `workers` below 1, or TensorRT and a bundle without its graph.
             MissingDependencyError: onnxruntime or the provider is not on this machine.
         """
-        return cls(Model.open(bundle, provider=provider, threads=threads, workers=workers, cache=cache, say=say))
+        return cls(Model.open(bundle, provider=provider, threads=threads, workers=workers, cache=cache, notify=notify))
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled and copied.
+
+        Raises:
+            InputError: always.
+        """
+        self.model.__reduce__()
 
     @property
     def bundle(self) -> Bundle:
@@ -124,7 +132,7 @@ class Engine:
                 recording in two classes, or a label that is no text, is empty or is `unknown`.
             AudioError: clips that cannot be used; nothing is enrolled.
         """
-        from metaser.runtime.profile_changes import new_profile
+        from metaser.runtime.enrolment.changes import new_profile
 
         read = self.embed_support(support, sample_rate_hz=sample_rate_hz, progress=progress).checked()
         for line in read.warnings():
@@ -144,23 +152,23 @@ class Engine:
         Raises:
             NotFoundError, InputError: as `enroll`.
         """
-        from metaser.runtime.embedded import embed_clips
-        from metaser.runtime.enrolment import read_support
+        from metaser.runtime.enrolment.embed import embed_clips
+        from metaser.runtime.enrolment.support import read_support
 
         found = read_support(support, min_classes=min_classes, sample_rate_hz=sample_rate_hz)
         read = embed_clips(found.clips, self.model.embed, progress, self.model.workers)
         return replace(read, left_out=found.left_out, notices=(*found.notices, *read.notices))
 
-    def adapt(  # noqa: PLR0913 # the clips, their rate, and three options
+    def tune(  # noqa: PLR0913 # the clips, their rate, and three options
         self,
         profile: Profile,
         support: Support | None = None,
         *,
         sample_rate_hz: int = SAMPLE_RATE_HZ,
         force: bool = False,
-        settings: AdaptationSettings | None = None,
+        settings: HeadTuningSettings | None = None,
         progress: Progress | None = None,
-    ) -> Adapted:
+    ) -> TunedProfile:
         """Tune the head on a profile's clips; kept only where clips that were left out gain, or by `force`.
 
         Parameters:
@@ -172,10 +180,10 @@ class Engine:
             SupportError: a file is no longer there, or a class has a single clip and tuning is not forced.
             BundleError: the bundle cannot be tuned.
         """
-        from metaser.runtime.profile_adaptation import adapt_profile, enrolled_arrays
+        from metaser.runtime.enrolment.tune import enrolled_arrays, tune_profile
 
         samples = enrolled_arrays(support, sample_rate_hz)
-        return adapt_profile(self.model, profile, samples, force=force, settings=settings, progress=progress)
+        return tune_profile(self.model, profile, samples, force=force, settings=settings, progress=progress)
 
     def calibrate(
         self, profile: Profile, *, false_accepts: float | None = None, others: EmbeddedClips | None = None
@@ -191,7 +199,7 @@ class Engine:
             InputError: `false_accepts` is not between 0 and 1.
             SupportError: a clip of the other speech is enrolled.
         """
-        from metaser.runtime.profile_changes import calibrate_profile
+        from metaser.runtime.enrolment.changes import calibrate_profile
 
         return calibrate_profile(self.model, profile, false_accepts=false_accepts, others=others)
 
@@ -212,15 +220,15 @@ class Engine:
             NotFoundError, InputError, SupportError, AudioError: as `enroll`.
             SupportError: a recording is enrolled in another class.
         """
-        from metaser.runtime.embedded import EmbeddedClips
-        from metaser.runtime.profile_changes import settle
+        from metaser.runtime.enrolment.changes import recalibrate
+        from metaser.runtime.enrolment.embed import EmbeddedClips
 
         if not isinstance(support, EmbeddedClips):
             read = self.embed_support(support, min_classes=1, sample_rate_hz=sample_rate_hz, progress=progress)
             support = read.checked()
             for line in support.warnings():
                 warnings.warn(line, InputWarning, stacklevel=2)
-        return settle(self.model, profile.with_clips(support.clips, support.embeddings), profile)
+        return recalibrate(self.model, profile.with_clips(support.clips, support.embeddings), profile)
 
     def remove(self, profile: Profile, what: str) -> Profile:
         """The profile without `LABEL`, or one clip of it, `LABEL/CLIP`, calibrated again; a tuned head is dropped.
@@ -228,9 +236,9 @@ class Engine:
         Raises:
             SupportError: there is no such class or clip, or fewer than two classes would be left.
         """
-        from metaser.runtime.profile_changes import settle
+        from metaser.runtime.enrolment.changes import recalibrate
 
-        return settle(self.model, profile.without(what), profile)
+        return recalibrate(self.model, profile.without(what), profile)
 
     def reenroll(
         self, profile: Profile, *, found: FoundClips | None = None, progress: Progress | None = None
@@ -245,7 +253,7 @@ class Engine:
             SupportError: `found` is None and a clip has changed or is gone, or fewer than two classes are left.
             AudioError: a clip cannot be used by this bundle.
         """
-        from metaser.runtime.profile_changes import reenroll
+        from metaser.runtime.enrolment.changes import reenroll
 
         return reenroll(self.model, profile, found, progress)
 
@@ -256,13 +264,13 @@ class Engine:
             NotFoundError, SupportError: there is no such folder, or no audio in it.
             AudioError: none of it can be used.
         """
-        from metaser.runtime.profile_changes import embed_others
+        from metaser.runtime.enrolment.changes import embed_others
 
         return embed_others(self.model, folder, profile, progress)
 
     def report(self, profile: Profile) -> Report:
         """What a profile's clips are worth, which classes are confused, and what to do about it."""
-        from metaser.runtime.report import make_report
+        from metaser.runtime.enrolment.report import make_report
 
         return make_report(profile, profile.scale(self.bundle.scale))
 
@@ -275,7 +283,7 @@ class Engine:
             NotFoundError: there is no such file.
             ProfileError: the profile is damaged, too new, or of another model or precision.
         """
-        from metaser.runtime.labels import is_unknown
+        from metaser.runtime.enrolment.labels import is_unknown
 
         profile = Profile.load(path)
         check_fits(profile, self.bundle.manifest, path, accept_precision=accept_precision)
@@ -314,8 +322,7 @@ class Engine:
         """
         scale = profile.scale(self.bundle.scale)
         rows = score(cosines(embedding[None], profile.prototypes), scale, profile.calibration)  # [1, C]
-        scores: npt.NDArray[np.float64] = rows[0]
-        return scores
+        return rows[0]
 
     def stream(
         self,
@@ -335,8 +342,8 @@ class Engine:
             InputError: the sample rate is no whole number above 0.
             ProfileError: `profile` is no profile, or one of another model.
         """
-        from metaser.runtime.stream import Stream
-        from metaser.runtime.stream_settings import StreamSettings
+        from metaser.runtime.stream.settings import StreamSettings
+        from metaser.runtime.stream.stream import Stream
 
         self._check_profile(profile)
 
@@ -366,6 +373,6 @@ class Engine:
         Raises:
             BundleError: the golden vectors do not fit the graphs.
         """
-        from metaser.runtime.verification import verify
+        from metaser.runtime.model.verification import verify
 
         return verify(self.model)

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from metaser.toolkit.config import Config
-from metaser.toolkit.tables import to_dataclass
+from metaser.toolkit.toml_config import to_dataclass
 
 MakeConfig: TypeAlias = Callable[..., Config]
 PITCHES_HZ = {"low": 250, "middle": 600, "high": 1500}
@@ -20,8 +20,7 @@ RATE_HZ = 16_000
 def whistle(pitch_hz: float, seconds: float, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.float32]]:
     t = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
     sound = np.sin(2 * np.pi * pitch_hz * t * rng.uniform(0.9, 1.1)) * (0.3 + 0.1 * np.sin(20 * t))
-    noisy: np.ndarray[Any, np.dtype[np.float32]] = (sound + rng.normal(0, 0.01, len(t))).astype(np.float32)
-    return noisy
+    return (sound + rng.normal(0, 0.01, len(t))).astype(np.float32)
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +59,7 @@ def make_config(corpora: tuple[Path, ...], saved: Callable[[str], Any], tmp_path
             },
             "model": {"backbone": str(saved(backbone).folder), "layers": 2, "embedding_size": 8},
             "episodes": {"n_way": 3, "k_shot": 2, "n_query": 2, "count": 8},
-            "optimiser": {"warm_up": 2, "backbone_rate": 1e-3, "head_rate": 1e-2},
+            "optimiser": {"warmup": 2, "backbone_lr": 1e-3, "head_lr": 1e-2},
             "validation": {"every": 4, "episodes": 5, "n_query": 2},
         }
         for name, value in (changes or {}).items():

@@ -11,9 +11,9 @@ import soundfile
 import torch
 
 from metaser.runtime.errors import InputError
-from metaser.toolkit.batches import BatchMaker, pad, prefetch
 from metaser.toolkit.config import Config
-from metaser.toolkit.material import gather
+from metaser.toolkit.training.batches import BatchMaker, pad, prefetch
+from metaser.toolkit.training.dataset import load_training_data
 
 MakeConfig: TypeAlias = Callable[..., Config]
 PLAIN: dict[str, Any] = {"noise_chance": 0.0, "gain_chance": 0.0, "speed_chance": 0.0, "reverberation_chance": 0.0}
@@ -24,13 +24,13 @@ def quiet(_line: str) -> None:
 
 
 def maker_of(config: Config) -> BatchMaker:
-    material = gather(config, quiet)
+    material = load_training_data(config, quiet)
     return BatchMaker(config, material.training, material.training_clips, material.domains)
 
 
 def test_support_comes_first_and_its_weights_make_means(make_config: MakeConfig) -> None:
     config = make_config({"augment": PLAIN, "data": {"crop_s": 9.0}, "adversary": {"on": "corpus"}})
-    material = gather(config, quiet)
+    material = load_training_data(config, quiet)
     batch = maker_of(config).make(3)
     episode = material.training.draw(3)
     clips = [*episode.support.ravel(), *episode.query_indices]
@@ -46,7 +46,7 @@ def test_support_comes_first_and_its_weights_make_means(make_config: MakeConfig)
 
 
 def test_held_out_speakers_never_train(make_config: MakeConfig) -> None:
-    material = gather(make_config(), quiet)
+    material = load_training_data(make_config(), quiet)
     assert {clip.speaker for clip in material.training_clips.utterances} == {"a", "b", "c", "d"}
     assert {clip.speaker for clip in material.validation_clips.utterances} == {"e", "f"}
 
@@ -94,10 +94,10 @@ def test_files_that_cannot_be_used_are_counted_and_left_out(make_config: MakeCon
         (root / "x/a" / f"broken{name}").write_bytes(b"nothing")
     changes: dict[str, Any] = {"data": {"corpora": [str(root)], "validation_speakers": {"mixed": ["e", "f"]}}}
     said: list[str] = []
-    material = gather(make_config(changes), said.append)
+    material = load_training_data(make_config(changes), said.append)
     assert len(material.problems) == 4
     assert said[0].startswith("4 files are left out: broken1.wav: ")
     assert said[0].endswith("; the log lists all")
     changes["data"]["strict"] = True
     with pytest.raises(InputError, match="4 of 40 clips cannot be used"):
-        gather(make_config(changes), quiet)
+        load_training_data(make_config(changes), quiet)

@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from metaser.toolkit import logs
 from metaser.toolkit.config import Config
-from metaser.toolkit.train import train
+from metaser.toolkit.training import logs
+from metaser.toolkit.training.train import train
 
 MakeConfig: TypeAlias = Callable[..., Config]
 FEW: dict[str, Any] = {"episodes": {"count": 4}, "validation": {"every": 2}}
@@ -37,7 +37,7 @@ def test_tensorboard_holds_every_number_of_the_json_lines(make_config: MakeConfi
     config = make_config(FEW)
     train(config, lambda _: None)
     found = points(config.out)
-    for name in ("loss", "accuracy", "scale", "gradient_norm", "rate_factor", "seconds", "waited_s"):
+    for name in ("loss", "accuracy", "scale", "gradient_norm", "lr_factor", "seconds", "waited_s"):
         assert found[f"step/{name}"] == numbers(config.out, "step", name)
         assert len(found[f"step/{name}"]) == 4
     for name in ("accuracy", "low", "high"):

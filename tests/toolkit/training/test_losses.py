@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from metaser.toolkit.batches import EpisodeBatch
-from metaser.toolkit.losses import LabelClassifier, mean_weights, prototype_loss
+from metaser.toolkit.training.batches import EpisodeBatch
+from metaser.toolkit.training.losses import LabelClassifier, mean_weights, prototype_loss
 
 SCALE = torch.tensor(10.0)
 
@@ -36,22 +36,22 @@ def embeddings() -> Tensor:
 
 
 def test_queries_are_told_by_the_prototypes_of_the_support() -> None:
-    loss, accuracy = prototype_loss(embeddings(), batch([0, 1], 1), SCALE, both_ways=False)
+    loss, accuracy = prototype_loss(embeddings(), batch([0, 1], 1), SCALE, symmetric_loss=False)
     assert float(loss) == pytest.approx((cross_entropy([1, 0], 0) + cross_entropy([0.6, 0.8], 1)) / 2, rel=1e-5)
     assert float(accuracy) == 1
 
 
 def test_both_ways_is_the_mean_of_the_two_directions() -> None:
-    one, _ = prototype_loss(embeddings(), batch([0, 1], 1), SCALE, both_ways=False)
+    one, _ = prototype_loss(embeddings(), batch([0, 1], 1), SCALE, symmetric_loss=False)
     back = (cross_entropy([1, 0.6], 0) + cross_entropy([0, 0.8], 1)) / 2
-    loss, _ = prototype_loss(embeddings(), batch([0, 1], 1), SCALE, both_ways=True)
+    loss, _ = prototype_loss(embeddings(), batch([0, 1], 1), SCALE, symmetric_loss=True)
     assert float(loss) == pytest.approx((float(one) + back) / 2, rel=1e-5)
 
 
 def test_both_ways_changes_nothing_where_support_and_queries_are_alike() -> None:
     alike = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)).repeat(2, 1)
-    one, _ = prototype_loss(alike, batch([0, 0, 1, 1], 2), SCALE, both_ways=False)
-    both, _ = prototype_loss(alike, batch([0, 0, 1, 1], 2), SCALE, both_ways=True)
+    one, _ = prototype_loss(alike, batch([0, 0, 1, 1], 2), SCALE, symmetric_loss=False)
+    both, _ = prototype_loss(alike, batch([0, 0, 1, 1], 2), SCALE, symmetric_loss=True)
     assert float(both) == pytest.approx(float(one), rel=1e-6)
 
 

@@ -13,17 +13,17 @@ import torch
 from torch import Tensor
 
 from metaser.runtime.errors import InputError, MetaserError, MissingDependencyError, WorkError
-from metaser.toolkit.checkpoint import load_checkpoint
 from metaser.toolkit.config import Config
-from metaser.toolkit.train import train
+from metaser.toolkit.model.checkpoint import load_checkpoint
+from metaser.toolkit.training.train import train
 
 MakeConfig: TypeAlias = Callable[..., Config]
 
 EVERYTHING: dict[str, Any] = {
     "model": {"weighted_sum": True},
-    "optimiser": {"accumulation": 2, "layer_decay": 0.9, "average": 0.5, "pull": 10.0, "label_weight": 0.5},
+    "optimiser": {"gradient_accumulation": 2, "layer_decay": 0.9, "ema_decay": 0.5, "classification_weight": 0.5},
     "adversary": {"on": "corpus", "weight": 0.5},
-    "episodes": {"count": 12, "both_ways": True},
+    "episodes": {"count": 12, "symmetric_loss": True},
     "gradient_checkpointing": True,
 }
 
@@ -40,19 +40,19 @@ def records(config: Config, event: str) -> list[dict[str, Any]]:
 def final_weights(config: Config) -> Mapping[str, Tensor]:
     state = torch.load(config.out / "state.pt", weights_only=True)
     weights: dict[str, Tensor] = state["parts"]["network"]
-    for part in ("discriminator", "classifier", "average"):
+    for part in ("discriminator", "classifier", "ema"):
         weights |= {f"{part}.{name}": value for name, value in state["parts"].get(part, {}).items()}
     return weights
 
 
 def interrupt_at(text: str) -> Callable[[str], None]:
-    """A `say` that presses Ctrl-C when a line starts so."""
+    """A `notify` that presses Ctrl-C when a line starts so."""
 
-    def say(line: str) -> None:
+    def notify(line: str) -> None:
         if line.startswith(text):
             os.kill(os.getpid(), signal.SIGINT)
 
-    return say
+    return notify
 
 
 def test_accuracy_rises_on_training_and_held_out_speakers(make_config: MakeConfig) -> None:
@@ -117,12 +117,12 @@ def test_ctrl_c_saves_the_state_and_says_so(make_config: MakeConfig) -> None:
     config = make_config()
     said: list[str] = []
 
-    def say(line: str) -> None:
+    def notify(line: str) -> None:
         said.append(line)
         interrupt_at("step 4")(line)
 
     with pytest.raises(KeyboardInterrupt):
-        train(config, say)
+        train(config, notify)
     assert said[-1] == "stopped by Ctrl-C after step 5 of 8; --resume goes on from there"
     assert torch.load(config.out / "state.pt", weights_only=True)["progress"]["step"] == 5
 
@@ -147,31 +147,24 @@ def test_the_generator_of_the_caller_is_left_alone(make_config: MakeConfig) -> N
 
 
 def test_the_average_of_the_weights_is_what_is_kept(make_config: MakeConfig) -> None:
-    best = train(make_config({"optimiser": {"average": 0.9}, "validation": {"every": 0}}), quiet)
+    best = train(make_config({"optimiser": {"ema_decay": 0.9}, "validation": {"every": 0}}), quiet)
     state = torch.load(best.parent / "state.pt", weights_only=True)["parts"]
     kept = load_checkpoint(best)[0].state_dict()
-    assert all(torch.equal(value, state["average"][f"module.{name}"]) for name, value in kept.items())
+    assert all(torch.equal(value, state["ema"][f"module.{name}"]) for name, value in kept.items())
     assert not all(torch.equal(value, state["network"][name]) for name, value in kept.items())
 
 
 def test_what_is_kept_can_lie_between_the_start_and_what_was_learnt(make_config: MakeConfig, tmp_path: Path) -> None:
     never = {"validation": {"every": 0}, "model": {"scale": 20.0}}
-    half = train(make_config({"optimiser": {"average": 0.9, "learnt_share": 0.5}, **never}), quiet)
-    averaged = torch.load(half.parent / "state.pt", weights_only=True)["parts"]["average"]
-    none = make_config({"out": str(tmp_path / "none"), "optimiser": {"learnt_share": 0.0}, **never})
+    half = train(make_config({"optimiser": {"ema_decay": 0.9, "wise_ft_alpha": 0.5}, **never}), quiet)
+    averaged = torch.load(half.parent / "state.pt", weights_only=True)["parts"]["ema"]
+    none = make_config({"out": str(tmp_path / "none"), "optimiser": {"wise_ft_alpha": 0.0}, **never})
     start = load_checkpoint(train(none, quiet))[0].state_dict()
     kept = load_checkpoint(half)[0].state_dict()
     assert start["head.scale"] == 20
     for name, value in kept.items():
         torch.testing.assert_close(value, (start[name] + averaged[f"module.{name}"]) / 2)
     assert not all(torch.equal(value, start[name]) for name, value in kept.items())
-
-
-def test_a_strong_pull_leaves_the_backbone_where_it_began(make_config: MakeConfig, saved: Callable[[str], Any]) -> None:
-    before = saved("whisper").backbone(2).state_dict()
-    strong = {"optimiser": {"pull": 1e9}, "validation": {"every": 0}, "episodes": {"count": 3}}
-    network = load_checkpoint(train(make_config(strong), quiet))[0]
-    assert all(torch.equal(before[name], value) for name, value in network.backbone.state_dict().items())
 
 
 def test_more_ways_can_train_than_are_validated(make_config: MakeConfig) -> None:
@@ -181,9 +174,11 @@ def test_more_ways_can_train_than_are_validated(make_config: MakeConfig) -> None
 
 
 def test_thinned_frames_train_whisper_and_are_refused_elsewhere(make_config: MakeConfig) -> None:
-    thin = {"augment": {"kept_frames": 0.5}, "episodes": {"count": 3}}
+    thin = {"augment": {"frame_keep_ratio": 0.5}, "episodes": {"count": 3}}
     train(make_config(thin), quiet)
-    with pytest.raises(InputError, match=r"augment.kept_frames is for Whisper alone and this backbone is wav2vec2"):
+    with pytest.raises(
+        InputError, match=r"augment.frame_keep_ratio is for Whisper alone and this backbone is wav2vec2"
+    ):
         train(make_config({**thin, "out": "elsewhere"}, "wav2vec2"), quiet)
 
 
@@ -211,7 +206,7 @@ def test_half_precision_trains(make_config: MakeConfig, backbone: str) -> None:
 def test_bf16_without_arithmetic_for_it_is_told(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, supported: bool
 ) -> None:
-    monkeypatch.setattr("metaser.toolkit.preparation.computes_bfloat16", lambda _: supported)
+    monkeypatch.setattr("metaser.toolkit.training.run.computes_bfloat16", lambda _: supported)
     said: list[str] = []
     train(make_config({"precision": "bf16", "episodes": {"count": 1}}), said.append)
     assert said[0].startswith("this CPU has no arithmetic for bf16") == (not supported)
@@ -220,7 +215,7 @@ def test_bf16_without_arithmetic_for_it_is_told(
 def test_a_run_without_patience_left_stops(make_config: MakeConfig) -> None:
     config = make_config(
         {
-            "optimiser": {"backbone_rate": 0.0, "head_rate": 0.0},
+            "optimiser": {"backbone_lr": 0.0, "head_lr": 0.0},
             "validation": {"every": 1, "patience": 2},
         }
     )
@@ -268,7 +263,7 @@ def test_what_cannot_be_used_is_one_clear_line_and_writes_nothing(
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(make_config: MakeConfig) -> None:
-    config = make_config({"optimiser": {"kind": "sgd", "head_rate": 1e30, "warm_up": 0, "clip_norm": 0.0}})
+    config = make_config({"optimiser": {"kind": "sgd", "head_lr": 1e30, "warmup": 0, "max_grad_norm": 0.0}})
     with pytest.raises(WorkError, match="not finite at step"):
         train(config, quiet)
 

@@ -26,7 +26,7 @@ def run(*words: str | Path) -> tuple[int, str, str]:
 
 
 def test_without_torch_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "metaser.toolkit.train", raising=False)
+    monkeypatch.delitem(sys.modules, "metaser.toolkit.training.train", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     code, _, said = run(tmp_path / "any.toml")
     assert code == 3

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from metaser.runtime.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from metaser.toolkit.backbone import Backbone, build_backbone, load_backbone
-    from metaser.toolkit.checkpoint import CheckpointMetadata, load_checkpoint, save_checkpoint
-    from metaser.toolkit.network import ProtoNet, cosine_logits, identity_head, make_head, prototypes
+    from metaser.toolkit.model.backbone import Backbone, build_backbone, load_backbone
+    from metaser.toolkit.model.checkpoint import CheckpointMetadata, load_checkpoint, save_checkpoint
+    from metaser.toolkit.model.network import ProtoNet, cosine_logits, identity_head, make_head, prototypes
 
 __all__ = [
     "Backbone",
@@ -25,9 +25,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "backbone": ("Backbone", "build_backbone", "load_backbone"),
-    "checkpoint": ("CheckpointMetadata", "load_checkpoint", "save_checkpoint"),
-    "network": ("ProtoNet", "cosine_logits", "identity_head", "make_head", "prototypes"),
+    "model.backbone": ("Backbone", "build_backbone", "load_backbone"),
+    "model.checkpoint": ("CheckpointMetadata", "load_checkpoint", "save_checkpoint"),
+    "model.network": ("ProtoNet", "cosine_logits", "identity_head", "make_head", "prototypes"),
 }
 
 

@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from metaser.runtime.errors import InputError
-from metaser.toolkit.protocol import EpisodeSettings
-from metaser.toolkit.tables import read_toml, to_dataclass
-from metaser.toolkit.utterances import Column
+from metaser.toolkit.data.utterances import Column
+from metaser.toolkit.episodes.protocol import EpisodeSettings
+from metaser.toolkit.toml_config import read_toml, to_dataclass
 
 MOST_DB = 200.0
 MOST: Mapping[str, float] = {
-    "augment.kept_frames": 1, "optimiser.learnt_share": 1, "model.whitening_power": 0.5, "model.scale": 1e6,
+    "augment.frame_keep_ratio": 1, "optimiser.wise_ft_alpha": 1, "model.whitening_power": 0.5, "model.scale": 1e6,
     "model.embedding_size": 65_536, "adversary.hidden_size": 65_536, "data.crop_s": 600, "validation.max_s": 600,
     "validation.episodes": 10_000, "augment.speed": 10, "augment.reverberation_s": 60,
     "augment.noise_snr_db": MOST_DB, "augment.gain_db": MOST_DB, "augment.equaliser_db": MOST_DB,
     "augment.time_masks": 1000, "augment.frequency_masks": 1000, "augment.time_mask_s": 600,
-    "freeze.variants": 1000, "workers": 1024, "threads": 1024, "optimiser.backbone_rate": 1e30,
-    "optimiser.head_rate": 1e30, "optimiser.layer_decay": 10, "optimiser.weight_decay": 1000, "optimiser.momentum": 1,
-    "optimiser.pull": 1e12, "optimiser.label_weight": 1e6, "adversary.weight": 1e6,
+    "freeze.variants": 1000, "workers": 1024, "threads": 1024, "optimiser.backbone_lr": 1e30,
+    "optimiser.head_lr": 1e30, "optimiser.layer_decay": 10, "optimiser.weight_decay": 1000, "optimiser.momentum": 1,
+    "optimiser.classification_weight": 1e6, "adversary.weight": 1e6,
 }  # fmt: skip
 """The largest values; what memory or arithmetic would not allow is above them."""
 
@@ -54,7 +54,7 @@ class EpisodesConfig(EpisodeSettings):
     """Queries a class."""
     count: int = 2000
     """Episodes of the whole run."""
-    both_ways: bool = False
+    symmetric_loss: bool = False
     """The queries' prototypes classify the support as well, so that every clip is asked about."""
 
 
@@ -85,9 +85,9 @@ class OptimiserConfig:
     """`[optimiser]`: how a step is made."""
 
     kind: Literal["adamw", "sgd"] = "adamw"
-    backbone_rate: float = 5e-5
+    backbone_lr: float = 5e-5
     """Learning rate of the topmost layer."""
-    head_rate: float = 1e-3
+    head_lr: float = 1e-3
     """Learning rate of the head, the weighted sum and the discriminator."""
     layer_decay: float = 1.0
     """Each layer learns at so many times the rate of the one above it."""
@@ -96,19 +96,17 @@ class OptimiserConfig:
     momentum: float = 0.9
     """Of sgd."""
     schedule: Literal["cosine", "constant"] = "cosine"
-    warm_up: int = 100
+    warmup: int = 100
     """Episodes over which the rates rise linearly."""
-    accumulation: int = 1
+    gradient_accumulation: int = 1
     """Episodes a step, shared by all processes."""
-    clip_norm: float = 1.0
+    max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm; 0 leaves them."""
-    average: float = 0.0
+    ema_decay: float = 0.0
     """What is validated and kept is a running average of the weights that keeps this share a step; 0 for the last."""
-    learnt_share: float = 1.0
+    wise_ft_alpha: float = 1.0
     """What is validated and kept lies so far on the way from the start to what was learnt (WiSE-FT); 1 for the end."""
-    pull: float = 0.0
-    """The backbone's weights go back by rate · pull of their way from the start each step (L2-SP)."""
-    label_weight: float = 0.0
+    classification_weight: float = 0.0
     """Weight of a loss that tells the classes of all corpora apart, beside that of the episodes; 0 for none."""
 
 
@@ -154,7 +152,7 @@ class AugmentConfig:
     band_chance: float = 0.0
     band_hz: tuple[float, float] = (2500.0, 7000.0)
     """Nothing is left above a frequency of this range, as with narrow channels and codecs."""
-    kept_frames: float = 1.0
+    frame_keep_ratio: float = 1.0
     """The layers see a random share of a clip's frames, and so cost less (Whisper alone)."""
 
 
@@ -220,16 +218,16 @@ class Config:
 
     def __post_init__(self) -> None:
         least: dict[str, float] = {
-            "data.crop_s": 0.1, "episodes.count": 1, "model.embedding_size": 1, "optimiser.accumulation": 1,
-            "optimiser.warm_up": 0, "optimiser.clip_norm": 0, "optimiser.backbone_rate": 0, "optimiser.head_rate": 0,
-            "optimiser.layer_decay": 0, "optimiser.average": 0, "optimiser.pull": 0,
-            "optimiser.weight_decay": 0, "optimiser.momentum": 0, "optimiser.learnt_share": 0,
-            "optimiser.label_weight": 0, "model.whitening_power": 0, "model.scale": 0.1,
+            "data.crop_s": 0.1, "episodes.count": 1, "model.embedding_size": 1, "optimiser.gradient_accumulation": 1,
+            "optimiser.warmup": 0, "optimiser.max_grad_norm": 0, "optimiser.backbone_lr": 0, "optimiser.head_lr": 0,
+            "optimiser.layer_decay": 0, "optimiser.ema_decay": 0,
+            "optimiser.weight_decay": 0, "optimiser.momentum": 0, "optimiser.wise_ft_alpha": 0,
+            "optimiser.classification_weight": 0, "model.whitening_power": 0, "model.scale": 0.1,
             "freeze.layers": 0, "freeze.variants": 0,
             "augment.time_masks": 0, "augment.frequency_masks": 0,
             "adversary.weight": 0, "adversary.hidden_size": 1, "validation.every": 0, "validation.episodes": 2,
             "validation.patience": 0, "validation.max_s": 0.1, "validation.batch_clips": 1, "seed": 0, "workers": 0,
-            "save_every": 1, "augment.speed": 0.1, "augment.reverberation_s": 0.01, "augment.kept_frames": 0.05,
+            "save_every": 1, "augment.speed": 0.1, "augment.reverberation_s": 0.01, "augment.frame_keep_ratio": 0.05,
             "augment.noise_snr_db": -MOST_DB, "augment.gain_db": -MOST_DB, "augment.equaliser_db": 0,
             "augment.time_mask_s": 0, "augment.frequency_mask_bins": 0, "augment.band_hz": 1,
         }  # fmt: skip
@@ -246,25 +244,24 @@ class Config:
             value = self._value(name)
             if (value[1] if isinstance(value, tuple) else value or 0) > most:
                 raise InputError(f"{name} is {value} and must be at most {most:g}")
-        if self.optimiser.average >= 1:
-            raise InputError(f"optimiser.average is {self.optimiser.average} and must be below 1")
+        if self.optimiser.ema_decay >= 1:
+            raise InputError(f"optimiser.ema_decay is {self.optimiser.ema_decay} and must be below 1")
         if not self.data.corpora and not self.data.manifests:
             raise InputError("data.corpora and data.manifests are both empty: name at least one folder or table")
-        if self.episodes.count % self.optimiser.accumulation:
+        if self.episodes.count % self.optimiser.gradient_accumulation:
             raise InputError(
-                f"episodes.count is {self.episodes.count} and must be a multiple of optimiser.accumulation, "
-                f"{self.optimiser.accumulation}"
+                f"episodes.count is {self.episodes.count} and must be a multiple of optimiser.gradient_accumulation, "
+                f"{self.optimiser.gradient_accumulation}"
             )
 
     @property
     def steps(self) -> int:
         """Optimiser steps of the whole run."""
-        return self.episodes.count // self.optimiser.accumulation
+        return self.episodes.count // self.optimiser.gradient_accumulation
 
     def plain(self) -> dict[str, Any]:
         """The settings as JSON holds them."""
-        settings: dict[str, Any] = _plain(asdict(self))
-        return settings
+        return _plain(asdict(self))
 
     def _value(self, name: str) -> Any:
         section, _, key = name.rpartition(".")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from metaser.runtime.cores import usable_cores
+from metaser.runtime.system.cores import usable_cores
 
 
 def set_threads(threads: int | None = None) -> None:

@@ -3,95 +3,63 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser
-from pathlib import Path
+from argparse import ArgumentParser, Namespace
+from typing import Any
 
 from optimum.commands.base import BaseOptimumCLICommand, CommandInfo
 from optimum.commands.export.base import ExportCommand
 
-INTERRUPTED = 130
+from metaser.cli.command_table import Commands
+from metaser.cli.main import main
 
 
 class MetaserExportCommand(BaseOptimumCLICommand):
-    """The command; what it needs is imported when it runs, so that Optimum's help stays quick."""
+    """The command with the options of `metaser export`, which it runs."""
 
     COMMAND = CommandInfo(name="metaser", help="Export a speech encoder as a metaser bundle for small devices.")
 
     @staticmethod
     def parse_args(parser: ArgumentParser) -> None:
-        """Declare the options of `metaser export`."""
-        parser.add_argument("model", nargs="?", help="A checkpoint, a folder or the name of a model on the hub.")
-        parser.add_argument("out", nargs="?", type=Path, default=Path("bundle"), help="The folder to write.")
-        precision = parser.add_mutually_exclusive_group()
-        for name, help_text in (
-            ("fp32", "Full precision; what you get without a choice."),
-            ("fp16", "Half precision, for graphics processors."),
-            ("int8", "Quantised matrix products, for small processors."),
-        ):
-            precision.add_argument(f"--{name}", dest="precision", action="store_const", const=name, help=help_text)
-        parser.set_defaults(precision="fp32")
-        parser.add_argument("--layers", type=int, metavar="L", help="Keep the first L layers of an untrained model.")
-        parser.add_argument(
-            "--tensorrt", action="store_true", help="Add encoder.tensorrt.onnx, for TensorRT on NVIDIA's processors."
-        )
-        parser.add_argument(
-            "--window",
-            dest="window_s",
-            type=float,
-            metavar="S",
-            help="The seconds that --tensorrt takes at once; 3 without a choice.",
-        )
-        parser.add_argument(
-            "--portable",
-            action="store_true",
-            help="Plain operators of an older opset, for OpenVINO, QNN and older builds.",
-        )
-        parser.add_argument(
-            "--longest",
-            dest="longest_s",
-            type=float,
-            default=10.0,
-            metavar="S",
-            help="Embed clips of up to S seconds in one piece; longer ones are cut.",
-        )
-        parser.add_argument(
-            "--clips", type=Path, metavar="DIR", help="Speech on which the graphs are compared as well."
-        )
-        parser.add_argument(
-            "--static", action="store_true", help="With --int8: fix the scales of activations on the clips of --clips."
-        )
-        parser.add_argument(
-            "--corpus",
-            type=Path,
-            metavar="DIR",
-            action="append",
-            default=[],
-            help="Labelled speech to measure accuracy on; may come several times.",
-        )
-        parser.add_argument(
-            "--pick-layers", action="store_true", help="Only print accuracy and cost after each layer, on --corpus."
-        )
-        parser.add_argument("--name", help="What the bundle is called.")
-        parser.add_argument("--licence", metavar="SPDX", help="The licence of the weights, such as MIT.")
-        parser.add_argument("--calibration", type=Path, metavar="FILE.json", help="Temperature, threshold and margin.")
-        parser.add_argument("--force", action="store_true", help="Replace OUT where it exists.")
+        """Declare the arguments and options of `metaser export`."""
+        for parameter in _parameters():
+            if parameter.param_type_name == "argument":
+                parser.add_argument(parameter.name, nargs="?", help=parameter.help)
+            elif parameter.is_flag:
+                parser.add_argument(*parameter.opts, dest=parameter.name, action="store_true", help=parameter.help)
+            else:
+                action = "append" if parameter.multiple else "store"
+                metavar = parameter.metavar or parameter.name.upper()
+                parser.add_argument(
+                    *parameter.opts, dest=parameter.name, action=action, metavar=metavar, help=parameter.help
+                )
 
     def run(self) -> None:
         """Export; an error is one line on standard error and the exit code of `metaser export`."""
-        from metaser.cli.console import complain
-        from metaser.cli.terminal import people
-        from metaser.export.command import ExportRequest, run_export
-        from metaser.runtime.errors import MetaserError
+        main(["export", *_words(self.args)])
+        sys.exit(0)
 
-        self.args.corpus = tuple(self.args.corpus)
-        given = {name: value for name, value in vars(self.args).items() if name in ExportRequest.__dataclass_fields__}
-        try:
-            run_export(ExportRequest(**given), people(as_json=False).say)
-        except MetaserError as error:
-            complain(error)
-            sys.exit(error.exit_code)
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
+
+def _parameters() -> list[Any]:
+    """The parameters of `metaser export`, as click describes them."""
+    parameters: list[Any] = Commands()["export"].params
+    return [parameter for parameter in parameters if parameter.name != "help"]
+
+
+def _words(given: Namespace) -> list[str]:
+    """The words of `metaser export` for what Optimum parsed."""
+    options: list[str] = []
+    arguments: list[str] = []
+    for parameter in _parameters():
+        value = getattr(given, parameter.name)
+        if value is None or value is False:
+            continue
+        if parameter.param_type_name == "argument":
+            arguments.append(value)
+        elif parameter.is_flag:
+            options.append(parameter.opts[0])
+        else:
+            options += [f"{parameter.opts[0]}={one}" for one in (value if parameter.multiple else [value])]
+    return [*options, "--", *arguments]
 
 
 REGISTER_COMMANDS = [(MetaserExportCommand, ExportCommand)]

@@ -1,0 +1,179 @@
+"""The accuracy of a model by the protocol, beside the frozen encoder, on test speakers and the unseen language.
+
+    python -m benchmarks.accuracy.default_accuracy MODEL CORPORA [--frozen MODEL] [--beside NAME=MODEL]
+        [--tuned-episodes N]
+
+MODEL is a bundle's folder or name, or a checkpoint's folder; CORPORA holds ravdess, emodb, nemo and urdu. 4 ways, five
+shots and one; 600 episodes; then 200 with the head tuned by `split` on five shots. This opens the test: it is for
+reports, never for choices. Writes `results/NAME.json` and `.md`, by default `default_accuracy`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.accuracy.scores import markdown, score
+from benchmarks.accuracy.specs import TESTS, TRAINED_ON, UNSEEN, Spec, sampler_of
+from benchmarks.machine import RESULTS, machine
+from benchmarks.markdown import table
+from metaser.runtime.system.files import SHARED, replace_text
+from metaser.runtime.system.user_folders import cache_folder
+from metaser.toolkit.data.corpora import Utterance, read_corpus
+from metaser.toolkit.evaluation.embeddings import Embedder, embed_clips, open_embedder
+from metaser.toolkit.evaluation.evaluate import Evaluation, evaluate
+from metaser.toolkit.evaluation.tuned_evaluation import Framed, evaluate_tuned, frame_clips, open_tunable
+
+EPISODES, TUNED_EPISODES = 600, 200
+SHOTS_BY_SPEAKER = 5
+LEGEND = (
+    "Accuracy in per cent ± half of its 95 % interval over episodes. Differences are paired by episode and query; the "
+    "brackets hold the 95 % interval over speakers. Bold: both intervals exclude zero."
+)
+
+
+def accuracy(embedder: Embedder, utterances: Sequence[Utterance], spec: Spec, episodes: int, cache: Path) -> Evaluation:
+    """A model on the episodes of a figure."""
+    rows, sampler = sampler_of(utterances, spec)
+    embedded = embed_clips(embedder, [utterances[row] for row in rows], cache=cache)
+    assert not embedded.problems
+    return evaluate(embedded, sampler, episodes)
+
+
+def tuned(model: str, utterances: Sequence[Utterance], episodes: int) -> dict[str, list[Evaluation]]:
+    """A model on the episodes of every figure, tuned on the support of each; a corpus is framed once for its splits."""
+    tunable = open_tunable(model, "split")
+    framed: dict[str, Framed] = {}
+    found = {}
+    for spec in TESTS:
+        rows, sampler = sampler_of(utterances, spec)
+        if spec.corpus not in framed:
+            framed[spec.corpus] = frame_clips(tunable, [utterances[row] for row in rows])
+        found[spec.name] = [evaluate_tuned(tunable, framed[spec.corpus], sampler, episodes)]
+    return found
+
+
+def of_speakers(evaluation: Evaluation) -> dict[str, dict[str, float]]:
+    """Accuracy by speaker and by sex, in per cent of their queries."""
+    correct, speakers = np.concatenate(evaluation.correct), np.array(evaluation.speakers)
+    sexes = np.array([sex_of(*speaker.split("/")) for speaker in evaluation.speakers])
+    return {
+        "speakers": {str(name): _percent(correct[speakers == name]) for name in np.unique(speakers)},
+        "sexes": {str(name): _percent(correct[sexes == name]) for name in np.unique(sexes)},
+    }
+
+
+def sex_of(corpus: str, speaker: str) -> str:
+    """As the corpora's authors state it."""
+    if corpus == "ravdess":
+        return "female" if int(speaker) % 2 == 0 else "male"
+    if corpus == "emodb":
+        return "male" if speaker in {"03", "10", "11", "12", "15"} else "female"
+    if corpus == "urdu":
+        return {"M": "male", "F": "female"}.get(speaker[:1], "unknown")
+    return "unknown"
+
+
+@dataclass(frozen=True)
+class Models:
+    """What is measured, by folder or by the name of a shipped bundle."""
+
+    default: str
+    frozen: str = "frozen"
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """Others by name, such as one that never heard a language."""
+
+
+def report(models: Models, corpora: Path, cache: Path, tuned_episodes: int = TUNED_EPISODES) -> dict[str, Any]:
+    """All figures; none with tuning where `tuned_episodes` is 0."""
+    utterances = [clip for name in (*TRAINED_ON, UNSEEN) for clip in read_corpus(corpora / name).utterances]
+    folders = {"frozen": models.frozen, "default": models.default, **models.beside}
+    embedders = {name: open_embedder(folder) for name, folder in folders.items()}
+    scores: dict[str, Any] = {}
+    found: dict[str, Evaluation] = {}
+    for shots, title in ((5, "5 shots"), (1, "1 shot")):
+        specs = [replace(spec, k_shot=shots) for spec in TESTS]
+        arms = {
+            name: {spec.name: [accuracy(embedder, utterances, spec, EPISODES, cache)] for spec in specs}
+            for name, embedder in embedders.items()
+        }
+        scores[title] = score(arms, "frozen")
+        if shots == SHOTS_BY_SPEAKER:
+            found = {name: own[0] for name, own in arms["default"].items()}
+    if tuned_episodes:
+        one = embedders["default"]
+        arms = {
+            "untuned": {spec.name: [accuracy(one, utterances, spec, tuned_episodes, cache)] for spec in TESTS},
+            "split": tuned(models.default, utterances, tuned_episodes),
+        }
+        scores["5 shots, tuned"] = score(arms, "untuned")
+    return {"scores": scores, "by speaker": {name: of_speakers(one) for name, one in found.items()}}
+
+
+def to_markdown(figures: Mapping[str, Any], command: str, name: str) -> str:
+    """The tables, with the model's name in the place of `default`, as which the figures hold it."""
+    where = machine()
+    sections = [
+        f"# Accuracy of the {name} model",
+        f"`{command}`, commit {where['commit']}.",
+        LEGEND,
+        *(f"## {title}\n\n{markdown(_named(own, name))}" for title, own in figures["scores"].items()),
+        "## By sex and speaker, 5 shots",
+    ]
+    rows = [
+        [name, *(", ".join(f"{who} {share:.1f}" for who, share in own[part].items()) for part in ("sexes", "speakers"))]
+        for name, own in figures["by speaker"].items()
+    ]
+    return "\n\n".join([*sections, table(["figure", "sexes", "speakers"], rows)]) + "\n"
+
+
+def main() -> int:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.accuracy.default_accuracy", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("model")
+    parser.add_argument("corpora", type=Path)
+    parser.add_argument("--frozen", default="frozen", help="A bundle or checkpoint to compare with.")
+    parser.add_argument(
+        "--beside", action="append", default=[], metavar="NAME=MODEL", help="Another, by the same rules."
+    )
+    parser.add_argument("--tuned-episodes", type=int, default=TUNED_EPISODES, help="0 leaves the tuning out.")
+    parser.add_argument("--cache", type=Path, default=cache_folder() / "embeddings")
+    parser.add_argument("--name", default="default_accuracy")
+    given = parser.parse_args()
+    beside = dict(one.split("=", 1) for one in given.beside)
+    figures = report(
+        Models(given.model, given.frozen, beside), given.corpora, given.cache, tuned_episodes=given.tuned_episodes
+    )
+    name = "" if given.name == "default_accuracy" else f" --name {given.name}"
+    command = f"python -m benchmarks.accuracy.default_accuracy {Path(given.model).name} CORPORA{name}"
+    document = {"machine": machine(), "command": command, **figures}
+    replace_text(RESULTS / f"{given.name}.json", json.dumps(document, indent=1) + "\n", mode=SHARED)
+    text = to_markdown(figures, command, Path(given.model).name)
+    replace_text(RESULTS / f"{given.name}.md", text, mode=SHARED)
+    print(text)
+    return 0
+
+
+def _named(scores: Mapping[str, Any], name: str) -> dict[str, Any]:
+    arms = {
+        part: {name if arm == "default" else arm: own for arm, own in scores[part].items()}
+        for part in ("accuracy", "difference")
+    }
+    return {**scores, **arms}
+
+
+def _percent(correct: Any) -> float:
+    return round(100 * float(np.mean(correct)), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""Which episodes a figure is of: a corpus, a split of speakers, N and K; and the clips and episodes that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from metaser.toolkit.data.corpora import Column, Utterance
+from metaser.toolkit.episodes.protocol import split_of
+from metaser.toolkit.episodes.sampler import EpisodeSampler, EpisodeSettings, SpeakerSplit, Split
+
+TRAINED_ON = ("ravdess", "emodb", "nemo")
+UNSEEN = "urdu"
+TEST_SEED = 0
+VALIDATION_SEED = 1
+
+Rows = npt.NDArray[np.int64]
+"""Positions in a list of clips."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Which episodes a figure is of."""
+
+    corpus: str
+    speakers: SpeakerSplit = "disjoint"
+    n_way: int = 4
+    k_shot: int = 5
+    column: Column = "label"
+    split: Split | Literal["all"] = "test"
+
+    @property
+    def name(self) -> str:
+        """Such as 'urdu disjoint'."""
+        return f"{self.corpus} {self.speakers if self.column == 'label' else self.column}"
+
+
+def rows_of(utterances: Sequence[Utterance], corpora: Sequence[str], split: Split | Literal["all"]) -> Rows:
+    """The positions of a part of some corpora."""
+    found = [row for row, clip in enumerate(utterances) if clip.corpus in corpora and split in ("all", split_of(clip))]
+    return np.array(found, dtype=np.int64)
+
+
+def sampler_of(utterances: Sequence[Utterance], spec: Spec) -> tuple[Rows, EpisodeSampler]:
+    """The positions of the clips of a figure, and its episodes over them."""
+    rows = rows_of(utterances, [spec.corpus], spec.split)
+    settings = EpisodeSettings(spec.n_way, spec.k_shot, speaker_split=spec.speakers)
+    seed = VALIDATION_SEED if spec.split == "validation" else TEST_SEED
+    return rows, EpisodeSampler([utterances[row] for row in rows], settings, seed, spec.column)
+
+
+TESTS = (
+    *(Spec(corpus) for corpus in (*TRAINED_ON, UNSEEN)),
+    *(Spec(corpus, "same") for corpus in TRAINED_ON),  # nobody in the Urdu corpus has four emotions
+)

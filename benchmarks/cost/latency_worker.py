@@ -1,0 +1,171 @@
+"""One peer in a process of its own, in any environment: it loads a model, then runs a clip for each line it reads.
+
+`python latency_worker.py KIND PATH THREADS`; when it is ready it writes a JSON object with the precision that really
+runs. Each line on standard input is a clip's length in seconds, and is answered by a JSON object with the milliseconds
+of a run. It imports nothing of metaser but for its own bundles, so that a peer is measured with what it brings alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+SAMPLE_RATE_HZ = 16_000
+MOST_LENGTHS = 64
+Clip = npt.NDArray[np.float32]
+Run = Callable[[Clip], object]
+Loaded = tuple[Run, str]
+"""What runs a clip, and the precision of its matrix products."""
+
+
+def metaser(path: str, threads: int, provider: str = "cpu") -> Loaded:
+    """The encoder of a bundle in the runtime."""
+    engine = _engine(path, threads, provider)
+    return engine.model.frames, _bundle_precision(engine)
+
+
+def embed(path: str, threads: int) -> Loaded:
+    """A bundle in the runtime, up to the embedding, for clips of any length."""
+    engine = _engine(path, threads)
+    return engine.embed, _bundle_precision(engine)
+
+
+def _engine(path: str, threads: int, provider: str = "cpu") -> Any:
+    from metaser.runtime import Engine
+
+    return Engine.open(path, provider=provider, threads=threads)
+
+
+def _bundle_precision(engine: Any) -> str:
+    from metaser.runtime.providers.integer_products import fast_kernels_are_exact
+
+    if engine.bundle.manifest.precision != "int8":
+        return f"{engine.bundle.manifest.precision} graph"
+    return f"int8, {'fast' if fast_kernels_are_exact() else 'exact'} kernels"
+
+
+def eager(path: str, threads: int, device: str = "cpu", dtype: str = "float32") -> Loaded:
+    """transformers in PyTorch, as it comes."""
+    model = _transformers_model(path, threads, device, dtype)
+    return lambda clip: _hidden_state(model, clip), dtype
+
+
+def compiled(path: str, threads: int, device: str = "cpu", dtype: str = "float32") -> Loaded:
+    """The same through torch.compile, which is given a graph for each length of its own."""
+    import torch
+    import torch._dynamo
+
+    torch._dynamo.config.recompile_limit = MOST_LENGTHS
+    torch._dynamo.config.fail_on_recompile_limit_hit = True  # rather than run uncompiled in silence
+    model: Any = torch.compile(_transformers_model(path, threads, device, dtype), dynamic=False)
+    return lambda clip: _hidden_state(model, clip), dtype
+
+
+def _transformers_model(path: str, threads: int, device: str, dtype: str) -> Any:
+    import torch
+    from transformers import AutoModel
+
+    torch.set_num_threads(threads)
+    return AutoModel.from_pretrained(path).to(device, getattr(torch, dtype)).eval()
+
+
+def _hidden_state(model: Any, clip: Clip) -> object:
+    """Float32 [T] in main memory -> float32 frames there, as the runtime takes and gives them."""
+    import torch
+
+    with torch.inference_mode():
+        samples = torch.from_numpy(standardised(clip))[None].to(model.device, model.dtype)
+        return model(samples).last_hidden_state.float().cpu()
+
+
+def onnxruntime_plain(path: str, threads: int) -> Loaded:
+    """A graph of Optimum in ONNX Runtime with its default settings, but that it sends nothing anywhere."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it counts only before the module is loaded
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    kinds = Counter(node.op_type for node in onnx.load(path, load_external_data=False).graph.node)
+    integer = {kind: count for kind, count in kinds.items() if kind.endswith("Integer")}
+    precision = ", ".join(f"{count} {kind}" for kind, count in sorted(integer.items())) or "float32"
+    return lambda clip: session.run(["last_hidden_state"], {"input_values": standardised(clip)[None]}), precision
+
+
+def openvino(path: str, threads: int) -> Loaded:
+    """A graph of Optimum in OpenVINO, in bfloat16 where the processor computes it and else in what OpenVINO takes."""
+    import openvino as ov
+
+    core = ov.Core()
+    model = core.compile_model(path, "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads})
+    run = [operation.get_rt_info() for operation in model.get_runtime_model().get_ops()]
+    products = [facts for facts in run if facts["layerType"].astype(str) in ("MatMul", "FullyConnected")]
+    precisions = Counter(facts["runtimePrecision"].astype(str) for facts in products)
+    precision = ", ".join(f"{count} products in {kind}" for kind, count in precisions.most_common())
+    return lambda clip: model([standardised(clip)[None]]), precision
+
+
+def standardised(clip: Clip) -> Clip:
+    """Zero mean and unit variance, which the peers leave to the caller."""
+    return (clip - clip.mean()) / np.sqrt(clip.var() + 1e-7)
+
+
+LOADERS: dict[str, Callable[[str, int], Loaded]] = {
+    "metaser": metaser,
+    "embed": embed,
+    "eager": eager,
+    "compiled": compiled,
+    "optimum": onnxruntime_plain,
+    "openvino": openvino,
+    "metaser-openvino": partial(metaser, provider="openvino"),
+    "metaser-cuda": partial(metaser, provider="cuda"),
+    "eager-cuda-fp32": partial(eager, device="cuda"),
+    "eager-cuda-fp16": partial(eager, device="cuda", dtype="float16"),
+    "compiled-cuda-fp16": partial(compiled, device="cuda", dtype="float16"),
+}
+
+
+@cache
+def noise(seconds: float) -> Clip:
+    """A clip; the content changes no time."""
+    return (0.1 * np.random.default_rng(0).standard_normal(int(seconds * SAMPLE_RATE_HZ))).astype(np.float32)
+
+
+def main() -> None:
+    """Load, then answer each line with the milliseconds of a run."""
+    kind, path, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    start = time.perf_counter()
+    run, precision = LOADERS[kind](path, threads)
+    notify(load_s=time.perf_counter() - start, precision=precision)
+    for line in sys.stdin:
+        clip = noise(float(line))
+        start = time.perf_counter()
+        run(clip)
+        milliseconds = 1000 * (time.perf_counter() - start)
+        notify(ms=milliseconds, peak_mb=peak_mb())
+
+
+def peak_mb() -> float:
+    """The most memory this program held; unlike ru_maxrss it does not count the process that started it."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+def notify(**values: float | str) -> None:
+    """One JSON object on a line, at once."""
+    print(json.dumps(values), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""The subcommands by name, each loaded when it is needed: loading all of them takes as long as labelling a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+import typer
+
+from metaser.cli.paths import expand_in
+
+EXAMPLES = {
+    "enroll": "metaser enroll support/",
+    "classify": "metaser classify clip.wav",
+    "stream": "metaser stream recording.wav",
+    "record": "metaser record joy --count 5",
+    "calibrate": "metaser calibrate --false-accepts 0.2",
+    "reenroll": "metaser reenroll --bundle bundle/",
+    "info": "metaser info",
+    "verify": "metaser verify --provider cpu",
+    "forget": "metaser forget",
+    "doctor": "metaser doctor",
+    "bench": "metaser bench --window 1 --window 3",
+    "export": "metaser export openai/whisper-base bundle/ --int8",
+    "train": "metaser train configs/whisper-small-cpu.toml",
+    "corpora": "metaser corpora ravdess/",
+    "evaluate": "metaser evaluate frozen --corpus ravdess/",
+    "demo": "metaser demo",
+}
+"""Command -> the example at the end of its help, in the order of the help; `metaser.cli.commands.NAME` holds it."""
+
+NEED_ARGUMENTS = {"classify", "stream", "record", "train", "corpora", "evaluate"}
+"""Commands that print their help if they are given nothing."""
+
+
+class Commands(Mapping[str, Any]):
+    """Name -> command; the names are known without loading any, and a command is loaded once."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded:
+            self._loaded[name] = _load(name, EXAMPLES[name])
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(EXAMPLES)
+
+    def __len__(self) -> int:
+        return len(EXAMPLES)
+
+
+def _load(name: str, example: str) -> Any:
+    module = import_module(f"metaser.cli.commands.{name}")
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+    single.command(
+        name,
+        cls=getattr(module, "COMMAND_CLASS", None),
+        epilog=f"Example: {example}",
+        no_args_is_help=name in NEED_ARGUMENTS,
+    )(getattr(module, name))
+    command = typer.main.get_command(single)
+    expand_in(command)
+    return command

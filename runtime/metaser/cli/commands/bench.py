@@ -1,0 +1,225 @@
+"""`metaser bench`: how fast this machine is, and what it takes, over bundles, providers, threads and windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metaser.cli.open_engine import tell_licence
+from metaser.cli.options import JsonOption, Provider
+from metaser.cli.paths import expanded, given_by_environment
+from metaser.cli.view.console import plain, print_error, print_json
+from metaser.cli.view.progress import SlowProgress
+from metaser.cli.view.terminal import console_for, new_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from metaser.diagnostics.bench import Result
+    from metaser.diagnostics.device import Device
+
+ENERGY_S = 2.0
+PERCENTILES = ("p50", "p90", "p99")
+
+
+BundleOption = Annotated[
+    list[str] | None,
+    typer.Option("--bundle", metavar="NAME|DIR", help="A bundle, as everywhere; may come several times."),
+]
+ProviderOption = Annotated[
+    list[Provider] | None,
+    typer.Option("--provider", metavar="PROVIDER", help="What runs the network; may come several times."),
+]
+ThreadsOption = Annotated[
+    list[int] | None,
+    typer.Option("--threads", metavar="N", help="Threads of the network; may come several times."),
+]
+WindowOption = Annotated[
+    list[float] | None,
+    typer.Option("--window", metavar="S", help="Seconds of audio, 3 without it; may come several times."),
+]
+RunsOption = Annotated[int, typer.Option("--runs", min=1, metavar="N", help="Timed runs of each repetition.")]
+WarmUpOption = Annotated[int, typer.Option("--warm-up", min=0, metavar="N", help="Untimed runs before them.")]
+RepetitionsOption = Annotated[
+    int, typer.Option("--repetitions", min=1, metavar="N", help="Fresh processes of each case, in turn.")
+]
+ShareOption = Annotated[
+    bool, typer.Option("--share", help="Print a Markdown row of each case for the table in docs/devices.md.")
+]
+PlotOption = Annotated[Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw the cases.")]
+
+
+def bench(  # noqa: PLR0913 # one parameter an option
+    *,
+    bundle: BundleOption = None,
+    provider: ProviderOption = None,
+    threads: ThreadsOption = None,
+    window: WindowOption = None,
+    runs: RunsOption = 50,
+    warm_up: WarmUpOption = 5,
+    repetitions: RepetitionsOption = 3,
+    share: ShareOption = False,
+    plot: PlotOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure latency, memory, load time and energy on this machine.
+
+    A run labels one window, start to end. Every combination of the options is a case; cases take turns, each time in a
+    process of its own, and all runs count. p90 is the time that nine of ten runs stay under. The real-time factor is
+    seconds of work for a second of audio. Energy is that of the whole processor or board, where it can be read.
+    """
+    from metaser.diagnostics.bench import run_cases
+    from metaser.diagnostics.bench_case import Case
+    from metaser.diagnostics.device import read_device
+    from metaser.runtime.bundles.bundle import open_bundle
+    from metaser.runtime.errors import InputError
+
+    if share and as_json:
+        raise InputError("--share and --json exclude each other: choose one")
+    _check_plot(plot)
+    bundles: Sequence[str | None] = [expanded(name) for name in bundle or ()] or [
+        given_by_environment("METASER_BUNDLE")
+    ]
+    for name in bundles:
+        tell_licence(open_bundle(name).manifest)
+    counts: Sequence[int | None] = threads or [None]
+    cases = [
+        Case(name, chosen.value, count, window_s, runs, warm_up, ENERGY_S)
+        for name, chosen, count, window_s in product(bundles, provider or [Provider.auto], counts, window or [3.0])
+    ]
+    with SlowProgress("Benchmarking", as_json=as_json or share) as progress:
+        results = run_cases(cases, repetitions, progress)
+    device = read_device()
+    if plot:
+        from metaser.cli.view.bench_plot import draw_cases
+
+        draw_cases(plot, results, device.model)
+    if as_json:
+        machine = _machine(device)
+        for result in results:
+            print_json(**result.as_json(), machine=machine)
+    elif share:
+        _share(results, device)
+    else:
+        _show(results, device)
+    if reason := results[0].no_energy:
+        print_error(f"no energy was measured: {reason}")
+
+
+def _check_plot(plot: Path | None) -> None:
+    """Before the work, not after it."""
+    from metaser.runtime.errors import InputError, MissingDependencyError, NotFoundError
+    from metaser.runtime.system.files import what_is_no_file
+
+    if plot is None:
+        return
+    if plot.suffix != ".png":
+        raise InputError(f"{plot} is no .png: plots are written as PNG")
+    if found := what_is_no_file(plot):
+        raise InputError(f"{plot} is {found}: choose another path")
+    if not plot.absolute().parent.is_dir():
+        raise NotFoundError(f"no such folder: {plot.absolute().parent}")
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib") is None:
+        raise MissingDependencyError("a plot needs matplotlib: pip install 'metaser[plots]'")
+
+
+def _machine(device: Device) -> dict[str, Any]:
+    """The device and the versions of what runs on it."""
+    from metaser.diagnostics.versions import versions
+
+    return {**asdict(device), "versions": versions()}
+
+
+def _show(results: list[Result], device: Device) -> None:
+    console = console_for(as_json=False)
+    console.print_line(_described(device))
+    console.print_line()
+    console.print(_latencies(results))
+    console.print_line()
+    console.print(_stages(results))
+    first = results[0]
+    console.print_line(
+        f"Milliseconds; {len(first.measured)} x {first.case.runs} runs of each case, {first.case.warm_up} to warm up."
+    )
+
+
+def _described(device: Device) -> str:
+    mode = device.power_mode or device.governor
+    clock = f"{device.cpu_mhz[1]:.0f} MHz at most" if device.cpu_mhz else None
+    flags = " ".join(device.flags)
+    name = device.model if device.model == device.processor else f"{device.model} ({device.processor})"
+    facts = (name, f"{device.cores} cores", flags, device.jetson, mode, clock)
+    return ", ".join(fact for fact in facts if fact)
+
+
+def _latencies(results: list[Result]) -> Table:
+    from metaser.diagnostics.bench import names
+
+    joules = ["J a run"] if any(result.energy for result in results) else []
+    table = new_table("case", *PERCENTILES, "real-time factor", "MB", *joules, title="Latency")
+    for name, result in zip(names(results), results, strict=True):
+        times = [milliseconds(result.latency_ms[percentile]) for percentile in PERCENTILES]
+        cells = (*times, f"{result.real_time_factor:.4f}", f"{result.peak_mb:.0f}")
+        table.add_row(plain(name), *cells, *([joules_a_run(result)] if joules else []))
+    return _aligned(table)
+
+
+def _stages(results: list[Result]) -> Table:
+    from metaser.diagnostics.bench import names
+
+    table = new_table("case", *results[0].stages_ms, title="Median of each stage")
+    for name, result in zip(names(results), results, strict=True):
+        table.add_row(plain(name), *(milliseconds(time_ms) for time_ms in result.stages_ms.values()))
+    return _aligned(table)
+
+
+def _aligned(table: Table) -> Table:
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table
+
+
+def milliseconds(time_ms: float) -> str:
+    """Three digits, or as many as stand before the point: 0.012, 1.23, 12.3, 123, 1234."""
+    digits = 3 if time_ms < 1 else 3 - len(str(int(time_ms)))
+    return f"{time_ms:.{max(0, digits)}f}"
+
+
+def joules_a_run(result: Result) -> str:
+    """Joules of one run, or a dash."""
+    return f"{result.energy.joules_a_run:.3g}" if result.energy else "-"
+
+
+def _share(results: list[Result], device: Device) -> None:
+    for result in results:
+        typer.echo(markdown_row(result, device))
+    console_for(as_json=True).print_line(
+        "To report: open an issue titled `bench: YOUR DEVICE` with the rows, the output of `metaser bench --json` and "
+        "how the device was powered and cooled."
+    )
+
+
+def markdown_row(result: Result, device: Device) -> str:
+    """A row of the table in docs/devices.md."""
+    model = device.model + (f", L4T {device.jetson}" if device.jetson else "")
+    latency = result.latency_ms
+    cells = (
+        model,
+        device.power_mode or device.governor or "-",
+        f"{result.first.bundle} {result.first.precision}, {result.first.layers} layers",
+        f"{result.first.provider}, {result.case.threads or device.cores} threads",
+        f"{result.case.window_s:g} s",
+        f"{milliseconds(latency['p50'])} ms",
+        f"{milliseconds(latency['p95'])} ms",
+        f"{result.real_time_factor:.4f}",
+        f"{result.peak_mb:.0f} MB",
+        f"{joules_a_run(result)} ({result.energy.source})" if result.energy else "-",
+    )
+    return f"| {' | '.join(plain(cell).replace('|', '/') for cell in cells)} |"

@@ -1,0 +1,52 @@
+"""`metaser doctor`: what this machine has, and the command that fixes each problem."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from metaser.cli.options import BundleOption, JsonOption, ProfileOption, profile_path
+from metaser.cli.view.console import plain, print_json
+from metaser.cli.view.terminal import console_for, new_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from metaser.diagnostics.doctor import Check
+
+STYLES = {"fine": "green", "notice": "yellow", "problem": "bold red"}
+
+
+def doctor(*, bundle: BundleOption = None, profile: ProfileOption = None, as_json: JsonOption = False) -> None:
+    """Check what this machine has and what fixes the rest.
+
+    A notice is something that only some uses need, a microphone for instance. The exit code is 0 where all is there
+    that labelling a file needs, and 3 where something of it is missing or broken.
+    """
+    from metaser.diagnostics.doctor import State, examine
+    from metaser.runtime.errors import MissingDependencyError
+
+    checks = []
+    for check in examine(bundle, profile_path(profile) if profile else None):
+        if as_json:
+            print_json(**asdict(check))
+        checks.append(check)
+    if not as_json:
+        console_for(as_json).print(_table(checks))
+    if problems := [check.name for check in checks if check.state is State.problem]:
+        raise MissingDependencyError(f"to be fixed first: {', '.join(problems)}")
+    console_for(as_json).print_line("This machine has what metaser needs.")
+
+
+def _table(checks: list[Check]) -> Table:
+    from rich.text import Text
+
+    table = new_table("check", "", "found")
+    table.columns[0].no_wrap = True
+    table.columns[2].overflow = "fold"
+    for check in checks:
+        found = Text(plain(check.found))
+        if check.fix:
+            found.append(f"\n{plain(check.fix)}", "bold")
+        table.add_row(check.name, Text(check.state.value, STYLES[check.state.value]), found)
+    return table

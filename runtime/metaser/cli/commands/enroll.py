@@ -1,0 +1,304 @@
+"""`metaser enroll`: a folder of labelled clips becomes a profile, or changes one."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections import Counter
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metaser.cli.open_engine import open_engine_for_clips
+from metaser.cli.options import (
+    BundleOption,
+    JsonOption,
+    ProfileOption,
+    Provider,
+    ProviderOption,
+    ThreadsOption,
+    profile_path,
+)
+from metaser.cli.paths import given_by_environment
+from metaser.cli.view.console import print_json, print_status
+from metaser.cli.view.enrolment_report import as_json as report_as_json
+from metaser.cli.view.enrolment_report import class_table, clip_table, pair_table, say_expectations, say_verdicts
+from metaser.cli.view.progress import SlowProgress
+from metaser.cli.view.skipped_files import skipped_json
+from metaser.cli.view.terminal import PlainConsole, console_for
+from metaser.cli.view.tuning import lost_by_change, tuning_json, tuning_line
+
+if TYPE_CHECKING:
+    from metaser.runtime import Engine, Profile
+    from metaser.runtime.audio.recordings import LeftOut
+    from metaser.runtime.enrolment.embed import EmbeddedClips
+    from metaser.runtime.enrolment.report import Report
+    from metaser.runtime.enrolment.tune import TunedProfile
+
+
+class Tune(str, Enum):
+    """When a tuned head is kept."""
+
+    auto = "auto"
+    force = "force"
+
+
+SupportArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="SUPPORT", help="A folder that holds a folder of clips for each label.", readable=False),
+]
+AddOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--add", metavar="SUPPORT", help="Add the clips of such a folder to the profile there is.", readable=False
+    ),
+]
+RemoveOption = Annotated[
+    str | None,
+    typer.Option("--remove", metavar="LABEL[/CLIP]", help="Take a class, or one clip of it, out of the profile."),
+]
+UndoOption = Annotated[
+    bool, typer.Option("--undo", help="Put back the profile that the last enrolment or change replaced.")
+]
+DropBadOption = Annotated[
+    bool, typer.Option("--drop-bad", help="Leave out clips that do harm, and name them, instead of stopping.")
+]
+ReportOption = Annotated[bool, typer.Option("--report", help="Report on every clip and every two classes.")]
+PlotOption = Annotated[
+    Path | None,
+    typer.Option("--plot", metavar="FILE.png", help="Draw a map of the clips. Needs the extra `plots`."),
+]
+TuneOption = Annotated[
+    Tune | None,
+    typer.Option(
+        "--tune",
+        metavar="auto|force",
+        help="Also fine-tune the head on your clips: auto keeps it if held-out clips gain, force in any case.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked for."""
+
+    support: Path | None
+    add: Path | None
+    remove: str | None
+    undo: bool
+    drop_bad: bool
+    tune: Tune | None
+    plot: Path | None
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of clips to read."""
+        return self.support or self.add
+
+    @property
+    def changes(self) -> bool:
+        """Whether a profile is written."""
+        return any((self.folder, self.remove is not None, self.undo, self.tune))
+
+    def check(self, *, report: bool) -> None:
+        """Raise InputError for options that exclude each other."""
+        from metaser.runtime import InputError
+
+        given = sum((self.support is not None, self.add is not None, self.remove is not None, self.undo))
+        if given > 1 or not (given or self.tune or report or self.plot):
+            raise InputError(
+                "give either SUPPORT, a folder with a folder of clips for each label, or one of --add, --remove and "
+                "--undo"
+            )
+        if self.undo and self.tune:
+            raise InputError("--undo puts back a profile as it was: tune it afterwards, with `metaser enroll --tune`")
+        if self.drop_bad and self.folder is None:
+            raise InputError("--drop-bad is for SUPPORT or --add, which read clips")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A profile, and what was noticed on the way to it."""
+
+    profile: Profile
+    lines: tuple[str, ...] = ()
+    """What was dropped and what the change lost."""
+    dropped: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    tuned: TunedProfile | None = None
+    report: Report | None = None
+
+
+def enroll(  # noqa: PLR0913 # one parameter per option
+    *,
+    support: SupportArgument = None,
+    add: AddOption = None,
+    remove: RemoveOption = None,
+    undo: UndoOption = False,
+    drop_bad: DropBadOption = False,
+    report: ReportOption = False,
+    plot: PlotOption = None,
+    tune: TuneOption = None,
+    profile: ProfileOption = None,
+    bundle: BundleOption = None,
+    provider: ProviderOption = Provider.auto,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn your classes from a few clips of each.
+
+    SUPPORT holds one folder per class: support/anger/1.wav, support/joy/1.wav and so on. The names of the folders are
+    the labels; no class can be called unknown. Five clips of a few seconds per class are a good start. WAV, FLAC, Ogg
+    and MP3 are read at any rate and under any name; the extra `media` adds the formats of phones and videos. The result
+    is a profile, a small file that the other commands use. The profile it replaces is kept for --undo.
+
+    The report names files that are not enrolled, bad clips, classes that are easily confused, and what to record.
+    """
+    from metaser.runtime.enrolment.profile_file import check_is_profile
+
+    request = Request(support, add, remove, undo, drop_bad, tune, plot)
+    request.check(report=report)
+    began = time.perf_counter()
+    path = profile_path(profile)
+    check_is_profile(path)
+    if undo:
+        outcome = _undo(path)
+    else:
+        outcome = _change(request, path, open_engine_for_clips(bundle, provider, threads), as_json=as_json)
+    elapsed_s = time.perf_counter() - began
+
+    console = console_for(as_json)
+    _print(console, outcome, in_full=report)
+    if request.changes:
+        _print_next(console, outcome.profile, path, _options(profile, None), _options(profile, bundle))
+    if as_json:
+        _print_json(outcome, path, elapsed_s)
+
+
+def _undo(path: Path) -> Outcome:
+    from metaser.runtime import Profile, profile_lock, undo
+    from metaser.runtime.enrolment.labels import look_alikes
+
+    with profile_lock(path, notify=print_status):
+        undo(path)
+        profile = Profile.load(path)
+    return Outcome(profile, notices=tuple(look_alikes(profile.labels)))
+
+
+def _change(request: Request, path: Path, engine: Engine, *, as_json: bool) -> Outcome:
+    """Read clips, then read, change and write the profile while no other process can."""
+    from metaser.runtime import profile_lock
+    from metaser.runtime.enrolment.changes import new_profile
+    from metaser.runtime.enrolment.labels import look_alikes
+
+    before = tuned = clips = None
+    dropped: list[str] = []
+    if request.add:
+        engine.open_profile(path)  # a missing profile is reported before the slow part
+    if request.folder:
+        clips, dropped = _read(engine, request.folder, request, as_json=as_json)
+    with profile_lock(path, notify=print_status) if request.changes else nullcontext():
+        if request.support and clips:
+            enrolled = new_profile(engine.model, clips)
+        else:
+            before = enrolled = engine.open_profile(path)
+            if clips:
+                enrolled = engine.add(before, clips)
+            elif request.remove is not None:
+                enrolled = engine.remove(before, request.remove)
+        if request.tune:
+            with SlowProgress("Tuning", as_json=as_json) as progress:
+                tuned = engine.tune(enrolled, force=request.tune is Tune.force, progress=progress)
+            enrolled = tuned.profile
+        if request.plot is not None:
+            from metaser.runtime.enrolment.map import draw_map
+
+            draw_map(enrolled, request.plot)
+        report = engine.report(enrolled)
+        if request.changes:
+            enrolled.save(path)
+    return Outcome(
+        enrolled,
+        lines=(*dropped, *lost_by_change(before, enrolled, tuned)),
+        dropped=tuple(dropped),
+        notices=(*(clips.notices if clips else ()), *look_alikes(enrolled.labels)),
+        left_out=clips.left_out if clips else (),
+        tuned=tuned,
+        report=report,
+    )
+
+
+def _read(engine: Engine, folder: Path, request: Request, *, as_json: bool) -> tuple[EmbeddedClips, list[str]]:
+    """The clips of a folder, and a line for each that was left out."""
+    with SlowProgress("Enrolling", as_json=as_json) as progress:
+        read = engine.embed_support(folder, min_classes=1 if request.add else 2, progress=progress)
+    if not request.drop_bad:
+        return read.checked(), []
+    good, faults = read.good()
+    return good, [f"Left out: {fault}" for fault in faults]
+
+
+def _print(console: PlainConsole, outcome: Outcome, *, in_full: bool) -> None:
+    from metaser.runtime.audio.recordings import summary
+
+    for line in (*outcome.notices, *summary(outcome.left_out), *outcome.lines):
+        console.print_line(line)
+    if outcome.tuned:
+        console.print_line(tuning_line(outcome.tuned))
+    _print_report(console, outcome.profile, outcome.report, in_full=in_full)
+
+
+def _print_json(outcome: Outcome, path: Path, elapsed_s: float) -> None:
+    profile = outcome.profile
+    print_json(
+        profile=str(path),
+        bundle=profile.bundle_name,
+        classes=dict(Counter(clip.label for clip in profile.clips)),
+        clips=len(profile.clips),
+        dropped=list(outcome.dropped),
+        left_out=skipped_json(outcome.left_out),
+        notices=list(outcome.notices),
+        tune=tuning_json(outcome.tuned),
+        calibration=asdict(profile.calibration),
+        expected=asdict(profile.reliability),
+        report=report_as_json(outcome.report) if outcome.report else None,
+        elapsed_s=round(elapsed_s, 3),
+    )
+
+
+def _print_report(console: PlainConsole, profile: Profile, report: Report | None, *, in_full: bool) -> None:
+    console.print(class_table(profile, report), "")
+    if report is None:
+        return
+    if in_full:
+        console.print(clip_table(report), "")
+        if any(pair.confused for pair in report.pairs):
+            console.print(pair_table(report), "")
+    say_verdicts(console, report, in_full=in_full)
+    say_expectations(console, profile)
+    console.print_line()
+
+
+def _print_next(console: PlainConsole, profile: Profile, path: Path, undo_options: str, next_options: str) -> None:
+    from metaser.runtime.enrolment.profile_file import undo_path
+
+    console.print_line(f"Profile of {len(profile.clips)} clips: {path}")
+    if undo_path(path).is_file():
+        console.print_line(f"The profile before it is kept: metaser enroll --undo{undo_options}")
+    console.print_line(f"Next:  metaser classify clip.wav{next_options}", style="bold")
+    console.print_line(f"       metaser stream recording.wav{next_options}", style="bold")
+
+
+def _options(profile: str | None, bundle: str | None) -> str:
+    """What to add to the next command so that it finds the same profile and bundle."""
+    given = {"profile": profile, "bundle": bundle}
+    return "".join(
+        f" --{name} {shlex.quote(str(value))}"
+        for name, value in given.items()
+        if value is not None and given_by_environment(f"METASER_{name.upper()}") != str(value)
+    )

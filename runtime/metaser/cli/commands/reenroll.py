@@ -1,0 +1,145 @@
+"""`metaser reenroll`: renew a profile for another bundle, from the clips it was made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metaser.cli.open_engine import open_engine_for_clips
+from metaser.cli.options import (
+    BundleOption,
+    JsonOption,
+    ProfileOption,
+    Provider,
+    ProviderOption,
+    ThreadsOption,
+    profile_path,
+)
+from metaser.cli.view.console import print_json, print_status
+from metaser.cli.view.progress import SlowProgress
+from metaser.cli.view.skipped_files import skipped_json
+from metaser.cli.view.terminal import PlainConsole, console_for
+from metaser.cli.view.tuning import lost_by_change
+
+if TYPE_CHECKING:
+    from metaser.runtime import Profile
+    from metaser.runtime.enrolment.find_clips import FoundClips
+
+LISTED = 3
+
+
+SupportArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="SUPPORT", help="Where to look for clips that have moved.", readable=False),
+]
+DropMissingOption = Annotated[
+    bool, typer.Option("--drop-missing", help="Go on without the clips that cannot be found.")
+]
+
+
+def reenroll(  # noqa: PLR0913 # one parameter an option
+    *,
+    support: SupportArgument = None,
+    drop_missing: DropMissingOption = False,
+    profile: ProfileOption = None,
+    bundle: BundleOption = None,
+    provider: ProviderOption = Provider.auto,
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Renew the profile after a new bundle or precision.
+
+    A profile belongs to the bundle that made it. The clips it was made of are read again, if they are still where they
+    were and have not changed, or wherever in SUPPORT they are now. The profile before is kept for --undo.
+    """
+    from metaser.runtime import Profile, profile_lock
+
+    path = profile_path(profile)
+    with profile_lock(path, notify=print_status):
+        before = Profile.load(path)
+        engine = open_engine_for_clips(bundle, provider, threads)
+        manifest = engine.bundle.manifest
+        console = console_for(as_json)
+        if (before.model_id, before.graph_id) == (manifest.model_id, manifest.graph_id):
+            console.print_line(f"Nothing to do: the profile was made with this bundle, {manifest.name}.")
+            if as_json:
+                print_json(profile=str(path), bundle=manifest.name, renewed=False)
+            return
+        found = _find(before, support, drop_missing=drop_missing)
+        with SlowProgress("Embedding", as_json=as_json) as progress:
+            renewed = engine.reenroll(before, found=found, progress=progress)
+        renewed.save(path)
+
+    what = "export of the same model" if before.model_id == manifest.model_id else "model"
+    console.print_line(f"Another {what}: {before.bundle_name} before, {manifest.name} now.")
+    _tell(console, found)
+    for line in lost_by_change(before, renewed):
+        console.print_line(line)
+    console.print_line(f"Recognised when left out: {_recognised(before)} before, {_recognised(renewed)} now.")
+    console.print_line(f"Profile of {len(renewed.clips)} clips: {path}")
+    if as_json:
+        print_json(
+            profile=str(path),
+            bundle=manifest.name,
+            renewed=True,
+            clips=len(renewed.clips),
+            moved={clip.title: place for clip, place in found.moved},
+            changed=[clip.title for clip in found.changed],
+            missing=[clip.title for clip in found.missing],
+            unreadable=[clip.title for clip in found.unreadable],
+            left_out=skipped_json(found.left_out),
+        )
+
+
+def _find(before: Profile, support: Path | None, *, drop_missing: bool) -> FoundClips:
+    """Where the clips are now; clips that are gone are an error unless they may be dropped."""
+    from metaser.runtime import InputError, find_clips
+    from metaser.runtime.system.os_errors import not_found
+
+    if support is not None and not support.is_dir():
+        raise not_found(support, "folder")
+    found = find_clips(before.clips, support)
+    if found.lost and not drop_missing:
+        raise InputError(
+            f"{len(found.lost)} of {len(before.clips)} clips cannot be read again ({_names(found)}): give the "
+            "folder they are in, `metaser reenroll SUPPORT`, or leave them out with --drop-missing"
+        )
+    return found
+
+
+def _tell(console: PlainConsole, found: FoundClips) -> None:
+    from metaser.runtime.audio.recordings import summary
+
+    for clip, place in found.moved[:LISTED]:
+        console.print_line(f"Moved: {clip.title}, now {place}")
+    if len(found.moved) > LISTED:
+        console.print_line(f"Moved: {len(found.moved) - LISTED} more")
+    for clip in found.changed:
+        console.print_line(f"Left out: {clip.title} has another content now ({clip.path})")
+    for clip in found.missing:
+        console.print_line(
+            f"Left out: {clip.title} is gone" + (f" ({clip.path})" if clip.path else ", it was an array")
+        )
+    for clip in found.unreadable:
+        console.print_line(f"Left out: {clip.title} cannot be read ({clip.path})")
+    for line in summary(found.left_out):
+        console.print_line(line)
+
+
+def _recognised(profile: Profile) -> str:
+    fitted = profile.cross_fitted
+    return f"{fitted.correct.sum()} of {len(fitted.rows)}"
+
+
+def _names(found: FoundClips) -> str:
+    why = dict.fromkeys((clip.sha256 for clip in found.changed), "has changed")
+    why |= dict.fromkeys((clip.sha256 for clip in found.unreadable), "cannot be read")
+    named = [f"{clip.title} {why.get(clip.sha256, 'is gone')}" for clip in found.lost[:LISTED]]
+    more = len(found.lost) - len(named)
+    names = ", ".join([*named, *([f"{more} more"] if more else [])])
+    if not found.left_out:
+        return names
+    others = f" and {len(found.left_out) - 1} more" if len(found.left_out) > 1 else ""
+    return f"{names}; {found.left_out[0].path} {found.left_out[0].reason}{others}"

@@ -1,0 +1,279 @@
+"""`metaser stream`: live labels for a microphone, a pipe or a recording of any length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metaser.cli.open_engine import open_engine
+from metaser.cli.options import (
+    AcceptPrecisionOption,
+    BundleOption,
+    JsonOption,
+    ProfileOption,
+    Provider,
+    ProviderOption,
+    ThreadsOption,
+    Unknown,
+    UnknownOption,
+    profile_path,
+)
+from metaser.cli.streaming.formats import Format
+from metaser.cli.streaming.input_pipe import STANDARD_INPUT, is_pipe, open_pipe
+from metaser.cli.view.console import flush_or_drop_stdout, plain, print_json, quiet_libraries
+from metaser.cli.view.terminal import PlainConsole, console_for, new_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from metaser.cli.streaming.playback import Heard, View
+    from metaser.runtime import Stream, StreamSettings
+    from metaser.runtime.audio.formats.pcm import RawFormat
+    from metaser.runtime.audio.microphone import Microphone
+    from metaser.runtime.audio.pipe import PipedAudio
+    from metaser.runtime.audio.ring import Chunk
+
+
+FileArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="[FILE|-]", help="A recording, a pipe, or - for standard input."),
+]
+MicOption = Annotated[bool, typer.Option("--mic", help="Listen to a microphone.")]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", metavar="NAME|NUMBER", help="Which microphone. Without it, the default.")
+]
+ListDevicesOption = Annotated[bool, typer.Option("--list-devices", help="Show the microphones and stop.")]
+LiveOption = Annotated[
+    bool, typer.Option("--live", help="With -: never wait for the model; what it cannot keep up with is lost.")
+]
+RateOption = Annotated[int, typer.Option("--rate", metavar="HZ", help="With -: the rate of raw samples.")]
+ChannelsOption = Annotated[int, typer.Option("--channels", metavar="N", help="With -: the channels of raw samples.")]
+SampleFormatOption = Annotated[
+    str,
+    typer.Option("--sample-format", metavar="NAME", help="With -: raw samples are s16le, f32le, mulaw ..."),
+]
+RealtimeOption = Annotated[bool, typer.Option("--realtime", help="Go as fast as time does, not faster.")]
+WindowOption = Annotated[
+    float, typer.Option("--window", metavar="SECONDS", help="The longest stretch of speech a label looks back on.")
+]
+HopOption = Annotated[float, typer.Option("--hop", metavar="SECONDS", help="Time between two looks.")]
+DwellOption = Annotated[
+    float, typer.Option("--dwell", metavar="SECONDS", help="How long another label must hold to be believed.")
+]
+RecordOption = Annotated[
+    Path | None, typer.Option("--record", metavar="DIR", help="Keep the audio and its labels in this folder.")
+]
+FormOption = Annotated[
+    Format | None, typer.Option("--format", metavar="FORMAT", help="Print json, csv, srt or audacity.")
+]
+
+
+def stream(  # noqa: PLR0913 # one parameter an option
+    *,
+    file: FileArgument = None,
+    mic: MicOption = False,
+    device: DeviceOption = None,
+    list_devices: ListDevicesOption = False,
+    live: LiveOption = False,
+    rate_hz: RateOption = 16_000,
+    channels: ChannelsOption = 1,
+    sample_format: SampleFormatOption = "s16le",
+    realtime: RealtimeOption = False,
+    window_s: WindowOption = 3.0,
+    hop_s: HopOption = 0.5,
+    dwell_s: DwellOption = 1.5,
+    record: RecordOption = None,
+    unknown: UnknownOption = Unknown.calibrated,
+    profile: ProfileOption = None,
+    accept_precision: AcceptPrecisionOption = False,
+    bundle: BundleOption = None,
+    provider: ProviderOption = Provider.auto,
+    threads: ThreadsOption = None,
+    form: FormOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Label speech as it comes: a microphone, standard input or a recording.
+
+    Standard input is WAV, another file format, or raw samples; a format is recognised by its content. Speech is
+    detected and labelled after its first second, and the label follows the speaker. On a terminal you see it change;
+    elsewhere each finished segment is one line. Ctrl-C ends the stream with the summary.
+    """
+    from metaser.runtime.audio.file import AudioFile
+    from metaser.runtime.audio.formats.pcm import RawFormat
+
+    if list_devices:
+        _list_devices(console_for(as_json))
+        return
+    mic = mic or (device is not None and file is None)
+    is_piped = file is not None and is_pipe(file)
+    _check_source(file, mic=mic, live=live, is_piped=is_piped)
+    form = _one_format(form, as_json=as_json)
+    settings = _settings(window_s, hop_s, dwell_s)
+    raw = RawFormat(rate_hz, channels, sample_format)
+    engine = open_engine(bundle, provider, threads)
+    enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision).answering(unknown.value)
+    console = console_for(form is not None)
+    notice = f"recording into {record}" if record else ""
+    total_s = AudioFile(file).duration_s() if file and not is_piped else 0.0
+    name = "the microphone" if file is None else "standard input" if file == STANDARD_INPUT else Path(file).name
+
+    def new_stream(sample_rate_hz: int) -> Stream:
+        return engine.stream(enrolled, sample_rate_hz=sample_rate_hz, settings=settings, live=mic or live)
+
+    with _open_source(file, device, raw, console, live=live) as source:
+        if record and not console.is_terminal:
+            console.print_line(f"Recording what is heard into {record}.")
+        with _open_view(form, engine.provider, console, enrolled.labels, total_s, notice) as view:
+            heard = _play(source, name, new_stream, view, record, realtime=realtime)
+    _print_end(source, name, heard, raw, form, console, enrolled.labels)
+    if heard.error:
+        raise heard.error
+
+
+def _check_source(file: str | None, *, mic: bool, live: bool, is_piped: bool) -> None:
+    from metaser.runtime import InputError
+
+    if mic == (file is not None):
+        raise InputError("give one source: --mic, a FILE, or - for standard input")
+    if live and not is_piped:
+        raise InputError("--live is for standard input: `metaser stream - --live`")
+
+
+def _settings(window_s: float, hop_s: float, dwell_s: float) -> StreamSettings:
+    from metaser.runtime import StreamSettings
+
+    return StreamSettings(
+        window_s,
+        hop_s,
+        min_window_s=min(StreamSettings.min_window_s, window_s),
+        dwell_s=dwell_s,
+        widest_hop_s=max(StreamSettings.widest_hop_s, hop_s),
+    )
+
+
+def _play(  # noqa: PLR0913 # the source, the stream and what shows it
+    source: Source, name: str, new_stream: Callable[[int], Stream], view: View, record: Path | None, *, realtime: bool
+) -> Heard:
+    """Play the source to its end, and record it if a folder is given."""
+    from metaser.cli.streaming.playback import play
+    from metaser.cli.streaming.recorder import StreamRecorder
+
+    if record is None:
+        return play(source.chunks, name, new_stream, view, realtime=realtime)
+    recorder = StreamRecorder(record, view)
+    try:
+        return play(recorder.chunks(source.chunks), name, new_stream, recorder, realtime=realtime)
+    finally:
+        recorder.close()
+
+
+def _print_end(  # noqa: PLR0913, PLR0917 # what was played, and how it is printed
+    source: Source,
+    name: str,
+    heard: Heard,
+    raw: RawFormat,
+    form: Format | None,
+    console: PlainConsole,
+    labels: tuple[str, ...],
+) -> None:
+    """The notices and the summary, if somebody still reads them."""
+    from metaser.cli.streaming.live import print_summary
+
+    if heard.pipe_closed:
+        flush_or_drop_stdout()
+        if form is None:
+            return
+    for line in source.notices:
+        console.print_line(f"{name}: {line}")
+        if form is Format.json:
+            print_json(event="notice", message=line)
+    print_summary(console, heard, labels)
+    if source.pipe and source.pipe.is_raw and not heard.spans and not heard.pipe_closed:
+        console.print_line(
+            f"It was read as raw {raw.sample_format}, {raw.channels} channel(s) at {raw.rate_hz} Hz: are these right?"
+        )
+
+
+def _one_format(form: Format | None, *, as_json: bool) -> Format | None:
+    from metaser.runtime import InputError
+
+    if as_json and form not in (None, Format.json):
+        raise InputError(f"give either --json or --format {form.value}")
+    return Format.json if as_json else form
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the sound comes from."""
+
+    chunks: Iterable[Chunk]
+    notices: list[str]
+    """What is noticed on the way, complete at the end."""
+
+    pipe: PipedAudio | None = None
+
+
+@contextmanager
+def _open_source(
+    file: str | None, device: str | None, raw: RawFormat, console: PlainConsole, *, live: bool
+) -> Iterator[Source]:
+    from metaser.runtime.audio.file import AudioFile
+    from metaser.runtime.audio.microphone import RING_S, Microphone
+    from metaser.runtime.audio.pipe import LivePipe, PipedAudio
+
+    if file is None:
+        with quiet_libraries(), Microphone(device) as microphone:
+            console.print_line(f"Listening to {microphone.name} at {microphone.rate_hz} Hz.")
+            yield Source(_listen(microphone, console), [])
+    elif is_pipe(file):
+        name = "standard input" if file == STANDARD_INPUT else file
+        with open_pipe(file) as descriptor:
+            piped = PipedAudio(descriptor, raw, name=name, live=live, notify=console.print_line)
+            yield Source(LivePipe(piped, RING_S) if live else piped, piped.notices, piped)
+    else:
+        recording = AudioFile(file)
+        yield Source(recording.chunks(), recording.notices)
+
+
+def _listen(microphone: Microphone, console: PlainConsole) -> Iterator[Chunk]:
+    """What the microphone hears, without an end; reported when it is gone and when it is back."""
+    gone, noticed = False, ""
+    while True:
+        yield microphone.read()
+        if microphone.notice != noticed:
+            noticed = microphone.notice
+            console.print_line(f"The microphone {microphone.name}: {noticed}.")
+        if microphone.is_gone != gone:
+            gone = microphone.is_gone
+            state = "is gone: waiting for it" if gone else "is back"
+            console.print_line(f"The microphone {microphone.name} {state}.")
+
+
+def _open_view(  # noqa: PLR0913, PLR0917 # what a view needs
+    form: Format | None, provider: str, console: PlainConsole, labels: tuple[str, ...], total_s: float, notice: str
+) -> AbstractContextManager[View]:
+    from metaser.cli.streaming.formats import SegmentFormat
+    from metaser.cli.streaming.live import JsonLines, open_view
+
+    if form is None:
+        return open_view(console, labels, total_s, notice)
+    return nullcontext(JsonLines(provider) if form is Format.json else SegmentFormat(form))
+
+
+def _list_devices(console: PlainConsole) -> None:
+    from metaser.runtime.audio.microphone import find_device
+    from metaser.runtime.audio.microphone import list_devices as devices
+
+    find_device(None)  # says so where there is none
+    table = new_table("number", "name", "channels", "rate", "default")
+    for device in devices():
+        table.add_row(
+            str(device.index), plain(device.name), str(device.channels), f"{device.rate_hz} Hz",
+            "yes" if device.is_default else "",
+        )  # fmt: skip
+    console.print(table)

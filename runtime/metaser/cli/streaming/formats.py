@@ -1,0 +1,87 @@
+"""Finished segments as CSV, subtitles or an Audacity label track, each written as soon as it is over."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from metaser.cli.view.console import plain
+from metaser.cli.view.drawing import UNKNOWN
+
+if TYPE_CHECKING:
+    from metaser.cli.streaming.playback import Heard
+    from metaser.runtime import StreamEvent
+
+
+FORMULA_SIGNS = frozenset("=+-@＝＋－＠")  # noqa: RUF001 # the wide ones too
+CELL_STARTS = frozenset("\t\r\n")
+"""A spreadsheet takes a cell that begins with one of these for a formula (OWASP, CSV injection)."""
+
+ARROW = "-->"
+NO_NAME = "(no name)"
+"""In place of a label that would be an empty line, which ends a subtitle."""
+
+
+class Format(str, Enum):
+    """What a stream prints for programs."""
+
+    json = "json"
+    csv = "csv"
+    srt = "srt"
+    audacity = "audacity"
+
+
+class SegmentFormat:
+    """Every segment that is over, in one of the formats, on standard output."""
+
+    def __init__(self, form: Format) -> None:
+        self._form = form
+        self._count = 0
+        self._rows = csv.writer(sys.stdout, lineterminator="\n")
+        if form is Format.csv:
+            self._rows.writerow(["start_s", "end_s", "label", "confidence"])
+
+    def on_event(self, event: StreamEvent) -> None:
+        """Write the segment where it is over."""
+        if event.event != "leave":
+            return
+        assert event.end_s is not None
+        self._count += 1
+        if self._form is Format.csv:
+            times = (f"{event.start_s:.3f}", f"{event.end_s:.3f}")
+            self._rows.writerow([*times, csv_cell(event.label or ""), f"{event.confidence:.4f}"])
+        elif self._form is Format.srt:
+            shown = f"{subtitle_time(event.start_s)} --> {subtitle_time(event.end_s)}"
+            sys.stdout.write(f"{self._count}\n{shown}\n{subtitle_text(event.label)}\n\n")
+        else:
+            sys.stdout.write(audacity_line(event))
+        sys.stdout.flush()
+
+    def refresh(self, heard: Heard) -> None:
+        """Nothing moves."""
+
+
+def csv_cell(text: str) -> str:
+    """Text that a spreadsheet shows as it is: one line, and with an apostrophe in front if it looks like a formula."""
+    is_formula = text[:1] in CELL_STARTS or text.lstrip()[:1] in FORMULA_SIGNS
+    return f"'{plain(text)}" if is_formula else plain(text)
+
+
+def audacity_line(event: StreamEvent) -> str:
+    """A segment that is over as a line of an Audacity label track."""
+    label = UNKNOWN if event.label is None else event.label
+    return f"{event.start_s:.6f}\t{event.end_s:.6f}\t{plain(label)}\n"
+
+
+def subtitle_text(label: str | None) -> str:
+    """A label as the one line of a subtitle, without the arrow that stands between its times."""
+    return plain(UNKNOWN if label is None else label).replace(ARROW, "->").strip() or NO_NAME
+
+
+def subtitle_time(seconds: float) -> str:
+    """3725.5 -> "01:02:05,500"."""
+    milliseconds = round(1000 * seconds)
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02},{rest % 1000:03}"

@@ -1,0 +1,212 @@
+"""How a stream is shown: a live view on a terminal, a line a segment elsewhere, JSON for programs."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from metaser.cli.view.console import percent, plain, print_json
+from metaser.cli.view.drawing import LEVEL_TRACK, TICK_CELLS, Palette, Timeline, clock
+from metaser.cli.view.levels import MOMENT_S, LevelHistory, level_meter
+from metaser.cli.view.spans import Span
+from metaser.cli.view.terminal import PlainConsole, new_table
+
+if TYPE_CHECKING:
+    from metaser.cli.streaming.playback import Heard, View
+    from metaser.runtime import StreamEvent
+
+REFRESH_S = 0.1
+MAX_BARS = 8
+WIDEST_BAR, NARROWEST_BAR = 40, 5
+BAR_MARGIN = 10  # letter, percentage and the gaps between
+LIVE_ROWS = 2
+SUMMARY_ROWS = 6
+LEVEL_CELLS = 12
+SCROLL_STEP_S = 5.0
+
+
+def open_view(
+    console: PlainConsole, labels: tuple[str, ...], total_s: float, notice: str = ""
+) -> AbstractContextManager[View]:
+    """The live view where there is a terminal to move about in, else a line a segment."""
+    palette = Palette(labels)
+    if console.is_terminal and not console.is_dumb_terminal:
+        return LiveView(console, palette, total_s, notice)
+    return nullcontext(Lines(console, palette))
+
+
+class JsonLines:
+    """Every event as one JSON object."""
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+
+    def on_event(self, event: StreamEvent) -> None:
+        """Print the event."""
+        print_json(
+            event=event.event,
+            label=event.label,
+            start_s=round(event.start_s, 3),
+            end_s=None if event.end_s is None else round(event.end_s, 3),
+            confidence=round(event.confidence, 4),
+            latency_ms=round(event.latency_ms, 3),
+            dropped_ms=round(event.dropped_ms, 3),
+            provider=self._provider,
+        )
+
+    def refresh(self, heard: Heard) -> None:
+        """Nothing moves."""
+
+
+def overload_line(event: StreamEvent, lost_before_ms: float) -> str:
+    """What an overload means, for people."""
+    if event.end_s is None:
+        return f"{event.start_s:7.2f} s  too slow for this pace: looking less often"
+    if event.dropped_ms > lost_before_ms:
+        return f"{event.start_s:7.2f} - {event.end_s:7.2f} s  audio was lost, {event.dropped_ms / 1000:.2f} s so far"
+    return f"{event.end_s:7.2f} s  fast enough again"
+
+
+class Lines:
+    """Every segment that is over as one line."""
+
+    def __init__(self, console: PlainConsole, palette: Palette) -> None:
+        self._console = console
+        self._palette = palette
+        self._lost_ms = 0.0  # of which was lines
+        self._label_width = max(palette.name(label).cell_len for label in (*palette.labels, None))
+
+    def on_event(self, event: StreamEvent) -> None:
+        """Print the segment where it is over."""
+        if event.event == "leave":
+            name = self._palette.name(event.label)
+            name.pad_right(self._label_width - name.cell_len)
+            times = f"{event.start_s:7.2f} - {event.end_s:7.2f} s  "
+            self._console.print(Text.assemble(times, name, f"  {percent(event.confidence):>5}"), soft_wrap=True)
+        elif event.event == "overload":
+            self._console.print_line(overload_line(event, self._lost_ms))
+            self._lost_ms = event.dropped_ms
+
+    def refresh(self, heard: Heard) -> None:
+        """Nothing moves."""
+
+
+class LiveView(Lines):
+    """What is heard now, a bar a class, levels and labels in time; segments that are over scroll up above it."""
+
+    def __init__(self, console: PlainConsole, palette: Palette, total_s: float, notice: str) -> None:
+        super().__init__(console, palette)
+        self._length = f" of {clock(total_s)}" if total_s else ""
+        self._bar_width = max(NARROWEST_BAR, min(WIDEST_BAR, console.width - self._label_width - BAR_MARGIN))
+        self._open: StreamEvent | None = None
+        self._drawn_at = 0.0
+        self._notice = notice
+        self._scrolls = not total_s  # nobody knows how long a microphone will be heard
+        self._hop_s = 0.0
+        self._levels = LevelHistory()
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> LiveView:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def on_event(self, event: StreamEvent) -> None:
+        """Take the newest label."""
+        super().on_event(event)
+        if event.event == "silence":
+            self._levels.quiet_from(event.start_s)
+        if event.event in ("enter", "update"):
+            self._open = event
+        elif event.event == "leave":
+            self._open = None
+
+    def refresh(self, heard: Heard) -> None:
+        """Draw again, at most ten times a second."""
+        self._levels.add(heard.level_dbfs, heard.duration_s, in_speech=heard.in_speech)
+        if time.monotonic() - self._drawn_at >= REFRESH_S:
+            self._drawn_at = time.monotonic()
+            self._live.update(self._draw(heard), refresh=True)
+
+    def _draw(self, heard: Heard) -> Group:
+        spans = list(heard.spans)
+        if self._hop_s == 0:
+            self._hop_s = heard.hop_s
+        if self._open:
+            spans.append(Span(self._open.label, self._open.start_s, heard.duration_s))
+        position = f"{clock(heard.duration_s)}{self._length}, real-time factor {heard.real_time_factor:.3f}"
+        return Group(
+            "",
+            self._now(heard),
+            self._bars(),
+            "",
+            Timeline({"label": spans}, heard.duration_s, self._palette, LIVE_ROWS, self._scroll_s(heard), self._levels),
+            self._status(heard),
+            Text(f"{position}, Ctrl-C ends", "dim"),
+            *([Text(self._notice, "bold red")] if self._notice else []),
+        )
+
+    def _now(self, heard: Heard) -> Text:
+        if self._open:
+            certain = f"  {percent(self._open.confidence)}  since {clock(self._open.start_s)}"
+            return Text.assemble(self._palette.name(self._open.label), certain)
+        return Text("speech, no label yet" if heard.in_speech else "silence", "dim")
+
+    def _scroll_s(self, heard: Heard) -> float:
+        """Where the timeline begins: at the start, or so that the newest half minute or more is seen."""
+        room = self._live.console.width - len(LEVEL_TRACK) - 2
+        shown_s = MOMENT_S * (room // TICK_CELLS * TICK_CELLS)
+        behind_s = heard.duration_s - shown_s
+        return max(0.0, -(-behind_s // SCROLL_STEP_S) * SCROLL_STEP_S) if self._scrolls else 0.0
+
+    def _status(self, heard: Heard) -> Text:
+        """Level, latency and what was lost."""
+        level = f"level {level_meter(heard.level_dbfs, LEVEL_CELLS)} {heard.level_dbfs:4.0f} dB"
+        parts = [level, f"latency {heard.latency_ms:.0f} ms"]
+        parts += [f"lost {heard.dropped_ms / 1000:.1f} s"] if heard.dropped_ms else []
+        parts += [f"slow: a look every {heard.hop_s:g} s"] if heard.hop_s > self._hop_s else []
+        return Text("  ".join(parts), "yellow" if heard.dropped_ms else "")
+
+    def _bars(self) -> Table:
+        scores = self._open.scores if self._open else dict.fromkeys(self._palette.labels, 0.0)
+        grid = Table.grid(padding=(0, 1))
+        for justify in ("left", "left", "left", "right"):
+            grid.add_column(justify=justify)
+        shown = scores if len(scores) <= MAX_BARS else sorted(scores, key=lambda label: -scores[label])[:MAX_BARS]
+        for label in shown:
+            bar = self._palette.bar(label, scores[label], self._bar_width)
+            grid.add_row(self._palette.block(label), plain(label), bar, percent(scores[label]))
+        return grid
+
+
+def print_summary(console: PlainConsole, heard: Heard, labels: tuple[str, ...]) -> None:
+    """Print how much of the recording each label took."""
+    palette = Palette(labels)
+    if console.is_terminal and heard.spans:
+        console.print("", Timeline({"": heard.spans}, heard.duration_s, palette, SUMMARY_ROWS))
+        console.print(palette.legend())
+    table = new_table("label", "segments", "seconds")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for label in (*labels, None):
+        spans = [span for span in heard.spans if span.label == label]
+        if spans:
+            table.add_row(palette.name(label), str(len(spans)), f"{sum(span.duration_s for span in spans):.1f}")
+    if heard.spans:
+        console.print("", table, "")
+    speech_s = sum(span.duration_s for span in heard.spans)
+    console.print_line(
+        f"Segments: {len(heard.spans)}. Speech: {speech_s:.1f} s of {heard.duration_s:.1f} s. "
+        f"Real-time factor: {heard.real_time_factor:.3f}."
+        + (f" Lost: {heard.dropped_ms / 1000:.2f} s." if heard.dropped_ms else "")
+    )
+    if not heard.spans and not heard.pipe_closed:
+        console.print_line("No speech was found: is this the right source, and is it loud enough?")

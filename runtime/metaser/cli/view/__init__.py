@@ -1,0 +1,1 @@
+"""What is printed: lines, JSON, tables, bars and progress."""

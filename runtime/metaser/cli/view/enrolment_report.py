@@ -1,0 +1,126 @@
+"""The enrolment report as tables for people and as JSON for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from metaser.cli.view.console import percent, plain
+from metaser.cli.view.terminal import PlainConsole, new_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from metaser.runtime import Profile
+    from metaser.runtime.enrolment.report import ClipReport, Report
+
+FIRST_VERDICTS = 5
+"""How many are said without --report."""
+
+
+def say_verdicts(console: PlainConsole, report: Report, *, in_full: bool) -> None:
+    """Print what to do, in plain words."""
+    if not report.verdicts:
+        console.print_line("No clip stands out and no two classes overlap.")
+        return
+    said = report.verdicts if in_full else report.verdicts[:FIRST_VERDICTS]
+    for verdict in said:
+        console.print_line(f"- {verdict}")
+    if more := len(report.verdicts) - len(said):
+        console.print_line(f"- {more} more: metaser enroll --report shows all")
+
+
+def say_expectations(console: PlainConsole, profile: Profile) -> None:
+    """Print what is expected of the answers, and how to change it."""
+    expected = profile.reliability
+    if expected.false_rejects is None or expected.false_accepts is None:
+        console.print_line("Too few clips to tell how sure the answers will be: enrol two or more of each class.")
+        return
+    console.print_line(
+        f"Expected: {percent(expected.false_rejects)} of right answers become unknown, and "
+        f"{percent(expected.false_accepts)} of clips of"
+    )
+    console.print_line("other classes still get a label. To change that: metaser calibrate")
+
+
+def class_table(profile: Profile, report: Report | None) -> Table:
+    """A row a class."""
+    table = new_table("label", "clips", "speech", *(("recognised",) if report else ()))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for label in profile.labels:
+        own = [clip for clip in profile.clips if clip.label == label]
+        speech_s = sum(clip.quality.speech_s for clip in own if clip.quality)
+        cells = [plain(label), str(len(own)), f"{speech_s:.1f} s" if speech_s else ""]
+        if report:
+            found = next(each for each in report.classes if each.label == label)
+            cells.append("" if found.recognised is None else f"{found.recognised} of {found.clips}")
+        table.add_row(*cells)
+    return table
+
+
+def clip_table(report: Report) -> Table:
+    """A row a clip; one column of a few words is left for what is wrong."""
+    table = new_table("clip", "speech", "level", "noise", "own class", "remark")
+    for column in table.columns[1:5]:
+        column.justify = "right"
+    for column in table.columns[:5]:
+        column.no_wrap = True
+    for each in sorted(report.clips, key=lambda each: each.clip.title):
+        quality = each.clip.quality
+        measured = (
+            [f"{quality.speech_s:.1f} s", f"{quality.level_dbfs:.0f} dB", f"{-quality.snr_db:.0f} dB"]
+            if quality
+            else [""] * 3
+        )
+        own = "" if each.probability is None else percent(each.probability)
+        table.add_row(plain(each.clip.title), *measured, own, plain(_remark(each)))
+    return table
+
+
+def pair_table(report: Report) -> Table:
+    """A row for each two classes that were confused at all."""
+    table = new_table("classes", "", "confused")
+    table.columns[2].justify = "right"
+    for pair in report.pairs:
+        if pair.confused:
+            count = f"{round(pair.confused * pair.clips)} of {pair.clips}"
+            table.add_row(*map(plain, pair.labels), count)
+    return table
+
+
+def _remark(each: ClipReport) -> str:
+    remarks = [*each.faults]
+    if each.is_outlier:
+        remarks.append(f"more like {each.nearest}")
+    if each.twin:
+        remarks.append(f"repeats {each.twin}")
+    if each.clip.copies:
+        remarks.append("there twice")
+    return ", ".join(remarks)
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The report for programs."""
+    return {
+        "clips": [
+            {
+                "label": each.clip.label,
+                "name": each.clip.name,
+                "group": each.clip.group,
+                "sha256": each.clip.sha256,
+                **(asdict(each.clip.quality) if each.clip.quality else {}),
+                "copies": list(each.clip.copies),
+                "faults": list(each.faults),
+                "long": each.is_long,
+                "twin": each.twin,
+                "nearest": each.nearest,
+                "probability": each.probability,
+                "outlier": each.is_outlier,
+            }
+            for each in report.clips
+        ],
+        "classes": [asdict(each) for each in report.classes],
+        "pairs": [{**asdict(each), "overlaps": each.overlaps} for each in report.pairs],
+        "verdicts": list(report.verdicts),
+    }

@@ -1,0 +1,43 @@
+"""What `metaser enroll --tune` did, for people and as JSON, and what a changed profile lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from metaser.runtime import Profile
+    from metaser.runtime.enrolment.tune import TunedProfile
+
+
+def tuning_line(tuned: TunedProfile) -> str:
+    """A line for people."""
+    if tuned.guard is None:
+        return "Head tuned, without a check: a class has a single clip."
+    guard = tuned.guard
+    change = f"log-loss {guard.log_loss_before:.2f} -> {guard.log_loss_after:.2f} on held-out clips"
+    if tuned.kept and guard.gain < 0:
+        return f"Head tuned as requested, although it looks harmful: {change}."
+    return f"Head tuned: {change}." if tuned.kept else f"Head not tuned, tuning does not help here: {change}."
+
+
+def tuning_json(tuned: TunedProfile | None) -> dict[str, Any] | None:
+    """The same for `--json`; None if nothing was tuned."""
+    if tuned is None:
+        return None
+    guard = tuned.guard
+    return {
+        "kept": tuned.kept,
+        "folds": guard.folds if guard else None,
+        "log_loss_before": round(guard.log_loss_before, 4) if guard else None,
+        "log_loss_after": round(guard.log_loss_after, 4) if guard else None,
+    }
+
+
+def lost_by_change(before: Profile | None, after: Profile, tuned: TunedProfile | None = None) -> list[str]:
+    """A line for each thing that a changed profile no longer has."""
+    lines = []
+    if before and before.tuned and not after.tuned and not tuned:
+        lines.append("The tuned head was dropped with this change: metaser enroll --tune auto tunes again.")
+    if before and (lost := len(before.others) - len(after.others)):
+        lines.append(f"Background clips that are no longer there: {lost} of {len(before.others)}.")
+    return lines

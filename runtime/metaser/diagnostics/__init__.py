@@ -1,0 +1,1 @@
+"""What a machine has, lacks and can do: doctor, benchmark, energy."""

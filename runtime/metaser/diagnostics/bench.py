@@ -1,0 +1,151 @@
+"""Benchmarking cases side by side: fresh processes in turn, so that noise hits all cases alike, and their medians."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from metaser.diagnostics.bench_case import STAGES, Case, Measured
+from metaser.diagnostics.energy import Energy
+from metaser.runtime.errors import InputError, MetaserError, MissingDependencyError, WorkError
+
+Progress: TypeAlias = Callable[[int, int], None]
+ERRORS: dict[int, type[MetaserError]] = {2: InputError, 3: MissingDependencyError}
+PERCENTILES = (50, 90, 95, 99)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One case, over all repetitions; a run is the labelling of one window, start to end."""
+
+    case: Case
+    measured: tuple[Measured, ...]
+    """What each repetition's process measured."""
+
+    @property
+    def first(self) -> Measured:
+        """For what is the same in every repetition."""
+        return self.measured[0]
+
+    @property
+    def name(self) -> str:
+        """The case in a few words."""
+        threads = {None: "", 1: ", 1 thread"}.get(self.case.threads, f", {self.case.threads} threads")
+        return f"{self.first.bundle} {self.first.precision}, {self.first.provider}{threads}, {self.case.window_s:g} s"
+
+    @property
+    def latency_ms(self) -> dict[str, float]:
+        """Percentiles over the runs of all repetitions: p50, p90, p95 and p99."""
+        totals = [sum(run) for one in self.measured for run in zip(*one.stages_ms.values(), strict=True)]
+        return {f"p{share}": float(np.percentile(totals, share)) for share in PERCENTILES}
+
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of work for a second of audio, by the median."""
+        return self.latency_ms["p50"] / 1e3 / self.case.window_s
+
+    @property
+    def stages_ms(self) -> dict[str, float]:
+        """Medians: import and load over the repetitions, the others over all their runs."""
+        return {
+            "import": statistics.median(one.import_ms for one in self.measured),
+            "load": statistics.median(one.load_ms for one in self.measured),
+            **{
+                stage: statistics.median(time_ms for one in self.measured for time_ms in one.stages_ms[stage])
+                for stage in STAGES
+            },
+        }
+
+    @property
+    def peak_mb(self) -> float:
+        """The largest of the repetitions."""
+        return max(one.peak_mb for one in self.measured)
+
+    @property
+    def energy(self) -> Energy | None:
+        """Of the repetition that measured it."""
+        return next((one.energy for one in self.measured if one.energy), None)
+
+    @property
+    def no_energy(self) -> str | None:
+        """Why none was measured."""
+        return next((one.no_energy for one in self.measured if one.no_energy), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures, and the settings they were made with."""
+        energy = self.energy
+        return {
+            "bundle": self.first.bundle,
+            "precision": self.first.precision,
+            "layers": self.first.layers,
+            "provider": self.first.provider,
+            "threads": self.case.threads,
+            "window_s": self.case.window_s,
+            "latency_ms": {name: round(value, 4) for name, value in self.latency_ms.items()},
+            "real_time_factor": round(self.real_time_factor, 6),
+            "stages_ms": {name: round(value, 4) for name, value in self.stages_ms.items()},
+            "peak_mb": round(self.peak_mb, 1),
+            "energy": energy and {**asdict(energy), "joules_a_run": energy.joules_a_run, "watts": energy.watts},
+            "no_energy": self.no_energy,
+            "warm_up": self.case.warm_up,
+            "runs": self.case.runs,
+            "repetitions": len(self.measured),
+        }
+
+
+def names(results: Sequence[Result]) -> list[str]:
+    """The cases' names, with the bundles as they were given where two would be called the same."""
+    plain = [result.name for result in results]
+    if len(set(plain)) == len(plain):
+        return plain
+    return [f"{result.case.bundle or 'default'}: {result.name}" for result in results]
+
+
+def run_cases(cases: Sequence[Case], repetitions: int, progress: Progress | None = None) -> list[Result]:
+    """Measure every case in turn, `repetitions` times over: A B C, A B C, A B C. Energy is measured in the last turn.
+
+    Raises:
+        MetaserError: a case cannot be run; it is the error its process met.
+    """
+    if repetitions < 1 or not cases:
+        raise InputError(f"{repetitions} repetitions of {len(cases)} cases: give 1 or more")
+    measured: list[list[Measured]] = [[] for _ in cases]
+    for repetition in range(repetitions):
+        for index, case in enumerate(cases):
+            last = repetition == repetitions - 1
+            measured[index].append(_in_a_process(case if last else _without_energy(case)))
+            if progress:
+                progress(repetition * len(cases) + index + 1, repetitions * len(cases))
+    return [Result(case, tuple(found)) for case, found in zip(cases, measured, strict=True)]
+
+
+def _without_energy(case: Case) -> Case:
+    return Case(**{**asdict(case), "energy_s": 0.0})
+
+
+def _in_a_process(case: Case) -> Measured:
+    done = subprocess.run(
+        [sys.executable, "-m", "metaser.diagnostics.bench_case"],
+        input=json.dumps(asdict(case)),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONSAFEPATH": "1"},  # the working folder is a person's, not ours
+    )
+    lines = done.stdout.splitlines()
+    if done.returncode or not lines:
+        reason = (done.stderr.splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise WorkError(f"the process of a case ended before its end ({reason}): is there memory enough for it?")
+    answer = json.loads(lines[-1])
+    if "error" in answer:
+        raise ERRORS.get(answer["exit_code"], WorkError)(answer["error"])
+    energy = answer["energy"]
+    return Measured(**{**answer, "energy": Energy(**energy) if energy else None})

@@ -1,0 +1,81 @@
+"""Which of ONNX Runtime's providers start on this machine, found out by running a bundle on each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from metaser.runtime.bundles.bundle import Bundle
+from metaser.runtime.engine import Engine
+from metaser.runtime.errors import MetaserError, WorkError
+from metaser.runtime.model.pooling_head import PoolingHead
+from metaser.runtime.providers.check import check_profile
+from metaser.runtime.providers.session import HEAD_NAMES, PROVIDERS, import_onnxruntime, open_session
+
+FINE = "reproduces"
+MEND = {
+    "cuda": "pip install 'onnxruntime-gpu[cuda,cudnn]', with NVIDIA's driver and a GPU in the machine",
+    "tensorrt": "install the TensorRT that this onnxruntime-gpu was built with: docs/devices.md",
+    "openvino": "pip install --force-reinstall onnxruntime-openvino",
+}
+ANOTHER = "run with --provider cpu, or use a bundle that was exported for it"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How a provider did."""
+
+    provider: str
+    found: str
+    fix: str | None
+    """What may help; None if it starts."""
+
+    runs_bundle: bool = False
+    """Whether it runs the whole bundle."""
+
+
+def provider_findings(bundle: Bundle) -> Iterator[Finding]:
+    """Every provider of this onnxruntime that metaser knows, the CPU apart: it is what everything else runs on."""
+    available = import_onnxruntime().get_available_providers()
+    for provider, name in PROVIDERS.items():
+        if provider == "cpu" or name not in available:
+            continue
+        try:
+            _run_head(bundle, provider)
+        except WorkError as error:
+            yield Finding(provider, f"starts; {bundle.manifest.name} on it cannot be run: {error}", ANOTHER)
+        except MetaserError as error:
+            yield Finding(provider, str(error), MEND[provider])
+        else:
+            told = verified(bundle, provider)
+            yield Finding(provider, f"starts; {bundle.manifest.name} on it {told}", None, told.startswith(FINE))
+
+
+def verified(bundle: Bundle, provider: str) -> str:
+    """What the golden vectors say of a bundle on a provider, in words that begin with FINE where they agree."""
+    try:
+        found = Engine.open(bundle.folder, provider=provider).verify()
+    except MetaserError as error:
+        return f"cannot be run: {error}"
+    cosine = f"its golden vectors, cosine of embeddings {found.embedding_cosine:.6f}"
+    return f"{FINE} {cosine}" if found.passed else f"does not reproduce {cosine}"
+
+
+def _run_head(bundle: Bundle, provider: str) -> None:
+    """Run the head, a matrix product in float32, whatever the encoder's precision.
+
+    Raises:
+        MissingDependencyError: the provider did not start, or left the work to another.
+        WorkError: it starts, and fails at this graph.
+    """
+    frames = np.zeros((1, 2, bundle.manifest.backbone.width), np.float32)  # [B, N, D]
+    with TemporaryDirectory(prefix="metaser-") as folder:
+        session = open_session(bundle.folder / "head.onnx", provider, None, HEAD_NAMES, profile=Path(folder) / "head")
+        PoolingHead(session, bundle.head_parameters, bundle.manifest.head.embedding_size).pool(
+            frames, np.ones(frames.shape[:2], np.float32)
+        )
+        check_profile(Path(session.end_profiling()), PROVIDERS[provider], "head.onnx")

@@ -1,0 +1,278 @@
+"""A recording of any length and format, read block by block as one channel."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from metaser.runtime.arrays import Waveform
+from metaser.runtime.audio.checks import OUT_OF_RANGE_PEAK
+from metaser.runtime.audio.formats.kind import HEAD_BYTES, format_of
+from metaser.runtime.audio.formats.media import MediaFile, has_media
+from metaser.runtime.audio.formats.part import Part
+from metaser.runtime.audio.formats.parts import READERS, parts_of
+from metaser.runtime.audio.one_channel import Blocks, OneChannel
+from metaser.runtime.audio.ring import Chunk
+from metaser.runtime.errors import AudioError, NotFoundError
+from metaser.runtime.system.file_bytes import FileBytes, PiecedFile
+from metaser.runtime.system.given_path import given_path
+from metaser.runtime.system.quiet_stderr import quiet_stderr
+
+READ_BLOCK_S = 10.0
+MAX_PIPE_BYTES, COPY_BYTES = 1 << 29, 1 << 20
+CODECS = ("MP1", "MP2", "MP3", "Ogg Opus", "Ogg Vorbis")
+OTHER_CODEC = ("unsupported encoding", "unimplemented format", "Malformed 'fmt ' chunk")
+"""What libsndfile says of a WAV or CAF that holds AAC or the like."""
+
+TELL_S = 0.1
+"""Less than this is missing at the end of many files."""
+
+
+WANTED = "a path; samples in memory, for example of soundfile.read, go to Engine.classify with their sample_rate_hz"
+
+
+class AudioFile:
+    """A file of sound: iterate over its blocks once, then ask what was noticed."""
+
+    def __init__(self, path: str | Path, name: str | None = None) -> None:
+        self.path = given_path(path, "the clip", AudioError, WANTED)
+        self.name = name or self.path.name
+        self._mixed = OneChannel(self.name)
+        self.notices: list[str] = []
+        """What was wrong with the file and could be helped, each in a line without the file's name."""
+
+    @property
+    def rate_hz(self) -> int:
+        """The rate of its blocks; known with the first of them."""
+        return self._mixed.rate_hz
+
+    @property
+    def samples(self) -> int:
+        """How many were read, of one channel at `rate_hz`."""
+        return self._mixed.samples
+
+    @property
+    def clipped_share(self) -> float:
+        """Of all samples of all channels that were read, those at full scale."""
+        return self._mixed.clipped_share
+
+    def blocks(self) -> Iterator[Waveform]:
+        """Yield [T] samples in [-1, 1] at `rate_hz`, about ten seconds at a time.
+
+        Raises:
+            NotFoundError: there is no such file.
+            AudioError: it cannot be read as audio, or holds NaN or samples far out of [-1, 1].
+        """
+        with _regular(self.path) as path:
+            yield from self._mixed.mix(self._whole(path))
+        if self._mixed.notice:
+            self.notices.append(self._mixed.notice)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield what `blocks` does in pieces of at most 0.1 s.
+
+        Raises:
+            NotFoundError, AudioError: as `blocks`.
+        """
+        return self._mixed.chunks(self.blocks())
+
+    def duration_s(self) -> float:
+        """How long the recording is, without decoding it; 0 if that is not known or it cannot be read."""
+        try:
+            with _regular(self.path) as path, _opened(path) as file:
+                kind = format_of(file.at(0, HEAD_BYTES))
+                if self._needs_media(kind):
+                    return MediaFile(path, self.name, kind or "").duration_s()
+                total_s = 0.0
+                for part in parts_of(file, kind):
+                    with _open_part(path, file, part) as sound:
+                        total_s += sound.frames / sound.samplerate
+                return total_s
+        except (soundfile.LibsndfileError, AudioError, NotFoundError):
+            return 0.0
+
+    @staticmethod
+    def _needs_media(kind: str | None) -> bool:
+        return kind is not None and kind not in READERS and has_media()
+
+    def _whole(self, path: Path) -> Blocks:
+        """What is decoded; a damaged frame of a codec can decode to anything."""
+        with _opened(path) as file:
+            kind = format_of(file.at(0, HEAD_BYTES))
+            for block, rate_hz in self._decoded(path, file, kind):
+                if kind in CODECS and not (np.abs(block) <= OUT_OF_RANGE_PEAK).all():
+                    raise self._refusal(kind, "it decodes to noise")
+                yield block, rate_hz
+
+    def _decoded(self, path: Path, file: FileBytes, kind: str | None) -> Blocks:
+        if self._needs_media(kind):
+            yield from self._by_ffmpeg(path, kind or "")
+            return
+        try:
+            yield from self._by_libsndfile(path, file, kind)
+        except _NotOpenedError as error:
+            if kind in READERS and not has_media() and any(words in error.reason for words in OTHER_CODEC):
+                raise self._not_here(f"{kind} with another codec inside") from error
+            if kind is None or not has_media():
+                raise self._refusal(kind, error.reason) from error
+            try:
+                yield from self._by_ffmpeg(path, kind)
+            except AudioError:
+                raise self._refusal(kind, error.reason) from error
+
+    def _by_ffmpeg(self, path: Path, kind: str) -> Blocks:
+        media = MediaFile(path, self.name, kind)
+        yield from media.blocks()
+        if media.missing_s:
+            self.notices.append(cut_notice(media.seconds, media.missing_s))
+
+    def _by_libsndfile(self, path: Path, file: FileBytes, kind: str | None) -> Blocks:
+        seconds = missing_s = lost_s = 0.0
+        is_cut = is_unfinished = False
+        for number, part in enumerate(parts_of(file, kind)):
+            try:
+                sound = _open_part(path, file, part)
+            except soundfile.LibsndfileError as error:
+                if number:
+                    raise self._refusal(kind, error.error_string) from error
+                raise _NotOpenedError(error.error_string) from error
+            with sound:
+                left, size = sound.frames, max(1, int(READ_BLOCK_S * sound.samplerate))
+                try:
+                    while len(block := _next_block(sound, min(size, left))):
+                        left -= len(block)
+                        yield block, sound.samplerate
+                except soundfile.LibsndfileError as error:
+                    raise self._refusal(kind, error.error_string) from error
+            part_s = (sound.frames - left) / sound.samplerate
+            seconds += part_s
+            lost_s += left / sound.samplerate
+            missing_s += part.missing * part_s
+            is_cut, is_unfinished = is_cut or part.is_cut, is_unfinished or part.is_unfinished
+        if is_unfinished:
+            self.notices.append(
+                f"its header states no length, as after a recorder that was stopped: all {seconds:.1f} s were read"
+            )
+        if lost_s >= TELL_S:
+            self.notices.append(f"it is damaged: {seconds:.1f} s were read and {lost_s:.1f} s cannot be decoded")
+        if missing_s >= TELL_S:
+            self.notices.append(cut_notice(seconds, missing_s))
+        elif is_cut:
+            self.notices.append(f"it is cut off, its end is missing: {seconds:.1f} s were read")
+
+    def _refusal(self, kind: str | None, reason: str) -> AudioError:
+        """Why it cannot be read, and what to do."""
+        if self.path.suffix.lower() in (".raw", ".pcm"):
+            return AudioError(
+                f"{self.name} has no header that states its rate: convert it to WAV or FLAC, "
+                "or stream it with `metaser stream - --rate HZ`"
+            )
+        if kind is None:
+            return AudioError(f"{self.name} cannot be read as audio ({reason.rstrip('.')}): convert it to WAV or FLAC")
+        if kind in READERS:
+            return AudioError(f"{self.name} is {kind} and is damaged ({reason.rstrip('.')}): record or export it again")
+        return self._not_here(kind)
+
+    def _not_here(self, kind: str) -> AudioError:
+        return AudioError(
+            f"{self.name} is {kind}: install what reads it, pip install 'metaser[media]', or convert it "
+            f"(ffmpeg -i {self.name} clip.wav)"
+        )
+
+
+def cut_notice(seconds: float, missing_s: float) -> str:
+    """What is reported of a recording of which a part is missing."""
+    return f"it is cut off: {seconds:.1f} s were read and {missing_s:.1f} s are missing"
+
+
+class _NotOpenedError(Exception):
+    """libsndfile does not take a file."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _Sound(soundfile.SoundFile):  # type: ignore[misc]
+    """A file read from its start to its end: soundfile seeks after each block, which repeats sound of a damaged one."""
+
+    def seekable(self) -> bool:
+        """No."""
+        return False
+
+
+def _next_block(sound: _Sound, size: int) -> npt.NDArray[np.float32]:
+    """[T, channels], none at the end."""
+    with quiet_stderr() if sound.subtype.startswith("MPEG") else nullcontext():  # libmpg123 writes to it
+        return sound.read(size, dtype="float32", always_2d=True)
+
+
+def _open_part(path: Path, file: FileBytes, part: Part) -> _Sound:
+    with quiet_stderr():
+        if not part.pieces and path.suffix.lower() != ".raw":  # which soundfile takes for samples without a header
+            return _Sound(os.fsencode(path))  # as text, names that are not UTF-8 are refused
+        return _Sound(PiecedFile(file, part.pieces or ((0, file.size),)))
+
+
+@contextmanager
+def _regular(path: Path) -> Iterator[Path]:
+    """The file itself, or a copy of what a pipe holds.
+
+    Raises:
+        NotFoundError: there is no such file.
+        AudioError: it is a folder or a device, is empty, or may not be read.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # the last for a zero byte in the name
+        raise NotFoundError(f"no such file: {path}") from error
+    except OSError as error:
+        raise _not_readable(path, error) from error
+    if stat.S_ISDIR(mode):
+        raise AudioError(f"{path} is a folder: give the files in it")
+    if stat.S_ISFIFO(mode):
+        with NamedTemporaryFile(prefix="metaser-") as copy:
+            _copy_pipe(path, copy)
+            yield Path(copy.name)
+        return
+    if not stat.S_ISREG(mode):
+        raise AudioError(f"{path} is a device or a socket: give a file or a pipe")
+    if path.stat().st_size == 0:
+        raise AudioError(f"{path.name} is an empty file: record it again")
+    yield path
+
+
+def _opened(path: Path) -> FileBytes:
+    try:
+        return FileBytes(path)
+    except OSError as error:
+        raise _not_readable(path, error) from error
+
+
+def _copy_pipe(path: Path, copy: IO[bytes]) -> None:
+    left = MAX_PIPE_BYTES
+    try:
+        with path.open("rb") as pipe:
+            while left > 0 and (content := pipe.read(min(left, COPY_BYTES))):
+                copy.write(content)
+                left -= len(content)
+        copy.flush()
+    except OSError as error:
+        raise _not_readable(path, error) from error
+    if left == MAX_PIPE_BYTES:
+        raise AudioError(f"{path} is an empty pipe: is the program that writes to it running?")
+    if left <= 0:
+        raise AudioError(f"{path} holds more than {MAX_PIPE_BYTES >> 20} MB: use `metaser stream` for it")
+
+
+def _not_readable(path: Path, error: OSError) -> AudioError:
+    return AudioError(f"{path.name} cannot be read ({error.strerror}): check its rights and its disk")

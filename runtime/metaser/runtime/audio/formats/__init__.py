@@ -1,0 +1,1 @@
+"""File formats of sound: recognising them, and the recordings and true lengths in a file."""

@@ -1,0 +1,38 @@
+"""The recordings in an Ogg file: a chain of links, each of which begins with pages that say so."""
+
+from __future__ import annotations
+
+from metaser.runtime.audio.formats.part import Part
+from metaser.runtime.system.file_bytes import FileBytes
+
+CAPTURE = b"OggS"
+PAGE_BYTES = 27
+BEGINS, ENDS = 2, 4
+
+
+def ogg_parts(file: FileBytes) -> list[Part]:
+    """The links of an Ogg file, Vorbis or Opus."""
+    starts: list[int] = []
+    cut: list[bool] = []
+    in_front = False  # of a link: several streams can begin side by side
+    at = file.find(CAPTURE, 0, file.size)
+    while 0 <= at < file.size:
+        head = file.at(at, PAGE_BYTES + 255)
+        if head[:4] != CAPTURE or len(head) < PAGE_BYTES:
+            at = file.find(CAPTURE, at + 1, file.size)
+            continue
+        begins = bool(head[5] & BEGINS)
+        if begins and not in_front:
+            starts.append(at)
+            cut.append(True)
+        in_front = begins
+        end = at + PAGE_BYTES + head[26] + sum(head[PAGE_BYTES : PAGE_BYTES + head[26]])
+        is_followed = end == file.size or file.at(end, len(CAPTURE)) == CAPTURE
+        within = -1 if is_followed else file.find(CAPTURE, at + 1, min(end, file.size))
+        if cut and head[5] & ENDS and within < 0 and end <= file.size:
+            cut[-1] = False
+        at = end if within < 0 else within  # a page that was cut, and another file behind it
+    if len(starts) == 1 and starts[0] == 0:
+        return [Part(is_cut=cut[0])]
+    ends = [*starts[1:], file.size][: len(starts)]  # none where no page says that it begins a stream
+    return [Part(((start, end),), is_cut=is_cut) for start, end, is_cut in zip(starts, ends, cut, strict=True)]

@@ -1,0 +1,87 @@
+"""Whether raw samples are read in the format they were written in: sound is smooth, bytes read wrongly are noise."""
+
+from __future__ import annotations
+
+import codecs
+
+import numpy as np
+import numpy.typing as npt
+
+from metaser.runtime.audio.checks import OUT_OF_RANGE_PEAK
+from metaser.runtime.audio.formats.pcm import RawFormat, Samples
+
+CANDIDATES = ("f32le", "s16le", "s16be", "s24le", "s32le")
+"""Floats come first: read as integers of 32 bits they are smooth too."""
+
+ROUGH, SMOOTH = 0.3, 0.8
+FEWEST_FRAMES = 400
+FAINTEST, SOME = 1e-9, 0.5
+"""Other bytes read as floats are of any size: fewer than this share are sound."""
+
+TEXT_BYTES = 16
+MOSTLY = 0.7
+_LETTERS = bytes({*b"\t\n\f\r", *range(0x20, 0x7F), *range(0xA0, 0x100)})
+"""Of Latin-1 and its like."""
+
+_UTF_16, _UTF_32 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+CHECKED_S = 10.0
+
+
+def smoothness(content: bytes, form: RawFormat) -> float:
+    """The correlation of samples with the ones before them; 0 if the bytes are no sound in this format."""
+    if len(content) < FEWEST_FRAMES * form.frame_bytes:
+        return 0.0
+    samples = form.decode(content[: len(content) // form.frame_bytes * form.frame_bytes])  # [T, channels]
+    is_float = form.sample_format.startswith("f")
+    if is_float and np.mean((samples == 0) | ((np.abs(samples) > FAINTEST) & is_in_range(samples))) < SOME:
+        return 0.0
+    samples = samples[is_in_range(samples).all(axis=1)].astype(np.float64)
+    if len(samples) < FEWEST_FRAMES:
+        return 0.0
+    centred = samples - samples.mean(axis=0)
+    power = np.square(centred).sum()
+    return float((centred[1:] * centred[:-1]).sum() / power) if power else 0.0
+
+
+def is_in_range(samples: Samples) -> npt.NDArray[np.bool_]:
+    """Which samples are finite and scaled to about [-1, 1]."""
+    return np.abs(samples) <= OUT_OF_RANGE_PEAK
+
+
+class RawCheck:
+    """Looks at the first seconds of a source until they are sound in its format."""
+
+    def __init__(self, form: RawFormat) -> None:
+        self._form = form
+        self._left = int(CHECKED_S * form.rate_hz * form.frame_bytes)
+
+    def better_format(self, content: bytes) -> str | None:
+        """The sample format that the source's next bytes were written in, if it is plainly another one."""
+        if self._left <= 0:
+            return None
+        self._left -= len(content)
+        own = smoothness(content, self._form)
+        is_float = self._form.sample_format.startswith("f")
+        for name in CANDIDATES:
+            found = smoothness(content, RawFormat(self._form.rate_hz, self._form.channels, name))
+            if found > SMOOTH and (own < ROUGH or (name == "f32le" and not is_float)):
+                return name
+        if own > ROUGH:
+            self._left = 0
+        return None
+
+
+def is_text(content: bytes) -> bool:
+    """Whether bytes are words and not samples, in Unicode or a code of one byte per letter."""
+    if len(content) < TEXT_BYTES:
+        return False
+    encoding = "utf-32" if content.startswith(_UTF_32) else "utf-16" if content.startswith(_UTF_16) else "utf-8"
+    if encoding == "utf-8" and not content.translate(None, _LETTERS):  # samples have all of the other bytes
+        return sum(byte < 0x7F for byte in content) > MOSTLY * len(content)
+    try:
+        text = content[: len(content) // 4 * 4].decode(encoding)
+    except UnicodeDecodeError as error:
+        if error.start < len(content) - 7:  # more than a letter that was cut
+            return False
+        text = content[: error.start].decode(encoding)
+    return all(letter.isprintable() or letter.isspace() for letter in text)

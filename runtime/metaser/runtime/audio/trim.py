@@ -1,0 +1,47 @@
+"""The part of a clip that a stream would hear, from the first speech to the last: enrolled and classified clips lose
+the pauses at both ends, so that all of them are alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from metaser.runtime.arrays import Waveform
+from metaser.runtime.audio.load import load_audio
+from metaser.runtime.audio.silero import BLOCK_SAMPLES, SpeechDetector
+from metaser.runtime.audio.voice_activity import CHUNK_SAMPLES, Utterance, utterances_by
+
+
+def load_speech(path: str | Path) -> Waveform:
+    """The speech of an audio file, float32 [T] at 16 kHz; all of it where no speech is found.
+
+    Raises:
+        NotFoundError, AudioError: as `load_audio`.
+    """
+    return speech_in(load_audio(path))
+
+
+def speech_in(waveform: Waveform) -> Waveform:
+    """A clip, float32 [T] at 16 kHz, without the pauses at its ends; all of it where no speech is found."""
+    return without_pauses(waveform, utterances_in(waveform))
+
+
+def without_pauses(waveform: Waveform, utterances: Sequence[Utterance]) -> Waveform:
+    """From the start of a clip's first utterance to the end of its last; the clip where there is none."""
+    return waveform[utterances[0].start : utterances[-1].end] if utterances else waveform
+
+
+def utterances_in(waveform: Waveform) -> list[Utterance]:
+    """The utterances of a clip, float32 [T] at 16 kHz, by the voice activity detection of streams."""
+    return utterances_by(speech_probabilities(waveform))
+
+
+def speech_probabilities(waveform: Waveform) -> list[float]:
+    """The probability of speech in each 32 ms of a clip, float32 [T] at 16 kHz; zeros fill up the last."""
+    detector = SpeechDetector()
+    whole = len(waveform) // BLOCK_SAMPLES * BLOCK_SAMPLES
+    rest = np.pad(waveform[whole:], (0, -len(waveform) % CHUNK_SAMPLES))
+    return [*detector.hear(waveform[:whole]).tolist(), *detector.hear(rest).tolist()]

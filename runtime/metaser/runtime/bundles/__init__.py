@@ -1,0 +1,1 @@
+"""Bundles: opening a folder with its manifest, and checking it."""

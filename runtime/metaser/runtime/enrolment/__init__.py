@@ -1,0 +1,1 @@
+"""Enrolment: support sets, profiles, what changes a profile, and the report about it."""

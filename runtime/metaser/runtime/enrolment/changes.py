@@ -1,0 +1,107 @@
+"""What changes a profile: calibrating it, adding and removing clips, embedding its clips again.
+
+Other speech and noise is kept as embedded by the head in force; where a change puts another head in force it is
+embedded again from its files, and left out where they are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from metaser.runtime.arrays import HeadParameters
+from metaser.runtime.enrolment.clip import Clip, with_tidy_label
+from metaser.runtime.enrolment.embed import EmbeddedClips, embed_clips
+from metaser.runtime.enrolment.find_clips import FoundClips, find_clips
+from metaser.runtime.enrolment.profile import Profile, check_others
+from metaser.runtime.enrolment.support import Progress, SupportClip, read_others
+from metaser.runtime.errors import InputError, SupportError
+from metaser.runtime.scoring.calibration import CalibrationInputs, calibrate
+from metaser.runtime.scoring.decision import cosines
+
+if TYPE_CHECKING:
+    from metaser.runtime.model.model import Model
+
+
+def calibrate_profile(
+    model: Model, profile: Profile, *, false_accepts: float | None = None, others: EmbeddedClips | None = None
+) -> Profile:
+    """The profile with temperature and thresholds from its own clips, left out in turn."""
+    if false_accepts is not None and not 0 < false_accepts < 1:
+        raise InputError(f"a false-accept rate of {false_accepts:g}: give one between 0 and 1, such as 0.05")
+    if others is not None:
+        check_others(others.clips, profile)
+        profile = replace(profile, others=others.clips, other_embeddings=others.embeddings)
+    embedded = profile.other_embeddings
+    calibration, reliability = calibrate(
+        CalibrationInputs(
+            fitted=profile.cross_fitted,
+            shots=float(np.median(np.bincount(profile.targets))),
+            others=np.zeros(0) if embedded is None else cosines(embedded, profile.prototypes).max(axis=1),
+            scale=profile.scale(model.bundle.scale),
+            base=model.bundle.manifest.calibration,
+            prior=model.bundle.manifest.prior,
+        ),
+        false_accepts,
+    )
+    return replace(profile, calibration=calibration, reliability=reliability)
+
+
+def recalibrate(model: Model, changed: Profile, before: Profile) -> Profile:
+    """A changed profile, calibrated as the one before it was."""
+    others = None
+    if before.others and (changed.tuned is not before.tuned or changed.graph_id != before.graph_id):
+        changed = changed.without_others()
+        if there := find_clips(before.others).clips:
+            others = embed_files(model, there, None, changed.head)
+    return calibrate_profile(model, changed, false_accepts=before.reliability.wanted_false_accepts, others=others)
+
+
+def new_profile(model: Model, support: EmbeddedClips) -> Profile:
+    """A calibrated profile of these clips."""
+    manifest = model.bundle.manifest
+    return calibrate_profile(
+        model,
+        Profile(
+            model_id=manifest.model_id,
+            graph_id=manifest.graph_id,
+            bundle_name=manifest.name,
+            calibration=manifest.calibration,
+            clips=support.clips,
+            embeddings=support.embeddings,
+        ),
+    )
+
+
+def reenroll(model: Model, before: Profile, found: FoundClips | None, progress: Progress | None) -> Profile:
+    """A profile of the model's bundle from the clips of another bundle's, at the places where they were found."""
+    if found is None:
+        found = find_clips(before.clips)
+        if found.lost:
+            raise SupportError(
+                f"{len(found.lost)} of {len(before.clips)} clips have changed or are gone, such as "
+                f"{found.lost[0].title}: look for them with find_clips(profile.clips, FOLDER), and give what it finds"
+            )
+    if len({clip.label for clip in found.clips}) < 2:
+        raise SupportError("clips of fewer than two classes were found: enrol again from a folder of clips")
+    clips = [with_tidy_label(clip) for clip in found.clips]
+    return recalibrate(model, new_profile(model, embed_files(model, clips, progress)), before)
+
+
+def embed_others(model: Model, folder: str | Path, profile: Profile, progress: Progress | None = None) -> EmbeddedClips:
+    """Embed other speech and noise for `calibrate` by the head in force; unusable clips are reported, not raised."""
+    found = read_others(folder)
+    read = embed_clips(found.clips, lambda waveform: model.embed(waveform, profile.head), progress, model.workers)
+    return replace(read, left_out=found.left_out) if read.clips else read.checked()
+
+
+def embed_files(
+    model: Model, clips: Sequence[Clip], progress: Progress | None, head: HeadParameters | None = None
+) -> EmbeddedClips:
+    """Embed the files of clips, by the bundle's head or by one with other parameters."""
+    found = [SupportClip(clip) for clip in clips]
+    return embed_clips(found, lambda waveform: model.embed(waveform, head), progress, model.workers).checked()

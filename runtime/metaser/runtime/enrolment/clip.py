@@ -1,0 +1,73 @@
+"""A clip of a profile: its label, its content and where it was enrolled from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from metaser.runtime.audio.quality import ClipQuality
+from metaser.runtime.enrolment.labels import tidy
+from metaser.runtime.errors import SupportError
+
+
+@dataclass(frozen=True, order=True)
+class Clip:
+    """Where one row of a profile's embeddings came from."""
+
+    label: str
+    sha256: str
+    """Of the file's bytes, or of the float32 samples where an array was enrolled."""
+
+    name: str
+    path: str
+    """Absolute path at enrolment; empty for an array."""
+
+    group: str = ""
+    """Folder between the label's folder and the clip, for several takes, places or microphones."""
+
+    copies: tuple[str, ...] = field(default=(), compare=False)
+    """Names of files with the same content in the same class; they count once."""
+
+    quality: ClipQuality | None = field(default=None, compare=False)
+    """What was measured at enrolment; None in profiles of before."""
+
+    @property
+    def title(self) -> str:
+        """Label, group and name, as `metaser enroll --remove` takes them."""
+        return "/".join(part for part in (self.label, self.group, self.name) if part)
+
+
+def with_tidy_label(clip: Clip) -> Clip:
+    """The clip of a profile made before labels were tidied, as it is enrolled now."""
+    return replace(clip, label=tidy(clip.label) or clip.label)
+
+
+def names_of(clip: Clip) -> tuple[str, ...]:
+    """What a clip is called: `LABEL/GROUP/NAME`, `LABEL/NAME`, `LABEL/SHA256`."""
+    return clip.title, f"{clip.label}/{clip.name}", f"{clip.label}/{clip.sha256}"
+
+
+def rows_named(clips: Sequence[Clip], name: str) -> set[int]:
+    """The rows of a class or of a clip: exactly as it is called, else as it may be typed.
+
+    Raises:
+        SupportError: it is no text, or the name of both a class and a clip.
+    """
+    if not isinstance(name, str):
+        raise SupportError(f"{name!r} is {type(name).__name__}: give the label as text")
+    for form in (str, _typed):
+        of_class = {row for row, clip in enumerate(clips) if form(clip.label) == form(name)}
+        of_clip = {row for row, clip in enumerate(clips) if form(name) in map(form, names_of(clip))} - of_class
+        if of_class and of_clip:
+            raise SupportError(
+                f"{name} is a class and a clip of another: name the clip LABEL/SHA256, as "
+                "`metaser enroll --report --json` shows it, or rename the class"
+            )
+        if of_class or of_clip:
+            return of_class or of_clip
+    return set()
+
+
+def _typed(name: str) -> str:
+    """A name of a class or clip in the form in which differences of typing are gone."""
+    return "/".join(tidy(part) for part in name.rstrip("/").split("/"))

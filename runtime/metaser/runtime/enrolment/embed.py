@@ -1,0 +1,142 @@
+"""Clips with their embeddings and measurements, on the way into a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from metaser.runtime.arrays import Embedding, Embeddings, Waveform
+from metaser.runtime.audio.quality import measure
+from metaser.runtime.audio.recordings import LeftOut, cannot_be_read, summary
+from metaser.runtime.audio.trim import utterances_in, without_pauses
+from metaser.runtime.enrolment.clip import Clip
+from metaser.runtime.enrolment.labels import look_alikes
+from metaser.runtime.enrolment.support import Progress, SupportClip
+from metaser.runtime.errors import AudioError, SupportError
+from metaser.runtime.system.workers import in_order
+
+
+@dataclass(frozen=True)
+class RefusedClip:
+    """A clip that cannot be used."""
+
+    clip: Clip
+    error: AudioError
+    """Its message begins with the clip's title."""
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedClips:
+    """The clips of a folder that could be used, and why the others could not."""
+
+    clips: tuple[Clip, ...]
+    embeddings: Embeddings
+    """[M, E]"""
+
+    refused: tuple[RefusedClip, ...] = ()
+
+    left_out: tuple[LeftOut, ...] = ()
+    """Files and folders that are no clips or cannot be opened."""
+
+    notices: tuple[str, ...] = ()
+    """Sentences about labels that were made one, and about clips of which a part is missing and the like."""
+
+    @property
+    def errors(self) -> tuple[AudioError, ...]:
+        """What is wrong with each clip that cannot be used."""
+        return tuple(each.error for each in self.refused)
+
+    def warnings(self) -> list[str]:
+        """A sentence per notice, per group of labels that look alike, and per kind of file that is left out."""
+        return [*self.notices, *look_alikes(clip.label for clip in self.clips), *summary(self.left_out)]
+
+    def checked(self) -> EmbeddedClips:
+        """These clips, where all could be used.
+
+        Raises:
+            AudioError: some could not; it names the first and how many more there are.
+        """
+        if len(self.errors) > 1:
+            more = len(self.errors) - 1
+            raise AudioError(f"{self.errors[0]} ({more} more {'clip' if more == 1 else 'clips'} cannot be used either)")
+        if self.errors:
+            raise self.errors[0]
+        return self
+
+    def good(self) -> tuple[EmbeddedClips, list[str]]:
+        """The clips that help, and a line for each that was left out.
+
+        Raises:
+            SupportError: nothing of a class is left.
+        """
+        faults = [clip.quality.faults() if clip.quality and clip.quality.is_bad else [] for clip in self.clips]
+        kept = [row for row, found in enumerate(faults) if not found]
+        dropped = sorted(
+            [(str(each.error), each.clip.label) for each in self.refused]
+            + [
+                (f"{clip.title}: {', '.join(found)}", clip.label)
+                for clip, found in zip(self.clips, faults, strict=True)
+                if found
+            ]
+        )
+        left = {self.clips[row].label for row in kept}
+        for line, label in dropped:
+            if label not in left:
+                raise SupportError(f"every clip of {label} is bad ({line}): record it again")
+        good = replace(self, clips=tuple(self.clips[row] for row in kept), embeddings=self.embeddings[kept], refused=())
+        return good, [line for line, _ in dropped]
+
+
+def embed_clips(
+    clips: Sequence[SupportClip],
+    embed: Callable[[Waveform], Embedding],
+    progress: Progress | None,
+    workers: int = 1,
+) -> EmbeddedClips:
+    """Decode and measure clips and embed their speech; what cannot be used is kept as an error that names it.
+
+    Parameters:
+        workers: clips that are worked on at once, each in a thread.
+    """
+    usable: list[_Embedded] = []
+    refused: list[RefusedClip] = []
+    for done, found in enumerate(in_order(lambda clip: _embed_clip(clip, embed), clips, workers), start=1):
+        if isinstance(found, RefusedClip):
+            refused.append(found)
+        else:
+            usable.append(found)
+        if progress:
+            progress(done, len(clips))
+    return EmbeddedClips(
+        clips=tuple(found.clip for found in usable),
+        embeddings=np.stack([found.embedding for found in usable]) if usable else np.zeros((0, 0), np.float32),
+        refused=tuple(refused),
+        notices=tuple(notice for found in usable for notice in found.notices),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Embedded:
+    """A clip that could be used."""
+
+    clip: Clip
+    embedding: Embedding
+    notices: tuple[str, ...]
+
+
+def _embed_clip(clip: SupportClip, embed: Callable[[Waveform], Embedding]) -> _Embedded | RefusedClip:
+    title = clip.clip.title
+    try:
+        loaded = clip.load()
+        utterances = utterances_in(loaded.waveform)
+        embedding = embed(without_pauses(loaded.waveform, utterances))
+        measured = replace(clip.clip, quality=measure(loaded.waveform, utterances))
+        return _Embedded(measured, embedding, tuple(f"{title}: {notice}" for notice in loaded.notices))
+    except AudioError as error:
+        reason = str(error).removeprefix(f"{title} ").removeprefix(f"{clip.clip.name} ")
+        message = f"{title} {reason}" if reason != str(error) else f"{title}: {error}"
+        return RefusedClip(clip.clip, AudioError(message))
+    except OSError as error:  # it is gone, or the disk is damaged
+        return RefusedClip(clip.clip, AudioError(f"{title} {cannot_be_read(error)}"))

@@ -1,0 +1,74 @@
+"""Renewing a profile after a new bundle: the clips that are still where they were are embedded again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from metaser.runtime.audio.recordings import LeftOut
+from metaser.runtime.bundles.bundle import sha256_of
+from metaser.runtime.enrolment.clip import Clip
+from metaser.runtime.enrolment.support import hash_recordings
+
+
+@dataclass(frozen=True, eq=False)
+class FoundClips:
+    """Where the clips of a profile are now."""
+
+    clips: tuple[Clip, ...]
+    """At the path where they are now."""
+
+    moved: tuple[tuple[Clip, str], ...]
+    """Clips that were found elsewhere, with their new path."""
+
+    changed: tuple[Clip, ...]
+    """Clips whose file has another content now."""
+
+    missing: tuple[Clip, ...]
+    """Clips without a file, and those that were enrolled as arrays."""
+
+    unreadable: tuple[Clip, ...] = ()
+    """Clips whose file the system does not let us read."""
+
+    left_out: tuple[LeftOut, ...] = ()
+    """What of the folder cannot be read, so that clips may be there."""
+
+    @property
+    def lost(self) -> tuple[Clip, ...]:
+        """Clips that cannot be embedded again."""
+        return (*self.changed, *self.missing, *self.unreadable)
+
+
+def find_clips(clips: Sequence[Clip], folder: Path | None = None) -> FoundClips:
+    """Look for clips by content, first at their own path, then anywhere below `folder`."""
+    state = {clip.sha256: _state(clip) for clip in clips}
+    elsewhere: dict[str, str] = {}
+    left_out: list[LeftOut] = []
+    if folder is not None and any(each != "there" for each in state.values()):
+        digests, unused = hash_recordings(folder)
+        left_out += (each for each in unused if not each.is_other)
+        for path, digest in digests.items():
+            elsewhere.setdefault(digest, str(path.resolve()))
+    there = [clip for clip in clips if state[clip.sha256] == "there"]
+    gone = [clip for clip in clips if state[clip.sha256] != "there"]
+    moved = [(clip, elsewhere[clip.sha256]) for clip in gone if clip.sha256 in elsewhere]
+    lost = [clip for clip in gone if clip.sha256 not in elsewhere]
+    return FoundClips(
+        clips=(*there, *(replace(clip, path=path, name=Path(path).name) for clip, path in moved)),
+        moved=tuple(moved),
+        changed=tuple(clip for clip in lost if state[clip.sha256] == "changed"),
+        missing=tuple(clip for clip in lost if state[clip.sha256] == "missing"),
+        unreadable=tuple(clip for clip in lost if state[clip.sha256] == "unreadable"),
+        left_out=tuple(left_out),
+    )
+
+
+def _state(clip: Clip) -> str:
+    path = Path(clip.path)
+    try:
+        if not clip.path or not path.is_file():
+            return "missing"
+        return "there" if sha256_of(path) == clip.sha256 else "changed"
+    except (OSError, ValueError):  # the second for a path that no system takes
+        return "unreadable"

@@ -1,0 +1,120 @@
+"""Labels of classes: the form in which they are kept, which of them look alike, and safe names of files for them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import suppress
+
+from metaser.runtime.audio.recordings import is_junk
+from metaser.runtime.errors import SupportError
+
+UNKNOWN = "unknown"
+"""The answer if the clip resembles no class; no class can be called so."""
+
+INVISIBLE = "\u200b\u2060\ufeff"
+"""Zero-width space, word joiner and byte order mark, which are no white space for Unicode."""
+
+JOINERS = "\u200c\u200d"
+"""Zero-width, and a part of words in Persian and Hindi and of emoji."""
+
+LONGEST_NAME_BYTES = 255
+HASH_DIGITS = 12
+_HASHED = re.compile(rf"-[0-9a-f]{{{HASH_DIGITS}}}$")
+_NOT_IN_NAMES = frozenset('<>:"/\\|?*')
+_DEVICES = frozenset({"con", "prn", "aux", "nul", "conin$", "conout$"} | {
+    f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³"
+})  # fmt: skip
+"""Names that Windows keeps for devices, whatever comes after a dot."""
+
+
+def tidy(label: str) -> str:
+    """The label in Unicode's form NFC and without white space around it, as it is kept and compared.
+
+    What Python read as single bytes, because the locale is not UTF-8, becomes text if it is UTF-8.
+    """
+    with suppress(UnicodeError):
+        label = label.encode("utf-8", "surrogateescape").decode("utf-8")
+    text = unicodedata.normalize("NFC", label)
+    while (stripped := text.strip().strip(INVISIBLE)) != text:
+        text = stripped
+    return text
+
+
+def check_label(label: object) -> str:
+    """The label of a new class, tidy.
+
+    Raises:
+        SupportError: it is no text, is empty, or is `unknown` in any case and width of letters.
+    """
+    if not isinstance(label, str):
+        raise SupportError(
+            f"the label {label!r} is {type(label).__name__} and labels are text: give str(label), {str(label)!r}"
+        )
+    tidied = tidy(label)
+    if not tidied:
+        raise SupportError(f"the label {label!r} is empty: give the class a name")
+    if is_unknown(tidied):
+        raise SupportError(
+            f"a class cannot be called {tidied}: that is the answer when a clip resembles no class; "
+            "give the class another name"
+        )
+    return tidied
+
+
+def is_unknown(label: str) -> bool:
+    """Whether a label looks like the answer for no class, in any case and width of letters."""
+    return unicodedata.normalize("NFKC", tidy(label)).casefold() == UNKNOWN
+
+
+def look_alikes(labels: Iterable[str]) -> list[str]:
+    """A warning for each group of labels that differ only in case, inner white space or the width of letters."""
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for label in sorted(set(labels)):
+        groups[" ".join(unicodedata.normalize("NFKC", label).casefold().split())].append(label)
+    return [
+        f"The labels {' and '.join(group)} differ only in case or spacing and stay {len(group)} classes: "
+        "rename one if they are the same class"
+        for group in groups.values()
+        if len(group) > 1
+    ]
+
+
+def safe_name(label: str, longest_bytes: int = LONGEST_NAME_BYTES) -> str:
+    """A name for a file or folder of this label: one part of a path, on every system, and not hidden.
+
+    A label that can be such a name is its own. Any other is changed and gets a hash, so that two labels never share a
+    name: "a/b" -> "a_b-c14cddc033f6".
+    """
+    name = "".join(letter if _is_safe(letter) else "_" for letter in unicodedata.normalize("NFC", label))
+    name = name.lstrip(". ").rstrip(". ")
+    if name.partition(".")[0].rstrip().lower() in _DEVICES or is_junk(name):
+        name = f"_{name}"
+    if name and name == label and not _HASHED.search(name) and len(name.encode()) <= longest_bytes:
+        return name
+    digest = hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:HASH_DIGITS]
+    room = longest_bytes - len(digest) - 1
+    return f"{name.encode()[:room].decode('utf-8', 'ignore') or 'label'}-{digest}"
+
+
+def on_disk(name: str) -> str:
+    """The name as a part of a path that is UTF-8 on the disk, also where the locale is not UTF-8; `tidy` undoes it."""
+    return os.fsdecode(name.encode("utf-8", "surrogateescape"))
+
+
+def is_folder_name(label: str) -> bool:
+    """Whether a folder here can be called so, and is a class at enrolment."""
+    is_one_part = not is_junk(label) and "/" not in label and os.sep not in label
+    return (
+        is_one_part
+        and not any(unicodedata.category(letter) == "Cc" for letter in label)
+        and len(label.encode("utf-8", "surrogateescape")) <= LONGEST_NAME_BYTES
+    )
+
+
+def _is_safe(letter: str) -> bool:
+    return (letter.isprintable() and letter not in _NOT_IN_NAMES) or letter in JOINERS

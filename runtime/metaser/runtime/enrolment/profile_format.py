@@ -1,0 +1,121 @@
+"""A profile as bytes: one safetensors file whose metadata holds the clips and the calibration as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from metaser.runtime.audio.quality import ClipQuality
+from metaser.runtime.enrolment.clip import Clip
+from metaser.runtime.enrolment.profile_file import FORMAT
+from metaser.runtime.errors import ProfileError
+from metaser.runtime.scoring.calibration import ExpectedRates
+from metaser.runtime.scoring.decision import Calibration
+from metaser.runtime.system.strict_json import finite, read_json_text
+
+if TYPE_CHECKING:
+    from metaser.runtime.tuning.tuned_head import TunedHead
+
+VERSION = 1
+
+Fields = Mapping[str, Any]
+"""The fields of a `Profile` by name."""
+
+
+def to_bytes(fields: Fields) -> bytes:
+    """The file of a profile with these fields."""
+    tuned: TunedHead | None = fields["tuned"]
+    header = {
+        "version": VERSION,
+        **{name: fields[name] for name in ("model_id", "graph_id", "bundle_name")},
+        "calibration": asdict(fields["calibration"]),
+        "reliability": asdict(fields["reliability"]),
+        "clips": [asdict(clip) for clip in fields["clips"]],
+        "others": [asdict(clip) for clip in fields["others"]],
+        "tuned": tuned.header() if tuned else None,
+    }
+    tensors = {"embeddings": fields["embeddings"], **(tuned.tensors() if tuned else {})}
+    if fields["other_embeddings"] is not None:
+        tensors["others"] = fields["other_embeddings"]
+    return save(tensors, {FORMAT: json.dumps(header, sort_keys=True)})
+
+
+def from_bytes(content: bytes, path: Path) -> Fields:
+    """The fields that a file's bytes hold; `path` is for messages.
+
+    Raises:
+        ProfileError: the bytes are damaged, or of another version.
+    """
+    try:
+        tensors = load(content)
+        header = read_json_text(_metadata(content)[FORMAT])
+        version = header["version"]
+        fields = _fields(header, tensors) if version == VERSION else {}
+    except (
+        SafetensorError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        LookupError,
+        OverflowError,
+        RecursionError,
+    ) as error:
+        raise damaged(path) from error
+    if version != VERSION:
+        raise ProfileError(f"{path} is of version {version} and this metaser reads {VERSION}: update metaser")
+    return fields
+
+
+def damaged(path: Path) -> ProfileError:
+    """The error for a profile that cannot be used."""
+    return ProfileError(f"{path} is damaged: enrol again, or go back with `metaser enroll --undo`")
+
+
+def _fields(header: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) -> Fields:
+    clips = tuple(_read_clip(clip) for clip in header["clips"])
+    return {
+        **{name: str(header[name]) for name in ("model_id", "graph_id", "bundle_name")},
+        "calibration": Calibration(**{key: finite(value) for key, value in header["calibration"].items()}),
+        "clips": clips,
+        "embeddings": tensors["embeddings"],
+        "reliability": ExpectedRates(**_numbers(header.get("reliability", {}))),
+        "others": tuple(_read_clip(clip) for clip in header.get("others", ())),
+        "other_embeddings": tensors.get("others"),
+        "tuned": None if header.get("tuned") is None else _read_tuned(header["tuned"], tensors, clips),
+    }
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """The header's metadata; the library's own reader gives it for paths only."""
+    size = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + size])["__metadata__"]
+
+
+def _read_tuned(header: dict[str, Any], tensors: dict[str, npt.NDArray[Any]], clips: tuple[Clip, ...]) -> TunedHead:
+    from metaser.runtime.tuning.tuned_head import TunedHead
+
+    tuned = TunedHead.read(header, tensors)
+    if not tuned.is_valid([clip.sha256 for clip in sorted(clips)]):
+        raise ValueError("the tuned head does not fit the clips")
+    return tuned
+
+
+def _read_clip(values: Mapping[str, Any]) -> Clip:
+    quality = values.get("quality")
+    texts = {key: str(value) for key, value in values.items() if key not in ("copies", "quality")}
+    return Clip(
+        **texts,
+        copies=tuple(str(name) for name in values.get("copies", ())),
+        quality=ClipQuality(**{key: finite(value) for key, value in quality.items()}) if quality else None,
+    )
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float | None]:
+    return {key: None if value is None else finite(value) for key, value in values.items()}

@@ -1,0 +1,258 @@
+"""Reading a support set, one folder per class or arrays by label: its clips, and what is left out of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from numbers import Real
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy.typing as npt
+
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
+from metaser.runtime.audio.load import LoadedAudio, check_array, read_audio
+from metaser.runtime.audio.recordings import (
+    IN_ITSELF,
+    Found,
+    LeftOut,
+    cannot_be_read,
+    fault_of,
+    find_recordings,
+    holds,
+    is_junk,
+    why_none,
+)
+from metaser.runtime.audio.samples import check_rate
+from metaser.runtime.bundles.bundle import sha256_of
+from metaser.runtime.enrolment.clip import Clip
+from metaser.runtime.enrolment.labels import check_label
+from metaser.runtime.errors import InputError, SupportError
+from metaser.runtime.system.given_path import given_path
+from metaser.runtime.system.os_errors import not_found
+
+Support: TypeAlias = "str | Path | Mapping[str, Iterable[npt.ArrayLike]]"
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with (clips done, clips in all)."""
+
+
+@dataclass(frozen=True)
+class SupportClip:
+    """A clip of a support set, not yet decoded where it is a file."""
+
+    clip: Clip
+    samples: Waveform | None = None
+    """Of an array, checked; None for a file."""
+
+    def load(self) -> LoadedAudio:
+        """The clip, checked, and what was noticed while its file was read.
+
+        Raises:
+            NotFoundError, AudioError: as `read_audio`.
+        """
+        return read_audio(self.clip.path) if self.samples is None else LoadedAudio(self.samples)
+
+
+@dataclass(frozen=True)
+class SupportSet:
+    """The clips of a support set, and what else was found in it."""
+
+    clips: tuple[SupportClip, ...]
+    """Sorted by label and content; the same recording twice in a class counts once."""
+
+    left_out: tuple[LeftOut, ...] = ()
+    """Files and folders that are no clips or cannot be opened."""
+
+    notices: tuple[str, ...] = ()
+    """Sentences about labels that were made one."""
+
+
+def read_support(support: Support, *, min_classes: int = 2, sample_rate_hz: int = SAMPLE_RATE_HZ) -> SupportSet:
+    """List the clips of a support set, `support/<label>/clips` or {label: [waveforms]}; files are not decoded yet.
+
+    Labels are in Unicode's form NFC and have no outer white space; those that are then the same are one class.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        InputError: the sample rate is no whole number above 0, or was given for a folder.
+        SupportError: neither a folder nor {label: [waveforms]}, fewer classes than `min_classes`, a class without clips
+            or with a label that none can have, a folder that cannot be read, or one recording in two classes.
+        AudioError: an array is no clip.
+    """
+    rate_hz = check_rate(sample_rate_hz)
+    if isinstance(support, Mapping):
+        found = _from_arrays(support, min_classes, rate_hz)
+    else:
+        folder = given_path(
+            support, "the support set", SupportError, "a folder of LABEL/clips, or {label: [waveforms]}"
+        )
+        if rate_hz != SAMPLE_RATE_HZ:
+            raise InputError(f"sample_rate_hz={rate_hz} and a folder, whose files state their own rate: leave it out")
+        found = _from_folder(folder, min_classes)
+    unique: dict[str, SupportClip] = {}
+    for clip in found.clips:
+        twin = unique.setdefault(clip.clip.sha256, clip)
+        if twin.clip.label != clip.clip.label:
+            raise SupportError(
+                f"the same recording is in two classes ({twin.clip.label}/{twin.clip.name}, "
+                f"{clip.clip.label}/{clip.clip.name}): keep it in one"
+            )
+        if twin is not clip:
+            copies = (*twin.clip.copies, clip.clip.title)
+            unique[clip.clip.sha256] = replace(twin, clip=replace(twin.clip, copies=copies))
+    return replace(found, clips=tuple(sorted(unique.values(), key=lambda clip: clip.clip)))
+
+
+def read_others(folder: str | Path) -> SupportSet:
+    """List the clips of a folder of other speech and noise, at any depth, without labels.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        SupportError: it cannot be read, or has no audio files.
+    """
+    folder = given_path(folder, "the folder of other speech", SupportError)
+    _entries(folder)
+    clips, left_out = _clips_in(folder, label="")
+    unique = {clip.clip.sha256: clip for clip in clips}
+    if not unique:
+        raise SupportError(f"{folder} {why_none(left_out)}: put other speech and noise in it")
+    return SupportSet(tuple(sorted(unique.values(), key=lambda clip: clip.clip)), tuple(left_out))
+
+
+def _from_folder(folder: Path, min_classes: int) -> SupportSet:
+    folders, beside = _class_folders(folder)
+    if not folders and beside.recordings:
+        raise SupportError(f"{folder} holds clips and no folders: give the folder above it, with one for each class")
+    _check_classes(
+        list(folders),
+        f"{folder} has {{}}: put clips in {folder}/LABEL/, a folder for each class",
+        min_classes,
+    )
+    clips = []
+    left_out = [*beside.left_out, *(LeftOut(path, "is in no folder of a class") for path in beside.recordings)]
+    for label, paths in folders.items():
+        own: list[SupportClip] = []
+        faults: list[LeftOut] = []
+        for path in paths:
+            found, unused = _clips_in(path, label)
+            own, faults = own + found, faults + unused
+        if not own:
+            raise SupportError(f"class {label} {why_none(faults)}: add clips to {paths[0]}, or remove the folder")
+        clips += own
+        left_out += faults
+    return SupportSet(
+        tuple(clips), tuple(left_out), _merged({label: len(paths) for label, paths in folders.items()}, "folders")
+    )
+
+
+def _class_folders(folder: Path) -> tuple[dict[str, list[Path]], Found]:
+    """The folders of each class by label, and what lies beside them."""
+    folders: defaultdict[str, list[Path]] = defaultdict(list)
+    recordings: list[Path] = []
+    left_out: list[LeftOut] = []
+    for path in _entries(folder):
+        if os.path.isdir(path):  # noqa: PTH112 # Path.is_dir raises if the rights do not allow to look
+            if holds(path, folder):
+                left_out.append(LeftOut(path, IN_ITSELF))
+            else:
+                folders[check_label(path.name)].append(path)
+        elif fault := fault_of(path):
+            left_out.append(fault)
+        else:
+            recordings.append(path)
+    return dict(sorted(folders.items())), Found(tuple(recordings), tuple(left_out))
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What a folder holds, sorted, without hidden files and those of systems.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        SupportError: it cannot be read.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if not is_junk(path.name))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise not_found(folder, "folder") from error
+    except OSError as error:
+        raise SupportError(f"{folder} {cannot_be_read(error)}: give a folder that you may read") from error
+
+
+def hash_recordings(folder: Path) -> tuple[dict[Path, str], list[LeftOut]]:
+    """The sha256 of each recording below a folder, sorted by path, and what is left out."""
+    found = find_recordings(folder)
+    digests: dict[Path, str] = {}
+    left_out = list(found.left_out)
+    for path in found.recordings:
+        try:
+            digest = sha256_of(path)
+        except OSError as error:
+            left_out.append(LeftOut(path, cannot_be_read(error)))
+            continue
+        digests[path] = digest
+    return digests, left_out
+
+
+def _clips_in(folder: Path, label: str) -> tuple[list[SupportClip], list[LeftOut]]:
+    digests, left_out = hash_recordings(folder)
+    clips = []
+    for path, digest in digests.items():
+        clip = Clip(
+            label=label,
+            sha256=digest,
+            name=path.name,
+            path=str(path.resolve()),
+            group=path.parent.relative_to(folder).as_posix().removeprefix("."),
+        )
+        clips.append(SupportClip(clip))
+    return clips, left_out
+
+
+def _merged(counts: Mapping[str, int], what: str) -> tuple[str, ...]:
+    """A sentence for each label that several folders or keys have."""
+    return tuple(
+        f"{count} {what} are one class, {label}: their names differ only in outer spaces or in Unicode's form"
+        for label, count in counts.items()
+        if count > 1
+    )
+
+
+def _from_arrays(arrays: Mapping[str, Iterable[npt.ArrayLike]], min_classes: int, rate_hz: int) -> SupportSet:
+    listed: dict[str, list[npt.ArrayLike]] = {}
+    keys: defaultdict[str, int] = defaultdict(int)
+    for key, waveforms in arrays.items():
+        label = check_label(key)
+        listed.setdefault(label, []).extend(_waveforms(label, waveforms))
+        keys[label] += 1
+    _check_classes(list(listed), "the support set has {}: give {{label: [waveforms]}}", min_classes)
+    clips = []
+    for label, waveforms in listed.items():
+        if not waveforms:
+            raise SupportError(f"class {label} has no clips: add clips or leave the class out")
+        for index, waveform in enumerate(waveforms):
+            name = f"array {index}"
+            samples = check_array(waveform, f"{label}/{name}", rate_hz)
+            digest = hashlib.sha256(samples.tobytes()).hexdigest()
+            clips.append(SupportClip(Clip(label=label, sha256=digest, name=name, path=""), samples))
+    return SupportSet(tuple(clips), notices=_merged(keys, "labels"))
+
+
+def _waveforms(label: str, given: object) -> list[npt.ArrayLike]:
+    """The waveforms of a class; a single one is no list of them."""
+    wanted = f"give {{{label!r}: [waveform, ...]}}, float samples [T] or int16 each"
+    if isinstance(given, (str, bytes, os.PathLike, Mapping)) or not isinstance(given, Iterable):
+        raise SupportError(f"class {label} is a {type(given).__name__} and no list of waveforms: {wanted}")
+    listed = list(given)
+    if listed and all(isinstance(each, Real) or getattr(each, "ndim", None) == 0 for each in listed):
+        raise SupportError(f"class {label} is one waveform and no list of them: {wanted}")
+    return listed
+
+
+def _check_classes(labels: list[str], advice: str, min_classes: int) -> None:
+    if not labels:
+        raise SupportError(advice.format("no classes"))
+    if len(labels) < min_classes:
+        raise SupportError(advice.format(f"one class ({labels[0]}) and at least two are needed"))

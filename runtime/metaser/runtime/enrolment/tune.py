@@ -1,0 +1,128 @@
+"""Tuning a profile's head: the frames of its clips, the tuning with its guard, and the profile that results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from metaser.runtime.arrays import Frames, Waveform
+from metaser.runtime.audio.recordings import cannot_be_read
+from metaser.runtime.audio.trim import load_speech, speech_in
+from metaser.runtime.bundles.bundle import sha256_of
+from metaser.runtime.enrolment.changes import recalibrate
+from metaser.runtime.enrolment.clip import Clip
+from metaser.runtime.enrolment.profile import Profile
+from metaser.runtime.enrolment.support import Progress, Support, read_support
+from metaser.runtime.errors import BundleError, SupportError
+from metaser.runtime.providers.session import check_finite
+from metaser.runtime.system.workers import in_order
+from metaser.runtime.tuning.guard import Guard, GuardedTuner
+from metaser.runtime.tuning.head import TUNE_GRAPH, HeadTuner, HeadTuningSettings, SupportFrames
+from metaser.runtime.tuning.tuned_head import TunedHead
+
+if TYPE_CHECKING:
+    from metaser.runtime.model.model import Model
+
+
+@dataclass(frozen=True)
+class TunedProfile:
+    """A profile after tuning, and how the guard judged."""
+
+    profile: Profile
+    """With the tuned head where it was kept, else with the bundle's own."""
+    guard: Guard | None
+    """None where a class has a single clip."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the profile has a tuned head."""
+        return self.profile.tuned is not None
+
+
+def tuner_of(model: Model, temperature: float, settings: HeadTuningSettings | None = None) -> GuardedTuner:
+    """What tunes the head of a model's bundle, by the settings of its manifest unless others are given.
+
+    Raises:
+        BundleError: the bundle has no tuning graph.
+    """
+    bundle = model.bundle
+    if TUNE_GRAPH not in bundle.manifest.files:
+        raise BundleError(f"{bundle.folder} has no {TUNE_GRAPH} and its head cannot be tuned: export the bundle again")
+    return GuardedTuner(
+        head_tuner=HeadTuner(bundle.folder / TUNE_GRAPH, model.threads),
+        pool=lambda head, support: model.pool_batch(support.frames, support.mask, head),
+        head=bundle.head_parameters,
+        temperature=temperature,
+        settings=settings or HeadTuningSettings.of_manifest(bundle.manifest.tuning),
+    )
+
+
+def tune_profile(  # noqa: PLR0913 # four of the six are options
+    model: Model,
+    profile: Profile,
+    samples: Mapping[str, Waveform],
+    *,
+    force: bool,
+    settings: HeadTuningSettings | None,
+    progress: Progress | None,
+) -> TunedProfile:
+    """Tune the head on a profile's clips, always from the bundle's own head and at the bundle's temperature.
+
+    Parameters:
+        samples: the enrolled arrays by their hash.
+    """
+    tuner = tuner_of(model, model.bundle.manifest.calibration.temperature, settings)
+
+    def frames_of(clip: Clip) -> npt.NDArray[np.float16]:
+        return _half(model.frames(_waveform(clip, samples)[: model.max_samples]))  # its first window
+
+    clips = []
+    for done, frames in enumerate(in_order(frames_of, profile.clips, model.workers), start=1):
+        clips.append(frames)
+        if progress:
+            progress(done, len(profile.clips))
+    inner = SupportFrames.of(clips, profile.targets)
+    found = tuner.tune_if_useful(inner, force=force)
+    tuned = None
+    if found.head is not None:
+        tuned = TunedHead(
+            clips=tuple(clip.sha256 for clip in profile.clips),
+            parameters=found.head,
+            embeddings=tuner.pool(found.head, inner),
+            frames=np.concatenate(clips),
+            lengths=inner.lengths,
+            guard=found.guard,
+            cross_fitted=None if found.cosines is None else found.cosines.astype(np.float32),
+        )
+    return TunedProfile(recalibrate(model, replace(profile, tuned=tuned), profile), found.guard)
+
+
+def enrolled_arrays(support: Support | None, sample_rate_hz: int) -> dict[str, Waveform]:
+    """The enrolled arrays by their hash; files are read where they lie."""
+    clips = read_support(support, sample_rate_hz=sample_rate_hz).clips if isinstance(support, Mapping) else ()
+    return {clip.clip.sha256: clip.samples for clip in clips if clip.samples is not None}
+
+
+def _waveform(clip: Clip, samples: Mapping[str, Waveform]) -> Waveform:
+    if clip.sha256 in samples:
+        return speech_in(samples[clip.sha256])
+    path = Path(clip.path)
+    try:
+        if clip.path and path.is_file() and sha256_of(path) == clip.sha256:
+            return load_speech(path)
+    except OSError as error:
+        raise SupportError(f"{clip.title} {cannot_be_read(error)} and tuning needs it") from error
+    raise SupportError(f"{clip.title} is not where it was enrolled from and tuning needs it: enrol again with --tune")
+
+
+def _half(frames: Frames) -> npt.NDArray[np.float16]:
+    """Frames as a profile keeps them."""
+    with np.errstate(over="ignore"):
+        halves = frames.astype(np.float16)
+    check_finite(halves, "the output of the encoder, in float16,")
+    return halves

@@ -1,0 +1,1 @@
+"""The model: a bundle's graphs from waveforms to frames and embeddings."""

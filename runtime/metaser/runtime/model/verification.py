@@ -1,0 +1,49 @@
+"""Whether this device computes as the one that exported a bundle: its golden vectors, computed again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from metaser.runtime.bundles.bundle import golden_vectors
+from metaser.runtime.errors import BundleError
+from metaser.runtime.scoring.decision import unit
+
+if TYPE_CHECKING:
+    from metaser.runtime.model.model import Model
+
+SAME_PRECISION_COSINE = 0.98
+"""Embeddings of one clip by two exports of a model agree at least this well, or the device computes wrongly."""
+
+FP32_TOLERANCE = 1e-3
+"""Largest difference to the golden vectors, relative to their largest value, on any fp32 device."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How this device reproduces a bundle's golden vectors."""
+
+    frames_max_difference: float
+    """Relative to the largest absolute value of the reference."""
+
+    embedding_cosine: float
+    passed: bool
+
+
+def verify(model: Model) -> Verification:
+    """Run the golden waveform and compare with the reference vectors."""
+    golden = golden_vectors(model.bundle)
+    manifest = model.bundle.manifest
+    frames = model.frames(golden["waveform"])
+    if {name: golden[name].shape for name in ("frames", "embedding")} != {
+        "frames": frames.shape,
+        "embedding": (manifest.head.embedding_size,),
+    }:
+        raise BundleError("golden.safetensors does not fit the graphs: export the bundle again")
+    embedding = model.pool(frames)
+    difference = float(np.abs(frames - golden["frames"]).max()) / float(np.abs(golden["frames"]).max())
+    cosine = float(unit(embedding) @ unit(golden["embedding"]))
+    exact = difference <= FP32_TOLERANCE or manifest.precision != "fp32"
+    return Verification(difference, cosine, passed=exact and cosine >= SAME_PRECISION_COSINE)

@@ -1,0 +1,1 @@
+"""ONNX Runtime: sessions, its execution providers, and what they really run."""

@@ -1,0 +1,1 @@
+"""From embeddings to labels: cosines, probabilities, thresholds and their calibration."""

@@ -1,0 +1,238 @@
+"""From cross-fitted scores and a prior to a profile's temperature, thresholds and expected errors.
+
+temperature    least log-loss of the left-out clips, held near the bundle's own, or near their spread where the bundle
+               was never calibrated
+threshold      the confidence that 1 in 20 correct answers misses, held near the bundle's own
+min_cosine     where a wanted share of clips of no enrolled class is still taken for one. The prior says how such clips
+               lie beside the support set's own left-out clips, in their standard deviations:
+
+    cosine to the nearest prototype   ---foreign clips---|--left-out clips---
+                                            min_cosine --^  mean + deviation · quantile of the prior
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from metaser.runtime.scoring.decision import Calibration, score, softmax
+from metaser.runtime.scoring.leave_one_out import LeftOutScores
+
+Floats = npt.NDArray[np.float64]
+
+LEVELS = (*(level / 20 for level in range(20)), 0.98, 0.99, 1.0)
+"""The levels of the prior's quantiles."""
+
+STRICT_FALSE_ACCEPTS = 0.05
+"""The share of foreign clips that `--unknown strict` lets through, and `calibrate` where no rate was asked for."""
+
+FALSE_REJECTS = 0.05
+"""The share of correct answers that the confidence threshold may turn into unknown."""
+
+TEMPERATURE_WEIGHT = 10.0
+"""How firmly the prior holds the temperature: its logarithm has a standard deviation of 1 at this many clips."""
+
+PRIOR_CLIPS = 20.0
+"""The prior counts as much as this many clips of the person's own in thresholds and expected rates."""
+
+MIN_LEFT_OUT = 4
+"""With fewer clips that can be left out nothing is known of how near is near."""
+
+SPREAD_LOGITS = 3.0
+"""How many logits a clip's scores deviate from each other, before anything of a bundle was measured."""
+
+ERROR_GROUPS = 4
+ROUNDING = 1e-9
+"""The cosine of one clip alone and of the same clip among others may differ, by much less."""
+
+
+@dataclass(frozen=True)
+class CalibrationPrior:
+    """How clips lie beside the left-out clips of a support set, measured on training speakers for a bundle.
+
+    Each row holds quantiles at `LEVELS` of (cosine to the nearest prototype - mean) / deviation, where mean and
+    deviation are those of the support set's own left-out clips.
+    """
+
+    shots: list[int]
+    """Clips a class of each row."""
+
+    foreign: list[list[float]]
+    """Of clips of classes that were not enrolled."""
+
+    own: list[list[float]]
+    """Of clips that get their correct label."""
+
+    false_accepts: float
+    """The share of foreign clips that the bundle's confidence threshold alone lets through."""
+
+    def nearest(self, shots: float) -> int:
+        """The row for so many clips a class."""
+        return min(range(len(self.shots)), key=lambda row: abs(self.shots[row] - shots))
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it has as many numbers as it must, all finite and in order."""
+        try:
+            rows = np.array([self.foreign, self.own], dtype=np.float64)
+            rates = np.array([*self.shots, self.false_accepts], dtype=np.float64)
+        except (TypeError, ValueError):
+            return False
+        fits = rows.shape == (2, len(self.shots), len(LEVELS)) and len(self.shots) > 0
+        return bool(fits and np.isfinite(rows).all() and np.isfinite(rates).all() and (np.diff(rows) >= 0).all())
+
+
+@dataclass(frozen=True)
+class ExpectedRates:
+    """What is expected of a profile's answers; None where the support set is too small to tell."""
+
+    wanted_false_accepts: float | None = None
+    """What `metaser calibrate` was asked for; None: only doubtful answers are unknown."""
+
+    false_accepts: float | None = None
+    """The share of clips of a class that was not enrolled that get a label."""
+
+    false_rejects: float | None = None
+    """The share of correct answers that become unknown."""
+
+    strict_false_accepts: float | None = None
+    strict_false_rejects: float | None = None
+    others_accepted: float | None = None
+    """The share of the other speech and noise given to `metaser calibrate` that gets a label."""
+
+    confidence_error: float | None = None
+    """Expected calibration error: how far confidence lies from the share of correct answers, on left-out clips."""
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationInputs:
+    """What a calibration is made from."""
+
+    fitted: LeftOutScores
+    shots: float
+    """Clips a class, the median."""
+
+    others: Floats
+    """[O], the cosine of each clip of other speech and noise to the nearest prototype."""
+
+    scale: float
+    base: Calibration
+    """The bundle's own."""
+
+    prior: CalibrationPrior | None
+
+
+def calibrate(evidence: CalibrationInputs, wanted_false_accepts: float | None) -> tuple[Calibration, ExpectedRates]:
+    """The calibration of a profile, and what to expect of it."""
+    fitted, base = evidence.fitted, evidence.base
+    if len(fitted.rows) < MIN_LEFT_OUT:
+        return base, ExpectedRates(wanted_false_accepts)
+    start = base.temperature if base != Calibration() else spread_temperature(fitted, evidence.scale)
+    temperature = fit_temperature(fitted, evidence.scale, start)
+    confidence = softmax(evidence.scale / temperature * fitted.cosines).max(axis=1)
+    surest = confidence[fitted.correct]
+    threshold = base.threshold
+    if len(surest):
+        threshold = _blend(float(np.quantile(surest, FALSE_REJECTS)), len(surest), base.threshold)
+    strict = max(_floor(evidence, STRICT_FALSE_ACCEPTS), _others_floor(evidence, STRICT_FALSE_ACCEPTS))
+    floor = -1.0 if wanted_false_accepts is None else _floor(evidence, wanted_false_accepts)
+    others_rate = STRICT_FALSE_ACCEPTS if wanted_false_accepts is None else wanted_false_accepts
+    floor = max(floor, _others_floor(evidence, others_rate))
+    calibration = Calibration(temperature, threshold, base.margin, floor, max(strict, floor))
+    accepted, rejected = expected_rates(evidence, calibration)
+    strictly = replace(calibration, min_cosine=calibration.strict_cosine)
+    strictly_accepted, strictly_rejected = expected_rates(evidence, strictly)
+    others = float(np.mean(evidence.others >= floor)) if len(evidence.others) else None
+    error = confidence_error(confidence, fitted.correct)
+    return calibration, ExpectedRates(
+        wanted_false_accepts, accepted, rejected, strictly_accepted, strictly_rejected, others, error
+    )
+
+
+def fit_temperature(fitted: LeftOutScores, scale: float, prior: float) -> float:
+    """The temperature of least log-loss on the left-out clips, plus a pull of its logarithm to that of the prior."""
+
+    def loss(temperature: float) -> float:
+        rows = softmax(scale / temperature * fitted.cosines)
+        likelihood = np.maximum(rows[np.arange(len(rows)), fitted.targets], np.finfo(np.float64).tiny)
+        return float(TEMPERATURE_WEIGHT / 2 * np.log(temperature / prior) ** 2 - np.log(likelihood).sum())
+
+    candidates = prior * np.exp(np.linspace(-2, 2, 161))  # 2.5 % apart
+    losses = np.array([loss(candidate) for candidate in candidates])
+    best = min(max(int(losses.argmin()), 1), len(candidates) - 2)
+    # the lowest point of a parabola through three losses: rounding, as of another processor, moves it by no whole step
+    below, least, above = losses[best - 1 : best + 2]
+    steps = (below - above) / (2 * max(below - 2 * least + above, np.finfo(np.float64).tiny))
+    return float(candidates[best] * np.exp(np.clip(steps, -1, 1) * np.log(candidates[1] / candidates[0])))
+
+
+def spread_temperature(fitted: LeftOutScores, scale: float) -> float:
+    """Where a bundle has no calibration: by it the cosines of a clip to the classes deviate by three logits (ours)."""
+    deviation = float(fitted.cosines.std(axis=1).mean())
+    return scale * deviation / SPREAD_LOGITS if deviation > ROUNDING else 1.0
+
+
+def expected_rates(evidence: CalibrationInputs, calibration: Calibration) -> tuple[float, float]:
+    """Expected false accepts and false rejects: the support set's own, held near the prior's."""
+    fitted = evidence.fitted
+    accepted = float(np.mean(accepts(fitted.others, evidence.scale, calibration)))
+    own = fitted.cosines[fitted.correct]
+    rejected = 1 - float(np.mean(accepts(own, evidence.scale, calibration))) if len(own) else 1.0
+    prior = evidence.prior
+    if prior is None:
+        return accepted, rejected
+    row = prior.nearest(evidence.shots)
+    place = (calibration.min_cosine - _nearest(fitted).mean()) / max(_nearest(fitted).std(), 1e-12)
+    below_foreign, below_own = (float(np.interp(place, each[row], LEVELS)) for each in (prior.foreign, prior.own))
+    return (
+        _blend(accepted, len(fitted.others), min(prior.false_accepts, 1 - below_foreign)),
+        _blend(rejected, len(own), max(FALSE_REJECTS, below_own)),
+    )
+
+
+def confidence_error(confidence: Floats, correct: npt.NDArray[np.bool_], groups: int = ERROR_GROUPS) -> float:
+    """Expected calibration error (Guo et al., arXiv 1706.04599) over a few groups of equally many clips."""
+    order = np.argsort(confidence, kind="stable")
+    parts = np.array_split(order, min(groups, len(order)))
+    gaps = [len(group) * abs(float(confidence[group].mean() - correct[group].mean())) for group in parts]
+    return sum(gaps) / len(order)
+
+
+def accepts(cosines: Floats, scale: float, calibration: Calibration) -> npt.NDArray[np.bool_]:
+    """[B, C] -> [B] whether a clip gets a label."""
+    best = score(cosines, scale, calibration)
+    runner_up = np.sort(best, axis=1)[:, -2] if best.shape[1] > 1 else np.zeros(len(best))
+    top = best.max(axis=1)
+    familiar = cosines.max(axis=1) >= calibration.min_cosine
+    accepted: npt.NDArray[np.bool_] = (
+        familiar & (top >= calibration.threshold) & (top - runner_up >= calibration.margin)
+    )
+    return accepted
+
+
+def _nearest(fitted: LeftOutScores) -> Floats:
+    return fitted.cosines.max(axis=1)
+
+
+def _floor(evidence: CalibrationInputs, rate: float) -> float:
+    """The cosine that this share of clips of no enrolled class reaches."""
+    nearest, prior = _nearest(evidence.fitted), evidence.prior
+    if prior is None:
+        return float(np.quantile(evidence.fitted.others.max(axis=1), 1 - rate))
+    quantiles = prior.foreign[prior.nearest(evidence.shots)]
+    return float(nearest.mean() + nearest.std() * np.interp(1 - rate, LEVELS, quantiles))
+
+
+def _others_floor(evidence: CalibrationInputs, rate: float) -> float:
+    """The cosine that at most this share of the other speech and noise reaches; -1 where none was given."""
+    others = np.sort(evidence.others)
+    if not len(others):
+        return -1.0
+    allowed = int(rate * len(others))
+    return -1.0 if allowed == len(others) else float(others[-1 - allowed]) + ROUNDING
+
+
+def _blend(measured: float, clips: int, prior: float) -> float:
+    return float((clips * measured + PRIOR_CLIPS * prior) / (clips + PRIOR_CLIPS))

@@ -1,0 +1,127 @@
+"""From an embedding to a label: cosine to each prototype, softmax, and `unknown` where that is the better answer.
+
+An answer is unknown where the best class is not likely enough (`threshold`, `margin`), or where the clip resembles no
+class (`min_cosine`). A clip of the second kind has scores that sum to nearly 0, so that the mean of a stream's windows
+is unknown where most of them are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from metaser.runtime.arrays import Embedding, Embeddings, Prototypes
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How scaled cosines become a confidence, and when the answer is `unknown`."""
+
+    temperature: float = 1.0
+    """Divides the logits before the softmax; above 1 confidence falls."""
+
+    threshold: float = 0.0
+    """The label is unknown below this confidence."""
+
+    margin: float = 0.0
+    """The label is unknown where the best class leads the second by less than this."""
+
+    min_cosine: float = -1.0
+    """The label is unknown where no prototype has this cosine to the clip; -1 asks for none."""
+
+    strict_cosine: float = -1.0
+    """The same for `--unknown strict`; -1 where it is not known."""
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether every number is finite and the temperature can divide logits."""
+        return bool(np.isfinite(list(vars(self).values())).all() and is_between(self.temperature, TEMPERATURES))
+
+
+TEMPERATURES = (1e-20, 1e20)
+SCALES = (1e-3, 1e6)
+"""The least and the largest temperature, and factor on cosines, by which confidences can be computed."""
+
+
+UNFAMILIAR = 1e-6
+"""What the scores of a clip that resembles no class sum to."""
+
+HALF = 0.5
+"""An answer is unknown where the scores sum to less: most windows resemble no class."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The answer for one clip."""
+
+    label: str | None
+    """The class, or None for unknown."""
+
+    confidence: float
+    """Probability of the best class, also where the label is unknown."""
+
+    scores: dict[str, float]
+    """Probability of each class; they sum to 1."""
+
+
+def is_between(number: float, limits: tuple[float, float]) -> bool:
+    """Whether a number lies within limits; NaN does not."""
+    return limits[0] <= number <= limits[1]
+
+
+def unit(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Rows scaled to length 1, in float64; a row of zeros stays."""
+    wide = vectors.astype(np.float64)
+    length = np.linalg.norm(wide, axis=-1, keepdims=True)
+    return wide / np.where(length > 0, length, 1.0)
+
+
+def prototype(embeddings: Embeddings) -> Embedding:
+    """[M, E] embeddings of one class -> [E], their float64 mean scaled to length 1.
+
+    The mean of un-normalised embeddings, normalised after (P>M>F, arXiv 2204.07305).
+    """
+    return unit(embeddings.astype(np.float64).mean(axis=0)).astype(np.float32)
+
+
+def probabilities(
+    embeddings: Embeddings, prototypes: Prototypes, scale: float, temperature: float
+) -> npt.NDArray[np.float64]:
+    """[B, E] embeddings, [C, E] prototypes -> [B, C], softmax over scale · cosine / temperature."""
+    return softmax(scale / temperature * cosines(embeddings, prototypes))
+
+
+def cosines(embeddings: Embeddings, prototypes: Prototypes) -> npt.NDArray[np.float64]:
+    """[B, E] embeddings, [C, E] prototypes -> [B, C]."""
+    return unit(embeddings) @ unit(prototypes).T
+
+
+def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """[B, C] -> [B, C] rows that sum to 1."""
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def score(similarities: npt.NDArray[np.float64], scale: float, calibration: Calibration) -> npt.NDArray[np.float64]:
+    """[B, C] cosines -> [B, C] probabilities; rows of clips that resemble no class sum to nearly 0."""
+    familiar = similarities.max(axis=-1, keepdims=True) >= calibration.min_cosine
+    return softmax(scale / calibration.temperature * similarities) * np.where(familiar, 1.0, UNFAMILIAR)
+
+
+def decide(scores: npt.NDArray[np.float64], labels: tuple[str, ...], calibration: Calibration) -> Decision:
+    """[C] scores of a clip, or their mean over windows, in the order of `labels` -> the decision."""
+    total = float(scores.sum())
+    familiar = total >= HALF
+    if not np.isclose(total, 1.0, rtol=0.0, atol=1e-9):  # windows that resemble no class are among them
+        scores = scores / total
+    best = int(scores.argmax())
+    confidence = float(scores[best])
+    runner_up = float(np.delete(scores, best).max())
+    known = familiar and confidence >= calibration.threshold and confidence - runner_up >= calibration.margin
+    return Decision(
+        label=labels[best] if known else None,
+        confidence=confidence,
+        scores={label: float(score) for label, score in zip(labels, scores, strict=True)},
+    )

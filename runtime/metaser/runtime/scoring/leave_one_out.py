@@ -1,0 +1,66 @@
+"""What a support set says of itself: each clip against prototypes that have not seen it.
+
+leave one out     a clip against the prototypes of all classes, its own without it: how queries will fare
+leave a class out a clip against the prototypes of the other classes: how clips of a class not enrolled will fare
+
+Letters: M clips, C classes, R clips that can be left out, which need another clip of their class, E embedding size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from metaser.runtime.arrays import Embeddings
+from metaser.runtime.scoring.decision import unit
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOutScores:
+    """The cosines of a support set's clips to prototypes that have not seen them."""
+
+    cosines: Floats
+    """[R, C], clips left out of their own class's prototype."""
+
+    targets: Indices
+    """[R] the class of each."""
+
+    rows: Indices
+    """[R] the clip of each."""
+
+    others: Floats
+    """[M, C - 1], each clip to the prototypes of the other classes."""
+
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """[R] whether the clip would be given its class."""
+        return self.cosines.argmax(axis=1) == self.targets
+
+
+def cross_fit(embeddings: Embeddings, targets: Indices) -> LeftOutScores:
+    """[M, E] embeddings, [M] classes 0 to C - 1 -> the cosines."""
+    wide = embeddings.astype(np.float64)
+    counts = np.bincount(targets)  # [C]
+    one_hot = np.eye(len(counts))[targets]  # [M, C]
+    sums = one_hot.T @ wide  # [C, E]
+    cosines = unit(wide) @ unit(sums).T  # [M, C]
+    rest = unit(sums[targets] - wide)  # [M, E], the prototype of the clip's class without the clip
+    own = (unit(wide) * rest).sum(axis=1)  # [M]
+    left_out = np.where(one_hot > 0, own[:, None], cosines)
+    rows = np.flatnonzero(counts[targets] > 1)
+    others = cosines[one_hot == 0].reshape(len(targets), -1)  # [M, C - 1]
+    return LeftOutScores(left_out[rows], targets[rows], rows, others)
+
+
+def fitted_by_fold(cosines: npt.NDArray[np.floating] | None, targets: Indices, classes: int) -> LeftOutScores:
+    """[M, C] cosines to prototypes that were made without the clip's fold; None where no clip could be left out."""
+    if cosines is None:
+        return LeftOutScores(np.zeros((0, classes)), targets[:0], targets[:0], np.zeros((0, classes - 1)))
+    wide = cosines.astype(np.float64)
+    others = wide[np.arange(classes) != targets[:, None]].reshape(len(targets), -1)  # [M, C - 1]
+    return LeftOutScores(wide, targets, np.arange(len(targets)), others)

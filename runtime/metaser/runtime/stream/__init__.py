@@ -1,0 +1,1 @@
+"""Streams: chunks of samples in, label events out."""

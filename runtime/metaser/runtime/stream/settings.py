@@ -1,0 +1,52 @@
+"""How a stream is cut into windows, and when a label is given, kept and changed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from metaser.runtime.audio.voice_activity import CHUNK_S, VoiceActivitySettings
+from metaser.runtime.errors import InputError
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """How a stream is cut into windows, and when a label is given, kept and changed."""
+
+    window_s: float = 3.0
+    """The longest stretch of speech a label looks back on."""
+
+    hop_s: float = 0.5
+    """Time between two windows."""
+
+    min_window_s: float = 1.0
+    """Speech before the first provisional label."""
+
+    min_utterance_s: float = 0.3
+    """Shorter bursts get no label."""
+
+    dwell_s: float = 1.5
+    """How long a new label must hold inside an utterance before it is believed."""
+
+    leave_share: float = 0.8
+    """A label enters at the calibration's threshold and margin, and stays down to this share of them."""
+
+    widest_hop_s: float = 8.0
+    """A live stream that cannot keep up widens its hop as far as this."""
+
+    voice_activity: VoiceActivitySettings = field(default_factory=VoiceActivitySettings)
+
+    def __post_init__(self) -> None:
+        if (
+            not CHUNK_S <= self.hop_s <= self.window_s < math.inf
+            or not 0 < self.min_utterance_s <= self.min_window_s <= self.window_s
+        ):
+            raise InputError(
+                f"a window of {self.window_s:g} s, a hop of {self.hop_s:g} s, the first of {self.min_window_s:g} s "
+                f"and utterances from {self.min_utterance_s:g} s: each must be above 0 and not longer than the window, "
+                f"and a hop at least {CHUNK_S:g} s"
+            )
+        if not 0 <= self.dwell_s < math.inf:
+            raise InputError(f"a dwell of {self.dwell_s:g} s: it must be 0 or more")
+        if not 0 <= self.leave_share <= 1:
+            raise InputError(f"a label that stays down to {self.leave_share:g} of its threshold: give 0 to 1")

@@ -1,0 +1,255 @@
+"""A stream: any chunks of samples in, label events out.
+
+samples   |512|512|512|...                      cut to Silero's chunks, whatever comes in
+speech        [=================]               utterances, see voice_activity.py
+windows       [------]                          the first when `min_window_s` was heard, then every hop,
+              [----------]                      reaching back to the utterance's start or `window_s`
+                  [---------]
+events        enter   update ... leave silence
+
+A pulled stream (a file, a pipe) depends on the samples alone. A live one leaves out windows that come too late and
+widens its hop while the model is slower than real time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
+from metaser.runtime.audio.checks import check_samples
+from metaser.runtime.audio.resampler import Resampler
+from metaser.runtime.audio.samples import as_samples, check_rate
+from metaser.runtime.audio.silero import SpeechDetector
+from metaser.runtime.audio.voice_activity import CHUNK_SAMPLES, Utterance, VoiceActivity
+from metaser.runtime.errors import InputError
+from metaser.runtime.scoring.decision import Calibration, Decision
+from metaser.runtime.stream.event import StreamEvent
+from metaser.runtime.stream.pace import Pace
+from metaser.runtime.stream.segment import Scores, Segment, SegmentRules, Window
+from metaser.runtime.stream.settings import StreamSettings
+
+__all__ = ["Stream", "StreamEvent", "StreamSettings"]
+
+
+class Stream:
+    """The state of one stream; made by `Engine.stream`. Not safe from two threads at once; two streams are."""
+
+    def __init__(  # noqa: PLR0913 # made by Engine.stream
+        self,
+        embed_scores: Callable[[Waveform], Scores],
+        labels: tuple[str, ...],
+        calibration: Calibration,
+        sample_rate_hz: int,
+        settings: StreamSettings,
+        *,
+        live: bool = False,
+    ) -> None:
+        self._score = embed_scores
+        self._settings = settings
+        self._live = live
+        self._pace = Pace(settings.hop_s, settings.widest_hop_s)
+        self._window = round(settings.window_s * SAMPLE_RATE_HZ)
+        self._min_window = round(settings.min_window_s * SAMPLE_RATE_HZ)
+        dwell_windows = max(1, round(settings.dwell_s / settings.hop_s))
+        self._rules = SegmentRules(labels, calibration, dwell_windows, settings.leave_share)
+        self._resampler = Resampler(check_rate(sample_rate_hz))
+        self._detector = SpeechDetector()
+        self._voice = VoiceActivity(settings.voice_activity)
+        self._pending: Waveform = np.zeros(0, np.float32)  # heard, and did not go through voice activity
+        self._probabilities: deque[float] = deque()  # of speech in the first chunks of those
+        self._history: Waveform = np.zeros(0, np.float32)  # the newest samples that went through voice activity
+        self._position = 0  # samples that went through voice activity
+        self._heard = 0  # samples at 16 kHz, padding excluded
+        self._segment: Segment | None = None
+        self._next_window = 0  # sample at which the next window ends
+        self._last_window = 0  # sample at which the last one ended
+        self._pushed_at = 0.0
+        self._dropped_ms = 0.0
+        self._loss: tuple[float, float, float] | None = None  # that goes on: from, to as was told, to
+        self._overload_start_s: float | None = None
+        self._finished = False
+        history_s = settings.window_s + settings.voice_activity.hangover_s + settings.voice_activity.onset_s
+        self._history_samples = round(history_s * SAMPLE_RATE_HZ) + 4 * CHUNK_SAMPLES + self._hop
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled and copied.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError("a stream can neither be pickled nor copied: open one with Engine.stream where it is needed")
+
+    @property
+    def position_s(self) -> float:
+        """Seconds of audio that were heard and decided on."""
+        return self._position / SAMPLE_RATE_HZ
+
+    @property
+    def hop_s(self) -> float:
+        """Time between two windows; wider than it was asked for while a live stream is overloaded."""
+        return self._pace.hop_s
+
+    @property
+    def _hop(self) -> int:
+        return round(self._pace.hop_s * SAMPLE_RATE_HZ)
+
+    @property
+    def in_speech(self) -> bool:
+        """Whether an utterance runs."""
+        return self._segment is not None
+
+    def push(
+        self, chunk: npt.ArrayLike, *, heard_at: float | None = None, dropped_ms: float = 0.0
+    ) -> list[StreamEvent]:
+        """Hear a chunk, float samples [T] or int16 of any length at the stream's rate; the events it completes.
+
+        A live source says when the chunk's last sample was there (`time.perf_counter`), from which the latency is
+        counted, and how much audio it has lost so far.
+
+        Raises:
+            AudioError: not [T] float samples or int16, not finite or far out of [-1, 1]; the stream is as before.
+            InputError: the stream is finished.
+        """
+        if self._finished:
+            raise InputError("the stream is finished: open a new one with Engine.stream")
+        samples = as_samples(chunk, "a chunk")
+        check_samples(samples, "a chunk")
+        self._pushed_at = time.perf_counter() if heard_at is None else heard_at
+        events = list(self._lost(dropped_ms))
+        return events + list(self._hear(self._resampler.push(samples)))
+
+    def finish(self) -> list[StreamEvent]:
+        """Hear what is left, close the last utterance; the events this completes."""
+        if self._finished:
+            return []
+        self._pushed_at = time.perf_counter()
+        events = list(self._lost(self._dropped_ms))
+        events += self._hear(self._resampler.finish())
+        if rest := len(self._pending):
+            events += self._hear(np.zeros(CHUNK_SAMPLES - rest, np.float32), heard=0)
+        if utterance := self._voice.close():
+            events += self._close(utterance)
+        self._finished = True
+        return events
+
+    def _lost(self, dropped_ms: float) -> Iterator[StreamEvent]:
+        """Notify that audio was lost since the last chunk: at once, and how much in all when a chunk has come whole."""
+        lost_ms, self._dropped_ms = dropped_ms - self._dropped_ms, max(dropped_ms, self._dropped_ms)
+        if lost_ms > 0:
+            end_s = self.position_s + lost_ms / 1000
+            if self._loss is None:
+                yield self._overload(self.position_s, end_s)
+            start_s, told_s, _ = self._loss or (self.position_s, end_s, end_s)
+            self._loss = (start_s, told_s, end_s)
+        elif self._loss is not None:
+            (start_s, told_s, end_s), self._loss = self._loss, None
+            if end_s > told_s:
+                yield self._overload(start_s, end_s)
+
+    def _hear(self, samples: Waveform, heard: int | None = None) -> Iterator[StreamEvent]:
+        self._heard += len(samples) if heard is None else heard
+        self._pending = np.concatenate([self._pending, samples])
+        known = len(self._probabilities) * CHUNK_SAMPLES  # more than 0 if the push before ended with an error
+        whole = len(self._pending) // CHUNK_SAMPLES * CHUNK_SAMPLES
+        self._probabilities.extend(self._detector.hear(self._pending[known:whole]).tolist())
+        while self._probabilities:
+            chunk, self._pending = self._pending[:CHUNK_SAMPLES], self._pending[CHUNK_SAMPLES:]
+            self._history = np.concatenate([self._history, chunk])[-self._history_samples :]
+            self._position += CHUNK_SAMPLES
+            utterance = self._voice.push(self._probabilities.popleft())
+            if utterance is None:
+                continue
+            if utterance.end is not None:
+                yield from self._close(utterance)
+            else:
+                yield from self._run(utterance)
+
+    def _run(self, utterance: Utterance) -> Iterator[StreamEvent]:
+        """An utterance runs: label its newest window where one is due; in a pause it waits."""
+        if self._segment is None:
+            self._segment = self._new_segment(utterance.start)
+            self._next_window = utterance.start + self._min_window
+            self._last_window = utterance.start
+        if not utterance.quiet and self._position >= self._next_window:
+            if not self._is_late():
+                yield from self._label(utterance.start, self._next_window)
+            while self._next_window <= self._position:
+                self._next_window += self._hop
+
+    def _is_late(self) -> bool:
+        """Whether a newer window than the one that is due is already here: a live stream labels only that."""
+        return self._live and len(self._pending) >= self._hop
+
+    def _close(self, utterance: Utterance) -> Iterator[StreamEvent]:
+        """An utterance is over: label what its windows have not heard, and leave."""
+        assert utterance.end is not None
+        end = min(utterance.end, self._heard)
+        if self._segment is None:  # it began and ended within one push of voice activity
+            self._segment = self._new_segment(utterance.start)
+            self._last_window = utterance.start
+        long_enough = end - utterance.start >= self._settings.min_utterance_s * SAMPLE_RATE_HZ
+        if end > self._last_window and (long_enough or not self._segment.is_empty):
+            yield from self._label(utterance.start, end)
+        if not self._segment.is_empty:
+            yield self._event("leave", self._segment, end, self._segment.close())
+            yield StreamEvent(
+                "silence", None, end / SAMPLE_RATE_HZ, None, 1.0, {}, self._latency_ms(), self._dropped_ms
+            )
+        self._segment = None
+
+    def _label(self, utterance_start: int, end: int) -> Iterator[StreamEvent]:
+        """Score the window that ends at `end` and say what follows from it."""
+        assert self._segment is not None
+        first = self._position - len(self._history)  # the sample the history starts with
+        start = max(utterance_start, end - self._window, first)
+        began = time.perf_counter()
+        scores = self._score(self._history[start - first : end - first])
+        worked_s = time.perf_counter() - began
+        entering = self._segment.is_empty
+        successor = self._segment.hear(Window(scores, start, self._last_window))
+        self._last_window = end
+        if successor is not None:
+            yield self._event("leave", self._segment, successor.start)
+            self._segment = successor
+        yield self._event("enter" if entering or successor else "update", self._segment, None)
+        if self._live and self._pace.worked(worked_s):
+            yield self._changed_hop()
+
+    def _changed_hop(self) -> StreamEvent:
+        """Notify that the hop is wider, since when, or is as it was asked for again."""
+        if self._overload_start_s is None:
+            self._overload_start_s = self.position_s
+        start_s = self._overload_start_s
+        if self._pace.is_wide:
+            return self._overload(start_s, None)
+        self._overload_start_s = None
+        return self._overload(start_s, self.position_s)
+
+    def _overload(self, start_s: float, end_s: float | None) -> StreamEvent:
+        return StreamEvent("overload", None, start_s, end_s, 1.0, {}, self._latency_ms(), self._dropped_ms)
+
+    def _new_segment(self, start: int) -> Segment:
+        return Segment(start, self._rules)
+
+    def _event(self, name: str, segment: Segment, end: int | None, decision: Decision | None = None) -> StreamEvent:
+        decision = decision or segment.decision
+        return StreamEvent(
+            event=name,
+            label=decision.label,
+            start_s=segment.start / SAMPLE_RATE_HZ,
+            end_s=None if end is None else end / SAMPLE_RATE_HZ,
+            confidence=decision.confidence,
+            scores=decision.scores,
+            latency_ms=self._latency_ms(),
+            dropped_ms=self._dropped_ms,
+        )
+
+    def _latency_ms(self) -> float:
+        waiting_s = len(self._pending) / SAMPLE_RATE_HZ if self._live else 0.0  # heard, but after what this is about
+        return 1000 * (time.perf_counter() - self._pushed_at + waiting_s)

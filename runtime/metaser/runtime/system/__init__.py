@@ -1,0 +1,1 @@
+"""What metaser asks of the operating system: files, locks, folders, cores."""

@@ -1,0 +1,322 @@
+"""`metaser enroll`."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import TypeAlias
+
+import numpy as np
+import pytest
+import soundfile
+
+from metaser.runtime import Profile
+from metaser.runtime.bundles.bundle import shipped_folder
+
+Run: TypeAlias = Callable[..., CompletedProcess[str]]
+BadClip: TypeAlias = Callable[[str], tuple[Path, str]]
+Refused: TypeAlias = Callable[..., str]
+
+
+@pytest.fixture
+def own_support(support_folder: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "support"
+    shutil.copytree(support_folder, folder)
+    return folder
+
+
+def test_a_support_set_becomes_a_profile_and_the_next_step_is_named(
+    run: Run, support_folder: Path, profile: Path
+) -> None:
+    result = run("enroll", support_folder)
+    assert result.returncode == 0
+    assert Profile.load(profile).labels == ("calm", "keen")
+    assert "calm       3   4.5 s      3 of 3" in result.stdout
+    assert str(profile) in result.stdout
+    assert "metaser stream recording.wav" in result.stdout
+
+
+def test_a_profile_of_a_chosen_name_is_named_in_the_next_step(run: Run, support_folder: Path, tmp_path: Path) -> None:
+    result = run("enroll", support_folder, "--profile", tmp_path / "an other.safetensors")
+    assert f"metaser classify clip.wav --profile '{tmp_path / 'an other.safetensors'}'" in result.stdout
+
+
+def test_json_is_one_object_and_the_table_goes_to_stderr(run: Run, support_folder: Path, profile: Path) -> None:
+    result = run("enroll", support_folder, "--json")
+    answer = json.loads(result.stdout)
+    assert answer.pop("elapsed_s") > 0
+    assert answer.pop("calibration") == asdict(Profile.load(profile).calibration)
+    assert answer.pop("expected") == asdict(Profile.load(profile).reliability)
+    assert [clip["name"] for clip in answer.pop("report")["clips"]] == [
+        clip.name for clip in Profile.load(profile).clips
+    ]
+    assert answer == {
+        "profile": str(profile),
+        "bundle": "tiny",
+        "classes": {"calm": 3, "keen": 3},
+        "clips": 6,
+        "dropped": [],
+        "left_out": [],
+        "notices": [],
+        "tune": None,
+    }
+    assert "metaser classify clip.wav" in result.stderr
+
+
+def test_undo_puts_back_the_profile_before(run: Run, own_support: Path, profile: Path) -> None:
+    run("enroll", own_support)
+    before = profile.read_bytes()
+    (own_support / "keen" / "0.wav").unlink()
+    assert "metaser enroll --undo" in run("enroll", own_support).stdout
+    assert profile.read_bytes() != before
+    result = run("enroll", "--undo", "--json")
+    assert json.loads(result.stdout)["classes"] == {"calm": 3, "keen": 3}
+    assert profile.read_bytes() == before
+
+
+def test_nothing_to_undo_is_said(refused: Refused, enrolled: Path) -> None:
+    assert "nothing to undo" in refused("enroll", "--undo")
+    assert enrolled.is_file()
+
+
+@pytest.mark.parametrize("words", [(), (".", "--undo")])
+def test_support_and_undo_exclude_each_other_and_one_is_needed(refused: Refused, words: tuple[str, ...]) -> None:
+    assert "either SUPPORT" in refused("enroll", *words)
+
+
+@pytest.mark.parametrize(
+    "kind", ["unreadable", "empty", "no samples", "silent", "not a number", "clipped", "short", "long"]
+)
+def test_a_bad_clip_is_refused_and_the_profile_of_before_stays(
+    refused: Refused, own_support: Path, bad_clip: BadClip, enrolled: Path, kind: str
+) -> None:
+    before = enrolled.read_bytes()
+    path, words = bad_clip(kind)
+    shutil.copy(path, own_support / "keen")
+    line = refused("enroll", own_support)
+    assert words in line
+    assert "bad.wav" in line
+    assert list(enrolled.parent.iterdir()) == [enrolled]
+    assert enrolled.read_bytes() == before
+
+
+def test_a_bad_clip_is_refused_and_nothing_is_written(
+    refused: Refused, own_support: Path, bad_clip: BadClip, profile: Path
+) -> None:
+    shutil.copy(bad_clip("silent")[0], own_support / "keen")
+    assert "bad.wav is silent" in refused("enroll", own_support)
+    assert not profile.parent.exists()
+
+
+def test_a_support_set_that_is_none_is_refused(refused: Refused, own_support: Path, profile: Path) -> None:
+    assert "no such folder" in refused("enroll", own_support / "absent")
+    clip = own_support / "calm" / "0.wav"
+    assert refused("enroll", clip) == f"{clip} is a file: give a folder"
+    (own_support / "sad").mkdir()
+    assert "class sad has no audio files" in refused("enroll", own_support)
+    shutil.rmtree(own_support / "sad")
+    shutil.rmtree(own_support / "calm")
+    assert "one class (keen)" in refused("enroll", own_support)
+    shutil.rmtree(own_support / "keen")
+    assert "no classes" in refused("enroll", own_support)
+    assert not profile.parent.exists()
+
+
+def test_a_bad_bundle_is_refused_and_nothing_is_written(
+    refused: Refused, support_folder: Path, bad_bundle: tuple[Path, str], profile: Path
+) -> None:
+    folder, words = bad_bundle
+    assert words in refused("enroll", support_folder, "--bundle", folder)
+    assert not profile.parent.exists()
+
+
+def test_labels_are_shown_as_they_are_and_move_no_cursor(run: Run, own_support: Path) -> None:
+    (own_support / "keen").rename(own_support / "[red]\x1b[2J\nkeen")
+    result = run("enroll", own_support)
+    assert r"[red]\x1b[2J\nkeen" in result.stdout
+    assert "\x1b[2J" not in result.stdout
+
+
+def test_a_folder_that_cannot_be_written_is_named_in_one_line(run: Run, support_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    result = run("enroll", support_folder, "--profile", tmp_path / "file" / "profile.safetensors")
+    assert result.returncode == 1
+    assert result.stderr.startswith("metaser: cannot write ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_clips_of_any_rate_and_channel_count_are_enrolled(run: Run, own_support: Path) -> None:
+    samples, rate_hz = soundfile.read(own_support / "calm" / "0.wav")
+    soundfile.write(own_support / "calm" / "0.wav", [[sample, 0.0] for sample in samples], rate_hz // 2)
+    assert run("enroll", own_support).returncode == 0
+
+
+def test_tune_tunes_the_head_and_says_what_clips_left_out_gain(run: Run, profile: Path) -> None:
+    support = shipped_folder() / "demo" / "support"
+    result = run("enroll", "--tune", "auto", support, "--bundle", "frozen", "--json")
+    answer = json.loads(result.stdout)["tune"]
+    assert (answer["kept"], answer["folds"]) == (True, 5)
+    assert answer["log_loss_after"] < answer["log_loss_before"]
+    assert "Head tuned: log-loss" in result.stderr
+    tuned = Profile.load(profile).tuned
+    assert tuned is not None
+    run("enroll", support, "--bundle", "frozen")
+    assert Profile.load(profile).tuned is None
+
+
+@pytest.mark.parametrize("words", [("--tune", "auto"), ("--tune=auto",), ("--tune=force",)])
+def test_a_bundle_that_cannot_be_tuned_says_so_and_nothing_is_written(
+    refused: Refused, support_folder: Path, profile: Path, words: tuple[str, ...]
+) -> None:
+    assert "has no tune.onnx" in refused("enroll", *words, support_folder)
+    assert not profile.exists()
+
+
+def test_force_keeps_the_head_with_one_clip_in_a_class(
+    run: Run, refused: Refused, own_support: Path, profile: Path
+) -> None:
+    for clip in (own_support / "keen").iterdir():
+        if clip.name != "0.wav":
+            clip.unlink()
+    words = ("enroll", own_support, "--bundle", "frozen")
+    assert "a class has a single clip" in refused(*words, "--tune", "auto")
+    assert not profile.exists()
+    assert "Head tuned, without a check" in run(*words, "--tune=force").stdout
+    tuned = Profile.load(profile).tuned
+    assert tuned is not None
+    assert tuned.guard is None
+
+
+def test_clips_are_added_and_removed_and_the_order_does_not_matter(run: Run, own_support: Path, profile: Path) -> None:
+    more = own_support.parent / "more"
+    (more / "calm").mkdir(parents=True)
+    run("enroll", own_support)
+    at_once = Profile.load(profile)
+    (own_support / "calm" / "2.wav").rename(more / "calm" / "2.wav")
+    run("enroll", own_support)
+    assert len(Profile.load(profile).clips) == 5
+    result = run("enroll", "--add", more)
+    assert result.returncode == 0
+    assert "metaser enroll --undo" in result.stdout
+    assert Profile.load(profile).prototypes.tobytes() == at_once.prototypes.tobytes()
+    run("enroll", "--remove", "calm/2.wav")
+    assert [clip.title for clip in Profile.load(profile).clips if clip.label == "calm"] != []
+    assert len(Profile.load(profile).clips) == 5
+    run("enroll", "--undo")
+    assert Profile.load(profile).prototypes.tobytes() == at_once.prototypes.tobytes()
+
+
+def test_a_removed_class_is_nowhere_in_the_file(run: Run, own_support: Path, profile: Path) -> None:
+    shutil.copytree(own_support / "calm", own_support / "serene")
+    for clip in (own_support / "serene").iterdir():
+        samples, rate_hz = soundfile.read(clip)
+        soundfile.write(clip, 0.5 * samples, rate_hz)
+    run("enroll", own_support)
+    assert b"serene" in profile.read_bytes()
+    assert run("enroll", "--remove", "serene").returncode == 0
+    assert Profile.load(profile).labels == ("calm", "keen")
+    assert b"serene" not in profile.read_bytes()
+    assert len(list(profile.parent.iterdir())) == 2  # it and the undo copy
+
+
+@pytest.mark.usefixtures("enrolled")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--remove", "rage"), "no clip rage is enrolled: there are calm, keen"),
+        (("--remove", "calm/9.wav"), "no clip calm/9.wav is enrolled: there are calm/"),
+        (("--remove", "calm"), "at least two classes are needed"),
+        (("--add", "nowhere"), "no such folder: nowhere"),
+        (("--add", ".", "--remove", "calm"), "either SUPPORT"),
+        (("--undo", "--tune=auto"), "tune it afterwards"),
+        (("--undo", "--drop-bad"), "--drop-bad is for SUPPORT or --add"),
+    ],
+)
+def test_changes_that_cannot_be_made_are_refused_and_the_profile_stays(
+    refused: Refused, profile: Path, words: tuple[str, ...], message: str
+) -> None:
+    before = profile.read_bytes()
+    assert message in refused("enroll", *words)
+    assert profile.read_bytes() == before
+
+
+def test_adding_needs_a_profile_and_a_clip_of_one_class(refused: Refused, own_support: Path, run: Run) -> None:
+    assert "no profile at" in refused("enroll", "--add", own_support)
+    run("enroll", own_support)
+    (own_support / "keen" / "0.wav").rename(own_support / "calm" / "from keen.wav")
+    assert "calm/from keen.wav is enrolled as keen/0.wav" in refused("enroll", "--add", own_support)
+
+
+def test_bad_clips_are_named_and_left_out_only_when_asked(
+    run: Run, refused: Refused, tmp_path: Path, profile: Path
+) -> None:
+    support = Path(shutil.copytree(shipped_folder() / "demo" / "support", tmp_path / "support"))
+    noise = 0.1 * np.random.default_rng(0).standard_normal(16_000)
+    soundfile.write(support / "joy" / "noise.wav", noise, 16_000)
+    (support / "anger" / "broken.wav").write_bytes(b"no audio at all")
+    assert "anger/broken.wav" in refused("enroll", support)
+    result = run("enroll", support, "--drop-bad", "--json")
+    assert result.returncode == 0
+    dropped = json.loads(result.stdout)["dropped"]
+    assert dropped[0].startswith("Left out: anger/broken.wav cannot be read as audio")
+    assert dropped[1:] == ["Left out: joy/noise.wav: no speech found"]
+    assert "Left out: joy/noise.wav: no speech found" in result.stderr
+    assert len(Profile.load(profile).clips) == 20
+    (support / "anger" / "broken.wav").unlink()
+    result = run("enroll", support)
+    assert "- joy/noise.wav: no speech found; record it again" in result.stdout
+    assert len(Profile.load(profile).clips) == 21
+
+
+def test_a_class_of_bad_clips_alone_is_refused(refused: Refused, own_support: Path) -> None:
+    for clip in (own_support / "keen").iterdir():
+        clip.write_bytes(b"no audio at all")
+    assert "every clip of keen is bad (keen/0.wav cannot be read" in refused("enroll", own_support, "--drop-bad")
+
+
+def test_a_report_changes_neither_profile_nor_undo(run: Run, own_support: Path, profile: Path) -> None:
+    run("enroll", own_support)
+    run("enroll", "--remove", "keen/1.wav")
+    before = {path.name: path.read_bytes() for path in profile.parent.iterdir()}
+    result = run("enroll", "--report")
+    assert "--undo" not in result.stdout
+    assert {path.name: path.read_bytes() for path in profile.parent.iterdir()} == before
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_the_report_tells_about_every_clip_without_the_clips(run: Run, profile: Path) -> None:
+    before = profile.read_bytes()
+    result = run("enroll", "--report")
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines if ".wav " in line and "/" in line.split()[0]] == [
+        f"{label}/{number}.wav" for label in ("calm", "keen") for number in range(3)
+    ]
+    assert max(map(len, (line for line in lines if str(profile) not in line))) <= 80
+    assert profile.read_bytes() == before
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_a_map_is_drawn_as_png(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert run("enroll", "--plot", tmp_path / "map.png").returncode == 0
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_tuned_head_goes_with_its_clips_unless_it_is_tuned_again(run: Run, tmp_path: Path, profile: Path) -> None:
+    support = Path(shutil.copytree(shipped_folder() / "demo" / "support", tmp_path / "support"))
+    clip = min((support / "joy").iterdir())
+    words = ("--bundle", "frozen")
+    run("enroll", support, "--tune", "auto", *words)
+    assert Profile.load(profile).tuned is not None
+    result = run("enroll", "--remove", f"joy/{clip.name}", *words)
+    assert "The tuned head was dropped with this change: metaser enroll --tune auto tunes again." in result.stdout
+    assert Profile.load(profile).tuned is None
+    assert "Head tuned" in run("enroll", "--tune", "auto", *words).stdout
+    result = run("enroll", "--add", support, "--tune", "auto", *words)
+    assert "Head tuned" in result.stdout
+    assert "dropped" not in result.stdout
+    tuned = Profile.load(profile)
+    assert tuned.tuned is not None
+    assert len(tuned.clips) == 20

@@ -1,0 +1,304 @@
+"""Adding and removing clips: exact in any order, and nothing of a removed clip is left."""
+
+import json
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save
+
+from metaser.runtime import Calibration, Clip, Engine, Profile, ProfileError, SupportError, undo
+from metaser.runtime.audio.quality import ClipQuality
+from metaser.runtime.enrolment.changes import recalibrate
+from metaser.runtime.enrolment.profile_file import undo_path
+from metaser.runtime.scoring.calibration import ExpectedRates, fit_temperature
+from metaser.runtime.scoring.decision import unit
+from metaser.runtime.tuning.head import HeadTuningSettings
+
+QUICK = HeadTuningSettings(steps=3, learning_rate=1e-3)
+QUALITY = ClipQuality(3.0, 2.5, -25.0, 30.0, 0.001)
+EMBEDDINGS = np.random.default_rng(0).standard_normal((8, 4)).astype(np.float32)
+CLIPS = [Clip("abcd"[row // 2], f"{row:064d}", f"{row}.wav", f"/{row}.wav", quality=QUALITY) for row in range(8)]
+
+
+def profile_of(rows: list[int]) -> Profile:
+    return Profile("model", "graph", "tiny", Calibration(0.5, 0.4), tuple(CLIPS[row] for row in rows), EMBEDDINGS[rows])
+
+
+FIRST = profile_of([0, 1, 2, 3])
+
+
+@given(st.lists(st.sets(st.integers(0, 7), min_size=1, max_size=4), max_size=6), st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_any_order_of_adding_and_removing_gives_the_same_bytes(changes: list[set[int]], random: object) -> None:
+    held, profile = {0, 1, 2, 3}, FIRST
+    for change in changes:
+        added = sorted(change - held)
+        random.shuffle(added)  # type: ignore[attr-defined]
+        if added:
+            profile = profile.with_clips([CLIPS[row] for row in added], EMBEDDINGS[added])
+            held |= set(added)
+        for row in sorted(change - set(added)):
+            if len({CLIPS[left].label for left in held - {row}}) > 1:
+                profile = profile.without(CLIPS[row].title)
+                held -= {row}
+    at_once = profile_of(sorted(held))
+    assert profile.clips == at_once.clips
+    assert profile.prototypes.tobytes() == at_once.prototypes.tobytes()
+
+
+def test_a_clip_that_is_enrolled_already_counts_once_at_its_newer_place() -> None:
+    moved = replace(CLIPS[0], path="/new/0.wav", name="new.wav")
+    profile = FIRST.with_clips([moved], EMBEDDINGS[[0]])
+    assert [clip.path for clip in profile.clips if clip.sha256 == moved.sha256] == ["/new/0.wav"]
+    assert profile.prototypes.tobytes() == FIRST.prototypes.tobytes()
+
+
+def test_a_clip_of_another_class_is_refused_with_the_way_out() -> None:
+    with pytest.raises(SupportError, match=r"b/0\.wav is enrolled as a/0.wav: remove it there first, metaser enroll"):
+        FIRST.with_clips([replace(CLIPS[0], label="b")], EMBEDDINGS[[0]])
+
+
+@pytest.mark.parametrize("what", ["a/kitchen/0.wav", "a/0.wav", f"a/{0:064d}"])
+def test_a_clip_is_named_by_its_folder_its_name_or_its_content(what: str) -> None:
+    profile = replace(FIRST, clips=(replace(CLIPS[0], group="kitchen"), *FIRST.clips[1:]))
+    assert [clip.name for clip in profile.without(what).clips] == ["1.wav", "2.wav", "3.wav"]
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("rage", "no clip rage is enrolled: there are a, b"),
+        ("a/9.wav", "no clip a/9.wav is enrolled: there are a/0.wav, a/1.wav"),
+        ("", "no clip  is enrolled"),
+        ("a", "without a b would be left and at least two classes are needed"),
+    ],
+)
+def test_what_cannot_be_removed_is_refused(what: str, message: str) -> None:
+    with pytest.raises(SupportError, match=message):
+        FIRST.without(what)
+
+
+def test_all_there_is_of_a_profile_comes_back(tmp_path: Path) -> None:
+    clips = (replace(CLIPS[0], copies=("a/again.wav",), group="kitchen"), *FIRST.clips[1:])
+    other = Clip("", "f" * 64, "traffic.wav", "/traffic.wav", quality=QUALITY)
+    profile = replace(
+        FIRST,
+        clips=clips,
+        calibration=Calibration(0.5, 0.4, 0.1, 0.3, 0.6),
+        reliability=ExpectedRates(0.1, 0.2, 0.3, None, None, 0.05),
+        others=(other,),
+        other_embeddings=EMBEDDINGS[[5]],
+    )
+    profile.save(tmp_path / "me.safetensors")
+    loaded = Profile.load(tmp_path / "me.safetensors")
+    assert (loaded.calibration, loaded.reliability) == (profile.calibration, profile.reliability)
+    assert [asdict(clip) for clip in (*loaded.clips, *loaded.others)] == [asdict(clip) for clip in (*clips, other)]
+    assert loaded.other_embeddings is not None
+    np.testing.assert_array_equal(loaded.other_embeddings, EMBEDDINGS[[5]])
+
+
+def test_a_profile_of_before_calibration_is_read(tmp_path: Path) -> None:
+    keys = ("label", "sha256", "name", "path", "group")
+    header = {
+        "version": 1,
+        "model_id": "model",
+        "graph_id": "graph",
+        "bundle_name": "tiny",
+        "calibration": {"temperature": 0.5, "threshold": 0.4, "margin": 0.1},
+        "clips": [{key: getattr(clip, key) for key in keys} for clip in FIRST.clips],
+    }
+    path = tmp_path / "old.safetensors"
+    path.write_bytes(save({"embeddings": FIRST.embeddings}, {"metaser-profile": json.dumps(header)}))
+    old = Profile.load(path)
+    assert (old.calibration, old.reliability) == (Calibration(0.5, 0.4, 0.1), ExpectedRates())
+    assert old.clips[0].quality is None
+    assert old.prototypes.tobytes() == FIRST.prototypes.tobytes()
+    with pytest.raises(ProfileError, match="does not know how near is near"):
+        old.answering("strict")
+    assert old.answering("calibrated") is old
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"others": (CLIPS[4],)},
+        {"other_embeddings": EMBEDDINGS[[5]]},
+        {"others": (CLIPS[4],), "other_embeddings": EMBEDDINGS[[5], :2]},
+        {"others": (CLIPS[4],), "other_embeddings": EMBEDDINGS[[5]] * np.float32("nan")},
+        {"calibration": Calibration(0.5, 0.4, 0.1, float("nan"))},
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(tmp_path: Path, broken: dict[str, object]) -> None:
+    replace(FIRST, **broken).save(tmp_path / "me.safetensors")  # type: ignore[arg-type] # each is of its field's type
+    with pytest.raises(ProfileError, match="damaged"):
+        Profile.load(tmp_path / "me.safetensors")
+
+
+WHOLE = replace(
+    FIRST,
+    others=(CLIPS[4],),
+    other_embeddings=EMBEDDINGS[[5]],
+    reliability=ExpectedRates(0.1, 0.2, 0.3, None, None, 0.05),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.tuples(st.integers(0), st.integers(0, 255)), min_size=1, max_size=4))
+def test_changed_bytes_are_refused_or_read_as_a_sound_profile(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
+    path = tmp_path / "me.safetensors"
+    path.unlink(missing_ok=True)
+    WHOLE.save(path)
+    content = bytearray(path.read_bytes())
+    for place, value in changes:
+        content[place % len(content)] = value
+    path.write_bytes(content)
+    with suppress(ProfileError):
+        loaded = Profile.load(path)
+        assert np.isfinite(loaded.prototypes).all()
+        assert loaded.prototypes.shape == (len(loaded.labels), 4)
+
+
+def test_two_writers_of_one_profile_never_mix(tmp_path: Path) -> None:
+    path = tmp_path / "me.safetensors"
+    profiles = [profile_of([0, 1, 2, 3]), profile_of([0, 1, 2, 3, 4, 5])]
+    profiles[0].save(path)
+    writers = [Thread(target=lambda own=own: [own.save(path) for _ in range(40)]) for own in profiles]
+    for writer in writers:
+        writer.start()
+    read = []
+    while any(writer.is_alive() for writer in writers):
+        read.append(Profile.load(path).clips)
+    for writer in writers:
+        writer.join()
+    assert {*read, Profile.load(path).clips} <= {own.clips for own in profiles}
+    assert sorted(tmp_path.iterdir()) == [path, undo_path(path)]
+
+
+def test_unknown_may_be_off_calibrated_or_strict() -> None:
+    profile = replace(FIRST, calibration=Calibration(0.5, 0.4, 0.1, 0.3, 0.6))
+    assert profile.answering("off").calibration == Calibration(0.5)
+    assert profile.answering("strict").calibration == Calibration(0.5, 0.4, 0.1, 0.6, 0.6)
+    assert profile.answering("calibrated") is profile
+
+
+def test_noise_is_unknown_when_strict_and_has_a_label_when_off(engine: Engine, profile: Profile) -> None:
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 32_000).astype(np.float32)
+    assert engine.classify(noise, profile.answering("strict")).label is None
+    assert engine.classify(noise, profile.answering("off")).label is not None
+
+
+@pytest.fixture(scope="module")
+def other_folder(support_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two clips that nobody enrols."""
+    import soundfile
+
+    folder = tmp_path_factory.mktemp("others")
+    rng = np.random.default_rng(0)
+    soundfile.write(folder / "noise.wav", 0.1 * rng.standard_normal(16_000), 16_000)
+    samples, rate_hz = soundfile.read(min((support_folder / "joy").iterdir()))
+    soundfile.write(folder / "reversed.wav", samples[::-1], rate_hz)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tuned(engine: Engine, profile: Profile, other_folder: Path) -> Profile:
+    """The demonstration clips with other speech and a tuned head."""
+    with_others = engine.calibrate(profile, false_accepts=0.3, others=engine.embed_others(other_folder, profile))
+    return engine.tune(with_others, force=True, settings=QUICK).profile
+
+
+def test_nothing_of_a_removed_clip_is_in_the_file(engine: Engine, tuned: Profile, tmp_path: Path) -> None:
+    path = tmp_path / "me.safetensors"
+    tuned.save(path)
+    before = path.read_bytes()
+    assert tuned.tuned is not None
+    gone = [row for row, clip in enumerate(tuned.clips) if clip.label == "joy"]
+    ends = np.cumsum(tuned.tuned.lengths)
+    traces = {b'\\"joy\\"', b"/joy/", *(tuned.clips[row].sha256.encode() for row in gone)}
+    traces |= {tuned.embeddings[row].tobytes() for row in gone}
+    traces |= {tuned.tuned.embeddings[row].tobytes() for row in gone}
+    traces |= {tuned.tuned.frames[ends[row] - 1].tobytes() for row in gone}
+    assert all(trace in before for trace in traces)
+    engine.remove(tuned, "joy").save(path)
+    after = path.read_bytes()
+    assert not any(trace in after for trace in traces)
+    assert sorted(tmp_path.iterdir()) == [path, undo_path(path)]
+    undo(path)
+    assert path.read_bytes() == before
+
+
+def test_a_profile_changed_and_changed_back_is_the_profile_of_before(engine: Engine, profile: Profile) -> None:
+    row = 7
+    without = engine.remove(profile, profile.clips[row].title)
+    back = recalibrate(engine.model, without.with_clips([profile.clips[row]], profile.embeddings[[row]]), without)
+    assert (back.clips, back.calibration, back.reliability) == (
+        profile.clips, profile.calibration, profile.reliability,
+    )  # fmt: skip
+
+
+def test_a_change_keeps_the_wanted_rate_and_the_other_speech(engine: Engine, tuned: Profile) -> None:
+    assert tuned.reliability.wanted_false_accepts == 0.3
+    fewer = engine.remove(tuned, "joy")
+    assert fewer.tuned is None
+    assert fewer.reliability.wanted_false_accepts == 0.3
+    assert [clip.name for clip in fewer.others] == [clip.name for clip in tuned.others] != []
+
+
+def test_other_speech_is_embedded_by_the_head_in_force(engine: Engine, profile: Profile, tuned: Profile) -> None:
+    folder = Path(tuned.others[0].path).parent
+    assert tuned.other_embeddings is not None
+    by_base, by_tuned = (engine.embed_others(folder, each).embeddings for each in (profile, tuned))
+    np.testing.assert_array_equal(tuned.other_embeddings, by_tuned)
+    assert np.abs(by_base - by_tuned).max() > 1e-3
+    fewer = engine.remove(tuned, "joy")
+    assert fewer.other_embeddings is not None
+    np.testing.assert_array_equal(fewer.other_embeddings, by_base)
+
+
+def test_other_speech_whose_files_are_gone_is_left_out_with_the_head(engine: Engine, tuned: Profile) -> None:
+    lost = replace(tuned, others=tuple(replace(clip, path="/gone.wav") for clip in tuned.others))
+    assert engine.remove(lost, "joy").others == ()
+
+
+def test_a_tuned_head_is_calibrated_from_clips_it_was_not_tuned_on(engine: Engine, tuned: Profile) -> None:
+    assert tuned.tuned is not None
+    assert tuned.tuned.cross_fitted is not None
+    fitted = tuned.cross_fitted
+    np.testing.assert_array_equal(fitted.cosines, tuned.tuned.cross_fitted)
+    base = engine.bundle.manifest.calibration.temperature
+    assert tuned.calibration.temperature == fit_temperature(fitted, tuned.tuned.scale, base)
+    own = np.array(tuned.targets)
+    seen = np.einsum("me,me->m", unit(tuned.embedded), tuned.prototypes[own])
+    assert np.mean(fitted.cosines[np.arange(len(own)), own]) < np.mean(seen) - 1e-4
+
+
+def test_a_head_tuned_without_a_guard_keeps_the_bundles_calibration(engine: Engine, profile: Profile) -> None:
+    first: dict[str, int] = {}
+    for row, clip in enumerate(profile.clips):
+        first.setdefault(clip.label, row)
+    rows = [row for row, clip in enumerate(profile.clips) if clip.label != "joy" or row == first["joy"]]
+    single = replace(profile, clips=tuple(profile.clips[row] for row in rows), embeddings=profile.embeddings[rows])
+    tuned = engine.tune(single, force=True, settings=QUICK).profile
+    assert tuned.tuned is not None
+    assert tuned.tuned.cross_fitted is None
+    assert tuned.calibration == engine.bundle.manifest.calibration
+    assert tuned.reliability.false_accepts is None
+
+
+def test_other_speech_that_is_enrolled_is_refused(engine: Engine, profile: Profile, support_folder: Path) -> None:
+    with pytest.raises(SupportError, match="cannot be other speech too"):
+        engine.calibrate(profile, others=engine.embed_others(support_folder / "joy", profile))
+
+
+def test_calibrating_again_without_other_speech_gives_what_enrolment_gave(
+    engine: Engine, profile: Profile, other_folder: Path
+) -> None:
+    calibrated = engine.calibrate(profile, false_accepts=0.1, others=engine.embed_others(other_folder, profile))
+    assert calibrated.calibration.min_cosine > -1
+    assert engine.calibrate(calibrated.without_others()).calibration == profile.calibration

@@ -1,0 +1,1 @@
+"""Labelled clips: corpora, tables of clips, and the decoded speech on disk."""

@@ -1,0 +1,80 @@
+"""The protocol of every reported accuracy: the speakers that are held out, and how an episode is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from metaser.runtime.errors import InputError
+from metaser.toolkit.data.utterances import Utterance
+
+Split: TypeAlias = Literal["train", "validation", "test"]
+SpeakerSplit: TypeAlias = Literal["disjoint", "same", "any"]
+Sampling: TypeAlias = Literal["within", "free"]
+
+MIN_SAME_SPEAKER_CLIPS = 8
+MIN_SAME_SPEAKER_QUERIES = 3
+"""With 'same', a person's class takes part from 8 clips on, or more where K leaves fewer than 3 of them as queries."""
+
+SPLITS: Mapping[Split, Mapping[str, frozenset[str]]] = {
+    "validation": {
+        "ravdess": frozenset({"15", "16", "17", "18"}),
+        "emodb": frozenset({"11", "12"}),
+        "nemo": frozenset({"KS0", "MP0"}),
+    },
+    "test": {
+        "ravdess": frozenset({"19", "20", "21", "22", "23", "24"}),
+        "emodb": frozenset({"13", "14", "15", "16"}),
+        "nemo": frozenset({"SM0", "TP0", "WR0"}),
+    },
+}
+"""Corpus to speakers; everyone else trains, but for the unseen corpora."""
+
+UNSEEN_CORPORA = frozenset({"urdu"})
+"""Test as a whole, so that their language is in neither training nor validation."""
+
+
+def split_of(utterance: Utterance) -> Split:
+    """The part of the protocol that a clip belongs to, by its corpus and speaker."""
+    if utterance.corpus in UNSEEN_CORPORA:
+        return "test"
+    for split, speakers in SPLITS.items():
+        if utterance.speaker in speakers.get(utterance.corpus, frozenset()):
+            return split
+    return "train"
+
+
+@dataclass(frozen=True)
+class EpisodeSettings:
+    """How an episode is drawn.
+
+    Raises:
+        InputError: a number is too small or a word is none of the choices.
+    """
+
+    n_way: int = 4
+    k_shot: int = 5
+    n_query: int = 15
+    """Queries a class; fewer where the class has fewer."""
+    speaker_split: SpeakerSplit = "disjoint"
+    """`disjoint`: support from one random half of a corpus's speakers, queries from the other. `same`: all clips of an
+    episode are one person's. `any`: speakers are ignored."""
+    sampling: Sampling = "within"
+    """`within`: an episode's classes are of one corpus, the corpora drawn evenly. `free`: of any corpus; a label of two
+    corpora is two classes, as in MetaAudio (arXiv 2204.02121), so that a prototype is never a mean over corpora."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("n_way", 2), ("k_shot", 1), ("n_query", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} is {getattr(self, name)} and must be at least {least}")
+        for name, choices in (("speaker_split", get_args(SpeakerSplit)), ("sampling", get_args(Sampling))):
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(choices)}")
+
+    @property
+    def min_clips(self) -> int:
+        """The fewest clips with which a class takes part."""
+        if self.speaker_split == "same":
+            return max(MIN_SAME_SPEAKER_CLIPS, self.k_shot + MIN_SAME_SPEAKER_QUERIES)
+        return self.k_shot + 1

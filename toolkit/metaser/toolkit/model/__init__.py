@@ -1,0 +1,1 @@
+"""The network: backbones, pooling heads, prototypes, checkpoints."""

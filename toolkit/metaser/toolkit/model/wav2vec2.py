@@ -1,0 +1,144 @@
+"""Wav2Vec2 and its relatives with padding that changes nothing: the order of calls around transformers' modules."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.models.wavlm.modeling_wavlm import WavLMAttention
+
+from metaser.runtime.errors import InputError
+from metaser.toolkit.model.encoder import Backbone, MaskedPart
+from metaser.toolkit.model.masking import attention_bias, frame_mask, masked_standardise
+
+INPUT_EPS = 1e-7
+"""What transformers' feature extractor adds to a clip's variance."""
+
+
+class Wav2Vec2Backbone(Backbone):
+    """Wav2Vec2, XLS-R, HuBERT, WavLM and data2vec-audio: strided convolutions, positions, transformer layers."""
+
+    family = "wav2vec2"
+    depth_field = "num_hidden_layers"
+    described_fields = (
+        *("hidden_size", "num_attention_heads", "intermediate_size", "hidden_act", "layer_norm_eps"),
+        *("conv_dim", "conv_kernel", "conv_stride", "conv_bias", "feat_extract_norm", "feat_extract_activation"),
+        *("num_conv_pos_embeddings", "num_conv_pos_embedding_groups", "do_stable_layer_norm", "adapter_attn_dim"),
+        *("feat_proj_layer_norm", "conv_pos_batch_norm"),  # HuBERT
+        *("num_buckets", "max_bucket_distance"),  # WavLM
+        "conv_pos_kernel_size",  # data2vec
+        *("hidden_dropout", "activation_dropout", "attention_dropout", "feat_proj_dropout"),
+    )
+
+    def __init__(self, model: Any, do_normalize: bool) -> None:
+        config = model.config
+        strides = list(zip(config.conv_kernel, config.conv_stride, strict=True))
+        super().__init__(config, strides, do_normalize)
+        self.feature_extractor = model.feature_extractor
+        self.feature_projection = model.feature_projection
+        self.encoder = model.encoder
+        if getattr(config, "do_stable_layer_norm", False):
+            self.encoder.layer_norm = nn.Identity()  # there it is the final norm, after hidden_states[L]
+        if self.model_type == "wavlm":
+            for layer in self.encoder.layers:
+                layer.attention.__class__ = PaddedWavLMAttention
+
+    @property
+    def front_end(self) -> tuple[nn.Module, ...]:
+        """The convolutions."""
+        return (self.feature_extractor,)
+
+    @property
+    def masked_part(self) -> MaskedPart:
+        """The projected features."""
+        return MaskedPart(self.feature_projection, self.hop_samples, has_frequencies=False)
+
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, T] and [B] -> [B, N, D] and [B]; clips shorter than the receptive field have no frame."""
+        if waveform.shape[1] < self.receptive_field_samples:
+            needed = self.receptive_field_samples
+            raise InputError(f"{self.model_type} needs {needed} samples or more, got {waveform.shape[1]}; add zeros")
+        valid = frame_mask(lengths, waveform.shape[1])  # [B, T]
+        clip = waveform.masked_fill(valid == 0, 0.0)
+        if self.do_normalize:
+            clip = masked_standardise(clip, valid, INPUT_EPS)
+        features, frame_lengths = self._convolve(clip, lengths)  # [B, N, C]
+        projected = self.feature_projection(features)  # [B, N, D]
+        if isinstance(projected, tuple):  # all but HuBERT also return the normalised features
+            projected = projected[0]
+        mask = frame_mask(frame_lengths, projected.shape[1])  # [B, N]
+        frames = projected * mask[..., None]
+        frames = frames + self._positions(frames.transpose(1, 2), mask[:, None]).transpose(1, 2)
+        frames = self.encoder.dropout(self.encoder.layer_norm(frames))
+        frames = self.combine(self._attend(frames, attention_bias(mask)))
+        return frames * mask[..., None], frame_lengths
+
+    def _convolve(self, clip: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, T] -> [B, N, C], with the number of frames of each clip."""
+        x = clip[:, None]  # [B, 1, T]
+        for layer, (kernel, stride) in zip(self.feature_extractor.conv_layers, self.strides, strict=True):
+            lengths = strided_length(lengths, kernel, stride)
+            norm = getattr(layer, "layer_norm", None)
+            if isinstance(norm, nn.GroupNorm):  # one channel a group: its statistics run over the clip's time
+                x = layer.conv(x)
+                x = masked_standardise(x, frame_mask(lengths, x.shape[2])[:, None], norm.eps)
+                x = layer.activation(x * norm.weight[:, None] + norm.bias[:, None])
+            else:
+                x = layer(x)
+        return x.transpose(1, 2), lengths
+
+    def _positions(self, x: Tensor, mask: Tensor) -> Tensor:
+        """[B, D, N] -> [B, D, N]; each convolution sees zeros beyond the clip, as it does with the clip alone."""
+        embedding = self.encoder.pos_conv_embed
+        if self.model_type == "data2vec-audio":
+            for layer in embedding.layers:
+                x = layer(x) * mask
+            return x
+        if getattr(embedding, "batch_norm", None) is not None:
+            x = embedding.batch_norm(x) * mask
+        return embedding.activation(embedding.padding(embedding.conv(x)))
+
+    def _attend(self, frames: Tensor, bias: Tensor) -> Iterator[Tensor]:
+        """[B, N, D] -> itself, then the output of each transformer layer, [B, N, D]."""
+        yield frames
+        positions = None  # of WavLM: made by the first layer, gated anew by each
+        for layer in self.encoder.layers:
+            if self.model_type == "wavlm":
+                frames, positions = layer(frames, attention_mask=bias, position_bias=positions)
+            else:
+                frames = layer(frames, attention_mask=bias)
+            yield frames
+
+
+class PaddedWavLMAttention(WavLMAttention):
+    """WavLM's attention with an additive padding mask and torch's fused product.
+
+    The stock one mixes a boolean padding mask with a float bias, which torch deprecates and which gives NaN for a clip
+    without frames.
+    """
+
+    def split(self, x: Tensor) -> Tensor:
+        """[B, N, D] -> [B, heads, N, D / heads]."""
+        return x.view(x.shape[0], x.shape[1], self.num_heads, -1).transpose(1, 2)
+
+    def torch_multi_head_self_attention(  # type: ignore[override]  # no attention weights to return
+        self, hidden_states: Tensor, attention_mask: Tensor, gated_position_bias: Tensor
+    ) -> tuple[Tensor, None]:
+        """[B, N, D], [B, 1, N, N] and [B * heads, N, N] -> [B, N, D]."""
+        batch, n, _ = hidden_states.shape
+        attended = F.scaled_dot_product_attention(
+            self.split(self.q_proj(hidden_states)),
+            self.split(self.k_proj(hidden_states)),
+            self.split(self.v_proj(hidden_states)),
+            attn_mask=gated_position_bias.view(batch, self.num_heads, n, n) + attention_mask,
+            dropout_p=self.dropout if self.training else 0.0,
+        )  # [B, heads, N, D / heads]
+        # a clone, as the ONNX exporter drops .contiguous() here and then fails on the view
+        rows = attended.transpose(1, 2).clone(memory_format=torch.contiguous_format)
+        return self.out_proj(rows.view(batch, n, -1)), None
+
+
+def strided_length(lengths: Tensor, kernel: int, stride: int) -> Tensor:
+    """[B] -> [B], how many outputs an unpadded convolution gives; 0 where the input is shorter than the kernel."""
+    return torch.div((lengths - kernel + stride).clamp(min=0), stride, rounding_mode="floor")
