@@ -1,12 +1,12 @@
-# make demo   the main job on shipped clips: what a person installs, and nothing else
+# make demo   enrol and classify shipped clips, with only the packages that a user installs
 # make test   the tests, with the development extras
 # make lint   ruff and mypy
 # make docs   the documentation as a site in site/, without a network
-# make bundles   the shipped bundles from models/, their cards and pages; WHISPER=FOLDER makes the frozen one as well
-# make versions   the runtime's tests under every supported Python that is here, with the oldest dependencies, and the
+# make bundles   the shipped bundles from models/, their cards and pages; WHISPER=FOLDER also makes the frozen one
+# make versions   the runtime's tests with every supported Python on this machine, with the oldest dependencies, and the
 #                 tests of providers with the wheels onnxruntime-openvino and onnxruntime-gpu
 # make openvino   the tests of providers with the wheel onnxruntime-openvino
-# make gpu-check   TensorRT on this machine's GPU: build, cache, answers, times; ends with 3 where there is no GPU
+# make gpu-check   TensorRT on this machine's GPU: build, cache, results, times; exit code 3 without a GPU
 
 PYTHON ?= python3
 VENV := .venv
@@ -17,7 +17,7 @@ export ORT_DISABLE_TELEMETRY := 1
 
 demo: $(VENV)/.demo
 	$(BIN)/metaser demo
-	@echo 'The commands are there after:  . $(VENV)/bin/activate'
+	@echo 'To use the commands:  . $(VENV)/bin/activate'
 
 test: $(VENV)/.dev
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
@@ -39,7 +39,7 @@ versions: wheel
 openvino: wheel
 	$(BIN)/python -m tools.versions --extra openvino
 
-# in an environment of its own: onnxruntime-gpu and onnxruntime break each other
+# in a separate environment: onnxruntime-gpu and onnxruntime break each other
 gpu-check: $(VENV)-gpu/.gpu
 	$(VENV)-gpu/bin/python -m tools.gpu_check
 
@@ -63,7 +63,7 @@ $(VENV)-gpu/.gpu: pyproject.toml
 	$(VENV)-gpu/bin/pip install --quiet --editable '.[gpu,export]'
 	touch $@
 
-# the constraints pin what the project is developed with; torch 2.13.0 is a build without CUDA where one is at hand
+# the constraints pin the versions for development; torch 2.13.0 is a build without CUDA if one is available
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(VENV)/.demo

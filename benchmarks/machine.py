@@ -1,4 +1,4 @@
-"""What every benchmark states beside its figures: the machine, the versions, the commit, and a fixed piece of work."""
+"""Context that every benchmark reports with its results: machine, versions, commit, and a fixed matrix product."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from metaser.runtime.system.files import SHARED, replace_text
 
 RESULTS = Path(__file__).parent / "results"
 RESEARCH = Path(__file__).parent / "research" / "results"
-"""Results of studies behind decisions that are taken; each is of the commit that it names."""
+"""Results of studies behind past decisions; each is valid for the commit that it names."""
 
 PACKAGES = ("metaser", "numpy", "onnxruntime", "soundfile", "soxr", "torch", "transformers")
 
 
 def machine() -> dict[str, Any]:
-    """Processor with the flags that matter here, cores, system, package versions and commit."""
+    """Processor with its relevant flags, cores, system, package versions and commit."""
     device = read_device()
     return {
         "processor": device.processor,
@@ -39,7 +39,7 @@ def machine() -> dict[str, Any]:
 
 
 def installed(package: str) -> str | None:
-    """The version of a package, or None where it is not installed."""
+    """The version of a package, or None if it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -47,7 +47,7 @@ def installed(package: str) -> str | None:
 
 
 def commit() -> str:
-    """The commit the benchmark ran on, with `+` where the tree was changed."""
+    """The commit the benchmark ran on, with `+` if the tree was changed."""
     here = Path(__file__).parent
 
     def git(*words: str) -> str:
@@ -58,7 +58,7 @@ def commit() -> str:
 
 
 def best_median_s(work: Callable[[], object], runs: int, repetitions: int = 5) -> float:
-    """Seconds: the best of the medians of `repetitions` rounds of `runs` runs, after one run to warm up."""
+    """Seconds: the best median over `repetitions` rounds of `runs` runs, after one warm-up run."""
     work()
     medians = []
     for _ in range(repetitions):
@@ -72,14 +72,14 @@ def best_median_s(work: Callable[[], object], runs: int, repetitions: int = 5) -
 
 
 def matrix_product_s() -> float:
-    """Seconds for a 1024 x 1024 x 1024 float32 matrix product: how quiet and how fast this machine is now."""
+    """Seconds for a 1024 x 1024 x 1024 float32 matrix product; shows the speed and load of this machine now."""
     rng = np.random.default_rng(0)
     left, right = (rng.standard_normal((1024, 1024)).astype(np.float32) for _ in range(2))
     return best_median_s(lambda: left @ right, runs=10)
 
 
 def write_result(name: str, figures: dict[str, Any], folder: Path | None = None) -> None:
-    """Write `NAME.json` into a folder, that of the product's results without one, and print the figures."""
+    """Write `NAME.json` into a folder, by default the product's results, and print the results."""
     folder = folder or RESULTS
     folder.mkdir(exist_ok=True)
     document = {"machine": machine(), **figures}
@@ -88,7 +88,7 @@ def write_result(name: str, figures: dict[str, Any], folder: Path | None = None)
 
 
 def read_result(name: str) -> dict[str, Any]:
-    """What `NAME.json` holds, of the product's results or of research; nothing if there is none."""
+    """Read `NAME.json` from the product's results or from research; empty if there is none."""
     for path in (RESULTS / f"{name}.json", RESEARCH / f"{name}.json"):
         if path.exists():
             return json.loads(path.read_text(encoding="utf-8"))

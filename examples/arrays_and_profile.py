@@ -1,4 +1,4 @@
-"""Enrol arrays, keep the profile in a file and open it: `python arrays_and_profile.py support/ me.safetensors`."""
+"""Enrol arrays, save the profile and open it again: `python arrays_and_profile.py support/ me.safetensors`."""
 
 import sys
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Serve eight streams with one engine, a thread each: `python eight_streams.py support/ recording.wav`.
+"""Serve eight streams with one engine, one thread per stream: `python eight_streams.py support/ recording.wav`.
 
-The engine holds no state of a stream, so it is shared; a stream object belongs to one thread.
+The engine holds no stream state and is shared. Each stream object belongs to one thread.
 """
 
 import sys
@@ -11,12 +11,12 @@ from metaser.runtime import Engine, read_blocks
 STREAMS = 8
 CHUNK_SAMPLES = 1600
 
-engine = Engine.open(threads=1)  # one thread a stream is enough; the streams run side by side
+engine = Engine.open(threads=1)  # one thread per stream is enough, because the streams run in parallel
 profile = engine.enroll(sys.argv[1])
 
 
 def serve(_: int) -> list[str]:
-    """The labels of one stream."""
+    """Label the recording as one stream."""
     labels = []
     stream = None
     for block, sample_rate_hz in read_blocks(sys.argv[2]):
@@ -30,5 +30,5 @@ def serve(_: int) -> list[str]:
 
 
 with ThreadPoolExecutor(STREAMS) as pool:
-    for number, heard in enumerate(pool.map(serve, range(STREAMS))):
-        print(f"stream {number}: {' '.join(heard)}")
+    for number, labels in enumerate(pool.map(serve, range(STREAMS))):
+        print(f"stream {number}: {' '.join(labels)}")

@@ -9,7 +9,7 @@ profile = engine.enroll(sys.argv[1])
 
 
 def show(events: list[StreamEvent]) -> None:
-    """Print what is over."""
+    """Print the segments that have ended."""
     for event in events:
         if event.event == "leave":
             print(f"{event.start_s:8.2f} {event.end_s:8.2f}  {event.label or 'unknown'}", flush=True)

@@ -1,4 +1,4 @@
-"""What several parts' tests share: a real bundle of a few kilobytes, and sounds that it can tell apart.
+"""Fixtures of several parts' tests: a real bundle of a few kilobytes, and sounds that it can distinguish.
 
 The sounds are vowels sung by a formant synthesiser of twenty lines, close enough to speech for voice activity
 detection. "calm" has open back vowels, "keen" has close front ones, so their spectra differ plainly. The bundle's
@@ -133,7 +133,8 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _entry(path: Path) -> FileEntry:
     content = path.read_bytes()
-    return FileEntry(path.stem, hashlib.sha256(content).hexdigest(), len(content))
+    role: Any = path.stem
+    return FileEntry(role, hashlib.sha256(content).hexdigest(), len(content))
 
 
 def _encoder() -> onnx.ModelProto:

@@ -1,4 +1,4 @@
-"""Rights of the owner of a file alone, also for root, who otherwise reads everything."""
+"""File permissions that also apply to root, who otherwise reads everything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OVERRIDES = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
 
 @contextmanager
 def without_rights(*paths: Path) -> Iterator[None]:
-    """Within this nobody may read these files and folders, root included; other threads may."""
+    """Inside the block this thread may not read these files and folders, even as root; other threads may."""
     if sys.platform == "win32":
         pytest.skip("rights are of POSIX")
     modes = {path: path.stat().st_mode for path in paths}

@@ -1,4 +1,4 @@
-"""A real capture device on a machine without sound hardware: a PulseAudio server with a null sink to be heard from.
+"""A real capture device on a machine without sound hardware: a PulseAudio server with a null sink to record from.
 
 ALSA's default device is the sink's monitor, so PortAudio hears what is played into the sink. The server is the test's
 own: it can lose its sink as a person unplugs a microphone.
@@ -28,12 +28,12 @@ ctl.!default { type pulse }
 
 
 def is_possible() -> bool:
-    """Whether this machine has what the device needs."""
+    """Whether this machine has the programs that the device needs."""
     return all(shutil.which(program) for program in PROGRAMS)
 
 
 class VirtualMicrophone:
-    """The server, as a context; `env` is for the processes that shall hear it."""
+    """The server, as a context manager; `env` is for the processes that record from it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -69,11 +69,11 @@ class VirtualMicrophone:
         self._server.wait()
 
     def plug_in(self) -> None:
-        """The device is there."""
+        """Connect the device."""
         self._module = self._control("load-module", "module-null-sink", f"sink_name={SINK}", "norewinds=1")
 
     def unplug(self) -> None:
-        """The device is gone, and with it everything that hears it."""
+        """Disconnect the device, and all streams that record from it."""
         self._control("unload-module", self._module)
 
     def play(self, samples: npt.NDArray[np.float32], rate_hz: int = 16_000) -> subprocess.Popen[Any]:

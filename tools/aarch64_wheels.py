@@ -1,7 +1,7 @@
-"""Whether all the device part needs exists as wheels for aarch64: `python -m tools.aarch64_wheels`, some seconds.
+"""Check that all dependencies of the device part exist as aarch64 wheels: `python -m tools.aarch64_wheels`, seconds.
 
-A dependency resolution as it would go on a Jetson or a Pi: uv takes the markers of that machine, and no package that
-would have to be built there. Nothing is installed.
+Resolves the dependencies as on a Jetson or a Pi: uv uses the markers of that machine, and no package that must be
+built there. Nothing is installed.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from uv import find_uv_bin
 ROOT = Path(__file__).parents[1]
 PLATFORM = "aarch64-manylinux_2_28"
 PYTHONS = ("3.10", "3.12")
-"""Of JetPack 6 and 7."""
+"""Python versions of JetPack 6 and 7."""
 
 
 def resolve(python: str, requirements: Path = ROOT / "pyproject.toml") -> list[str]:
-    """`NAME==VERSION` of all that the extras `cpu` and `media` install there.
+    """`NAME==VERSION` of all packages that the extras `cpu` and `media` install there.
 
     Raises:
-        RuntimeError: it cannot be had as wheels; with uv's own words, without addresses.
+        RuntimeError: a wheel is missing; with uv's message, without addresses.
     """
     words = [find_uv_bin(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--only-binary", ":all:"]
     words += ["--python-platform", PLATFORM, "--python-version", python, "--extra", "cpu", "--extra", "media"]
@@ -36,7 +36,7 @@ def resolve(python: str, requirements: Path = ROOT / "pyproject.toml") -> list[s
 
 
 def main() -> None:
-    """Resolve for each Python; the exit code is 1 where something is missing."""
+    """Resolve for each Python; the exit code is 1 if something is missing."""
     for python in PYTHONS:
         try:
             packages = resolve(python)

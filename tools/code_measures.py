@@ -1,8 +1,8 @@
-"""The shape of the code in figures: files, functions, imports between folders, and circles.
+"""Measures of the code: files, functions, imports between folders, and import cycles.
 
     python -m tools.code_measures
 
-An import counts wherever it stands: at the top, in a function, or for types alone.
+Every import counts: at the top, in a function, or only for types.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def modules() -> dict[str, Path]:
 
 @cache
 def imports() -> Arrows:
-    """Module -> the modules of ours that it imports."""
+    """Module -> the metaser modules that it imports."""
     return {name: frozenset(_imported(path)) - {name} for name, path in modules().items()}
 
 
@@ -57,7 +57,7 @@ def _imported(path: Path) -> Iterator[str]:
 
 
 def folder_of(module: str) -> str:
-    """The folder that a module lies in; beside folders, where the front door and the ground are, the module itself."""
+    """The folder of a module; for modules at the top level, the module itself."""
     folder = modules()[module].parent
     has_folders = any(path.parent.parent == folder for path in modules().values())
     return module if has_folders else module.rpartition(".")[0]
@@ -72,7 +72,7 @@ def folder_imports() -> Arrows:
 
 
 def circles(arrows: Arrows) -> list[frozenset[str]]:
-    """Groups that import each other, by Tarjan's algorithm (SIAM J. Comput. 1, 1972)."""
+    """Import cycles, by Tarjan's algorithm (SIAM J. Comput. 1, 1972)."""
     order: dict[str, int] = {}
     lowest: dict[str, int] = {}
     stack: list[str] = []
@@ -117,7 +117,7 @@ def spread(values: list[int]) -> str:
 
 
 def main() -> None:
-    """Print all measures as tables in Markdown."""
+    """Print all measures as Markdown tables."""
     print("| part | files | lines | lines per file, median · p90 · max | lines per function |\n|---|---|---|---|---|")
     for part in PARTS:
         paths = files_of(part)

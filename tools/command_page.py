@@ -1,4 +1,4 @@
-"""The documentation's page of all commands, from the command line's own help; a hook of MkDocs, see mkdocs.yml."""
+"""The documentation page of all commands, from the command line's help; a hook of MkDocs, see mkdocs.yml."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from metaser.cli.main import app
 PAGE = "commands.md"
 HEAD = """\
 # Commands
-Made from the help of the commands themselves: `metaser COMMAND --help` prints the same. Exit codes are 0; 1 where the
-work failed; 2 for wrong use or input; 3 where a package, device or provider is missing; 130 after Ctrl-C, except for
-`stream`, which ends with its summary and 0. An error is one line on standard error.
+Generated from the help of the commands: `metaser COMMAND --help` prints the same. Exit codes: 0 for success; 1 if the
+work failed; 2 for wrong use or input; 3 if a package, device or provider is missing; 130 after Ctrl-C, except for
+`stream`, which prints its summary and ends with 0. An error is one line on standard error.
 """
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the page; MkDocs calls this."""
+    """Add the page; called by MkDocs."""
     files.append(File.generated(config, PAGE, content=command_page()))
     return files
 
@@ -40,12 +40,12 @@ def _section(command: Any, whole: typer.Context) -> str:
     usage = " ".join((context.command_path, *command.collect_usage_pieces(context)))
     lines = [f"## {command.name}", "```text", usage, "```", command.help, ""]
     if rows := list(_rows(command, context)):
-        lines += ["| | what it does |", "|---|---|", *rows, ""]
+        lines += ["| | description |", "|---|---|", *rows, ""]
     return "\n".join([*lines, f"{command.epilog.replace('Example: ', 'Example: `')}`", ""])
 
 
 def _rows(command: Any, context: typer.Context) -> Iterator[str]:
-    for parameter in command.params:  # without --help, which all have
-        if record := parameter.get_help_record(context):  # none of a hidden one
-            names, told = (re.sub(r"\s+", " ", text) for text in record)
-            yield f"| `{names}` | {told.replace('<', '&lt;').replace('|', '&#124;')} |"
+    for parameter in command.params:  # without --help, which every command has
+        if record := parameter.get_help_record(context):  # None for a hidden one
+            names, text = (re.sub(r"\s+", " ", part) for part in record)
+            yield f"| `{names}` | {text.replace('<', '&lt;').replace('|', '&#124;')} |"

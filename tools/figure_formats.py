@@ -1,4 +1,4 @@
-"""How a value of benchmarks/results is written in a page."""
+"""Formats of values of benchmarks/results in a page."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def brackets(bounds: Sequence[float]) -> str:
 
 
 def decided(entry: Mapping[str, Any]) -> str:
-    """A difference, bold where it is decided."""
+    """A difference, bold if it is decided."""
     return f"**{difference(entry)}**" if entry["decided"] else difference(entry)
 
 

@@ -1,15 +1,15 @@
-"""Measured figures of the README and of docs/, written into the pages from benchmarks/results.
+"""Write measured figures from benchmarks/results into the README and the pages of docs/.
 
     python -m tools.figures            write the blocks of every page, and docs/models.md
-    python -m tools.figures --check    write nothing; end with 1 if a page is not what the results say
+    python -m tools.figures --check    write nothing; end with 1 if a page does not match the results
 
 A block of a page lies between `<!-- NAME -->` and `<!-- end of NAME -->`. Its text is in tools/blocks/PAGE.md, between
 the same marks, with `{RESULT/key/key:FORMAT}` for each figure. `SHORT = RESULT/key` outside the blocks is a short name.
 
     {main_job/enroll_command_s:.2f}                 a format of Python, or one of tools/figure_formats.py
-    {latency/cases/seconds=4,threads=2/runs:}       the entry of a list with these numbers; a number alone is an index
-    {max tuning_guard_default/judged/*/kept:}   `max` or `min` over all keys that fit
-    {-experiment_heads/…/emodb disjoint:points}     the difference the other way round
+    {latency/cases/seconds=4,threads=2/runs:}       the entry of a list with these numbers; a single number is an index
+    {max tuning_guard_default/judged/*/kept:}   `max` or `min` over all matching keys
+    {-experiment_heads/…/emodb disjoint:points}     the difference with the opposite sign
     {tables/bundles:}                               a whole table
 """
 
@@ -36,13 +36,13 @@ REDUCE: dict[str, Callable[[list[Any]], Any]] = {"min": min, "max": max}
 
 
 def tables() -> dict[str, str]:
-    """Name -> a table whose rows follow from the results."""
+    """Name -> a table generated from the results."""
     scores = read_result("default_accuracy")["scores"]["5 shots"]
     return {"bundles": shipped_table(), "accuracy": scores_table(scores, "default", "default")}
 
 
 def entries(value: Any, key: str) -> list[Any]:
-    """What a key of a path finds in a value."""
+    """The values that a key of a path matches."""
     if not isinstance(value, list):
         return [value[key]] if key in value else [value[one] for one in value if fnmatch(one, key)]
     if key.isdecimal():
@@ -52,7 +52,7 @@ def entries(value: Any, key: str) -> list[Any]:
 
 
 def values(value: Any, keys: list[str]) -> Iterator[Any]:
-    """Yield what a path finds in a value."""
+    """Yield the values that a path matches."""
     if not keys:
         yield value
         return
@@ -61,7 +61,7 @@ def values(value: Any, keys: list[str]) -> Iterator[Any]:
 
 
 def reversed_difference(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The difference of b to a from that of a to b."""
+    """Invert a difference: b minus a from a minus b."""
     over = entry["by_speakers"]
     return {**entry, "mean": -entry["mean"], "by_speakers": over and [-over[1], -over[0]]}
 
@@ -85,7 +85,7 @@ def with_blocks(text: str, template: str) -> str:
     """The text of a page with the blocks of its template, filled in.
 
     Raises:
-        LookupError: a block is in one of the two only, or a figure is not in the results.
+        LookupError: a block is in only one of the two, or a figure is not in the results.
     """
     short = dict(SHORT.findall(BLOCK.sub("", template)))
     new = {block["name"]: block["text"] for block in BLOCK.finditer(template)}
@@ -105,12 +105,12 @@ def with_blocks(text: str, template: str) -> str:
 
 
 def page_of(template: Path) -> Path:
-    """The page whose blocks a file of tools/blocks has."""
+    """The page of a file of tools/blocks."""
     return ROOT / ("." if template.name == "README.md" else "docs") / template.name
 
 
 def pages() -> dict[Path, str]:
-    """Every page with figures, and what its text has to be."""
+    """Every page with figures, and its expected text."""
     texts = {ROOT / "docs" / "models.md": models_page()}
     for template in sorted(BLOCKS.glob("*.md")):
         page = page_of(template)
@@ -125,7 +125,7 @@ def write_pages() -> None:
 
 
 def stale_pages() -> list[str]:
-    """The pages that are not what the results say."""
+    """The pages that do not match the results."""
     return sorted(page.name for page, text in pages().items() if page.read_text(encoding="utf-8") != text)
 
 
@@ -137,7 +137,7 @@ def main() -> None:
         if not parser.parse_args().check:
             write_pages()
         elif stale := stale_pages():
-            parser.exit(1, f"not what benchmarks/results says: {', '.join(stale)}; run python -m tools.figures\n")
+            parser.exit(1, f"does not match benchmarks/results: {', '.join(stale)}; run python -m tools.figures\n")
     except LookupError as error:
         parser.exit(1, f"{error.args[0]}\n")
 

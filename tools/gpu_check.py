@@ -1,6 +1,6 @@
-"""TensorRT on this machine: build, cache, answers and times, in float32 and float16; run it by `make gpu-check`.
+"""Check TensorRT on this machine: build, cache, results and times, in float32 and float16; run `make gpu-check`.
 
-Exit code 0: all as it must be; 1: something is not; 3: there is no GPU, no TensorRT or no provider for it.
+Exit code 0: all checks passed; 1: a check failed; 3: there is no GPU, no TensorRT or no provider for it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ LENGTHS_S = (0.2, 1.0, 2.99, 3.0, 7.5)
 COSINE_AT_LEAST = {"fp32": 0.9999, "fp16": 0.999}
 WARM_UP, RUNS = 10, 100
 FASTER_AT_LEAST = 3.0
-"""A cached engine opens at least so many times faster than one that is built."""
+"""Minimum speed-up of opening a cached engine over building one."""
 
 
 def main() -> int:
-    """Run all checks on the model that the command line names, by default Whisper base."""
+    """Run all checks on the model named on the command line, by default Whisper base."""
     model = sys.argv[1] if len(sys.argv) > 1 else MODEL
     try:
         print({**gpu_facts(), "tensorrt": tensorrt_version()})
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def check(model: str, precision: str, folder: Path) -> list[str]:
-    """What is not as it must be with one precision."""
+    """Failed checks for one precision."""
     bundle, cache = folder / precision, folder / "engines"
     words = [model, str(bundle), f"--{precision}", "--layers", str(LAYERS), "--tensorrt", "--window", str(WINDOW_S)]
     subprocess.run([sys.executable, "-m", "metaser.cli", "export", *words], check=True)

@@ -1,4 +1,4 @@
-"""The graph by which the runtime finds out whether integer products are exact: `python -m tools.int8_probe`.
+"""Write the graph that checks whether integer products are exact: `python -m tools.int8_probe`.
 
 One product of uint8 [M, K] with int8 weights [K, N] of the largest values. Kernels that add pairs of products in 16
 bits overflow on them: 2 * 255 * 127 is above 32,767.

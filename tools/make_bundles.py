@@ -1,8 +1,8 @@
-"""Every shipped bundle made again, with its cards, pages and pinned embeddings: `make bundles [WHISPER=FOLDER]`.
+"""Make every shipped bundle again, with its cards, pages and pinned embeddings: `make bundles [WHISPER=FOLDER]`.
 
-A bundle of models/NAME is exported from its checkpoint, with models/NAME/calibration.json where there is one. `frozen`
-comes from a folder of Whisper base in the hub's layout, which is no part of the repository; without that it stays as
-it is.
+A bundle of models/NAME is exported from its checkpoint, with models/NAME/calibration.json if it exists. `frozen` comes
+from a folder of Whisper base in the hub's layout, which is not part of the repository; without it `frozen` is not
+changed.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from tools.models_page import MODELS, trained_models, write_cards
 from tools.pinned_embeddings import write_pinned
 
 CHOSEN = RESEARCH / "choose_default.json"
-"""Layers and calibration of the frozen encoder, and how accurate it is."""
+"""Layers, calibration and accuracy of the frozen encoder."""
 
 LONGEST_S = {"tiny": 5.0}
-"""Where a window is shorter than an export's own: a Whisper bundle holds 102 kB of positions for each second."""
+"""Windows that are shorter than the default: a Whisper bundle stores 102 kB of positions per second."""
 
 
 def notify(line: str) -> None:
@@ -32,7 +32,7 @@ def notify(line: str) -> None:
 
 
 def of_checkpoint(name: str, out: Path) -> ExportRequest:
-    """How a meta-trained model becomes its bundle."""
+    """Export settings of a meta-trained model."""
     calibration = MODELS / name / "calibration.json"
     return ExportRequest(
         model=str(MODELS / name), out=out, precision="int8", force=True, name=name,
@@ -41,7 +41,7 @@ def of_checkpoint(name: str, out: Path) -> ExportRequest:
 
 
 def of_whisper(folder: Path, out: Path) -> ExportRequest:
-    """How Whisper as published becomes the bundle `frozen`."""
+    """Export settings of the bundle `frozen`, Whisper as published."""
     layers = json.loads(CHOSEN.read_text(encoding="utf-8"))["layers"]
     return ExportRequest(
         model=str(folder), out=out, precision="int8", layers=layers, force=True, name="frozen", licence="MIT",
@@ -50,7 +50,7 @@ def of_whisper(folder: Path, out: Path) -> ExportRequest:
 
 
 def make_bundles(whisper: Path | None, out: Path) -> None:
-    """Write what can be made into `out`/NAME.
+    """Write all bundles that can be made to `out`/NAME.
 
     Raises:
         MetaserError: a model cannot be used, or its graphs miss their tolerance.
@@ -62,11 +62,11 @@ def make_bundles(whisper: Path | None, out: Path) -> None:
     if whisper:
         run_export(of_whisper(whisper, out / "frozen"), notify)
     else:
-        notify("frozen stays as it is: to make it too, give WHISPER=FOLDER, Whisper base in the hub's layout")
+        notify("frozen is not changed: to make it too, give WHISPER=FOLDER, Whisper base in the hub's layout")
 
 
 def main() -> None:
-    """Cards first, since a bundle holds its card; then bundles; then what is written from bundles."""
+    """Write cards first, because a bundle holds its card; then bundles; then files made from bundles."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--whisper", type=Path, help="a folder of Whisper base in the hub's layout")
     given = parser.parse_args()

@@ -1,9 +1,9 @@
-"""Make the demo material: synthetic speech by espeak-ng, four prosodic styles standing in for emotions.
+"""Make the demo material: synthetic speech by espeak-ng in four prosodic styles that represent emotions.
 
     python tools/make_demo_speech.py [OUT]
 
-OUT is the package's demo folder unless given. Nobody is recorded; running it twice gives the same
-bytes (once a process: espeak-ng keeps state from one utterance to the next).
+The default of OUT is the package's demo folder. No person is recorded. Every run gives the same bytes
+(one run per process: espeak-ng keeps state between utterances).
 
     espeak-ng 22.05 kHz ─► 16 kHz ─► effort ─► level ─► trim ─► + noise ─► int16 ─► FLAC
                                                                  └─► audible span ─► conversation.json
@@ -46,11 +46,11 @@ class Style:
     """One way of speaking."""
 
     rate_wpm: int
-    """Words a minute; espeak-ng's normal is 175."""
+    """Words per minute; espeak-ng's default is 175."""
     pitch: int
-    """0 to 100 within the voice's own span; 50 is normal."""
+    """0 to 100 within the voice's range; 50 is the default."""
     pitch_range: int
-    """0 (monotone) to 100; 50 is normal."""
+    """0 (monotone) to 100; 50 is the default."""
     level_dbfs: float
     """RMS of the trimmed utterance."""
     effort: float
@@ -80,7 +80,7 @@ class Utterance:
         return self.voice.partition("+")[0]
 
 
-# One sentence a style for each voice; what is said is everyday in every class, so only the prosody differs.
+# One sentence per style and voice. The content is ordinary in every class, so only the prosody differs.
 SUPPORT_TEXTS = {
     "en+f2": {
         "anger": "The parcel was left outside the wrong door again, and now the whole box is wet.",
@@ -145,14 +145,14 @@ README = """\
 
 All speech in this folder was made by the synthesiser espeak-ng; no person was recorded for it. The labels name four
 caricatures of prosody (speed, pitch, loudness, brightness), not emotions, and they were tuned until metaser's default
-tells them apart. So this is good for trying the commands and useless for judging how well feelings are recognised.
+tells them apart. So use this material to try the commands, not to judge the accuracy of emotion recognition.
 
-- `support/LABEL/VOICE.flac`: five clips a class, the same five voices in each class.
+- `support/LABEL/VOICE.flac`: five clips per class, the same five voices in each class.
 - `conversation.flac`: {utterances} utterances in turn, {duration_s:.1f} s; two of its three voices and one of its
   three languages are not in `support/`.
 - `conversation.json`: the true segments; starts and ends are those of the audible speech, in seconds.
 
-| label | words a minute | pitch | range | level | emphasis |
+| label | words per minute | pitch | range | level | emphasis |
 |---|---|---|---|---|---|
 {styles}
 
@@ -289,7 +289,7 @@ def to_pcm(samples: Samples, noise: np.random.Generator) -> Pcm:
 
 
 def write_flac(path: Path, pcm: Pcm) -> None:
-    """Mono 16-bit FLAC that says what it is."""
+    """Write mono 16-bit FLAC with a title."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with soundfile.SoundFile(path, "w", SAMPLE_RATE_HZ, 1, "PCM_16", format="FLAC", compression_level=1.0) as file:
         file.title = TITLE
@@ -307,7 +307,7 @@ def make_support(synthesiser: Espeak, folder: Path, noise: np.random.Generator) 
 
 @dataclass(frozen=True)
 class Segment:
-    """Audible speech in the conversation."""
+    """A segment of audible speech in the conversation."""
 
     label: str
     start_s: float
@@ -317,7 +317,7 @@ class Segment:
 
 
 def make_conversation(synthesiser: Espeak, folder: Path, noise: np.random.Generator) -> float:
-    """Write `conversation.flac` and its truth; returns its length in seconds."""
+    """Write `conversation.flac` and its true segments; returns its length in seconds."""
     pieces: list[Samples] = [np.zeros(samples_of(LEAD_S - MARGIN_S))]
     spans: list[tuple[int, int]] = []
     for utterance, gap_s in zip(CONVERSATION, itertools.cycle(GAPS_S), strict=False):
@@ -345,7 +345,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def make_readme(folder: Path, version: str, duration_s: float) -> None:
-    """Notify plainly what this material is."""
+    """Write the README of the material."""
     rows = (
         f"| {label} | {s.rate_wpm} | {s.pitch} | {s.pitch_range} | {s.level_dbfs:.0f} dBFS | {s.effort} |"
         for label, s in STYLES.items()
@@ -372,7 +372,7 @@ def make(folder: Path) -> None:
 
 
 def main() -> None:
-    """Make the material where the command line says."""
+    """Make the material in the folder given on the command line."""
     parser = argparse.ArgumentParser(description="Make metaser's demo material: synthetic speech by espeak-ng.")
     parser.add_argument("out", nargs="?", type=Path, default=DEMO_FOLDER, help="folder to write (default: %(default)s)")
     folder: Path = parser.parse_args().out

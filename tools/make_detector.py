@@ -1,8 +1,8 @@
 """Silero's speech detector as a graph for all chunks of a call: `python -m tools.make_detector WHEEL`.
 
-WHEEL is silero-vad 6.2.3 from PyPI (`pip download --no-deps silero-vad==6.2.3`), whose weights for 16 kHz are taken as
-they are. Silero's convolutions over the four frames of a chunk become matrix products over all chunks, and only the
-recurrent cell goes chunk by chunk. Writes runtime/metaser/runtime/data/silero/ with Silero's licence.
+WHEEL is silero-vad 6.2.3 from PyPI (`pip download --no-deps silero-vad==6.2.3`), whose weights for 16 kHz are used
+unchanged. Silero's convolutions over the four frames of a chunk become matrix products over all chunks, and only the
+recurrent cell runs chunk by chunk. Writes runtime/metaser/runtime/data/silero/ with Silero's licence.
 
     frames         [N, 5, 128]   chunks, each with 64 samples before and after it
     rows           [M, 1]        for each chunk its row of frames, counted from 1, or 0 for digital silence
@@ -39,24 +39,24 @@ Shape = list[str | int]
 
 
 class GraphBuilder:
-    """Nodes and constants in the order they are written."""
+    """Nodes and constants in the order of writing."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
     def constant(self, values: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> str:
-        """Add a constant; its name."""
+        """Add a constant; return its name."""
         name = f"constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values, dtype), name))
         return name
 
     def whole(self, *values: int) -> str:
-        """Add a constant of whole numbers; its name."""
+        """Add a constant of integers; return its name."""
         return self.constant(values, np.int64)
 
     def add(self, operator: str, *inputs: str, outputs: tuple[str, ...] = (), **attributes: Any) -> str:
-        """Add a node; the name of its first output."""
+        """Add a node; return the name of its first output."""
         names = outputs or (f"{operator.lower()}_{len(self.nodes)}",)
         self.nodes.append(helper.make_node(operator, inputs, names, **attributes))
         return names[0]
@@ -64,19 +64,19 @@ class GraphBuilder:
     def dense(
         self, values: str, weight: Floats, bias: Floats, activation: str = "Relu", outputs: tuple[str, ...] = ()
     ) -> str:
-        """Add a product with a weight [in, out], a bias and an activation; the name of its output."""
+        """Add a product with a weight [in, out], a bias and an activation; return the name of its output."""
         product = self.add("Gemm", values, self.constant(weight), self.constant(bias))
         return self.add(activation, product, outputs=outputs)
 
 
 def read_weights(source: bytes) -> dict[str, Floats]:
-    """Silero's weights by their names."""
+    """Silero's weights by name."""
     graph = onnx.load_from_string(source).graph
     return {each.name.removeprefix("model."): numpy_helper.to_array(each) for each in graph.initializer}
 
 
 def build(weights: dict[str, Floats], silence: Floats | None = None) -> onnx.ModelProto:
-    """The graph; `silence` [1, 128] is what its encoder makes of zeros, without which `encoded` is its only output."""
+    """The graph; `silence` [1, 128] is the encoding of zeros. Without it the only output is `encoded`."""
     graph = GraphBuilder()
     encoded = _encode(graph, weights)  # [N, 128]
     if silence is None:
@@ -168,7 +168,7 @@ def _model(graph: GraphBuilder, inputs: dict[str, Shape], outputs: dict[str, Sha
 
 
 def encoded_silence(weights: dict[str, Floats]) -> Floats:
-    """[1, 128] that the encoder makes of zeros."""
+    """[1, 128], the encoding of zeros."""
     session = onnxruntime.InferenceSession(build(weights).SerializeToString(), providers=["CPUExecutionProvider"])
     return session.run(None, {"frames": np.zeros((1, 5, HOP), np.float32)})[0]
 
@@ -180,7 +180,7 @@ def main() -> None:
     with zipfile.ZipFile(parser.parse_args().wheel) as wheel:
         source, licence = wheel.read(SOURCE), wheel.read(LICENCE)
     if hashlib.sha256(source).hexdigest() != SOURCE_SHA256:
-        parser.error(f"{SOURCE} is another than that of silero-vad 6.2.3")
+        parser.error(f"{SOURCE} differs from that of silero-vad 6.2.3")
     weights = read_weights(source)
     folder = shipped_folder() / "silero"
     folder.mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
-"""The model card of a meta-trained model, from its checkpoint's description and measured results alone.
+"""Write the model card of a meta-trained model from its checkpoint's description and measured results.
 
-Nothing is claimed that is not in the results: where a model fails, and where nothing is decided, is read from them.
+The card claims only what is in the results. Failures and undecided differences are also read from them.
 """
 
 from __future__ import annotations
@@ -66,20 +66,20 @@ NOT_MEASURED = f"Not measured yet: `{COMMAND}`.\n"
 
 @dataclass(frozen=True)
 class Facts:
-    """What a card is written from."""
+    """The sources of a card."""
 
     name: str
     checkpoint: Mapping[str, Any]
     """The document checkpoint.json."""
 
     recipe: Mapping[str, Any]
-    """The tables of configs/NAME.toml; empty where there is none."""
+    """The tables of configs/NAME.toml; empty if there is none."""
 
     accuracy: Mapping[str, Any]
-    """The document of `benchmarks.accuracy.default_accuracy`; empty where nothing was measured."""
+    """The document of `benchmarks.accuracy.default_accuracy`; empty if not measured."""
 
     cost: Mapping[str, Any]
-    """The bundle's entry of `benchmarks.cost.shipped_bundles`; empty where nothing was measured."""
+    """The bundle's entry of `benchmarks.cost.shipped_bundles`; empty if not measured."""
 
 
 def model_card(facts: Facts) -> str:
@@ -114,7 +114,7 @@ def _table_of_facts(facts: Facts) -> str:
 
 
 def cost_rows(cost: Mapping[str, Any]) -> list[list[str]]:
-    """Size and latency of the shipped bundle, with the machine; nothing where they were not measured."""
+    """Size and latency of the shipped bundle, with the machine; empty if not measured."""
     if not cost:
         return []
     machine, latency = cost["machine"], cost["latency_ms"]
@@ -158,7 +158,7 @@ def _accuracy(facts: Facts) -> str:
 
 
 def _speakers(by_speaker: Mapping[str, Any]) -> str:
-    """Right answers to the queries of single speakers and of each sex, with five clips a class."""
+    """Accuracy on the queries of each speaker and of each sex, with five clips per class."""
     rows = []
     for figure, own in by_speaker.items():
         shares, sexes = list(own["speakers"].values()), own["sexes"]
@@ -173,7 +173,7 @@ def _speakers(by_speaker: Mapping[str, Any]) -> str:
 
 
 def _failures(found: Mapping[str, Any]) -> str:
-    """What the results say against the model."""
+    """Weaknesses of the model in the results."""
     lines = []
     for title, scores in found["scores"].items():
         for arm, figures in scores["difference"].items():
@@ -198,7 +198,7 @@ def _failures(found: Mapping[str, Any]) -> str:
 
 
 def _filled(text: str) -> str:
-    """A paragraph in lines of a page's width; commands stay whole words."""
+    """Wrap a paragraph to the page's width; commands are not broken."""
     return textwrap.fill(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False)
 
 

@@ -1,4 +1,4 @@
-"""Cards and the page of models, from what is shipped and what was measured.
+"""Write model cards and the page of models from the shipped bundles and the measured results.
 
     python -m tools.models_page
 
@@ -43,12 +43,12 @@ at the first use of the model. The model cards below are the ones in the bundles
 
 
 def trained_models() -> list[str]:
-    """The names of the models whose checkpoints are here."""
+    """The names of the models whose checkpoints are in the repository."""
     return sorted(path.parent.name for path in MODELS.glob("*/checkpoint.json"))
 
 
 def card_of(name: str) -> str:
-    """The card of a model from what is committed."""
+    """The card of a model from the committed files."""
     recipe = ROOT / "configs" / f"{name}.toml"
     return model_card(
         Facts(
@@ -62,7 +62,7 @@ def card_of(name: str) -> str:
 
 
 def bundles_table(bundles: Sequence[Bundle], costs: Mapping[str, Any]) -> str:
-    """What is shipped, a bundle a row; its size is its files', what was not measured stays empty."""
+    """Table of the shipped bundles, one per row; the size is that of the files, missing measurements stay empty."""
     rows = []
     for bundle in bundles:
         manifest, cost = bundle.manifest, costs.get(bundle.manifest.name)
@@ -71,7 +71,7 @@ def bundles_table(bundles: Sequence[Bundle], costs: Mapping[str, Any]) -> str:
         licence = f"{manifest.licence}: {what_it_allows(manifest.licence)}"
         about = ABOUT.get(manifest.name, "")
         rows.append([f"`{manifest.name}`", about, str(manifest.backbone.layers), f"{size_mb:.1f} MB", latency, licence])
-    return table(["bundle", "what it is", "layers", "size", "3 s, network alone", "licence of the weights"], rows)
+    return table(["bundle", "description", "layers", "size", "3 s, network only", "licence of the weights"], rows)
 
 
 def models_page() -> str:
@@ -83,13 +83,13 @@ def models_page() -> str:
 
 
 def write_cards() -> None:
-    """Write the card of every checkpoint that is here."""
+    """Write the card of every checkpoint in the repository."""
     for name in trained_models():
         replace_text(MODELS / name / "MODEL_CARD.md", card_of(name), mode=SHARED)
 
 
 def shipped_table() -> str:
-    """The table of what is shipped, with what was measured of it."""
+    """The table of the shipped bundles, with their measurements."""
     bundles = [open_bundle(name) for name in shipped_bundles()]
     return bundles_table(bundles, read_result("shipped_bundles").get("bundles", {}))
 

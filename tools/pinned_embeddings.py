@@ -1,6 +1,6 @@
-"""The embeddings of the demonstration's support clips by every shipped bundle, which a test holds them to.
+"""Write the embeddings of the demonstration's support clips by every shipped bundle, for a regression test.
 
-They lie in tests/runtime/shipped_embeddings.safetensors, float16 [M, E] under the bundle's name, M clips by path.
+They are in tests/runtime/shipped_embeddings.safetensors, float16 [M, E] under the bundle's name, M clips by path.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def embeddings_of(bundle: str) -> Embeddings:
 
 
 def write_pinned() -> None:
-    """Write the file anew."""
+    """Write the file again."""
     embeddings = {name: embeddings_of(name).astype(np.float16) for name in shipped_bundles()}
     replace_file(PINNED, save(embeddings), mode=SHARED)
     PINNED.chmod(0o644)

@@ -1,4 +1,4 @@
-"""Measured accuracies as tables in Markdown, in words that need no knowledge of the benchmark."""
+"""Measured accuracies as Markdown tables, in words that need no knowledge of the benchmark."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.markdown import table
 
 CHANCE = 25
-"""Per cent, of four classes."""
+"""Chance level in per cent, for four classes."""
 
 CORPORA = {
     "ravdess": "RAVDESS (English)",
@@ -31,20 +31,20 @@ def accuracy(entry: Mapping[str, float]) -> str:
 
 
 def difference(entry: Mapping[str, Any]) -> str:
-    """The mean with its interval over speakers, where there are several."""
+    """The mean with its interval over speakers, if there are several."""
     over = entry["by_speakers"]
     return f"{entry['mean']:+.1f} [{over[0]:+.1f}, {over[1]:+.1f}]" if over else f"{entry['mean']:+.1f} [one speaker]"
 
 
 def verdict(entry: Mapping[str, Any]) -> str:
-    """What the intervals of a difference allow to say."""
+    """The conclusion from the intervals of a difference."""
     if not entry["decided"]:
         return "not decided"
     return "better" if entry["mean"] > 0 else "worse"
 
 
 def scores_table(scores: Mapping[str, Any], arm: str, title: str) -> str:
-    """One arm, under a title, beside the reference arm, a figure a row."""
+    """Table of one arm, with a title, compared with the reference arm; one figure per row."""
     reference = scores["reference"]
     rows = []
     for figure, own in scores["accuracy"][arm].items():

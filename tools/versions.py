@@ -1,8 +1,8 @@
-"""The runtime's tests under other Pythons, with the oldest dependencies and with other wheels of ONNX Runtime.
+"""Run the runtime's tests with other Pythons, the oldest dependencies and other wheels of ONNX Runtime.
 
-`python -m tools.versions [PYTHON ...]`. Each run has an environment of its own, made by uv, with the wheel in dist/ and
-its extra `cpu`, `openvino` or `gpu`, as a person gets it. With the last two only the tests of providers run. A Python
-that is not on this machine is named and left out; nothing is fetched but packages.
+`python -m tools.versions [PYTHON ...]`. Each run has its own environment, made by uv, with the wheel in dist/ and
+its extra `cpu`, `openvino` or `gpu`, as a user installs it. With the last two only the tests of providers run. A Python
+that is not on this machine is reported and skipped; only packages are downloaded.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PROVIDER_TESTS = (
     "tests/runtime/providers/test_wheels.py",
 )
 PORTABLE_BUNDLES = "METASER_TEST_PORTABLE_BUNDLES"
-"""The environment variable that names a folder of portable bundles to the tests of OpenVINO."""
+"""Environment variable with the folder of portable bundles for the tests of OpenVINO."""
 
 SHOWN = """
 from importlib.metadata import version
@@ -54,24 +54,24 @@ class Run:
     """Its version."""
 
     oldest: bool = False
-    """With the oldest dependencies that are allowed."""
+    """Use the oldest allowed dependencies."""
 
     extra: str = "cpu"
-    """Which wheel of ONNX Runtime it has."""
+    """Its wheel of ONNX Runtime."""
 
     @property
     def name(self) -> str:
-        """What it is, in words."""
+        """Description of the run."""
         return f"Python {self.python}, {'oldest' if self.oldest else 'newest'} dependencies, extra {self.extra}"
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """What its tests need."""
+        """Packages that its tests need."""
         return FOR_PROVIDER_TESTS if self.extra in PROVIDER_EXTRAS else FOR_TESTS
 
     @property
     def pytest(self) -> list[str]:
-        """What pytest is called with."""
+        """Command line of pytest."""
         words = ["pytest", "--quiet", "-rs", "--import-mode=importlib"]
         if self.extra in PROVIDER_EXTRAS:
             return [*words, *PROVIDER_TESTS]
@@ -79,7 +79,7 @@ class Run:
 
 
 def find_python(version: str) -> str | None:
-    """The interpreter of this version, on the path or under pyenv; a shim of pyenv's may answer for none."""
+    """The interpreter of this version, on the path or under pyenv; a pyenv shim may exist without an interpreter."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for candidate in (shutil.which(f"python{version}"), *pyenv.glob(f"{version}.*/bin/python{version}")):
         if candidate and subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
@@ -88,7 +88,7 @@ def find_python(version: str) -> str | None:
 
 
 def run_tests(run: Run, python: str, wheel: Path) -> bool:
-    """Make the environment of a run with an interpreter, print what is in it, run the tests; whether they passed."""
+    """Make the environment of a run, print its packages, run the tests; return whether they passed."""
     with tempfile.TemporaryDirectory() as folder:
         there = Path(folder)
         inside = str(there / "venv" / "bin" / "python")
@@ -116,7 +116,7 @@ def export_portable(folder: Path) -> Path:
 
 
 def runs(wanted: list[str], *, only_oldest: bool, extra: str | None = None) -> Iterator[Run]:
-    """What is run; without anything wanted, every Python with the CPU's wheel and one of them with each other wheel."""
+    """The runs; by default every Python with the CPU wheel and one of them with each other wheel."""
     if extra:
         yield from (Run(version, only_oldest, extra) for version in wanted or [WITH_PROVIDERS])
         return
@@ -130,10 +130,10 @@ def runs(wanted: list[str], *, only_oldest: bool, extra: str | None = None) -> I
 
 
 def main() -> None:
-    """Run what was asked for; the exit code is 1 if tests failed or no Python was here."""
+    """Run the requested tests; the exit code is 1 if tests failed or no Python was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("python", nargs="*", help=f"{', '.join(PYTHONS)}; without any, all of them")
-    parser.add_argument("--oldest", action="store_true", help="only with the oldest dependencies that are allowed")
+    parser.add_argument("python", nargs="*", help=f"{', '.join(PYTHONS)}; default: all")
+    parser.add_argument("--oldest", action="store_true", help="only with the oldest allowed dependencies")
     parser.add_argument("--extra", choices=PROVIDER_EXTRAS, help="only with this wheel of ONNX Runtime")
     arguments = parser.parse_args()
     wheels = sorted((ROOT / "dist").glob("*.whl"))

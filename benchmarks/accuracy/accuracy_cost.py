@@ -1,12 +1,12 @@
-"""Accuracy against cost of every shipped bundle: few-shot accuracy beside milliseconds, file size and memory.
+"""Accuracy against cost of every shipped bundle: few-shot accuracy, milliseconds, file size and memory.
 
-    python -m benchmarks.accuracy.accuracy_cost accuracy CORPORA [--beside NAME=DIR]
-    python -m benchmarks.accuracy.accuracy_cost cost [--beside NAME=DIR]
+    python -m benchmarks.accuracy.accuracy_cost accuracy CORPORA [--compare NAME=DIR]
+    python -m benchmarks.accuracy.accuracy_cost cost [--compare NAME=DIR]
 
-The first measures 4-way 5-shot accuracy on validation speakers of ravdess, emodb and nemo below CORPORA, which no other
-process disturbs; test speakers are not opened. The second times clips of 3 s on one thread and two, which needs a quiet
-machine, in about a minute. `--beside` takes another bundle, such as the default one in fp32. Each keeps what the other
-found, and both write `results/accuracy_cost.json`, `.md` and, once there is both, `.png`.
+The first measures 4-way 5-shot accuracy on validation speakers of ravdess, emodb and nemo below CORPORA; other
+processes do not disturb it, and test speakers are not used. The second times clips of 3 s on one and two threads in
+about a minute; it needs a quiet machine. `--compare` adds another bundle, for example the default one in fp32. Each
+part keeps the results of the other. Both write `results/accuracy_cost.json`, `.md` and, once both are there, `.png`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ RUNS = 40
 
 
 def accuracies(bundles: Mapping[str, str], corpora: Path, cache: Path, episodes: int) -> dict[str, Any]:
-    """By figure with differences to the default bundle, and by bundle the mean over corpora."""
+    """Accuracy by corpus and split with differences from the default bundle, and the mean over corpora by bundle."""
     clips = validation_clips(corpora)
     arms: dict[str, dict[str, list[Evaluation]]] = {}
     for name, folder in bundles.items():
@@ -59,7 +59,7 @@ def accuracies(bundles: Mapping[str, str], corpora: Path, cache: Path, episodes:
 def mean_over_corpora(own: Mapping[str, list[Evaluation]]) -> dict[str, dict[str, float]]:
     """By speaker split, in per cent with half of its interval over episodes.
 
-    Episode i of every corpus makes one value, so that each corpus counts alike.
+    Episode i of every corpus makes one value, so that all corpora have the same weight.
     """
     found: dict[str, dict[str, float]] = {}
     for split in SPLITS:
@@ -104,7 +104,7 @@ def size_mb(bundle: str) -> float:
 
 
 def _models(bundles: Mapping[str, str]) -> dict[str, str]:
-    """Which graphs were measured, so that both parts are seen to be of the same."""
+    """The graph ids of the measured bundles, to check that both parts measured the same graphs."""
     return {name: open_bundle(folder).manifest.graph_id for name, folder in bundles.items()}
 
 
@@ -120,10 +120,10 @@ def main() -> None:
     accuracy.add_argument("--cache", type=Path, default=cache_folder() / "embeddings")
     cost.add_argument("--runs", type=int, default=RUNS, metavar="N")
     for part in (accuracy, cost):
-        part.add_argument("--beside", action="append", default=[], metavar="NAME=DIR", help="another bundle")
+        part.add_argument("--compare", action="append", default=[], metavar="NAME=DIR", help="another bundle")
     given = parser.parse_args()
-    beside = {name: str(Path(folder).resolve()) for name, folder in (one.split("=", 1) for one in given.beside)}
-    bundles = {name: name for name in shipped_bundles()} | beside
+    others = {name: str(Path(folder).resolve()) for name, folder in (one.split("=", 1) for one in given.compare)}
+    bundles = {name: name for name in shipped_bundles()} | others
     if given.part == "accuracy":
         found = accuracies(bundles, given.corpora, given.cache, given.episodes)
     else:

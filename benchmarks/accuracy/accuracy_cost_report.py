@@ -1,4 +1,4 @@
-"""The table and the plot of accuracy against cost, from their JSON document, in which one part may be missing."""
+"""The table and the plot of accuracy against cost, from their JSON document; one part may be missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TITLES = {"disjoint": "unseen speakers", "same": "same speaker"}
 
 
 def to_markdown(document: Mapping[str, Any], picture: str | None) -> str:
-    """What was measured where, a row a bundle, and the accuracies by corpus."""
+    """The page: conditions, one row per bundle, and the accuracies by corpus."""
     accuracy, cost = document.get("accuracy"), document.get("cost")
     sections = ["# Accuracy against cost", f"`{document['command']}`"]
     if accuracy:
@@ -37,7 +37,7 @@ def to_markdown(document: Mapping[str, Any], picture: str | None) -> str:
     if accuracy:
         sections += [
             "## By corpus",
-            "Differences are paired by episode and query; the brackets hold the 95 % interval over speakers. Bold: "
+            "Differences are paired by episode and query; brackets give the 95 % interval over speakers. Bold: "
             "both intervals exclude zero.",
             markdown(accuracy["scores"]),
         ]
@@ -45,16 +45,16 @@ def to_markdown(document: Mapping[str, Any], picture: str | None) -> str:
 
 
 def mismatches(document: Mapping[str, Any]) -> list[str]:
-    """Why the two parts of a bundle do not belong together: measured with another graph, or only one of them."""
+    """Report bundles whose two parts were measured with different graphs, or of which only one was measured."""
     accuracy, cost = (document.get(part, {}).get("models") for part in ("accuracy", "cost"))
     if not accuracy or not cost:
         return []
     names = [name for name in {**accuracy, **cost} if accuracy.get(name) != cost.get(name)]
-    return [f"Accuracy and cost of {name} are not of the same graph: measure both again." for name in names]
+    return [f"Accuracy and cost of {name} were measured with different graphs: measure both again." for name in names]
 
 
 def draw(document: Mapping[str, Any], path: Path) -> None:
-    """Write accuracy over milliseconds on one thread as PNG, a mark a bundle and speaker split."""
+    """Write accuracy over milliseconds on one thread as PNG, one mark per bundle and speaker split."""
     means, bundles = document["accuracy"]["means"], document["cost"]["bundles"]
     threads = str(min(document["cost"]["threads"]))
     names = [name for name in bundles if name in means]

@@ -1,11 +1,11 @@
-"""The accuracy of a model by the protocol, beside the frozen encoder, on test speakers and the unseen language.
+"""The accuracy of a model by the protocol, compared with the frozen encoder, on test speakers and the unseen language.
 
-    python -m benchmarks.accuracy.default_accuracy MODEL CORPORA [--frozen MODEL] [--beside NAME=MODEL]
+    python -m benchmarks.accuracy.default_accuracy MODEL CORPORA [--frozen MODEL] [--compare NAME=MODEL]
         [--tuned-episodes N]
 
 MODEL is a bundle's folder or name, or a checkpoint's folder; CORPORA holds ravdess, emodb, nemo and urdu. 4 ways, five
-shots and one; 600 episodes; then 200 with the head tuned by `split` on five shots. This opens the test: it is for
-reports, never for choices. Writes `results/NAME.json` and `.md`, by default `default_accuracy`.
+shots and one; 600 episodes; then 200 with the head tuned by `split` on five shots. It uses the test speakers: use it
+for reports, never for choices. Writes `results/NAME.json` and `.md`, by default `default_accuracy`.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ EPISODES, TUNED_EPISODES = 600, 200
 SHOTS_BY_SPEAKER = 5
 LEGEND = (
     "Accuracy in per cent ± half of its 95 % interval over episodes. Differences are paired by episode and query; the "
-    "brackets hold the 95 % interval over speakers. Bold: both intervals exclude zero."
+    "brackets give the 95 % interval over speakers. Bold: both intervals exclude zero."
 )
 
 
 def accuracy(embedder: Embedder, utterances: Sequence[Utterance], spec: Spec, episodes: int, cache: Path) -> Evaluation:
-    """A model on the episodes of a figure."""
+    """Evaluate a model on the episodes of one spec."""
     rows, sampler = sampler_of(utterances, spec)
     embedded = embed_clips(embedder, [utterances[row] for row in rows], cache=cache)
     assert not embedded.problems
@@ -48,7 +48,7 @@ def accuracy(embedder: Embedder, utterances: Sequence[Utterance], spec: Spec, ep
 
 
 def tuned(model: str, utterances: Sequence[Utterance], episodes: int) -> dict[str, list[Evaluation]]:
-    """A model on the episodes of every figure, tuned on the support of each; a corpus is framed once for its splits."""
+    """Evaluate a model on the episodes of every spec, tuned on each support set; each corpus is framed once."""
     tunable = open_tunable(model, "split")
     framed: dict[str, Framed] = {}
     found = {}
@@ -71,7 +71,7 @@ def of_speakers(evaluation: Evaluation) -> dict[str, dict[str, float]]:
 
 
 def sex_of(corpus: str, speaker: str) -> str:
-    """As the corpora's authors state it."""
+    """Sex of a speaker, as stated by the authors of the corpus."""
     if corpus == "ravdess":
         return "female" if int(speaker) % 2 == 0 else "male"
     if corpus == "emodb":
@@ -83,18 +83,18 @@ def sex_of(corpus: str, speaker: str) -> str:
 
 @dataclass(frozen=True)
 class Models:
-    """What is measured, by folder or by the name of a shipped bundle."""
+    """The measured model: a folder or the name of a shipped bundle."""
 
     default: str
     frozen: str = "frozen"
-    beside: Mapping[str, str] = field(default_factory=dict)
-    """Others by name, such as one that never heard a language."""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """Other models by name, for example one trained without one of the languages."""
 
 
 def report(models: Models, corpora: Path, cache: Path, tuned_episodes: int = TUNED_EPISODES) -> dict[str, Any]:
-    """All figures; none with tuning where `tuned_episodes` is 0."""
+    """All results; without tuning if `tuned_episodes` is 0."""
     utterances = [clip for name in (*TRAINED_ON, UNSEEN) for clip in read_corpus(corpora / name).utterances]
-    folders = {"frozen": models.frozen, "default": models.default, **models.beside}
+    folders = {"frozen": models.frozen, "default": models.default, **models.others}
     embedders = {name: open_embedder(folder) for name, folder in folders.items()}
     scores: dict[str, Any] = {}
     found: dict[str, Evaluation] = {}
@@ -118,7 +118,7 @@ def report(models: Models, corpora: Path, cache: Path, tuned_episodes: int = TUN
 
 
 def to_markdown(figures: Mapping[str, Any], command: str, name: str) -> str:
-    """The tables, with the model's name in the place of `default`, as which the figures hold it."""
+    """The tables, with the model's name instead of `default`, its name in the results."""
     where = machine()
     sections = [
         f"# Accuracy of the {name} model",
@@ -143,15 +143,15 @@ def main() -> int:
     parser.add_argument("corpora", type=Path)
     parser.add_argument("--frozen", default="frozen", help="A bundle or checkpoint to compare with.")
     parser.add_argument(
-        "--beside", action="append", default=[], metavar="NAME=MODEL", help="Another, by the same rules."
+        "--compare", action="append", default=[], metavar="NAME=MODEL", help="Another model to evaluate."
     )
-    parser.add_argument("--tuned-episodes", type=int, default=TUNED_EPISODES, help="0 leaves the tuning out.")
+    parser.add_argument("--tuned-episodes", type=int, default=TUNED_EPISODES, help="0: no tuning.")
     parser.add_argument("--cache", type=Path, default=cache_folder() / "embeddings")
     parser.add_argument("--name", default="default_accuracy")
     given = parser.parse_args()
-    beside = dict(one.split("=", 1) for one in given.beside)
+    others = dict(one.split("=", 1) for one in given.compare)
     figures = report(
-        Models(given.model, given.frozen, beside), given.corpora, given.cache, tuned_episodes=given.tuned_episodes
+        Models(given.model, given.frozen, others), given.corpora, given.cache, tuned_episodes=given.tuned_episodes
     )
     name = "" if given.name == "default_accuracy" else f" --name {given.name}"
     command = f"python -m benchmarks.accuracy.default_accuracy {Path(given.model).name} CORPORA{name}"

@@ -1,8 +1,8 @@
-"""Few-shot against few-shot on validation speakers: embeddings beside each other, and classifiers on the same ones.
+"""Few-shot comparison on validation speakers: several embeddings, and several classifiers on the same embeddings.
 
-    python -m benchmarks.accuracy.few_shot CORPORA [--beside NAME=MODEL] [--episodes N]
+    python -m benchmarks.accuracy.few_shot CORPORA [--compare NAME=MODEL] [--episodes N]
 
-CORPORA holds ravdess, emodb and nemo; test speakers and other corpora are not opened. 4 ways, five shots and one. The
+CORPORA holds ravdess, emodb and nemo; test speakers and other corpora are not used. 4 ways, five shots and one. The
 embeddings: log-mel statistics, the frozen encoder and the default bundle, each with cosine prototypes. The classifiers:
 nearest centroid, logistic regression and linear discriminant analysis of scikit-learn against the cosine prototypes, on
 the same episodes. Writes `results/few_shot.json` and `.md`.
@@ -38,14 +38,14 @@ SPECS = tuple(Spec(corpus, speakers, split="validation") for speakers in SPLITS 
 PROTOTYPES, BASELINE = "cosine prototypes", "log-mel"
 LEGEND = (
     "Accuracy in per cent ± half of its 95 % interval over episodes, chance is 25. Differences are paired by episode "
-    "and query; the brackets hold the 95 % interval over speakers. Bold: both intervals exclude zero. There are two "
-    "to four validation speakers a corpus, so intervals over speakers are rough."
+    "and query; brackets give the 95 % interval over speakers. Bold: both intervals exclude zero. There are two "
+    "to four validation speakers per corpus, so intervals over speakers are rough."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """The clips of a figure as a model embeds them, and its episodes over them."""
+    """Embedded clips of one spec, and its episodes."""
 
     embedded: Embedded
     sampler: EpisodeSampler
@@ -58,17 +58,17 @@ def validation_clips(corpora: Path) -> list[Utterance]:
 
 
 def figure_of(embedder: Embedder, utterances: Sequence[Utterance], spec: Spec, cache: Path) -> Figure:
-    """Embed the clips of a figure, or read their embeddings from the cache."""
+    """Embed the clips of one spec, or read their embeddings from the cache."""
     rows, sampler = sampler_of(utterances, spec)
     embedded = embed_clips(embedder, [utterances[row] for row in rows], cache=cache)
     assert not embedded.problems
     return Figure(embedded, sampler)
 
 
-def embedders_of(beside: Mapping[str, str]) -> dict[str, Embedder]:
-    """The baseline, the shipped bundles with the default last, and others by name."""
+def embedders_of(others: Mapping[str, str]) -> dict[str, Embedder]:
+    """The baseline, the shipped bundles with the default last, and other models by name."""
     names = sorted(shipped_bundles(), key=lambda name: (name == default_bundle(), name))
-    models = {name: name for name in names} | dict(beside)
+    models = {name: name for name in names} | dict(others)
     return {BASELINE: log_mel_embedder(), **{name: open_embedder(model) for name, model in models.items()}}
 
 
@@ -101,11 +101,11 @@ def to_markdown(document: Mapping[str, Any]) -> str:
     """The tables of all comparisons."""
     where = document["machine"]
     sections = [
-        "# Few-shot against few-shot",
-        f"`{document['command']}`, commit {where['commit']}, {document['episodes']} episodes a figure, "
+        "# Few-shot comparison",
+        f"`{document['command']}`, commit {where['commit']}, {document['episodes']} episodes per figure, "
         f"{document['seconds']:.0f} s.",
         LEGEND,
-        "LDA estimates the spread within a class, so it has no figure for one shot.",
+        "LDA estimates the spread within a class, so it has no result for one shot.",
         *(f"## {title}\n\n{markdown(own)}" for title, own in document["scores"].items()),
     ]
     return "\n\n".join(sections) + "\n"
@@ -115,12 +115,12 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.few_shot", description=__doc__.split("\n")[0])
     parser.add_argument("corpora", type=Path)
-    parser.add_argument("--beside", action="append", default=[], metavar="NAME=MODEL", help="a bundle or checkpoint")
+    parser.add_argument("--compare", action="append", default=[], metavar="NAME=MODEL", help="a bundle or checkpoint")
     parser.add_argument("--episodes", type=int, default=EPISODES, metavar="N")
     parser.add_argument("--cache", type=Path, default=cache_folder() / "embeddings")
     given = parser.parse_args()
     began = time.perf_counter()
-    embedders = embedders_of(dict(one.split("=", 1) for one in given.beside))
+    embedders = embedders_of(dict(one.split("=", 1) for one in given.compare))
     scores = compare(embedders, validation_clips(given.corpora), given.cache, given.episodes)
     figures = {
         "command": "python -m benchmarks.accuracy.few_shot CORPORA",

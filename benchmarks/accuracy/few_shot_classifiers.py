@@ -1,4 +1,4 @@
-"""Classic classifiers of scikit-learn in the place of cosine prototypes, on the same embeddings and episodes."""
+"""Classic classifiers of scikit-learn instead of cosine prototypes, on the same embeddings and episodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from metaser.toolkit.evaluation.evaluate import Answers, Evaluation, evaluate_by
 
 MAX_STEPS = 1000
 NEEDS_TWO_SHOTS = "LDA with shrinkage"
-"""It estimates the spread within a class, which a single shot has none of."""
+"""It estimates the spread within a class, which one shot does not have."""
 
 Make: TypeAlias = Callable[[], Any]
 """A new classifier with scikit-learn's `fit` and `predict`."""
@@ -33,25 +33,25 @@ CLASSIFIERS: Mapping[str, Make] = {
     ),
     NEEDS_TWO_SHOTS: lambda: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
 }
-"""With scikit-learn's defaults, and the scaling of the embeddings that the name says, fitted on the support alone."""
+"""With scikit-learn's defaults, and the scaling of embeddings that the name gives, fitted only on the support."""
 
 
 def classifiers_for(k_shot: int) -> Mapping[str, Make]:
-    """Those that can learn from so many shots."""
+    """The classifiers that can learn from this number of shots."""
     return {name: make for name, make in CLASSIFIERS.items() if k_shot > 1 or name != NEEDS_TWO_SHOTS}
 
 
 def answer_by(make: Make, embeddings: Embeddings, episode: Episode) -> Answers:
-    """[M, E] -> [Q] the class of each query, by a classifier that learned the support."""
+    """[M, E] -> [Q] the class of each query, by a classifier fitted on the support."""
     support = embeddings[episode.support.ravel()].astype(np.float64)  # [N · K, E]
     targets = np.repeat(np.arange(len(episode.classes)), episode.support.shape[1])
-    with np.errstate(invalid="ignore"):  # NearestCentroid works out a spread that it does not use, 0 / 0 for one shot
+    with np.errstate(invalid="ignore"):  # NearestCentroid computes an unused spread, 0 / 0 for one shot
         fitted = make().fit(support, targets)
     return fitted.predict(embeddings[episode.query_indices].astype(np.float64))
 
 
 def evaluate_classifier(make: Make, embedded: Embedded, sampler: EpisodeSampler, episodes: int) -> Evaluation:
-    """A classifier on some episodes."""
+    """Evaluate a classifier on some episodes."""
     return evaluate_by(
         lambda episode: answer_by(make, embedded.embeddings, episode), sampler, embedded.digests, range(episodes)
     )

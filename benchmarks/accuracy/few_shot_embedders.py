@@ -1,4 +1,4 @@
-"""The log-mel baseline: a clip as means and deviations of its log-mel spectrogram, with no model at all."""
+"""The log-mel baseline without a model: means and deviations of a clip's log-mel spectrogram."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def log_mel_statistics(waveform: Waveform) -> Embedding:
 
 
 def log_mel_embedder() -> Embedder:
-    """The baseline in the form of a model."""
+    """The baseline as an embedder."""
     key = hashlib.sha256(f"mean and deviation of {MEL_BINS} log-mel bins".encode()).hexdigest()
     return Embedder("log-mel", "statistics", key, log_mel_statistics)
 

@@ -1,9 +1,9 @@
 """The default model in other precisions: `python -m benchmarks.accuracy.precisions CORPUS ...`, labelled corpora.
 
-float32; int8 with one scale per activation, measured as it comes (what the bundle holds) or fixed on clips (static);
-weights of 8 and 4 bits by blocks with activations quantised row by row (`MatMulNBits`, accuracy level 4). For each the
-size of the graph, milliseconds for 3 s on one thread and on two, each round one run of every form in turn, and 4-way
-5-shot accuracy with unseen speakers on validation speakers, as a paired difference to float32 over the same episodes.
+Precisions: float32; int8 with one scale per activation, measured at run time (as in the bundle) or fixed on clips
+(static); weights of 8 and 4 bits by blocks with activations quantised row by row (`MatMulNBits`, accuracy level 4).
+Measured for each: graph size, milliseconds for 3 s on one and two threads (in each round one run of every precision in
+turn), and 4-way 5-shot accuracy on validation speakers, disjoint, as a paired difference from float32.
 Writes `results/precisions.json` and `.md`.
 """
 
@@ -68,7 +68,7 @@ def _by_blocks(exact: onnx.ModelProto, bits: int) -> onnx.ModelProto:
 
 
 def milliseconds(paths: dict[str, Path], threads: int) -> dict[str, float]:
-    """The median of each form's runs, in turn."""
+    """The median of each precision's runs, in turn."""
     clip = np.random.default_rng(0).standard_normal((1, int(CLIP_S * SAMPLE_RATE_HZ))).astype(np.float32) / 10
     feeds = {"input_values": clip, "input_lengths": np.array([clip.shape[1]], np.int64)}
     sessions = {name: onnxruntime.InferenceSession(path, session_options(threads)) for name, path in paths.items()}
@@ -83,7 +83,7 @@ def milliseconds(paths: dict[str, Path], threads: int) -> dict[str, float]:
 
 
 def accuracies(paths: dict[str, Path], corpus: Path) -> dict[str, dict[str, Any]]:
-    """Few-shot accuracy of each form, and minus that of float32, in per cent with 95 % intervals over episodes."""
+    """Few-shot accuracy of each precision, and minus that of float32, in per cent with 95 % intervals over episodes."""
     clips = chosen_clips(corpus)
     sampler = EpisodeSampler(clips, EpisodeSettings(4, 5, 15, "disjoint"), 0)
     waveforms = [load_speech(clip.path)[: int(WINDOW_S * SAMPLE_RATE_HZ)] for clip in clips]
@@ -116,7 +116,7 @@ def _embedder(path: Path) -> Callable[[Waveform], Embedding]:
 
 
 def to_markdown(document: dict[str, Any]) -> str:
-    """One table: a row per precision."""
+    """One table with one row per precision."""
     machine, corpora = document["machine"], list(document["accuracy"])
     rows = [
         [

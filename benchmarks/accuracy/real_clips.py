@@ -1,11 +1,11 @@
-"""The command line on real clips, against chance and PyTorch.
+"""The command line on real clips, compared with chance and PyTorch.
 
     python -m benchmarks.accuracy.real_clips BACKBONE RAVDESS
 
-Support and query folders of four emotions, five clips each, no speaker in both, are built from RAVDESS in a temporary
-folder; `metaser enroll` and `metaser classify --json` run on them, with the shipped bundle and with an fp32 export of
-the same model. The same embeddings, prototypes and cosines are computed in PyTorch from BACKBONE. Test speakers are
-not opened: support comes from training speakers, queries from validation speakers.
+Support and query folders of four emotions, five clips each, with disjoint speakers, are built from RAVDESS in a
+temporary folder. `metaser enroll` and `metaser classify --json` run on them, with the shipped bundle and with an fp32
+export of the same model. The same embeddings, prototypes and cosines are computed in PyTorch from BACKBONE. Test
+speakers are not used: support comes from training speakers, queries from validation speakers.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def by_pytorch(network: ProtoNet, folder: Path, temperature: float) -> dict[str,
 def compare(
     device: dict[str, tuple[str | None, dict[str, float]]], reference: dict[str, dict[str, float]]
 ) -> list[tuple[bool, bool, bool, float]]:
-    """A row a file: correct, unknown, same best class as PyTorch, largest difference of a score."""
+    """One row per file: correct, unknown, same best class as PyTorch, largest difference of a score."""
     rows = []
     for file, (label, scores) in device.items():
         best, expected = (max(each, key=lambda name: each[name]) for each in (scores, reference[file]))

@@ -1,8 +1,8 @@
-"""Arms of a comparison in figures and tables: accuracies, paired differences, and whether they are decided.
+"""Results and tables of a comparison of arms: accuracies, paired differences, and whether they are decided.
 
-An arm is one evaluation a training seed, or a single one where nothing is trained. Its figure is the mean over seeds
-with a 95 % interval of Student's t over them, or over episodes where it is a single one. A difference to the reference
-arm is paired by seed and by query, and decided where its intervals over seeds and over speakers both exclude zero.
+An arm has one evaluation per training seed, or a single one if nothing is trained. Its accuracy is the mean over seeds
+with a 95 % Student's t interval over them, or over episodes for a single evaluation. A difference from the reference
+arm is paired by seed and by query, and decided if its intervals over seeds and over speakers both exclude zero.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from metaser.toolkit.evaluation.evaluate import Evaluation
 from metaser.toolkit.evaluation.intervals import Interval, episode_interval, interval_over_speakers
 
 Arms = Mapping[str, Mapping[str, Sequence[Evaluation]]]
-"""Arm, then figure, to an evaluation a training seed."""
+"""Arm, then figure, to one evaluation per training seed."""
 
 
 def seed_interval(values: Sequence[float]) -> Interval:
-    """The mean of some seeds' values with Student's 95 % interval; at least two."""
+    """The mean over seeds with Student's 95 % interval; at least two seeds."""
     array = np.asarray(values)
     half = float(student.ppf(0.975, len(array) - 1)) * float(array.std(ddof=1)) / len(array) ** 0.5
     return Interval(float(array.mean()), float(array.mean()) - half, float(array.mean()) + half)
@@ -59,7 +59,7 @@ def difference(arm: Sequence[Evaluation], reference: Sequence[Evaluation]) -> di
 
 
 def score(arms: Arms, reference: str) -> dict[str, Any]:
-    """Accuracies of all arms and their differences to the reference arm, in per cent."""
+    """Accuracies of all arms and their differences from the reference arm, in per cent."""
     return {
         "unit": "per cent; interval: half of 95 % over training seeds, over episodes where nothing is trained",
         "accuracy": {
@@ -79,7 +79,7 @@ def score(arms: Arms, reference: str) -> dict[str, Any]:
 
 
 def markdown(scores: Mapping[str, Any]) -> str:
-    """The table of accuracies and that of differences, bold where decided."""
+    """The table of accuracies and the table of differences, bold if decided."""
     accuracy, differences = scores["accuracy"], scores["difference"]
     specs = list(next(iter(accuracy.values())))
     rows = [[name, *(_cell(arm[spec]) for spec in specs)] for name, arm in accuracy.items()]

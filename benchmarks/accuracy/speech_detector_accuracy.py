@@ -1,4 +1,4 @@
-"""Few-shot accuracy with the pauses of support and queries cut by one speech detector and by another, paired."""
+"""Paired few-shot accuracy with the pauses of support and queries cut by two different speech detectors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Probabilities = Callable[[Waveform], Sequence[float]]
 
 
 def measure_accuracy(corpora: Path, detectors: Mapping[str, Probabilities]) -> dict[str, Any]:
-    """The default bundle on validation speakers; the first detector is the reference."""
+    """Evaluate the default bundle on validation speakers; the first detector is the reference."""
     engine = Engine.open(provider="cpu", threads=1)
     clips = [clip for name in TRAINED_ON for clip in read_corpus(corpora / name).utterances]
     clips = [clip for clip in clips if split_of(clip) == "validation"]

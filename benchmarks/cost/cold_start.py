@@ -1,12 +1,12 @@
-"""From the start of a process to its first label, compared with PyTorch and transformers.
+"""Cold start: time from the start of a process to its first label, compared with PyTorch and transformers.
 
     python -m benchmarks.cost.cold_start --pair default=BACKBONE [--pair BUNDLE=MODEL] [--runs N]
 
 For every shipped bundle, and every bundle of a pair: `metaser classify` with a profile and one clip of the
-demonstration, and the same by the library. For every pair also its MODEL, the pre-trained encoder in the hub's layout,
-in PyTorch and transformers: as many layers as the bundle has, the mean over frames of the same clip, without a label.
-All cases in turn, after one run each to fill the disk's cache. Takes about 4 minutes. Writes `results/cold_start.json`
-and `.md`.
+demonstration, and the same with the library. For every pair also its MODEL, the pre-trained encoder in the hub's
+layout, in PyTorch and transformers: as many layers as the bundle, the mean over frames of the same clip, no label.
+All cases run in turn, after one run each to fill the disk cache. Takes about 4 minutes. Writes
+`results/cold_start.json` and `.md`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ COMMAND, LIBRARY, PEER = "metaser classify", "import metaser", "PyTorch and tran
 
 
 def cases_of(pairs: Mapping[str, str], folder: Path) -> dict[str, list[str]]:
-    """The words of all cases, with a profile of each bundle written to `folder`."""
+    """The command lines of all cases; a profile of each bundle is written to `folder`."""
     support = shipped_folder() / "demo" / "support"
     clip = str(min(support.glob("*/*")))
     cases: dict[str, list[str]] = {}
@@ -53,7 +53,7 @@ def cases_of(pairs: Mapping[str, str], folder: Path) -> dict[str, list[str]]:
 
 
 def measure(cases: Mapping[str, list[str]], runs: int) -> dict[str, list[Started]]:
-    """All cases in turn, after one run each that is not counted."""
+    """Run all cases in turn, after one warm-up run each."""
     env = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
     started: dict[str, list[Started]] = {name: [] for name in cases}
     for number in range(runs + 1):
@@ -65,7 +65,7 @@ def measure(cases: Mapping[str, list[str]], runs: int) -> dict[str, list[Started
 
 
 def figures_of(started: Mapping[str, Sequence[Started]]) -> dict[str, Any]:
-    """Medians and the most memory by case; for a pair how many times longer PyTorch takes and how much it holds."""
+    """Medians and peak memory by case; for a pair also PyTorch's time and memory as multiples."""
     found: dict[str, Any] = {
         name: {
             "first_label_s": statistics.median(one.first_line_s for one in own),
@@ -91,7 +91,7 @@ def figures_of(started: Mapping[str, Sequence[Started]]) -> dict[str, Any]:
 
 
 def to_markdown(document: Mapping[str, Any]) -> str:
-    """The machine, the table and what it means."""
+    """The page: machine, table and explanation."""
     machine, products = document["machine"], document["matrix_product_ms"]
     rows = [
         [
@@ -105,12 +105,12 @@ def to_markdown(document: Mapping[str, Any]) -> str:
     ]
     columns = ["first answer, s", "whole process, s", "peak memory, MB"]
     sections = [
-        "# From the start of a process to its first label",
+        "# Cold start: from process start to first label",
         f"{machine['processor']} ({', '.join(machine['flags']) or 'no vector flags'}), {machine['cores']} cores, "
         f"commit {machine['commit']}. `{document['command']}`",
-        f"Medians of {document['runs']} runs in turn, after one each to fill the disk's cache; memory is the most of "
-        "them. PyTorch embeds the same clip with as many layers and gives no label. A fixed 1024³ float32 product took "
-        f"{min(products):.1f} to {max(products):.1f} ms around the runs.",
+        f"Medians of {document['runs']} runs in turn, after one each to fill the disk cache; memory is their "
+        "maximum. PyTorch embeds the same clip with as many layers and gives no label. A fixed 1024³ float32 product "
+        f"took {min(products):.1f} to {max(products):.1f} ms around the runs.",
         table(["", *columns, "times longer than command, library", "times the memory of command, library"], rows),
     ]
     return "\n\n".join(sections) + "\n"

@@ -1,7 +1,7 @@
-"""A person's script from its start to its first answer: `python cold_start_worker.py KIND MODEL CLIP PROFILE|LAYERS`.
+"""A script from its start to its first result: `python cold_start_worker.py KIND MODEL CLIP PROFILE|LAYERS`.
 
 `metaser` opens a bundle and a profile and labels the clip; `transformers` loads the first layers of an encoder and
-embeds the clip as the mean over frames, which is all that metaser does but the label. Each imports only what it needs.
+embeds the clip as the mean over frames, which is what metaser does without the label. Each imports only what it needs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def metaser(bundle: str, clip: str, profile: str) -> str:
-    """The label of the clip."""
+    """Label the clip."""
     from metaser.runtime import Engine, load_audio
 
     engine = Engine.open(bundle, provider="cpu")
@@ -35,7 +35,7 @@ def transformers(folder: str, clip: str, layers: str) -> str:
 
 
 def _encoder(folder: str, layers: int) -> Any:
-    """No more than what is needed, which is the best that a person can do."""
+    """Import only what is needed, which is the best case for a user."""
     from transformers import AutoConfig, AutoModel
 
     config = AutoConfig.from_pretrained(folder)

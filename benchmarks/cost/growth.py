@@ -1,11 +1,11 @@
-"""Cost against the length of a clip and the number of streams, with the fitted growth.
+"""Cost against the length of a clip and the number of streams, with fitted growth.
 
-    python -m benchmarks.cost.growth [--beside NAME=DIR] [--repetitions N]
+    python -m benchmarks.cost.growth [--compare NAME=DIR] [--repetitions N]
 
-Length: embeddings of clips of 1 to 30 s by the shipped bundles and others by name, one process a bundle, runs in turn
-on one thread. Clips over a bundle's longest window are cut in equal windows, so the growth is fitted twice: over all
-lengths, and over those in one window, there also with a quadratic term, which is attention's. Streams: 1 to 16 live
-ones by the default bundle in real time, in seconds of processor for a second of one stream. Takes about 6 minutes.
+Length: embeddings of clips of 1 to 30 s by the shipped bundles and others by name, one process per bundle, runs in
+turn on one thread. Clips over a bundle's longest window are cut into equal windows, so the growth is fitted twice: over
+all lengths, and over those in one window, there also with a quadratic term for attention. Streams: 1 to 16 live streams
+of the default bundle in real time, in processor seconds per second of one stream. Takes about 6 minutes.
 Writes `results/growth.json`, `.md` and `.png`.
 """
 
@@ -38,7 +38,7 @@ LEAST_POINTS = 3
 
 
 def lengths(bundles: dict[str, str], repetitions: int) -> dict[str, Any]:
-    """Milliseconds by bundle and length, the lengths in another order each time, and the fits."""
+    """Milliseconds by bundle and length, lengths in a new random order each time, and the fits."""
     peers = [Peer(name, "embed", folder) for name, folder in bundles.items()]
     rng = np.random.default_rng(0)
     timed: dict[str, dict[float, Timed]] = {name: {} for name in bundles}
@@ -74,7 +74,7 @@ def growth_of_lengths(timed: dict[float, Timed], longest_window_s: float) -> dic
 
 
 def streams(streamed_s: float) -> dict[str, Any]:
-    """Seconds of processor by the number of live streams, and the fit over those that kept up."""
+    """Processor seconds by number of live streams, and the fit over the runs that kept up."""
     engine = Engine.open(provider="cpu", threads=THREADS)
     demo = shipped_folder() / "demo"
     profile = engine.enroll(demo / "support")
@@ -94,18 +94,18 @@ def streams(streamed_s: float) -> dict[str, Any]:
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost.growth", description=__doc__.split("\n")[0])
-    parser.add_argument("--beside", action="append", default=[], metavar="NAME=DIR", help="another bundle")
-    parser.add_argument("--repetitions", type=int, default=REPETITIONS, metavar="N", help="of each length")
+    parser.add_argument("--compare", action="append", default=[], metavar="NAME=DIR", help="another bundle")
+    parser.add_argument("--repetitions", type=int, default=REPETITIONS, metavar="N", help="runs of each length")
     parser.add_argument("--streamed", type=float, default=STREAMED_S, metavar="S", help="audio of each stream")
     given = parser.parse_args()
-    bundles = {name: name for name in shipped_bundles()} | dict(one.split("=", 1) for one in given.beside)
+    bundles = {name: name for name in shipped_bundles()} | dict(one.split("=", 1) for one in given.compare)
     products_ms = [1000 * matrix_product_s()]
     by_length = lengths({name: _absolute(folder) for name, folder in bundles.items()}, given.repetitions)
     products_ms.append(1000 * matrix_product_s())
     by_streams = streams(given.streamed)
     products_ms.append(1000 * matrix_product_s())
     figures = {
-        "command": "python -m benchmarks.cost.growth" + "".join(f" --beside {one}" for one in _names(given.beside)),
+        "command": "python -m benchmarks.cost.growth" + "".join(f" --compare {one}" for one in _names(given.compare)),
         "threads": THREADS,
         "repetitions": given.repetitions,
         "warm_up_runs": "one before each run",
@@ -121,13 +121,13 @@ def main() -> None:
 
 
 def _absolute(bundle: str) -> str:
-    """A folder's whole path; a shipped name as it is."""
+    """The absolute path of a folder; a shipped name stays as it is."""
     return bundle if bundle in shipped_bundles() else str(Path(bundle).resolve())
 
 
-def _names(beside: list[str]) -> list[str]:
-    """What was given, without the folders of this machine."""
-    return [f"'{one.split('=', 1)[0]}=DIR'" for one in beside]
+def _names(bundles: list[str]) -> list[str]:
+    """The given bundles, without paths of this machine."""
+    return [f"'{one.split('=', 1)[0]}=DIR'" for one in bundles]
 
 
 if __name__ == "__main__":

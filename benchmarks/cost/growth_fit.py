@@ -1,4 +1,4 @@
-"""How a cost grows: a power law with an interval of its exponent, and a polynomial of relative least squares."""
+"""Fits of cost growth: a power law with an interval of its exponent, and a polynomial by relative least squares."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Quadratic:
     quadratic: float
 
     def quadratic_share(self, x: float) -> float:
-        """The part of the cost at x that the last term is."""
+        """The share of the quadratic term in the cost at x."""
         last = self.quadratic * x**2
         return last / (self.constant + self.linear * x + last)
 
 
 def fit_power_law(x: npt.ArrayLike, cost: npt.ArrayLike) -> PowerLaw:
-    """A straight line through the logarithms by least squares; Student's interval of its slope, n - 2 degrees.
+    """Fit a line to the logarithms by least squares, with Student's interval of its slope, n - 2 degrees of freedom.
 
-    At least three different x; all values above zero.
+    Needs at least three different x; all values must be above zero.
     """
     log_x, log_cost = np.log(np.asarray(x, np.float64)), np.log(np.asarray(cost, np.float64))
     assert len(set(log_x)) >= 3
@@ -51,7 +51,7 @@ def fit_power_law(x: npt.ArrayLike, cost: npt.ArrayLike) -> PowerLaw:
 
 
 def fit_quadratic(x: npt.ArrayLike, cost: npt.ArrayLike) -> Quadratic:
-    """Least squares of the relative errors, so that short clips count as much as long ones; at least three x."""
+    """Fit by least squares of relative errors, so that short and long clips have equal weight; at least three x."""
     at, costs = np.asarray(x, np.float64), np.asarray(cost, np.float64)
     assert len(set(at)) >= 3
     columns = np.stack([np.ones_like(at), at, at**2], axis=1) / costs[:, None]  # [n, 3]

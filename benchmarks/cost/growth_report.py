@@ -12,7 +12,7 @@ from metaser.runtime.system.plot_file import new_figure, save_figure
 
 
 def to_markdown(document: dict[str, Any], picture: str) -> str:
-    """The machine, the costs, the fits, and what they mean."""
+    """The page: machine, costs, fits and explanation."""
     machine, lengths, streams = document["machine"], document["lengths"], document["streams"]
     products = document["matrix_product_ms"]
     seconds = list(next(iter(lengths.values()))["ms"])
@@ -28,22 +28,22 @@ def to_markdown(document: dict[str, Any], picture: str) -> str:
         for name, own in lengths.items()
     ]
     sections = [
-        "# How the cost grows",
+        "# Growth of the cost",
         f"{machine['processor']} ({', '.join(machine['flags']) or 'no vector flags'}), {machine['cores']} cores, "
         f"commit {machine['commit']}. `{document['command']}`",
         f"A fixed 1024³ float32 product took {min(products):.1f} to {max(products):.1f} ms around the parts.",
         "## With the length of a clip",
         f"Milliseconds to embed a clip on {document['threads']} thread: medians of {document['repetitions']} runs, "
-        "each after one to warm up, bundles in turn, lengths in another order each time.",
+        "each after one warm-up run, bundles in turn, lengths in a new order each time.",
         table(["", *(f"{at} s" for at in seconds)], rows),
         "Cost is a · Tᵇ with the 95 % interval of b, over all lengths and over clips in one window; longer clips are "
-        "cut in equal windows. In one window also c + d · T + e · T² in milliseconds, and the part that T² has there.",
+        "cut into equal windows. In one window also c + d · T + e · T² in milliseconds, and the share of the T² term.",
         table(["", "b", "b, one window", "one window", "share of T²"], fits),
         "## With the number of streams",
         f"Live streams of the bundle {streams['bundle']}, {document['streamed_s']:g} s of the demonstration's "
-        "conversation into each in real time, from another place in each.",
+        "conversation into each in real time, each from a different start.",
         table(
-            ["streams", "processor, s a second of one stream", "cores in all", "p95, ms", "lost, ms", "overloads"],
+            ["streams", "processor, s per second of one stream", "cores in all", "p95, ms", "lost, ms", "overloads"],
             [
                 [
                     count,
@@ -79,7 +79,7 @@ def draw(document: dict[str, Any], path: Path) -> None:
 
 def _growth_of_streams(law: dict[str, float] | None) -> str:
     if law is None:
-        return "Fewer than three runs were without overload, so no growth is fitted."
+        return "Fewer than three runs had no overload, so no growth is fitted."
     return f"Cores in all grow with the streams to the power {_exponent(law)}, over the runs without overload."
 
 

@@ -1,16 +1,16 @@
-"""XLS-R 300M at full size beside what people would use instead: `python -m benchmarks.cost.latency WORK`.
+"""Latency of XLS-R 300M at full size compared with alternatives: `python -m benchmarks.cost.latency WORK`.
 
-WORK is a folder for models and the peers' environments, about 8 GB; what is there is used again. `--prepare` makes it
-and measures nothing, which needs a package index once and half an hour, as torch.compile takes a minute or two a case.
-The weights are random, which changes no time. The shipped bundles stand beside it.
+WORK is a folder for models and the peers' environments, about 8 GB; existing files are reused. `--prepare` only fills
+it; that needs a package index once and half an hour, because torch.compile takes a minute or two per case. The weights
+are random, which does not change the times. The shipped bundles are measured as well.
 
-Each peer is a process of its own; runs alternate, so that a busy machine hits all alike, and a fixed matrix product
-stands before every case. The peers: PyTorch eager and compiled; `optimum-cli export onnx` in ONNX Runtime (Optimum's
-own environment, as it pins an older transformers), also quantised by `quantize_dynamic`; its graph in OpenVINO, also in
-int8 by NNCF; and a portable bundle on OpenVINO's provider of ONNX Runtime. The whole grid takes about 12 minutes on
-two quiet cores: a peer hears 12 s of audio a case after one run to warm up, but at least two runs, so the windows of 7
-and 10 s have two alone; `--heard 50` gives them more. Writes
-`results/latency.json`, `.md` and `.png`, also of a part of the grid: the command in them says which.
+Each peer runs in its own process. Runs alternate, so that load on the machine affects all equally, and a fixed matrix
+product is timed before every case. The peers: PyTorch eager and compiled; `optimum-cli export onnx` in ONNX Runtime
+(in its own environment, because Optimum pins an older transformers), also quantised by `quantize_dynamic`; its graph in
+OpenVINO, also in int8 by NNCF; and a portable bundle on OpenVINO's provider of ONNX Runtime. The whole grid takes about
+12 minutes on two quiet cores: a peer processes 12 s of audio per case after one warm-up run, but makes at least two
+runs, so the windows of 7 and 10 s have only two; `--heard 50` gives them more. Writes
+`results/latency.json`, `.md` and `.png`, also for a part of the grid: the command in them names the part.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ LEAST_RUNS = 2
 
 
 def runs_at(seconds: float, heard_s: float = HEARD_S) -> int:
-    """How often a window is run: as often as fits into the audio that a peer hears in a case, and at least twice."""
+    """Runs per window: as many as fit into the audio per case of a peer, and at least two."""
     return max(LEAST_RUNS, round(heard_s / seconds))
 
 
 def measure(peers: list[Peer], windows_s: list[float], threads: int, heard_s: float) -> dict[str, Any]:
-    """All windows on so many threads, from short to long, by the same processes."""
+    """Measure all windows with one number of threads, from short to long, in the same processes."""
     with ExitStack() as stack:
         running, failures = start(peers, threads, stack)
         loads = {name: own.load_s for name, own in running.items()}
@@ -53,7 +53,7 @@ def measure(peers: list[Peer], windows_s: list[float], threads: int, heard_s: fl
 
 
 def measure_case(running: dict[str, Running], seconds: float, runs: int) -> tuple[dict[str, Any], dict[str, str]]:
-    """One window, and why some peers failed."""
+    """Measure one window; also the reasons of failed peers."""
     product_ms = 1000 * matrix_product_s()
     timed, failed = time_in_turn(running, seconds, runs)
     peers = {
@@ -71,12 +71,12 @@ def measure_case(running: dict[str, Running], seconds: float, runs: int) -> tupl
 
 
 def ratios(other: Timed, timed: dict[str, Timed]) -> dict[str, float]:
-    """How many times faster than `other` metaser is, by its form."""
+    """Speed-up of metaser over `other`, by form of metaser."""
     return {name: paired_ratio(other.times_ms, timed[name].times_ms) for name in (INT8, FP32) if name in timed}
 
 
 def command(windows_s: list[float], threads: list[int]) -> str:
-    """The command that measures these cases."""
+    """The command line that measures these cases."""
     words = ["python -m benchmarks.cost.latency WORK"]
     if windows_s != list(WINDOWS_S):
         words += ["--seconds", *(f"{seconds:g}" for seconds in windows_s)]
@@ -91,8 +91,10 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--seconds", type=float, nargs="+", default=list(WINDOWS_S), metavar="S")
     parser.add_argument("--threads", type=int, nargs="+", default=list(THREADS), metavar="N")
-    parser.add_argument("--heard", type=float, default=HEARD_S, metavar="S", help="audio a peer hears in a case")
-    parser.add_argument("--prepare", action="store_true", help="only make what is missing in WORK")
+    parser.add_argument(
+        "--heard", type=float, default=HEARD_S, metavar="S", help="audio that a peer processes per case"
+    )
+    parser.add_argument("--prepare", action="store_true", help="only make missing files in WORK")
     given = parser.parse_args()
     windows_s, threads = sorted(given.seconds), sorted(given.threads)
     given.work.mkdir(parents=True, exist_ok=True)

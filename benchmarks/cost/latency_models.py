@@ -1,4 +1,4 @@
-"""What the latency is measured of: XLS-R 300M in every form, the peers' environments, and the shipped bundles."""
+"""Models of the latency benchmark: XLS-R 300M in every form, the peers' environments, and the shipped bundles."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def make_model(work: Path) -> Path:
 
 
 def make_bundle(work: Path, model: Path, precision: str, layers: int, *options: str) -> tuple[Path, dict[str, float]]:
-    """A bundle, and what its export cost when it was made."""
+    """A bundle, and the time and memory of its export."""
     name = "-".join([precision, str(layers), *(option.strip("-") for option in options)])
     folder, cost_file = work / name, work / f"{name}.cost.json"
     if folder.exists() and cost_file.exists():
@@ -75,7 +75,7 @@ def make_environment(work: Path, name: str) -> Path:
 
 
 def make_peers(work: Path) -> tuple[list[Peer], dict[str, Any]]:
-    """All peers, and what the exports of metaser cost."""
+    """All peers, and the cost of metaser's exports."""
     model = make_model(work)
     exports: dict[str, Any] = {}
     peers = []
@@ -84,7 +84,7 @@ def make_peers(work: Path) -> tuple[list[Peer], dict[str, Any]]:
         exports[f"{precision}, {layers} layers"] = cost
         peers.append(Peer(f"metaser {precision}, {layers} layers", "metaser", folder))
     peers.append(Peer("PyTorch eager", "eager", model))
-    # what torch.compile writes is kept, so that a second run compiles in a fraction of the time
+    # keep torch.compile's cache, so that a second run compiles in a fraction of the time
     peers.append(Peer(COMPILED, "compiled", model, env={"TORCHINDUCTOR_CACHE_DIR": str(work / "inductor")}))
     optimum, plain = make_environment(work, "optimum"), work / "optimum"
     if not plain.exists():
@@ -101,12 +101,12 @@ def make_peers(work: Path) -> tuple[list[Peer], dict[str, Any]]:
         Peer("metaser fp32 portable, OpenVINO's provider", "metaser-openvino", folder, str(provider / "python"))
     )
     peers += quantised_peers(work, graph, str(optimum / "python"), str(openvino / "python"))
-    peers += [Peer(f"shipped {name}", "embed", name) for name in shipped_bundles()]  # cuts what is over its window
+    peers += [Peer(f"shipped {name}", "embed", name) for name in shipped_bundles()]  # cuts clips that exceed its window
     return peers, exports
 
 
 def quantised_peers(work: Path, graph: Path, optimum: str, openvino: str) -> list[Peer]:
-    """Optimum's graph in int8 by the tools that people would use."""
+    """Optimum's graph in int8 by the usual tools."""
     clips = work / "clips.npz"
     if not clips.exists():
         spoken = [load_audio(path) for path in sorted((shipped_folder() / "demo" / "support").glob("*/*"))]
@@ -126,9 +126,9 @@ def _quantise(python: str, how: str, graph: Path, out: Path, *more: Path) -> Non
 
 
 def compile_ahead(work: Path, peer: Peer, windows_s: Sequence[float], threads: Sequence[int]) -> dict[str, float]:
-    """Fill torch.compile's cache; the seconds that took by case, those of earlier calls included.
+    """Fill torch.compile's cache; return the seconds by case, including those of earlier calls.
 
-    A case that cannot be compiled is left out: the measurement says why.
+    A case that cannot be compiled is skipped: the measurement reports the reason.
     """
     cost_file = work / "compiled.cost.json"
     costs: dict[str, float] = json.loads(cost_file.read_text(encoding="utf-8")) if cost_file.exists() else {}
@@ -148,6 +148,6 @@ def compile_ahead(work: Path, peer: Peer, windows_s: Sequence[float], threads: S
 
 
 def encoder_mb(peer: Peer) -> float:
-    """Megabytes of the encoder of a bundle, a folder or a shipped name."""
+    """Megabytes of the encoder of a bundle: a folder or a shipped name."""
     folder = peer.path if isinstance(peer.path, Path) else shipped_folder() / "bundles" / peer.path
     return sum(path.stat().st_size for path in folder.glob("encoder.onnx*")) / 1e6

@@ -1,4 +1,4 @@
-"""A model in a process of its own, and several of them run in turn over a clip, so that noise hits all alike."""
+"""Run models in separate processes, in turn over one clip, so that noise affects all equally."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class Peer:
 
     name: str
     kind: str
-    """Of those that the worker loads."""
+    """A kind of model that the worker loads."""
     path: Path | str
     python: str = sys.executable
     env: Mapping[str, str] = field(default_factory=dict)
 
 
 class FailedPeerError(RuntimeError):
-    """The process of a peer ended; the message is the last it said."""
+    """The process of a peer ended; the message is its last output."""
 
 
 class Running:
-    """The process of a peer, loaded; a context that ends it."""
+    """The loaded process of a peer; a context manager that ends it."""
 
     def __init__(self, peer: Peer, threads: int) -> None:
         self.peer = peer
@@ -50,13 +50,13 @@ class Running:
         self.precision: str = loaded["precision"]
 
     def run(self, seconds: float) -> dict[str, float]:
-        """`ms` of one run over a clip of so many seconds, and `peak_mb` of the process so far.
+        """`ms` of one run over a clip of this length, and `peak_mb` of the process so far.
 
         Raises:
-            FailedPeerError: the process ended instead.
+            FailedPeerError: the process has ended.
         """
         assert self._child.stdin is not None
-        with suppress(BrokenPipeError):  # what it said last is more than that
+        with suppress(BrokenPipeError):  # its last output is more informative
             self._child.stdin.write(f"{seconds}\n")
             self._child.stdin.flush()
         return self._answer()
@@ -66,9 +66,9 @@ class Running:
         if not (line := self._child.stdout.readline()):
             self._child.wait()
             self._stderr.seek(0)
-            said = [text for text in self._stderr.read().splitlines() if text.strip()]
+            printed = [text for text in self._stderr.read().splitlines() if text.strip()]
             self._close()
-            raise FailedPeerError(said[-1] if said else f"exit code {self._child.returncode}")
+            raise FailedPeerError(printed[-1] if printed else f"exit code {self._child.returncode}")
         return json.loads(line)
 
     def __enter__(self) -> Running:
@@ -80,7 +80,7 @@ class Running:
         self._close()
 
     def _close(self) -> None:
-        """The process ends with its input."""
+        """Close its input, which ends the process."""
         for pipe in (self._child.stdin, self._child.stdout, self._stderr):
             assert pipe is not None
             with suppress(BrokenPipeError):
@@ -93,19 +93,19 @@ class Timed:
     """The runs of a peer over clips of one length."""
 
     first_ms: float
-    """The run to warm up, which compiles where a peer does that."""
+    """The warm-up run, including compilation if the peer compiles."""
     times_ms: list[float] = field(default_factory=list)
     peak_mb: float = 0.0
-    """Of its process up to here."""
+    """Peak memory of its process so far."""
 
     @property
     def median_ms(self) -> float:
-        """Of all runs but the first."""
+        """Median of all runs except the first."""
         return statistics.median(self.times_ms)
 
 
 def start(peers: Sequence[Peer], threads: int, stack: ExitStack) -> tuple[dict[str, Running], dict[str, str]]:
-    """The processes of the peers by name, and why some did not start."""
+    """The processes of the peers by name, and the reasons of those that did not start."""
     running: dict[str, Running] = {}
     failures: dict[str, str] = {}
     for peer in peers:
@@ -115,7 +115,7 @@ def start(peers: Sequence[Peer], threads: int, stack: ExitStack) -> tuple[dict[s
 
 
 def time_in_turn(running: dict[str, Running], seconds: float, runs: int) -> tuple[dict[str, Timed], dict[str, str]]:
-    """Run all peers in turn, `runs` times after one to warm up; also why some failed, which are taken out."""
+    """Run all peers in turn, `runs` times after a warm-up run; failed peers are removed, with their reasons."""
     timed: dict[str, Timed] = {}
     failures: dict[str, str] = {}
     for number in range(runs + 1):
@@ -142,5 +142,5 @@ def _kept(failures: dict[str, str], name: str) -> Iterator[None]:
 
 
 def paired_ratio(others_ms: Sequence[float], own_ms: Sequence[float]) -> float:
-    """How many times faster one's own is: the median of the ratios of runs side by side."""
+    """Speed-up: the median of the ratios of adjacent runs."""
     return statistics.median(theirs / ours for theirs, ours in zip(others_ms, own_ms, strict=True))

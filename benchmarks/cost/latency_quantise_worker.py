@@ -1,8 +1,8 @@
-"""Other ways to int8 for Optimum's graph, each run in the environment of a peer.
+"""Other int8 quantisers for Optimum's graph, each run in the environment of a peer.
 
 `python latency_quantise_worker.py nncf GRAPH OUT.xml CLIPS.npz`: NNCF for OpenVINO, calibrated on clips.
-`python latency_quantise_worker.py dynamic GRAPH OUT.onnx`: `quantize_dynamic` of ONNX Runtime, for matrix products
-alone: with its defaults it fails on XLS-R, as the weight of the positional convolution is no constant there.
+`python latency_quantise_worker.py dynamic GRAPH OUT.onnx`: `quantize_dynamic` of ONNX Runtime, only for matrix
+products: with its defaults it fails on XLS-R, because the weight of the positional convolution is not a constant there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def nncf_int8(graph: str, out: str, clips: str) -> None:
 
 
 def dynamic_int8(graph: str, out: str) -> None:
-    """Quantise weights ahead and activations as they come."""
+    """Quantise weights in advance and activations at run time."""
     from onnxruntime.quantization import quantize_dynamic
 
     quantize_dynamic(graph, out, op_types_to_quantize=["MatMul"])

@@ -17,7 +17,7 @@ ROOF_OF_INT8 = re.compile(r"int8|Integer|in [iu]8")
 
 
 def to_markdown(document: dict[str, Any], picture: str) -> str:
-    """The machine, the tables over windows and threads, and what each of them means."""
+    """The page: machine, tables over windows and threads, and explanations."""
     machine, cases = document["machine"], document["cases"]
     products = [case["matrix_product_ms"] for case in cases]
     names = list(dict.fromkeys(name for case in cases for name in case["peers"]))
@@ -25,10 +25,10 @@ def to_markdown(document: dict[str, Any], picture: str) -> str:
         f"# Latency of {document['model']}",
         f"{machine['processor']} ({', '.join(machine['flags']) or 'no vector flags'}), {machine['cores']} cores, "
         f"commit {machine['commit']}. `{document['command']}`",
-        f"Milliseconds of the encoder for one clip: medians of alternating runs after one to warm up, "
-        f"{_runs(cases)}. Ratios are medians over runs side by side. A fixed 1024³ float32 product took "
-        f"{min(products):.1f} to {max(products):.1f} ms before the cases. Rows that say shipped are the small models "
-        "in the package, up to the embedding; windows over their longest are cut.",
+        f"Milliseconds of the encoder for one clip: medians of alternating runs after one warm-up run, "
+        f"{_runs(cases)}. Ratios are medians over adjacent runs. A fixed 1024³ float32 product took "
+        f"{min(products):.1f} to {max(products):.1f} ms before the cases. Rows named shipped are the small models "
+        "in the package, up to the embedding; clips over their longest window are cut.",
         "## Milliseconds",
         _over_cases(cases, names, lambda own: f"{own['median_ms']:.{0 if own['median_ms'] >= 100 else 1}f}"),
     ]
@@ -43,7 +43,7 @@ def to_markdown(document: dict[str, Any], picture: str) -> str:
 
 
 def draw(document: dict[str, Any], path: Path) -> None:
-    """Write milliseconds over the window, both axes logarithmic, a line a peer, as PNG; on the most threads."""
+    """Write milliseconds over the window, both axes logarithmic, one line per peer, as PNG; for the most threads."""
     threads = max(document["threads"])
     figure, axes = new_figure(8.0, 5.0)
     cases = [case for case in document["cases"] if case["threads"] == threads]
@@ -64,7 +64,7 @@ def _over_cases(cases: list[dict[str, Any]], names: list[str], cell: Callable[[d
 
 
 def _roofline(document: dict[str, Any], names: list[str]) -> list[str]:
-    """What share of the processor's speed the forms of the whole network reach, and the precision that really ran."""
+    """The share of the processor's speed that each form of the whole network reaches, and its actual precision."""
     speeds, operations = document["roofline_gops"], document["operations"]
     stated = "; ".join(
         f"{count} threads: int8 {own['int8']:.0f}, float32 {own['float32']:.0f}" for count, own in speeds.items()
@@ -99,7 +99,7 @@ def _runs(cases: list[dict[str, Any]]) -> str:
 
 
 def _facts(document: dict[str, Any], names: list[str]) -> list[str]:
-    """Load, memory and size a peer, and what exporting and compiling took."""
+    """Load time, memory and size per peer, and the cost of exporting and compiling."""
     last: dict[str, float] = {}
     for case in document["cases"]:
         last |= {name: max(own["peak_mb"], last.get(name, 0.0)) for name, own in case["peers"].items()}
@@ -123,8 +123,8 @@ def _facts(document: dict[str, Any], names: list[str]) -> list[str]:
     ]
     if compile_s := document["compile_s"]:
         lines.append(
-            "torch.compile, with a graph for each window of its own, took so long when WORK was made, whatever else "
-            "the machine did: " + "; ".join(f"{case} {seconds:.0f} s" for case, seconds in compile_s.items()) + "."
+            "torch.compile, with one graph per window, took this long when WORK was made, on a machine that may "
+            "have been busy: " + "; ".join(f"{case} {seconds:.0f} s" for case, seconds in compile_s.items()) + "."
         )
     lines += [
         f"Not measured on {count} threads: {name} ({reason})."

@@ -1,8 +1,8 @@
-"""One peer in a process of its own, in any environment: it loads a model, then runs a clip for each line it reads.
+"""One peer in its own process, in any environment: it loads a model, then runs one clip per input line.
 
-`python latency_worker.py KIND PATH THREADS`; when it is ready it writes a JSON object with the precision that really
-runs. Each line on standard input is a clip's length in seconds, and is answered by a JSON object with the milliseconds
-of a run. It imports nothing of metaser but for its own bundles, so that a peer is measured with what it brings alone.
+`python latency_worker.py KIND PATH THREADS`; when ready it writes a JSON object with the actual precision. Each line on
+standard input is a clip's length in seconds; the reply is a JSON object with the milliseconds of one run. It imports
+metaser only for metaser's bundles, so that every other peer is measured without it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOST_LENGTHS = 64
 Clip = npt.NDArray[np.float32]
 Run = Callable[[Clip], object]
 Loaded = tuple[Run, str]
-"""What runs a clip, and the precision of its matrix products."""
+"""The function that runs a clip, and the precision of its matrix products."""
 
 
 def metaser(path: str, threads: int, provider: str = "cpu") -> Loaded:
@@ -55,18 +55,18 @@ def _bundle_precision(engine: Any) -> str:
 
 
 def eager(path: str, threads: int, device: str = "cpu", dtype: str = "float32") -> Loaded:
-    """transformers in PyTorch, as it comes."""
+    """transformers in PyTorch, eager."""
     model = _transformers_model(path, threads, device, dtype)
     return lambda clip: _hidden_state(model, clip), dtype
 
 
 def compiled(path: str, threads: int, device: str = "cpu", dtype: str = "float32") -> Loaded:
-    """The same through torch.compile, which is given a graph for each length of its own."""
+    """The same through torch.compile, with one graph per length."""
     import torch
     import torch._dynamo
 
     torch._dynamo.config.recompile_limit = MOST_LENGTHS
-    torch._dynamo.config.fail_on_recompile_limit_hit = True  # rather than run uncompiled in silence
+    torch._dynamo.config.fail_on_recompile_limit_hit = True  # instead of silently running uncompiled
     model: Any = torch.compile(_transformers_model(path, threads, device, dtype), dynamic=False)
     return lambda clip: _hidden_state(model, clip), dtype
 
@@ -80,7 +80,7 @@ def _transformers_model(path: str, threads: int, device: str, dtype: str) -> Any
 
 
 def _hidden_state(model: Any, clip: Clip) -> object:
-    """Float32 [T] in main memory -> float32 frames there, as the runtime takes and gives them."""
+    """Float32 [T] in main memory -> float32 frames there, as in the runtime."""
     import torch
 
     with torch.inference_mode():
@@ -89,8 +89,8 @@ def _hidden_state(model: Any, clip: Clip) -> object:
 
 
 def onnxruntime_plain(path: str, threads: int) -> Loaded:
-    """A graph of Optimum in ONNX Runtime with its default settings, but that it sends nothing anywhere."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it counts only before the module is loaded
+    """A graph of Optimum in ONNX Runtime with its default settings, except for disabled telemetry."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # has an effect only before the module is loaded
     import onnx
     import onnxruntime
 
@@ -104,7 +104,7 @@ def onnxruntime_plain(path: str, threads: int) -> Loaded:
 
 
 def openvino(path: str, threads: int) -> Loaded:
-    """A graph of Optimum in OpenVINO, in bfloat16 where the processor computes it and else in what OpenVINO takes."""
+    """A graph of Optimum in OpenVINO, in bfloat16 if the processor supports it, otherwise in OpenVINO's choice."""
     import openvino as ov
 
     core = ov.Core()
@@ -138,12 +138,12 @@ LOADERS: dict[str, Callable[[str, int], Loaded]] = {
 
 @cache
 def noise(seconds: float) -> Clip:
-    """A clip; the content changes no time."""
+    """A clip; its content does not change the time."""
     return (0.1 * np.random.default_rng(0).standard_normal(int(seconds * SAMPLE_RATE_HZ))).astype(np.float32)
 
 
 def main() -> None:
-    """Load, then answer each line with the milliseconds of a run."""
+    """Load, then reply to each line with the milliseconds of one run."""
     kind, path, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
     start = time.perf_counter()
     run, precision = LOADERS[kind](path, threads)
@@ -157,13 +157,13 @@ def main() -> None:
 
 
 def peak_mb() -> float:
-    """The most memory this program held; unlike ru_maxrss it does not count the process that started it."""
+    """Peak memory of this program; unlike ru_maxrss it does not count the process that started it."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 def notify(**values: float | str) -> None:
-    """One JSON object on a line, at once."""
+    """Write one JSON object as a line, and flush."""
     print(json.dumps(values), flush=True)
 
 

@@ -1,7 +1,7 @@
-"""The main job's time, memory and size on this machine: `python -m benchmarks.cost.main_job [--install]`.
+"""Time, memory and size of the main use case on this machine: `python -m benchmarks.cost.main_job [--install]`.
 
-Times are the best median of five rounds, beside a fixed matrix product. `--install` also installs `metaser[cpu]` into a
-fresh environment to measure its size, which needs a package index.
+Times are the best median of five rounds, reported with the time of a fixed matrix product. `--install` also installs
+`metaser[cpu]` into a fresh environment to measure its size, which needs a package index.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def write_support(folder: Path) -> None:
 
 
 def library(support: Path) -> dict[str, float]:
-    """Times of the library's calls, the engine open."""
+    """Times of the library's calls with an open engine."""
     engine = Engine.open(provider="cpu")
     profile = engine.enroll(support)
     clip = load_audio(next(iter(sorted(support.glob("*/*")))))
@@ -51,14 +51,14 @@ def library(support: Path) -> dict[str, float]:
 
 
 def process_s(words: list[str], env: dict[str, str], runs: int) -> float:
-    """Seconds of a process alone, by the rule of `best_median_s`."""
+    """Seconds of a process, measured as in `best_median_s`."""
     run_process(words, env)
     medians = [statistics.median(run_process(words, env).seconds for _ in range(runs)) for _ in range(ROUNDS)]
     return min(medians)
 
 
 def commands(support: Path, folder: Path) -> dict[str, float]:
-    """Whole processes, as a person starts them."""
+    """Times of whole processes, as a user starts them."""
     metaser = str(Path(sys.executable).parent / "metaser")
     env = {"METASER_PROFILE": str(folder / "profile.safetensors")}
     enroll = [metaser, "enroll", str(support)]

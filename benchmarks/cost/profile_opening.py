@@ -1,4 +1,4 @@
-"""How long a profile of 50 classes of 20 clips takes to open: `python -m benchmarks.cost.profile_opening`."""
+"""Time to open a profile of 50 classes of 20 clips: `python -m benchmarks.cost.profile_opening`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast this processor multiplies matrices by ONNX Runtime, and what share of that a network's latency is.
+"""Matrix product speed of this processor in ONNX Runtime, and the operations of a network to compare with it.
 
 A product has two operations per multiplication. XLS-R's matrix products are its strided convolutions, four projections
 and two feed-forward products per layer; attention's own products and the positional convolution are not counted.

@@ -1,6 +1,6 @@
-"""Size, latency and memory of every shipped bundle, side by side: `python -m benchmarks.cost.shipped_bundles`.
+"""Size, latency and memory of every shipped bundle: `python -m benchmarks.cost.shipped_bundles`.
 
-A clip of 3 s on two threads, in fresh processes in turn. Writes `results/shipped_bundles.json`, which cards state.
+A clip of 3 s on two threads, in fresh processes in turn. Writes `results/shipped_bundles.json`, used by model cards.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ WINDOW_S, THREADS = 3.0, 2
 
 
 def measure(runs: int = 50, warm_up: int = 5, repetitions: int = 3) -> dict[str, Any]:
-    """Name -> figures."""
+    """Name -> results."""
     cases = [Case(name, "cpu", THREADS, WINDOW_S, runs, warm_up) for name in shipped_bundles()]
     return {result.first.bundle: figures(result) for result in run_cases(cases, repetitions)}
 
 
 def figures(result: Result) -> dict[str, Any]:
-    """What a card states of a bundle, with the machine it was measured on."""
+    """Results of a bundle for its model card, with the machine."""
     found, where = result.as_json(), machine()
     kept = ("precision", "layers", "threads", "window_s", "latency_ms", "peak_mb", "warm_up", "runs", "repetitions")
     return {
@@ -34,7 +34,7 @@ def figures(result: Result) -> dict[str, Any]:
 
 
 def size_mb(name: str) -> float:
-    """Of all files of a shipped bundle."""
+    """Total size of all files of a shipped bundle."""
     return sum(path.stat().st_size for path in open_bundle(name).folder.iterdir()) / 1e6
 
 

@@ -1,4 +1,4 @@
-"""A process from its start to its first line and its end, with the most memory that it alone held."""
+"""Measure a process from its start to its first line and its end, with its peak memory."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _, status, usage = os.wait4(child, 0)
 answer = {"began": began, "ended": time.perf_counter(), "status": status, "peak_mb": usage.ru_maxrss / 1024}
 os.write(int(sys.argv[1]), json.dumps(answer).encode())
 """
-"""A child counts the memory of the process that it is split from as its own peak, so a small one starts it."""
+"""A child process inherits the peak memory of its parent, so a small launcher starts it."""
 
 
 @dataclass(frozen=True)
 class Started:
-    """What a process took."""
+    """Times and memory of a process."""
 
     first_line_s: float
-    """From its start until its first line on standard output had arrived; to its end where it prints none."""
+    """From its start to its first line on standard output; to its end if it prints none."""
     seconds: float
-    """To its end."""
+    """From its start to its end."""
     peak_mb: float
     first_line: str
 
 
 def run_process(words: Sequence[str], env: Mapping[str, str]) -> Started:
-    """Run a program that has to succeed; `env` adds to this process's environment."""
+    """Run a program that must succeed; `env` adds to this process's environment."""
     reading, writing = os.pipe()
     launch = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(writing), *words]
     with subprocess.Popen(

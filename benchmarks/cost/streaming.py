@@ -1,12 +1,12 @@
-"""Latency, losses, processor and memory of live streams, start to end.
+"""Latency, lost audio, processor load and memory of live streams, end to end.
 
     python -m benchmarks.cost.streaming [--bundle DIR] [--streams N] [--window S] [--hop S] [--threads N] [--hour]
 
-One engine serves N streams in real time, each fed through the ring that a microphone is heard through, where audio is
-lost if the model cannot keep up. They play the demonstration's conversation, or with `--speech` its speech without a
-pause, or a third of that in turns of five seconds. Each plays from another place, or with `--in-step` all from the
-same, so that all windows come due at once. Other bundles than the shipped one are enrolled
-with the demonstration's clips too: labels mean nothing then, the work is the same. The results of all runs are kept in
+One engine serves N streams in real time. Each is fed through the ring buffer of a microphone, where audio is lost if
+the model cannot keep up. They play the demonstration's conversation, or with `--speech` its speech without pauses, or a
+third of that in turns of five seconds. Each starts at a different place, or with `--in-step` all at the same place, so
+that all windows are due at the same time. Bundles other than the shipped one are also enrolled with the demonstration's
+clips: their labels have no meaning, but the work is the same. The results of all runs are collected in
 `results/streaming.json` and `results/streaming.md`.
 """
 
@@ -55,7 +55,7 @@ MATERIAL: dict[str, Callable[[], Waveform]] = {
 
 
 def core_share_of_silence(stream: Stream) -> float:
-    """Seconds of processor for a second of near silence."""
+    """Processor seconds per second of near silence."""
     noise = np.random.default_rng(0).normal(0, 1e-3, SILENCE_S * SAMPLE_RATE_HZ).astype(np.float32)
     began = time.process_time()
     for chunk in np.split(noise, range(BLOCK, len(noise), BLOCK)):
@@ -64,7 +64,7 @@ def core_share_of_silence(stream: Stream) -> float:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, object]:
-    """All figures of one run."""
+    """All results of one run."""
     engine = Engine.open(arguments.bundle, provider="cpu", threads=arguments.threads)
     profile = engine.enroll(DEMO / "support")
     conversation = MATERIAL[arguments.speech]()
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--speech", choices=MATERIAL, default="conversation")
     parser.add_argument("--window", type=float, default=StreamSettings.window_s, metavar="S")
     parser.add_argument("--hop", type=float, default=StreamSettings.hop_s, metavar="S")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="of each window; streams run side by side")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="per window; streams run in parallel")
     parser.add_argument("--hour", action="store_true", help="also the memory over an hour of audio at top speed")
     arguments = parser.parse_args()
     figures = measure(arguments)

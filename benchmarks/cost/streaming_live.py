@@ -1,4 +1,4 @@
-"""Live streams side by side: one engine, a thread a stream, a ring each, fed in real time as a microphone is."""
+"""Parallel live streams: one engine, one thread and one ring buffer per stream, fed in real time like a microphone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Audio = npt.NDArray[np.float32]
 
 @dataclass
 class Served:
-    """What became of one stream."""
+    """Results of one stream."""
 
     events: list[StreamEvent] = field(default_factory=list)
     dropped_samples: int = 0
@@ -32,16 +32,16 @@ class Served:
 def serve(  # noqa: PLR0913 # what a run is
     engine: Engine, profile: Profile, audio: Audio, settings: StreamSettings, *, streams: int, in_step: bool
 ) -> dict[str, object]:
-    """Play `audio` into every stream in real time; the figures of all together.
+    """Play `audio` into every stream in real time; return the results over all streams.
 
-    Unless `in_step`, each stream begins at another place of the audio and at another part of a hop: people do not start
-    to speak at the same instant.
+    Unless `in_step`, each stream starts at a different place of the audio and at a different offset within a hop,
+    because real streams are not synchronised.
     """
     rings = [Ring(round(RING_S * SAMPLE_RATE_HZ)) for _ in range(streams)]
     hop_samples = round(settings.hop_s * SAMPLE_RATE_HZ)
     tracks = [audio if in_step else _track(audio, i / streams, hop_samples) for i in range(streams)]
     feeder = threading.Thread(target=_feed, args=(tracks, rings))
-    engine.embed(audio[:SAMPLE_RATE_HZ])  # warm
+    engine.embed(audio[:SAMPLE_RATE_HZ])  # warm-up
     busy = time.process_time()
     feeder.start()
     with ThreadPoolExecutor(streams) as pool:
@@ -69,7 +69,7 @@ def serve(  # noqa: PLR0913 # what a run is
 
 
 def _track(audio: Audio, part: float, hop_samples: int) -> Audio:
-    """The audio from a part of it on, in a circle, after silence of that part of a hop."""
+    """The audio rotated by a share of its length, after silence of the same share of a hop."""
     silence = np.zeros(round(part * hop_samples), np.float32)
     return np.concatenate([silence, np.roll(audio, -round(part * len(audio)))])[: len(audio)]
 
@@ -86,7 +86,7 @@ def _feed(tracks: list[Audio], rings: list[Ring]) -> None:
 
 
 def _listen(engine: Engine, profile: Profile, settings: StreamSettings, ring: Ring) -> Served:
-    """Read the ring to its end into a stream."""
+    """Read the ring buffer to its end into a stream."""
     served = Served()
     stream = engine.stream(profile, settings=settings, live=True)
     while not ring.is_closed:

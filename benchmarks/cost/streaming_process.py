@@ -1,4 +1,4 @@
-"""`metaser stream` as a process of its own: the time to its first label, and its memory over an hour."""
+"""`metaser stream` in its own process: the time to its first label, and its memory over an hour."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ def command(arguments: argparse.Namespace, source: str, profile: Path) -> list[s
 def first_label_s(profile: Profile, conversation: Audio, arguments: argparse.Namespace) -> dict[str, object]:
     """Seconds from a process's start to its first label, for a recording that begins with speech; median and worst.
 
-    `of_it_speech_s` is what has to be heard before that label: the speech's start in the recording and its first
-    second.
+    `of_it_speech_s` is the audio needed before that label: up to the start of speech, and its first second.
     """
     from metaser.runtime import StreamSettings
 
@@ -60,12 +59,12 @@ def first_label_s(profile: Profile, conversation: Audio, arguments: argparse.Nam
 
 
 def _onset(audio: Audio) -> int:
-    """Where it is first as loud as speech."""
+    """Seconds to the first sample as loud as speech."""
     return int(np.argmax(np.abs(audio) > 0.05))
 
 
 def memory_growth_mb(profile: Profile, conversation: Audio, arguments: argparse.Namespace) -> float:
-    """How much memory the rest of an hour on standard input, at top speed, adds to that after five minutes."""
+    """Memory growth from five minutes to one hour of audio on standard input, at top speed."""
     block = (conversation * 32767).astype("<i2").tobytes()
     length_s = len(conversation) / SAMPLE_RATE_HZ
     held: list[int] = []

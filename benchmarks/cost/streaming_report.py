@@ -19,7 +19,7 @@ COLUMNS = {
 
 
 def to_markdown(document: dict[str, Any]) -> str:
-    """The machine, the table and what each column means."""
+    """The page: machine, table and explanation of the columns."""
     machine = document["machine"]
     lines = [
         "# Live streams",
@@ -27,10 +27,10 @@ def to_markdown(document: dict[str, Any]) -> str:
         f"{machine['processor']} ({', '.join(machine['flags']) or 'no vector flags'}), {machine['cores']} cores. "
         f"`{document['command']}`",
         "",
-        "Each run plays the demonstration's conversation of a minute into every stream in real time, from another "
-        "place in each unless it says in step. p50 and p95: from a window's last sample to its label. First label: "
-        "from the start of the process, with the second of speech it needs. Cores: busy on average, all streams "
-        "together. A fixed 1024³ float32 product took "
+        "Each run plays the demonstration's conversation of one minute into every stream in real time, from a "
+        "different start in each unless the row is marked in step. p50 and p95: from a window's last sample to its "
+        "label. First label: from the start of the process, including the second of speech it needs. Cores: busy on "
+        "average, all streams together. A fixed 1024³ float32 product took "
         f"{_range(document)} ms around the runs.",
         "",
         "| | " + " | ".join(COLUMNS) + " |",

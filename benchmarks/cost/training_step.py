@@ -3,10 +3,9 @@
     python -m benchmarks.cost.training_step whisper BACKBONE
     python -m benchmarks.cost.training_step xlsr
 
-`whisper`: forward and backward of an episode of 40 clips of 2.5 s through three layers of Whisper base under a GLU
-head, front end frozen, in float32 and, on a CPU that computes it, in bfloat16. `xlsr`: a whole step and its
-optimiser, of XLS-R 300M at full size with random weights, bfloat16 and gradient checkpointing, to show that it
-fits in memory.
+`whisper`: forward and backward of an episode of 40 clips of 2.5 s through three layers of Whisper base with a GLU
+head, front end frozen, in float32 and, on a CPU that supports it, in bfloat16. `xlsr`: a whole optimiser step of
+XLS-R 300M at full size with random weights, bfloat16 and gradient checkpointing, to show that it fits in memory.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ XLSR_300M: dict[str, Any] = {
 
 
 def episode_backward(network: ProtoNet, dtype: torch.dtype) -> float:
-    """Forward and backward of one made-up episode; the loss."""
+    """Run forward and backward of one synthetic episode; return the loss."""
     shots, queries = N_WAY * K_SHOT, N_WAY * N_QUERY
     samples = int(CLIP_S * SAMPLE_RATE_HZ)
     clips = torch.randn(shots + queries, samples, generator=torch.Generator().manual_seed(0)) / 10
@@ -66,7 +65,7 @@ def episode_backward(network: ProtoNet, dtype: torch.dtype) -> float:
 
 
 def whisper(folder: str) -> dict[str, Any]:
-    """Seconds for an episode in each precision."""
+    """Seconds per episode in each precision."""
     network = ProtoNet(load_backbone(folder, 3), make_head("glu", 512))
     settings = FreezeConfig(front_end=True)
     freeze(network.backbone, settings)
@@ -108,7 +107,7 @@ def xlsr() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure what was named, write the result."""
+    """Measure the named model, write the result."""
     name = sys.argv[1]
     figures = {"command": f"python -m benchmarks.cost.training_step {name}", "threads": torch.get_num_threads()}
     figures["matrix_product_1024_before_ms"] = 1000 * matrix_product_s()

@@ -1,4 +1,4 @@
-"""Tuning a head on the device compared with PyTorch: `python -m benchmarks.cost.tuning_time`."""
+"""Time to tune a head on the device, compared with PyTorch: `python -m benchmarks.cost.tuning_time`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STEPS = HeadTuningSettings().steps
 
 
 def time_heads() -> dict[str, Any]:
-    """Seconds of a whole tuning by each kind of head, on the device's path and in PyTorch."""
+    """Seconds to tune each kind of head, on the device's path and in PyTorch."""
     rng = np.random.default_rng(0)
     frames = rng.standard_normal((CLIPS, FRAMES, WIDTH)).astype(np.float32)
     support = SupportFrames(frames, np.full(CLIPS, FRAMES), np.repeat(np.arange(4), CLIPS // 4))
@@ -45,7 +45,7 @@ def time_heads() -> dict[str, Any]:
 
 
 def guarded_enrolment() -> dict[str, float]:
-    """Seconds of tuning the shipped demonstration's 20 clips, cut to 3 s, with frames and guard."""
+    """Seconds to tune on the demonstration's 20 clips, cut to 3 s, including frames and guard."""
     engine = Engine.open(provider="cpu")
     folder = engine.bundle.folder.parents[1] / "demo" / "support"
     arrays = {

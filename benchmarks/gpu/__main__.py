@@ -1,15 +1,15 @@
 """CUDA on this machine, XLS-R 300M at full size with random weights: `python -m benchmarks.gpu WORK`.
 
-WORK is a folder for models and bundles, about 6 GB; what is there is used again. The parts, all of them or those named:
+WORK is a folder for models and bundles, about 6 GB; existing files are reused. The parts, all of them or those named:
 
-- `parity`: the network and its gradients in PyTorch on the GPU beside the CPU, in every precision; bundles in fp32 and
-  fp16 on ONNX Runtime's CUDA provider beside the CPU; what `metaser verify` and `metaser bench` say;
-- `options`: what settings of the CUDA provider change;
-- `latency`: the encoder on 1, 4 and 10 s beside PyTorch, eager and compiled;
-- `training`: `configs/xlsr-300m.toml` on made-up speech in bf16 and fp16, stopped once and resumed.
+- `parity`: the network and its gradients in PyTorch on the GPU compared with the CPU, in every precision; bundles in
+  fp32 and fp16 on ONNX Runtime's CUDA provider compared with the CPU; the output of `metaser verify` and `bench`;
+- `options`: effects of settings of the CUDA provider;
+- `latency`: the encoder on 1, 4 and 10 s compared with PyTorch, eager and compiled;
+- `training`: `configs/xlsr-300m.toml` on synthetic speech in bf16 and fp16, stopped once and resumed.
 
-It needs the extra `export`, and instead of `cpu` the extra `gpu` with the libraries of CUDA. Writes `results/gpu.json`
-and `.md`; a part that was not asked for keeps its old figures.
+It needs the extra `export`, and instead of `cpu` the extra `gpu` with the CUDA libraries. Writes `results/gpu.json`
+and `.md`; parts that are not named keep their old results.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ THREADS = 1
 
 
 def parity(given: argparse.Namespace, model: Path, bundles: dict[str, Path]) -> Iterator[dict[str, Any]]:
-    """PyTorch, bundles and the command line."""
+    """Measure parity: PyTorch, bundles and the command line."""
     yield {
         "torch": torch_parity(model, min(TRAINED_LAYERS, given.layers), given.device),
         "bundles": bundle_parity(bundles, given.device),
@@ -57,7 +57,7 @@ def parity(given: argparse.Namespace, model: Path, bundles: dict[str, Path]) -> 
 
 
 def command(name: str, *words: Any) -> dict[str, Any]:
-    """The exit code of a command of metaser's with a bundle on a provider, and what it says."""
+    """The exit code and output of a metaser command with a bundle on a provider."""
     *options, provider, folder = map(str, words)
     line = [sys.executable, "-m", "metaser.cli", name, *options, "--provider", provider, "--bundle", folder]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
@@ -69,17 +69,17 @@ def command(name: str, *words: Any) -> dict[str, Any]:
 
 
 def options(given: argparse.Namespace, _model: Path, bundles: dict[str, Path]) -> Iterator[dict[str, Any]]:
-    """Settings of the provider."""
+    """Measure settings of the provider."""
     yield measure_options(bundles, given.device)
 
 
 def latency(given: argparse.Namespace, model: Path, bundles: dict[str, Path]) -> Iterator[dict[str, Any]]:
-    """The encoder beside PyTorch."""
+    """Measure the latency of the encoder compared with PyTorch."""
     yield from measure_latency(gpu_peers(model, bundles, given.work), list(WINDOWS_S), given.runs, THREADS)
 
 
 def training(given: argparse.Namespace, model: Path, _bundles: dict[str, Path]) -> Iterator[dict[str, Any]]:
-    """The recipe, in each precision that a GPU has for it."""
+    """Train the recipe in each GPU precision."""
     found = read_result("gpu").get("training", {})
     for precision in given.precision if given.device == "cuda" else ("fp32",):
         tables = settings(given.work, model, precision, given.device, given.episodes)
@@ -89,7 +89,7 @@ def training(given: argparse.Namespace, model: Path, _bundles: dict[str, Path]) 
 
 
 def card() -> dict[str, Any]:
-    """The GPU with its driver, and the versions of what runs on it."""
+    """The GPU, its driver, and the versions of the packages that use it."""
     facts: dict[str, Any] = {**gpu_facts(), "cuda_of_torch": torch.version.cuda}
     with suppress(MissingDependencyError):
         facts["tensorrt"] = tensorrt_version()
@@ -100,18 +100,18 @@ def card() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Make what is missing, measure the parts, write."""
+    """Make missing files, measure the parts, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__.split("\n")[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("--part", choices=PARTS, nargs="+", default=list(PARTS))
-    parser.add_argument("--episodes", type=int, default=200, help="of a training")
+    parser.add_argument("--episodes", type=int, default=200, help="per training run")
     parser.add_argument(
         "--precision", choices=TRAINED_PRECISIONS, nargs="+", default=list(TRAINED_PRECISIONS), help="of a training"
     )
-    parser.add_argument("--runs", type=int, default=200, help="of a window")
-    parser.add_argument("--layers", type=int, default=LAYERS, help="fewer, to try this out")
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu, to try this out without a GPU")
-    parser.add_argument("--prepare", action="store_true", help="only make what is missing in WORK")
+    parser.add_argument("--runs", type=int, default=200, help="per window")
+    parser.add_argument("--layers", type=int, default=LAYERS, help="fewer, for a trial run")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu, for a trial run without a GPU")
+    parser.add_argument("--prepare", action="store_true", help="only make missing files in WORK")
     given = parser.parse_args()
     given.work = given.work.resolve()
     given.work.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ def main() -> None:
 
 
 def write_part(name: str, found: dict[str, Any], given: argparse.Namespace) -> None:
-    """Put the figures of a part into the result, with the card that gave them."""
+    """Add the results of a part to the document, with the GPU that gave them."""
     before = {key: value for key, value in read_result("gpu").items() if key in PARTS}
     facts = card() if given.device == "cuda" else {"gpu": None}
     figures = {

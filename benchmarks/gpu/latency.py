@@ -1,4 +1,4 @@
-"""XLS-R's encoder on a GPU: bundles on the CUDA provider beside PyTorch, eager and compiled, on the same card."""
+"""XLS-R's encoder on a GPU: bundles on the CUDA provider compared with PyTorch, eager and compiled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHARES = (50, 90, 99)
 
 
 def gpu_peers(model: Path, bundles: dict[str, Path], work: Path) -> list[Peer]:
-    """Everything that is timed."""
+    """All timed peers."""
     compiler = {"TORCHINDUCTOR_CACHE_DIR": str(work / "inductor-cuda")}
     return [
         *(Peer(f"metaser {precision}", "metaser-cuda", folder) for precision, folder in bundles.items()),
@@ -28,7 +28,7 @@ def gpu_peers(model: Path, bundles: dict[str, Path], work: Path) -> list[Peer]:
 
 
 def measure_latency(peers: list[Peer], windows_s: list[float], runs: int, threads: int) -> Iterator[dict[str, Any]]:
-    """All windows by the same processes, in turn, from short to long; yields what is known after each."""
+    """Measure all windows in the same processes, in turn, from short to long; yields the results so far after each."""
     cases: list[dict[str, Any]] = []
     with ExitStack() as stack:
         with ThreadPoolExecutor() as pool:
@@ -43,7 +43,7 @@ def measure_latency(peers: list[Peer], windows_s: list[float], runs: int, thread
 
 
 def compared(timed: dict[str, Timed]) -> dict[str, Any]:
-    """The first run, percentiles of the others, and how many times faster metaser's bundles are."""
+    """The first run, percentiles of the others, and the speed-up of metaser's bundles."""
     return {
         name: {
             "first_ms": own.first_ms,
@@ -55,5 +55,5 @@ def compared(timed: dict[str, Timed]) -> dict[str, Any]:
 
 
 def percentiles(times_ms: list[float]) -> dict[str, float]:
-    """Of all runs but the first."""
+    """Percentiles of all runs except the first."""
     return {f"p{share}_ms": float(np.percentile(times_ms, share)) for share in SHARES}

@@ -1,4 +1,4 @@
-"""What the settings of ONNX Runtime's CUDA provider change: the first run of a new length, the next, and exactness."""
+"""Effects of settings of ONNX Runtime's CUDA provider: first run of a new length, later runs, and exactness."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUNS = 50
 
 
 def measure_options(bundles: dict[str, Path], provider: str) -> dict[str, Any]:
-    """By precision and setting; on another provider than CUDA all settings are left out."""
+    """Measure by precision and setting; on other providers than CUDA the settings are skipped."""
     found: dict[str, Any] = {}
     for precision, folder in bundles.items():
         graph = folder / "encoder.onnx"

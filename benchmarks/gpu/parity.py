@@ -1,4 +1,4 @@
-"""Whether a GPU computes what the CPU does: the network in PyTorch, its gradients, and bundles in ONNX Runtime."""
+"""Compare GPU and CPU results: the network in PyTorch, its gradients, and bundles in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ MODES: dict[str, tuple[torch.dtype, bool]] = {
     "bf16 autocast": (torch.bfloat16, False),
     "fp16 autocast": (torch.float16, False),
 }
-"""Name -> the type of the arithmetic, and whether float32 products may be rounded to TF32."""
+"""Name -> data type of the arithmetic, and whether float32 products may be rounded to TF32."""
 
 
 def torch_parity(model: Path, layers: int, device: str) -> dict[str, Any]:
-    """Frames, embeddings and gradients of a padded batch on a device beside float32 on the CPU, by mode."""
+    """Frames, embeddings and gradients of a padded batch on a device compared with float32 on the CPU, by mode."""
     torch.manual_seed(0)
     backbone = load_backbone(model, layers)
     network = ProtoNet(backbone, make_head("glu", backbone.width)).eval()
@@ -58,7 +58,7 @@ def torch_parity(model: Path, layers: int, device: str) -> dict[str, Any]:
 
 @contextmanager
 def rounding(tf32: bool) -> Iterator[None]:
-    """Let CUDA round float32 products to TF32, or not; both settings as before at the end."""
+    """Let CUDA round float32 products to TF32, or not; restore both settings at the end."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     try:
@@ -82,7 +82,7 @@ def outputs(network: ProtoNet, batch: Clips) -> tuple[Tensor, Tensor]:
 def episode_gradients(network: ProtoNet, batch: Clips) -> tuple[float, Tensor]:
     """The loss of an episode of half as many classes as clips, one shot, and [P] its gradient on the CPU.
 
-    The loss is scaled on the way back, as in training in fp16.
+    The loss is scaled for the backward pass, as in training in fp16.
     """
     network.zero_grad()
     embeddings = network.embed(*(part.to(network.head.scale.device) for part in batch)).float()
@@ -99,9 +99,9 @@ def episode_gradients(network: ProtoNet, batch: Clips) -> tuple[float, Tensor]:
 
 
 def bundle_parity(bundles: dict[str, Path], provider: str) -> dict[str, Any]:
-    """Embeddings and golden vectors of bundles on a provider beside the first one's on the CPU, by precision.
+    """Embeddings and golden vectors of bundles on a provider compared with the first bundle on the CPU, by precision.
 
-    Where a bundle cannot be opened there, the reason.
+    If a bundle cannot be opened there, the reason.
     """
     clips = [voiced_waveform(round(length * SAMPLE_RATE_HZ), seed) for seed, length in enumerate(BUNDLE_LENGTHS_S)]
     reference = Engine.open(next(iter(bundles.values())), provider="cpu")

@@ -1,4 +1,4 @@
-"""The full recipe, `configs/xlsr-300m.toml`, for a few hundred episodes on made-up speech: stopped once and resumed."""
+"""The full recipe, `configs/xlsr-300m.toml`, for some hundred episodes on synthetic speech, resumed once."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ PITCHES_HZ = {"anger": 320, "happiness": 250, "neutral": 180, "sadness": 130}
 TAKES = 10
 CLIP_S = 3.5
 SETTLED = 5
-"""Steps before the times count: CUDA chooses its algorithms in the first ones."""
+"""Warm-up steps that are not timed: CUDA chooses its algorithms in them."""
 
 
 def write_speech(folder: Path) -> Path:
-    """Two corpora of noisy gliding tones, a pitch an emotion, below `folder`, and the table that lists them."""
+    """Two corpora of noisy gliding tones, one pitch per emotion, below `folder`, and the table that lists them."""
     table = folder / "clips.csv"
     if table.exists():
         return table
@@ -63,7 +63,7 @@ def tone(pitch_hz: float, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[
 
 
 def settings(work: Path, backbone: Path, precision: str, device: str, episodes: int) -> dict[str, Any]:
-    """The recipe's tables with made-up clips, a backbone of random weights and a validation at half time."""
+    """The recipe's tables with synthetic clips, a backbone of random weights and a validation halfway."""
     tables = load_config(RECIPE).plain()
     tables |= {"out": str(work / f"run-{precision}"), "precision": precision, "device": device, "save_every": 100}
     tables["data"] |= {
@@ -79,7 +79,7 @@ def settings(work: Path, backbone: Path, precision: str, device: str, episodes: 
 
 
 def without_none(tables: dict[str, Any]) -> dict[str, Any]:
-    """Tables as TOML would hold them: what is None is left out."""
+    """Tables in the form of TOML: None values are removed."""
     return {
         name: without_none(value) if isinstance(value, dict) else value
         for name, value in tables.items()
@@ -88,7 +88,7 @@ def without_none(tables: dict[str, Any]) -> dict[str, Any]:
 
 
 def train_and_resume(tables: dict[str, Any], work: Path, stop_after: int) -> dict[str, Any]:
-    """Train, press Ctrl-C once `stop_after` steps are logged, resume to the end; the figures of both parts."""
+    """Train, press Ctrl-C once `stop_after` steps are logged, resume to the end; the results of both parts."""
     out = Path(tables["out"])
     shutil.rmtree(out, ignore_errors=True)
     path = work / f"{out.name}.json"
@@ -107,7 +107,7 @@ def train_and_resume(tables: dict[str, Any], work: Path, stop_after: int) -> dic
 
 
 def run_worker(path: Path, out: Path, stop_after: int | None, *words: str) -> dict[str, Any]:
-    """TrainingRun the worker, with Ctrl-C after so many steps; its answer, or the end of what it said."""
+    """Run the worker, with Ctrl-C after this many steps; return its result, or the end of its output."""
     command = [sys.executable, "-m", "benchmarks.gpu.training_worker", str(path), *words]
     child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while stop_after is not None and child.poll() is None:
@@ -122,7 +122,7 @@ def run_worker(path: Path, out: Path, stop_after: int | None, *words: str) -> di
 
 
 def records(out: Path, event: str) -> list[dict[str, Any]]:
-    """The whole lines of a run's log about one kind of event."""
+    """The complete lines of a run's log for one kind of event."""
     log = out / "log.jsonl"
     lines = log.read_text(encoding="utf-8").split("\n")[:-1] if log.exists() else []
     return [record for record in map(json.loads, lines) if record["event"] == event]
@@ -156,10 +156,10 @@ def figures(out: Path, accumulation: int, stopped_at: int) -> dict[str, Any]:
 
 
 def tenth(values: list[float]) -> int:
-    """A tenth of so many, at least one."""
+    """A tenth of a number, at least one."""
     return max(1, len(values) // 10)
 
 
 def mean(values: list[float]) -> float | None:
-    """The mean, None of nothing."""
+    """The mean; None if empty."""
     return statistics.fmean(values) if values else None

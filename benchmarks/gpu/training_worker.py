@@ -1,7 +1,7 @@
-"""One training in a process of its own: `python -m benchmarks.gpu.training_worker SETTINGS.json [--resume]`.
+"""One training run in its own process: `python -m benchmarks.gpu.training_worker SETTINGS.json [--resume]`.
 
-SETTINGS.json holds the tables of a configuration. It prints a JSON object at the end, after Ctrl-C too: whether the run
-was stopped.
+SETTINGS.json holds the tables of a configuration. At the end, also after Ctrl-C, it prints a JSON object: whether the
+run was stopped.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from metaser.toolkit.training.train import train
 
 
 def main() -> None:
-    """Train or resume, then say what it took."""
+    """Train or resume, then print the result."""
     path = Path(sys.argv[1])
     config = to_dataclass(Config, json.loads(path.read_text(encoding="utf-8")), path.name)
     stopped = False

@@ -1,11 +1,11 @@
-"""What a shipped bundle's confidences and rates start from, measured on speakers it never heard and not the test's.
+"""Temperature, threshold and prior of a shipped bundle, measured on unseen speakers that are not test speakers.
 
     [METASER_BUNDLE=NAME] python -m benchmarks.research.calibrate_bundle CORPORA
 
 A meta-trained bundle gets temperature, threshold and prior from the validation speakers of ravdess, emodb and nemo,
-into models/NAME/calibration.json; its `tuning` stays, for which `benchmarks.research.tuning_guard` is the evidence.
-The frozen encoder, whose temperature `benchmarks.research.choose_default` chose, gets its prior from the training
-speakers, which it never heard either, into `results/choose_default.json`. `make bundles` takes both.
+into models/NAME/calibration.json; its `tuning` entry stays, which `benchmarks.research.tuning_guard` justifies.
+The frozen encoder, whose temperature comes from `benchmarks.research.choose_default`, gets its prior from the
+training speakers, also unseen by it, into `results/choose_default.json`. `make bundles` uses both.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Which layers, temperature and threshold the frozen default takes, chosen on validation speakers alone.
+"""Choose layers, temperature and threshold of the frozen encoder, only on validation speakers.
 
     python -m benchmarks.research.choose_default BACKBONE CORPORA
 
 BACKBONE is a folder of Whisper base in the hub's layout, CORPORA one with ravdess, emodb and nemo. Test speakers and
-other corpora are not opened. Writes `results/choose_default.json`, which `metaser export --calibration` takes.
+other corpora are not used. Writes `results/choose_default.json`, which `metaser export --calibration` reads.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ EPISODES = 200
 SEED = 0
 SCALE = 10.0  # of the untuned head
 WRONGLY_REFUSED = 0.05
-"""Share of correct answers that the threshold may turn into `unknown`."""
+"""Share of correct predictions that the threshold may turn into `unknown`."""
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Scored:
-    """All queries of some episodes: cosines [Q, N] by class, and the index of the right one [Q]."""
+    """All queries of some episodes: cosines [Q, N] by class, and the index of the correct class [Q]."""
 
     cosines: Floats
     targets: npt.NDArray[np.int64]
@@ -52,7 +52,7 @@ class Scored:
 
 
 def utterances_of(corpora: Path, name: str, part: Split = "validation") -> list[Utterance]:
-    """The clips of a corpus's validation speakers, or of its others."""
+    """The clips of a corpus's validation speakers, or of its other speakers."""
     return [clip for clip in read_corpus(corpora / name).utterances if split_of(clip) == part]
 
 
@@ -75,22 +75,22 @@ def score(embeddings: npt.NDArray[np.float32], clips: list[Utterance], split: Sp
     for episode in sampler.episodes(EPISODES):
         prototypes = np.stack([prototype(embeddings[rows]) for rows in episode.support])
         logarithms = np.log(probabilities(embeddings[episode.query_indices], prototypes, 1.0, 1.0))
-        cosines.append(logarithms - logarithms.max(axis=1, keepdims=True))  # cosines up to a constant a query
+        cosines.append(logarithms - logarithms.max(axis=1, keepdims=True))  # cosines up to a constant per query
         targets.append(episode.query_targets)
         accuracies.append(np.mean(logarithms.argmax(axis=1) == episode.query_targets))
     return Scored(np.concatenate(cosines), np.concatenate(targets), np.array(accuracies))
 
 
 def protocol() -> str:
-    """What a figure is of."""
+    """Description of the results."""
     return (
-        f"4-way 5-shot, {EPISODES} episodes a corpus and split, seed {SEED}, validation speakers, "
+        f"4-way 5-shot, {EPISODES} episodes per corpus and split, seed {SEED}, validation speakers, "
         "per cent and its 95 % interval over episodes"
     )
 
 
 def calibrate(scored: list[Scored], scale: float = SCALE) -> dict[str, Any]:
-    """The temperature of least log-loss, and the threshold that refuses few of the correct answers."""
+    """The temperature of lowest log-loss, and the threshold that rejects few correct predictions."""
     cosines = np.concatenate([part.cosines for part in scored])
     targets = np.concatenate([part.targets for part in scored])
 

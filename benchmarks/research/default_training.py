@@ -1,13 +1,13 @@
-"""How the recipe of the default model was chosen: short trainings compared on speakers who are not the test's.
+"""Choice of the default model's recipe: short training runs compared on speakers that are not test speakers.
 
     python -m benchmarks.research.default_training BACKBONE CORPORA [ARM ...] [--without CORPUS] [--long NAME=RUN]
 
-BACKBONE is a folder of Whisper base in the hub's layout, CORPORA one with ravdess, emodb and nemo. Every arm is one
-recipe with one thing changed, and trains on the training speakers of two languages. It is judged on the validation
-speakers of both, and on the third, which it never heard: all speakers but the test's. What was interrupted goes on
-with the same command. Without an ARM the arms that are done are written to `results/default_training.json` and `.md`,
-and beside them the runs of `metaser train configs/default.toml` that `--long` names, on the validation speakers of all
-three languages.
+BACKBONE is a folder of Whisper base in the hub's layout, CORPORA one with ravdess, emodb and nemo. Every arm is the
+recipe with one change, and trains on the training speakers of two languages. It is evaluated on the validation
+speakers of both, and on the third, held-out language: all speakers except the test speakers. Run the same command
+again to continue after an interruption. Without an ARM the finished arms are written to
+`results/default_training.json` and `.md`, together with the runs of `metaser train configs/default.toml` that `--long`
+names, on the validation speakers of all three languages.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ FINISHED = "finished"
 PARTS = 5
 LEGEND = (
     "Accuracy in per cent ± half of its 95 % interval over episodes. Differences are paired by episode and query; the "
-    "brackets hold the 95 % interval over speakers. Bold: both intervals exclude zero. Single runs: how "
-    "much a figure varies from training to training is known only where the arm 'another seed' was run."
+    "brackets give the 95 % interval over speakers. Bold: both intervals exclude zero. Single runs: the "
+    "variation between training runs is known only if the arm 'another seed' was run."
 )
 
 COMMON: Mapping[str, Any] = {
@@ -73,14 +73,14 @@ COMMON: Mapping[str, Any] = {
     "augment": {"frame_keep_ratio": 0.4},
     "validation": {"every": 0},
 }
-"""What all arms share; nothing is validated on the way, the last weights count."""
+"""Settings of all arms; without validation during training, so the last weights are evaluated."""
 
 LONGER: Mapping[str, Any] = {
     "episodes": {"count": 300},
     "model": {"whitening_power": 0.0625},
     "optimiser": {"ema_decay": 0.98, "schedule": "constant"},
 }
-"""The recipe cut less short; what carries over from a longer run is what a share of the way is for."""
+"""A longer version of the short recipe, for arms that interpolate the weights."""
 
 ARMS: Mapping[str, Mapping[str, Any]] = {
     "all layers": {"freeze": {"layers": 0, "variants": 0}},
@@ -123,7 +123,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
 
 
 def config_of(arm: Mapping[str, Any], backbone: Path, corpora: Path, out: Path, unheard: str) -> Config:
-    """The recipe, cut short, with the changes of an arm, on two corpora of three."""
+    """The short recipe with the changes of an arm, on two of three corpora."""
     where = {
         "out": str(out),
         "data": {"corpora": [str(corpora / name) for name in LANGUAGES if name != unheard]},
@@ -144,14 +144,14 @@ def merge(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 
 def judged_on(corpora: Path, unheard: str | None) -> list[Utterance]:
-    """The clips of the figures: none of a test speaker, none that an arm trained on."""
+    """Clips for evaluation: none of a test speaker, none that an arm trained on."""
     clips = [clip for name in LANGUAGES for clip in read_corpus(corpora / name).utterances]
     parts = {unheard: ("train", "validation")}
     return [clip for clip in clips if split_of(clip) in parts.get(clip.corpus, ("validation",))]
 
 
 def judge(embedder: Embedder, utterances: Sequence[Utterance], cache: Path) -> dict[str, list[Evaluation]]:
-    """An evaluation a figure."""
+    """One evaluation per figure."""
     found = {}
     for spec in (Spec(name, speakers, split="all") for speakers in ("disjoint", "same") for name in LANGUAGES):
         rows, sampler = sampler_of(utterances, spec)
@@ -168,7 +168,7 @@ def frozen(backbone: Path) -> Embedder:
 
 
 def learnt(folder: Path) -> dict[str, Any]:
-    """What an arm's log says: its changes, episodes, accuracy of the last ones, and time whatever else ran beside."""
+    """Summary of an arm's log: changes, episodes, accuracy of the last ones, and time (other programs may have run)."""
     events = [json.loads(line) for line in (folder / LOG_FILE).read_text(encoding="utf-8").splitlines()]
     steps = [event for event in events if event["event"] == "step"]
     return {
@@ -187,7 +187,7 @@ def learnt(folder: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Places:
-    """Where things are."""
+    """Folders of the comparison."""
 
     backbone: Path
     corpora: Path
@@ -199,11 +199,11 @@ class Places:
         return {name: self.cache / f"without-{unheard}" / folder for name, folder in names.items()}
 
     def finished(self, unheard: str) -> dict[str, Path]:
-        """Those of arms that are done."""
+        """The folders of finished arms."""
         return {name: folder for name, folder in self.arms(unheard).items() if (folder / FINISHED).exists()}
 
     def train(self, name: str, unheard: str) -> None:
-        """Train an arm, or go on with it; all share decoded clips and what frozen layers gave."""
+        """Train an arm, or continue it; all share decoded clips and the outputs of frozen layers."""
         config = config_of(ARMS[name], self.backbone, self.corpora, self.arms(unheard)[name], unheard)
         if (config.out / FINISHED).exists():
             return
@@ -216,7 +216,7 @@ class Places:
         (config.out / FINISHED).touch()
 
     def scores(self, folders: Mapping[str, Path], unheard: str | None) -> dict[str, Any]:
-        """What trained and the frozen encoder, on all figures."""
+        """Evaluate trained arms and the frozen encoder on all figures."""
         utterances = judged_on(self.corpora, unheard)
         embedders = {name: open_embedder(folder / BEST) for name, folder in folders.items()}
         embedders = {FROZEN: frozen(self.backbone), **embedders}
@@ -225,7 +225,7 @@ class Places:
 
 
 def compare(long: Mapping[str, Path], places: Places) -> dict[str, Any]:
-    """Scores of the arms that are done, of long runs, and what both learnt on the way."""
+    """Scores of finished arms and of long runs, and their training curves."""
     arms = {unheard: found for unheard in LANGUAGES if (found := places.finished(unheard))}
     folders = {f"{name}, without {unheard}": folder for unheard, own in arms.items() for name, folder in own.items()}
     return {
@@ -251,12 +251,12 @@ def to_markdown(found: Mapping[str, Any]) -> str:
         for name, own in found["training"].items()
     ]  # fmt: skip
     accuracy = f"training accuracy in {PARTS} parts of the run, %"
-    columns = ["run", "episodes", accuracy, "validation, % at episode", "s an episode, median"]
+    columns = ["run", "episodes", accuracy, "validation, % at episode", "s per episode, median"]
     sections = [
-        "# How the recipe of the default model was chosen",
+        "# Choice of the default model's recipe",
         f"`{found['command']}`, commit {found['machine']['commit']}.",
         f"{LEGEND} {found.get('note', '')}".strip(),
-        *(f"## {LANGUAGES[unheard]} never heard\n\n{markdown(scores)}" for unheard, scores in found["arms"].items()),
+        *(f"## {LANGUAGES[unheard]} held out\n\n{markdown(scores)}" for unheard, scores in found["arms"].items()),
     ]
     if found["long"]:
         sections += ["## Long runs\n\nTrained on all three; validation speakers.", markdown(found["long"])]
@@ -264,16 +264,16 @@ def to_markdown(found: Mapping[str, Any]) -> str:
 
 
 def main() -> int:
-    """Train arms, or write what was found."""
+    """Train arms, or write the results."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.research.default_training", description=__doc__.split("\n")[0]
     )
     parser.add_argument("backbone", type=Path)
     parser.add_argument("corpora", type=Path)
     parser.add_argument("arms", nargs="*", metavar="ARM", help=", ".join(ARMS))
-    parser.add_argument("--without", choices=LANGUAGES, default="emodb", help="The corpus that arms never hear.")
-    parser.add_argument("--long", action="append", default=[], metavar="NAME=RUN", help="A folder that a run wrote.")
-    parser.add_argument("--note", default="", help="What a reader should know of these runs.")
+    parser.add_argument("--without", choices=LANGUAGES, default="emodb", help="The held-out corpus.")
+    parser.add_argument("--long", action="append", default=[], metavar="NAME=RUN", help="The folder of a run.")
+    parser.add_argument("--note", default="", help="A note on these runs for the page.")
     parser.add_argument("--cache", type=Path, default=cache_folder() / "default_training")
     parser.add_argument("--out", type=Path, default=RESEARCH)
     parser.add_argument("--threads", type=int, default=1)

@@ -1,10 +1,10 @@
-"""What enrolment promises, measured: `python -m benchmarks.research.enrolment WHAT CORPORA`.
+"""Measure the estimates that enrolment reports: `python -m benchmarks.research.enrolment WHAT CORPORA`.
 
-calibration  expected beside real rates of false accepts and rejects, and the error of confidence, validation speakers
+calibration  expected and measured rates of false accepts and rejects, and calibration error, validation speakers
 test         the same on test speakers
-limits       what noise, little speech, a wrong label and a twin do, and how often the report finds them
-tuned        expected beside real rates with a tuned head, validation speakers, and with the clips it was tuned on
-options      several prototypes a class, and a neutral anchor, paired with neither
+limits       effect of noise, little speech, a wrong label and a near-copy, and how often the report finds them
+tuned        expected and measured rates with a tuned head, validation speakers, also with the clips it was tuned on
+options      several prototypes per class, and a neutral anchor, paired with neither
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmarks.research.enrolment_tuned import measure_tuned
 
 
 def main() -> None:
-    """Measure one thing, write its result."""
+    """Run one measurement, write its result."""
     what = sys.argv[1]
     corpora = Path(sys.argv[2])
     command = f"python -m benchmarks.research.enrolment {what} CORPORA"

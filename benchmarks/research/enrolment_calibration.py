@@ -1,4 +1,4 @@
-"""The prior that calibrating starts from, and how true the expected rates come."""
+"""The prior of calibration, and the accuracy of the expected rates."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ SHOTS = (2, 3, 5, 8)
 PRIOR_EPISODES = 100
 EPISODES = 200
 OTHERS = 30
-"""Clips of another corpus in the folder of other speech; as many others are then heard."""
+"""Number of background speech clips, from another corpus; as many others are used as queries."""
 
 WANTED = (None, 0.05, 0.3)
 
 
 def measure_prior(corpora: Path, part: Split, calibration: Calibration) -> CalibrationPrior:
-    """How foreign and own clips of speakers whom the model never heard lie beside left-out clips of a support set.
+    """Distribution of foreign and own clips of unseen speakers relative to left-out clips of a support set.
 
     Parameters:
-        calibration: what its share of false accepts belongs to.
+        calibration: the calibration for its share of false accepts.
     """
     embedded = [load(corpora, name, part) for name in CORPORA]
     rows: dict[str, list[list[float]]] = {"foreign": [], "own": []}
@@ -48,14 +48,14 @@ def measure_prior(corpora: Path, part: Split, calibration: Calibration) -> Calib
             for split in SPEAKER_SPLITS
             for draw in draws(clips, split, shots=shots, classes=4, count=PRIOR_EPISODES)
         ]
-        rows["foreign"].append(_quantiles([_beside(draw, draw.foreign) for draw in sets]))
-        rows["own"].append(_quantiles([_beside(draw, draw.queries[draw.correct]) for draw in sets]))
+        rows["foreign"].append(_quantiles([_relative_cosines(draw, draw.foreign) for draw in sets]))
+        rows["own"].append(_quantiles([_relative_cosines(draw, draw.queries[draw.correct]) for draw in sets]))
         scale = evidence(sets[0], None).scale
         false_accepts += [float(np.mean(accepts(draw.foreign, scale, calibration))) for draw in sets]
     return CalibrationPrior(list(SHOTS), rows["foreign"], rows["own"], round(float(np.mean(false_accepts)), 3))
 
 
-def _beside(draw: Draw, cosines: Floats) -> Floats:
+def _relative_cosines(draw: Draw, cosines: Floats) -> Floats:
     left_out = draw.fitted.cosines.max(axis=1)
     return (cosines.max(axis=1) - left_out.mean()) / left_out.std()
 
@@ -65,7 +65,7 @@ def _quantiles(values: Sequence[Floats]) -> list[float]:
 
 
 def measure_calibration(corpora: Path, part: Split, prior: CalibrationPrior) -> dict[str, Any]:
-    """Expected beside real rates, and the error of confidence, on validation or test speakers."""
+    """Expected and measured rates, and the calibration error, on validation or test speakers."""
     embedded = {name: load(corpora, name, part) for name in CORPORA}
     found: dict[str, Any] = {}
     for number, (name, clips) in enumerate(embedded.items()):
@@ -87,16 +87,16 @@ def measure_calibration(corpora: Path, part: Split, prior: CalibrationPrior) -> 
 def rates_of(
     sets: Sequence[Draw], wanted: float | None, prior: CalibrationPrior | None, elsewhere: Floats | None
 ) -> dict[str, Any]:
-    """What a calibration expects beside what it does."""
+    """Expected and measured rates of a calibration."""
     columns: dict[str, list[float]] = {}
     rng = np.random.default_rng(0)
     for draw in sets:
-        told = heard = None
+        known = queries = None
         if elsewhere is not None:
             chosen = elsewhere[rng.permutation(len(elsewhere))[: 2 * OTHERS]]
             cosines = chosen @ draw.prototypes.T
-            told, heard = cosines[:OTHERS], cosines[OTHERS:]
-        case = evidence(draw, prior, None if told is None else told.max(axis=1))
+            known, queries = cosines[:OTHERS], cosines[OTHERS:]
+        case = evidence(draw, prior, None if known is None else known.max(axis=1))
         calibration, expected = calibrate(case, wanted)
         own = accepts(draw.queries[draw.correct], case.scale, calibration) if draw.correct.any() else np.zeros(1)
         row = {
@@ -104,7 +104,9 @@ def rates_of(
             "false accepts": float(np.mean(accepts(draw.foreign, case.scale, calibration))),
             "expected false rejects": expected.false_rejects,
             "false rejects": 1 - float(np.mean(own)),
-            "other speech accepted": None if heard is None else float(np.mean(accepts(heard, case.scale, calibration))),
+            "other speech accepted": None
+            if queries is None
+            else float(np.mean(accepts(queries, case.scale, calibration))),
         }
         for key, value in row.items():
             if value is not None:

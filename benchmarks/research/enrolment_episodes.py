@@ -1,4 +1,4 @@
-"""Episodes of enrolment on kept embeddings of a bundle, the default or $METASER_BUNDLE: support, queries, and clips of
+"""Enrolment episodes on cached embeddings of a bundle, the default or $METASER_BUNDLE: support, queries, and clips of
 no class.
 """
 
@@ -32,7 +32,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """One support set, and what is asked of it."""
+    """One support set with its queries."""
 
     support: npt.NDArray[np.int64]
     """[C, K] clips."""
@@ -45,7 +45,7 @@ class Draw:
     """[Q, C] cosines of clips of the enrolled classes."""
 
     query_clips: npt.NDArray[np.int64]
-    """[Q] which clips they are."""
+    """[Q] indices of the query clips."""
 
     targets: npt.NDArray[np.int64]
     """[Q]"""
@@ -54,22 +54,22 @@ class Draw:
     """[F, C] cosines of clips of the queries' speakers, of classes that were not enrolled."""
 
     scale: float
-    """The head's factor on cosines."""
+    """The head's scale of cosines."""
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
-        """[Q] whether a query's nearest class is its own."""
+        """[Q] whether a query's nearest class is correct."""
         return self.queries.argmax(axis=1) == self.targets
 
 
 def load(corpora: Path, name: str, part: Split) -> Embedded:
-    """The clips of one part of a corpus, embedded by the measured bundle."""
+    """The clips of one partition of a corpus, embedded by the measured bundle."""
     clips = [clip for clip in read_corpus(corpora / name).utterances if split_of(clip) == part]
     return embed_clips(open_embedder(measured_bundle().folder, provider="cpu", threads=1), clips)
 
 
 def draws(embedded: Embedded, split: SpeakerSplit, *, shots: int, classes: int, count: int) -> Iterator[Draw]:
-    """Support sets of a corpus with queries and foreign clips; none where the corpus is too small for them."""
+    """Support sets of a corpus with queries and foreign clips; empty if the corpus is too small for them."""
     clips = embedded.utterances
     labels = np.array([clip.label for clip in clips])
     speakers = np.array([clip.speaker for clip in clips])
@@ -102,7 +102,7 @@ def measured_bundle() -> Bundle:
 
 
 def evidence(draw: Draw, prior: CalibrationPrior | None, others: Floats | None = None) -> CalibrationInputs:
-    """What the measured bundle calibrates a profile of this support set from."""
+    """Calibration data of the measured bundle for a profile of this support set."""
     bundle = measured_bundle()
     return CalibrationInputs(
         fitted=draw.fitted,

@@ -1,4 +1,4 @@
-"""What a bad clip among five costs, whether leaving it out helps, and how often the report finds it."""
+"""Cost of one bad clip among five, effect of leaving it out, and how often the report finds it."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ NOISE_DB = (-5, 0, 5, 10, 20)
 SPEECH_S = (0.2, 0.35, 0.5, 1.0)
 DOUBT = (0.01, 0.02, 0.05, 0.1)
 CLIPS = 60
-"""Clips of each corpus of which the estimates and twins are measured."""
+"""Number of clips per corpus for the estimates and the near-copies."""
 
 Change = Callable[[Waveform], Waveform]
 
 
 def measure_limits(corpora: Path) -> dict[str, Any]:
-    """All of it, on validation speakers, support and queries of one person."""
+    """All measurements, on validation speakers, support and queries of one person."""
     engine = Engine.open(provider="cpu", threads=1)
     embedded = [load(corpora, name, "validation") for name in CORPORA]
     found: dict[str, Any] = {"one clip a class damaged": {}}
@@ -57,7 +57,7 @@ def _noise(snr_db: float) -> Change:
 
 
 def _cut(seconds: float) -> Change:
-    """The loudest stretch of this length."""
+    """The loudest section of this length."""
 
     def cut(waveform: Waveform) -> Waveform:
         length = min(len(waveform), round(seconds * SAMPLE_RATE_HZ))
@@ -96,7 +96,7 @@ def _accuracy(draw: Draw, clips: Embedded, means: Floats) -> float:
 
 
 def _wrong_label(embedded: Sequence[Embedded]) -> dict[str, Any]:
-    """How often the left-out probability of the own class is below a limit, for a clip of another class and for all."""
+    """How often the left-out probability of the labelled class is below a limit, for mislabelled clips and for all."""
     wrong: list[Floats] = []
     correct: list[Floats] = []
     gains = []
@@ -162,18 +162,19 @@ def _copies(waveform: Waveform) -> Mapping[str, Waveform]:
 
 
 def _noise_estimates(embedded: Sequence[Embedded]) -> dict[str, Any]:
-    """What `measure` says of clips with noise at a known level."""
+    """Estimates of `measure` for clips with noise at a known level."""
     paths = [clip.path for clips in embedded for clip in clips.utterances[:: max(1, len(clips.utterances) // 20)]]
-    told = {"as recorded": [measure(load_audio(path)).snr_db for path in paths]}
+    estimates = {"as recorded": [measure(load_audio(path)).snr_db for path in paths]}
     for db in NOISE_DB:
-        told[f"{db} dB"] = [measure(_noise(db)(load_audio(path))).snr_db for path in paths]
+        estimates[f"{db} dB"] = [measure(_noise(db)(load_audio(path))).snr_db for path in paths]
     return {
-        name: [round(float(value), 1) for value in np.quantile(each, [0.1, 0.5, 0.9])] for name, each in told.items()
+        name: [round(float(value), 1) for value in np.quantile(each, [0.1, 0.5, 0.9])]
+        for name, each in estimates.items()
     }
 
 
 def _pairs(embedded: Sequence[Embedded]) -> dict[str, Any]:
-    """How often queries of two classes are confused, by what the left-out clips say of the pair."""
+    """How often queries of two classes are confused, by the confusion of their left-out clips."""
     by_support: dict[str, list[float]] = {}
     for clips in embedded:
         for draw in _draws(clips):

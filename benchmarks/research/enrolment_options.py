@@ -1,7 +1,7 @@
-"""Do several prototypes a class, or a neutral anchor, help? Each paired with the one plain prototype a class.
+"""Do several prototypes per class, or a neutral anchor, help? Each is paired with one plain prototype per class.
 
-several   a prototype a class and group (microphone or person), a query takes the nearest of its class's prototypes
-anchor    every embedding minus the mean of its speaker's neutral clips; neutral itself is then no class
+several   one prototype per class and group (microphone or person); a class scores by its nearest prototype
+anchor    every embedding minus the mean of its speaker's neutral clips; neutral is then not a class
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ANCHOR_CLIPS = 4
 
 Rows = npt.NDArray[np.int64]
 Outcome = tuple[list[float], list[float], list[float], list[str]]
-"""Accuracy an episode of the option and of the plain way; difference and speaker of every query."""
+"""Accuracy per episode of the option and of the plain method; difference and speaker of every query."""
 
 
 def measure_options(corpora: Path) -> dict[str, Any]:
@@ -45,8 +45,8 @@ def measure_options(corpora: Path) -> dict[str, Any]:
         found[name] = {
             "several, two microphones, one person": _summary(_microphones(clips, elsewhere.astype(np.float64))),
             "several, two persons": _summary(_persons(clips)),
-            "anchor, one person": _summary(_anchored(clips, strangers=False)),
-            "anchor, strangers": _summary(_anchored(clips, strangers=True)),
+            "anchor, one person": _summary(_anchored(clips, unseen=False)),
+            "anchor, unseen speakers": _summary(_anchored(clips, unseen=True)),
         }
     return found
 
@@ -87,7 +87,7 @@ def _nearest_group(queries: Floats, groups: Floats) -> Floats:
 
 
 def _compare(draws: Iterator[tuple[Floats, Floats, Rows, list[str]]]) -> Outcome:
-    """Each draw is [Q, C] cosines of the option, of the plain way, targets [Q] and speakers."""
+    """Each draw is [Q, C] cosines of the option and of the plain method, targets [Q] and speakers."""
     outcome: Outcome = ([], [], [], [])
     for option, plain, targets, speakers in draws:
         rights = [cosines.argmax(axis=1) == targets for cosines in (option, plain)]
@@ -99,14 +99,14 @@ def _compare(draws: Iterator[tuple[Floats, Floats, Rows, list[str]]]) -> Outcome
 
 
 def _grouped(groups: list[tuple[list[Rows], Floats]], queries: list[tuple[Rows, Floats]]) -> tuple[Floats, Floats]:
-    """Cosines with a prototype a group, and with one over all groups; each group has its rows a class."""
+    """Cosines with one prototype per group, and with one over all groups; each group has its rows per class."""
     means = np.stack([[source[rows].mean(axis=0) for rows in by_class] for by_class, source in groups])  # [G, C, E]
     asked = np.concatenate([source[rows] for rows, source in queries])
     return _nearest_group(asked, means), unit(asked) @ unit(means.mean(axis=0)).T
 
 
 def _microphones(clips: Embedded, elsewhere: Floats) -> Outcome:
-    """Half of a person's support and half of the queries come through a far microphone in a room."""
+    """Half of a person's support and half of the queries pass through a simulated far microphone in a room."""
     labels, speakers = _parts(clips)
     near = clips.embeddings.astype(np.float64)
     shots = 2 * (PER_GROUP - 1)  # so that every corpus has queries left
@@ -162,7 +162,7 @@ def _persons(clips: Embedded) -> Outcome:
     return _compare(draw())
 
 
-def _anchored(clips: Embedded, *, strangers: bool) -> Outcome:
+def _anchored(clips: Embedded, *, unseen: bool) -> Outcome:
     """Every speaker gives a few neutral clips; the classes are the other emotions, five shots."""
     labels, speakers = _parts(clips)
     source = clips.embeddings.astype(np.float64)
@@ -172,7 +172,7 @@ def _anchored(clips: Embedded, *, strangers: bool) -> Outcome:
             rng = np.random.default_rng((SEED, index))
             people = rng.permutation(np.unique(speakers))
             taught, heard = (
-                (people[: len(people) // 2], people[len(people) // 2 :]) if strangers else (people[:1], people[:1])
+                (people[: len(people) // 2], people[len(people) // 2 :]) if unseen else (people[:1], people[:1])
             )
             moved = source.copy()
             for person in people:

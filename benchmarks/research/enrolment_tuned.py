@@ -1,6 +1,6 @@
-"""How true a tuned profile's expected rates come: from cross-fitted scores, and from scores of the clips tuned on.
+"""Accuracy of a tuned profile's expected rates: from cross-fitted scores, and from scores of the tuning clips.
 
-The prior is that of the bundle's own head. Episodes whose tuning the guard refuses are left out.
+The prior is that of the bundle's own head. Episodes whose tuning the guard rejects are skipped.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FOREIGN = 60
 
 
 def measure_tuned(corpora: Path, prior: CalibrationPrior) -> dict[str, Any]:
-    """Both ways on validation speakers."""
+    """Both methods on validation speakers."""
     engine = Engine.open(provider="cpu")
     found: dict[str, Any] = {}
     for name in CORPORA:
@@ -58,7 +58,7 @@ def measure_tuned(corpora: Path, prior: CalibrationPrior) -> dict[str, Any]:
 def _draws(
     engine: Engine, clips: list[Utterance], frames: list[Any], split: SpeakerSplit
 ) -> Iterator[tuple[Draw, Any]]:
-    """Support sets with a tuned head, and what leaving out clips that it was tuned on would say."""
+    """Support sets with a tuned head, and the estimates from leaving out clips that it was tuned on."""
     labels, speakers = (np.array([getattr(clip, name) for clip in clips]) for name in ("label", "speaker"))
     rng = np.random.default_rng(SEED)
     for episode in EpisodeSampler(clips, EpisodeSettings(speaker_split=split), seed=SEED).episodes(EPISODES):

@@ -2,10 +2,10 @@
 
     python -m benchmarks.research.experiments NAME BACKBONE CORPORA
 
-NAME is one of those below, or all. BACKBONE is a folder of Whisper base in the hub's layout, CORPORA one with ravdess,
+NAME is listed below, or all. BACKBONE is a folder of Whisper base in the hub's layout, CORPORA one with ravdess,
 emodb, nemo and urdu. Heads train on the training speakers of the first three; every setting is chosen on validation
-speakers; test speakers and the Urdu corpus are for the report alone. Frames are computed once and kept. Each experiment
-writes `results/experiment_NAME.json`, `.md` and, where it says something, `.png`.
+speakers; test speakers and the Urdu corpus are used only for the report. Frames are computed once and cached. Each
+experiment writes `results/experiment_NAME.json`, `.md` and, if useful, `.png`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from benchmarks.research.experiments_tuning import one_shot, sweep, tuning
 from metaser.runtime.system.user_folders import cache_folder
 
 LAYERS = 2
-"""Of Whisper base; chosen on validation speakers by `choose_default`."""
+"""Layers of Whisper base; chosen on validation speakers by `choose_default`."""
 
 EXPERIMENTS: Mapping[str, Callable[[Lab], Outcome]] = {
     "heads": heads,
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def conditions(name: str, budget: Budget, seconds: float) -> Conditions:
-    """What is said beside the figures of an experiment."""
+    """Conditions that are reported with the results of an experiment."""
     command = f"python -m benchmarks.research.experiments {name} BACKBONE CORPORA"
     frames = f"means of {STRIDE} of the frozen backbone's"
     return Conditions(command, asdict(budget), range(budget.seeds), frames, seconds)

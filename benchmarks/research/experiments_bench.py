@@ -1,6 +1,6 @@
-"""What the experiments with trained layers share: the clips, how much is done, trained networks, and what is kept.
+"""Shared parts of the experiments with trained layers: clips, budget, trained networks, and stored results.
 
-Everything slow is kept below a folder, so that a run that was stopped goes on where it was.
+Everything slow is stored below a folder, so that a stopped run continues where it was.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ LAYERS = 3
 
 @dataclass(frozen=True)
 class Budget:
-    """How much is done, to fit into an hour of one core."""
+    """The budget, which fits into an hour of one core."""
 
     episodes: int = 150
-    """Training episodes of a network; its recipe has many more."""
+    """Training episodes of a network; the full recipe has many more."""
     validate_every: int = 50
     validation_episodes: int = 300
     crop_s: float = 2.0
     """Clips of training and of whole-model tuning are cut to this."""
     head: str = "mean-fc"
     test_episodes: int = 600
-    """Of each corpus and speaker split, on whole clips."""
+    """Episodes per corpus and speaker split, on whole clips."""
     tuning_episodes: int = 40
     choice_episodes: int = 2
-    """Of each validation corpus, to choose rate and steps of a tuning."""
+    """Episodes per validation corpus, to choose rate and steps of a tuning."""
 
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """The clips, the budget, and the folder that keeps what was done."""
+    """The clips, the budget, and the folder of stored results."""
 
     backbone: Path
     corpora: Path
@@ -63,7 +63,7 @@ class Bench:
     threads: int = 1
 
     def train(self, sampling: Sampling) -> Path:
-        """The checkpoint of a network trained by episodes of one corpus, or over corpora."""
+        """The checkpoint of a network trained on episodes of one corpus, or over corpora."""
         config = self._config(sampling)
         finished = config.out / "finished"
         if not finished.exists():
@@ -90,7 +90,7 @@ class Bench:
         )
 
     def frozen(self) -> ProtoNet:
-        """The same layers without training, under the mean over frames."""
+        """The same layers without training, with the mean over frames."""
         backbone = load_backbone(self.backbone, LAYERS)
         return ProtoNet(backbone, identity_head(backbone.width)).eval()
 
@@ -101,7 +101,7 @@ class Bench:
         return Embedder("frozen", "checkpoint", f"{LAYERS}{key}", partial(embed_by, self.frozen()))
 
     def evaluate(self, embedder: Embedder, spec: Spec) -> Evaluation:
-        """A network on the episodes of a figure."""
+        """Evaluate a network on the episodes of a figure."""
         rows, sampler = sampler_of(self.utterances, spec)
         embedded = embed_clips(embedder, [self.utterances[row] for row in rows], cache=self.folder / "embeddings")
         assert not embedded.problems
@@ -114,19 +114,19 @@ def open_trained(checkpoint: Path) -> tuple[ProtoNet, Embedder]:
 
 
 class Kept:
-    """Results by name in a JSON file, which is written after each of them."""
+    """Results by name in a JSON file, which is written after each result."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     def get(self, name: str, work: Callable[[], Any]) -> Any:
-        """A result, worked out where it is not there yet."""
+        """A result; computed if it is missing."""
         if name not in self._found:
             self.put(name, work())
         return self._found[name]
 
     def put(self, name: str, value: Any) -> None:
-        """Keep a result, in place of an older one."""
+        """Store a result, and replace an older one."""
         self._found[name] = value
         replace_file(self._path, json.dumps(self._found).encode())

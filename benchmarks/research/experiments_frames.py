@@ -1,7 +1,7 @@
-"""The frames of a frozen backbone for every clip of some corpora, computed once and kept.
+"""The frames of a frozen backbone for every clip of some corpora, computed once and cached.
 
 Frames are averaged in fours, 80 ms apart, so that a head trains in seconds on one core. Every layer's mean over a clip
-is kept as well. Letters: M clips, N frames, D frame width, L layers.
+is also stored. Letters: M clips, N frames, D frame width, L layers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from metaser.toolkit.model.backbone import Backbone, load_backbone
 from metaser.toolkit.model.network import Head
 
 STRIDE = 4
-"""Frames of the backbone that are averaged to one."""
+"""Number of backbone frames that are averaged to one."""
 
 BATCH = 64
 
@@ -36,7 +36,7 @@ BATCH = 64
 
 @dataclass(frozen=True, eq=False)
 class FrameStore:
-    """Clips with their frames, one clip after the other."""
+    """Clips with their frames, concatenated."""
 
     utterances: tuple[Utterance, ...]
     digests: tuple[str, ...]
@@ -71,7 +71,7 @@ class FrameStore:
         return SupportFrames(frames.numpy(), lengths, targets)
 
     def subset(self, rows: Rows) -> tuple[Utterance, ...]:
-        """Some of the utterances."""
+        """A subset of the utterances."""
         return tuple(self.utterances[row] for row in rows)
 
     def embedded(self, rows: Rows, embeddings: npt.NDArray[np.float32]) -> Embedded:
@@ -79,7 +79,7 @@ class FrameStore:
         return Embedded(self.subset(rows), tuple(self.digests[row] for row in rows), embeddings, ())
 
     def embed(self, head: Head, rows: Rows) -> npt.NDArray[np.float32]:
-        """[rows, E] of whole clips, by batches of like length."""
+        """[rows, E] of whole clips, in batches of similar length."""
         order = rows[np.argsort(self.lengths[rows], kind="stable")]
         embeddings = np.zeros((len(self.utterances), head.embedding_size), np.float32)
         with torch.inference_mode():
@@ -96,7 +96,7 @@ def mask_of(lengths: Rows) -> Tensor:
 
 
 def open_store(backbone: Path, layers: int, corpora: Sequence[Path], cache: Path) -> FrameStore:
-    """Read the frames from the cache, or compute them, some minutes for an hour or two of speech."""
+    """Read the frames from the cache, or compute them; takes some minutes for an hour or two of speech."""
     utterances = tuple(clip for folder in corpora for clip in read_corpus(folder).utterances)
     digests = tuple(sha256_of(clip.path) for clip in utterances)
     weights = sorted(path for path in backbone.iterdir() if path.suffix in (".json", ".safetensors", ".bin"))

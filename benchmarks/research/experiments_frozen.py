@@ -1,4 +1,4 @@
-"""Experiments without training at test time or at all: which layer, and unsupervised adaptation of embeddings.
+"""Experiments without gradient training: choice of the layer, and unsupervised adaptation of embeddings.
 
 Letters: S support clips, Q queries, E embedding size, L layers.
 """
@@ -26,7 +26,7 @@ Adaptation: TypeAlias = Callable[[Floats, Floats], tuple[Floats, Floats]]
 """[S, E] of the support and [Q, E] of the queries -> both, adapted; labels are not used."""
 
 SHRINKAGE = 0.5
-"""How far CORAL's covariances are drawn to a multiple of the identity: 20 clips do not determine one of width 256."""
+"""Shrinkage of CORAL's covariances towards a multiple of the identity: 20 clips do not determine width 256."""
 
 
 def layers(lab: Lab) -> Outcome:
@@ -98,12 +98,12 @@ def standardise_by_support(support: Floats, query: Floats) -> tuple[Floats, Floa
 
 
 def standardise_each(support: Floats, query: Floats) -> tuple[Floats, Floats]:
-    """Either by its own statistics; needs the unlabelled queries together."""
+    """Each by its own statistics; needs all unlabelled queries at once."""
     return _standardised(support, support), _standardised(query, query)
 
 
 def coral(support: Floats, query: Floats) -> tuple[Floats, Floats]:
-    """The support set given the queries' mean and covariance (Sun et al., arXiv 1511.05547); needs them together."""
+    """Give the support set the queries' mean and covariance (Sun et al., arXiv 1511.05547); needs all queries."""
     centred, target = support - support.mean(0), query - query.mean(0)
     whitened = times_covariance(centred, centred, -0.5)
     return times_covariance(whitened, target, 0.5) + query.mean(0), query
@@ -114,9 +114,9 @@ def _standardised(rows: Floats, by: Floats) -> Floats:
 
 
 def times_covariance(rows: Floats, centred: Floats, exponent: float) -> Floats:
-    """[rows, E] times a power of the covariance of `centred`, drawn to a multiple of the identity of the same trace.
+    """[rows, E] times a power of the covariance of `centred`, shrunk towards a scaled identity of the same trace.
 
-    By its few singular vectors, as there are fewer clips than features.
+    Computed from its few singular vectors, because there are fewer clips than features.
     """
     _, values, directions = np.linalg.svd(centred, full_matrices=False)  # [r], [r, E]
     variances = values**2 / len(centred)

@@ -1,4 +1,4 @@
-"""Experiments on how a head is trained: which head, which episodes, against an adversary, by labels, for whom."""
+"""Experiments on training a head: kind of head, episodes, adversary, label training, languages, persons."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from metaser.toolkit.evaluation.evaluate import Evaluation
 from metaser.toolkit.model.network import HEADS, Head, identity_head
 
 CHOSEN_HEAD = "mean-fc"
-"""The head of every comparison but that of the heads; chosen on validation speakers by `heads`."""
+"""The head of every comparison except that of the heads; chosen on validation speakers by `heads`."""
 STRENGTHS = (0.03, 0.1, 0.3, 1.0)
 PERSONS = (Spec("ravdess", "any", 5, column="speaker"), Spec("nemo", "any", 5, column="speaker", split="all"))
-"""RAVDESS's test speakers; all of nEMO's, as that corpus has only three for testing and no part in this training."""
+"""RAVDESS's test speakers; all of nEMO's, which has only three test speakers and is not used in this training."""
 
 
 def heads(lab: Lab) -> Outcome:
@@ -33,7 +33,7 @@ def sampling(lab: Lab) -> Outcome:
 
 
 def adversarial(lab: Lab) -> Outcome:
-    """No adversary against adversaries of growing strength."""
+    """No adversary compared with adversaries of increasing strength."""
     recipes = {"off": Recipe(CHOSEN_HEAD)} | {
         f"{strength:g}": Recipe(CHOSEN_HEAD, adversary=strength) for strength in STRENGTHS
     }
@@ -47,13 +47,13 @@ def adversarial(lab: Lab) -> Outcome:
 
 
 def supervised(lab: Lab) -> Outcome:
-    """Training by labels, then prototypes, against training by episodes."""
+    """Training on labels, then prototypes, compared with training on episodes."""
     recipes = {"episodes": Recipe(CHOSEN_HEAD), "labels": Recipe(CHOSEN_HEAD, objective="labels")}
     return _compare(lab, recipes, "labels", "Is meta-training better than plain classification?", frozen=True)
 
 
 def unseen(lab: Lab) -> Outcome:
-    """Leave one language out: what training on a language itself adds, and what training on others gives."""
+    """Leave one language out: gain from training on the language itself, and from training on others."""
     arms: dict[str, dict[str, list[Evaluation]]] = {"frozen": {}, "others": {}, "all": {}}
     for left_out in TRAINED_ON:
         others = tuple(corpus for corpus in TRAINED_ON if corpus != left_out)
@@ -82,7 +82,7 @@ def persons(lab: Lab) -> Outcome:
 def evaluate_all(
     lab: Lab, arms: Mapping[str, Sequence[Head]], specs: Sequence[Spec]
 ) -> dict[str, dict[str, list[Evaluation]]]:
-    """Every head of every arm on every figure."""
+    """Evaluate every head of every arm on every figure."""
     return {
         name: {spec.name: [lab.evaluate_head(head, spec) for head in own] for spec in specs}
         for name, own in arms.items()
@@ -104,7 +104,7 @@ def _compare(
 
 
 def _histories(lab: Lab, recipes: Mapping[str, Recipe]) -> dict[str, Any]:
-    """The rate, accuracy on validation speakers over training, and how well the adversary told the corpora apart."""
+    """Learning rate, validation accuracy over training, and accuracy of the adversary."""
     facts = {}
     for name, recipe in recipes.items():
         best, own = train_all(lab, recipe)

@@ -1,4 +1,4 @@
-"""What all experiments share: the clips by protocol, how much is done, and the accuracy of embeddings and heads."""
+"""Shared parts of all experiments: clips by protocol, budget, and the accuracy of embeddings and heads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Recipe:
     sampling: Sampling = "within"
     objective: Literal["episodes", "labels"] = "episodes"
     adversary: float = 0.0
-    """Greatest strength of the reversed gradient of a discriminator of corpora."""
+    """Maximum strength of the reversed gradient of the corpus discriminator."""
     column: Literal["label", "speaker"] = "label"
     rate: float = 1e-3
     """The full learning rate of AdamW."""
@@ -33,18 +33,18 @@ class Recipe:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A head and how it came about."""
+    """A head and its training history."""
 
     head: Head
     validation: tuple[float, ...]
     """Accuracy on validation speakers, check after check."""
     domain_accuracy: float | None
-    """Of the adversary, over the last quarter of the steps."""
+    """Accuracy of the adversary, over the last quarter of the steps."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How much is done; an arm is as many heads as there are seeds."""
+    """The budget; an arm has one head per seed."""
 
     seeds: int = 5
     episodes: int = 400
@@ -53,23 +53,23 @@ class Budget:
     validation_episodes: int = 100
     """Of each corpus."""
     test_episodes: int = 600
-    """Of each corpus and speaker split, the same for all heads."""
+    """Episodes per corpus and speaker split, the same for all heads."""
     tuning_episodes: int = 200
-    """Of each corpus and speaker split, shared out among the seeds; tuning is compared on these."""
+    """Episodes per corpus and speaker split, distributed over the seeds, to compare tuning."""
     choice_episodes: int = 20
-    """Of each validation corpus and speaker split, to choose rate and steps of a tuning."""
+    """Episodes per validation corpus and speaker split, to choose rate and steps of a tuning."""
 
 
 @dataclass(frozen=True, eq=False)
 class Lab:
-    """The clips and the budget; trained heads are kept, so that experiments share them."""
+    """The clips and the budget; trained heads are cached, so that experiments share them."""
 
     store: FrameStore
     budget: Budget
     trained: dict[tuple[Recipe, int], Trained] = field(default_factory=dict)
 
     def rows(self, corpora: Sequence[str], split: Split | Literal["all"]) -> Rows:
-        """The clips of a part of some corpora."""
+        """The clips of one partition of some corpora."""
         return rows_of(self.store.utterances, corpora, split)
 
     def sampler(self, spec: Spec) -> tuple[Rows, EpisodeSampler]:
@@ -77,11 +77,11 @@ class Lab:
         return sampler_of(self.store.utterances, spec)
 
     def evaluate_head(self, head: Head, spec: Spec) -> Evaluation:
-        """A head on the episodes of a figure."""
+        """Evaluate a head on the episodes of a figure."""
         return self.evaluate_rows(spec, self.store.embed(head, self.rows([spec.corpus], spec.split)))
 
     def evaluate_rows(self, spec: Spec, embeddings: npt.NDArray[np.float32]) -> Evaluation:
-        """Embeddings [clips of the figure, E] on its episodes."""
+        """Evaluate embeddings [clips of the figure, E] on its episodes."""
         rows, sampler = self.sampler(spec)
         validating = spec.split == "validation"
         count = self.budget.validation_episodes if validating else self.budget.test_episodes

@@ -1,4 +1,4 @@
-"""What an experiment found, written as JSON, as a Markdown table and as plots."""
+"""Write the outcome of an experiment as JSON, as a Markdown table and as plots."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from metaser.runtime.system.files import SHARED, replace_text
 from metaser.toolkit.evaluation.charts import draw_lines
 
 LEGEND = (
-    "Accuracy in per cent ± half of its 95 % interval over training seeds (over episodes where nothing is trained). "
-    "Differences are paired by seed and query; the brackets hold the 95 % interval over speakers. Bold: both intervals "
+    "Accuracy in per cent ± half of its 95 % interval over training seeds (over episodes if nothing is trained). "
+    "Differences are paired by seed and query; brackets give the 95 % interval over speakers. Bold: both intervals "
     "exclude zero, so the difference is decided."
 )
 
@@ -26,7 +26,7 @@ class Plot:
     """Lines over a setting, each point a value with half of its interval."""
 
     name: str
-    """Added to the experiment's name where there are several."""
+    """Suffix of the experiment's name if there are several."""
     x: Sequence[Any]
     lines: Mapping[str, Sequence[tuple[float, float]]]
     labels: tuple[str, str]
@@ -34,13 +34,13 @@ class Plot:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The figures of an experiment."""
+    """The results of an experiment."""
 
     question: str
     scores: Mapping[str, Mapping[str, Any]]
-    """Title to what `score` gives."""
+    """Title to the result of `score`."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """Whatever else was found."""
+    """Other results."""
     plots: Sequence[Plot] = ()
     tables: Mapping[str, str] = field(default_factory=dict)
     """Title to further tables in Markdown."""
@@ -48,14 +48,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Conditions:
-    """How an experiment was run, to be written beside its figures."""
+    """Conditions of an experiment, written with its results."""
 
     command: str
     budget: Mapping[str, Any]
-    """How much was done."""
+    """The budget."""
     training_seeds: Sequence[int]
     frames: str
-    """What the heads see."""
+    """Description of the frames."""
     seconds: float
     legend: str = LEGEND
 

@@ -1,10 +1,10 @@
-"""Comparisons with trained layers, and tuning of the whole model: single runs, as each takes many minutes.
+"""Comparisons with trained layers, and tuning of the whole model: single runs, because each takes many minutes.
 
     python -m benchmarks.research.experiments_trained NAME BACKBONE CORPORA
 
-NAME is one of those below. BACKBONE is a folder of Whisper base in the hub's layout, CORPORA one with ravdess, emodb,
-nemo and urdu. Three layers and a head train on the training speakers of the first three. Ctrl-C keeps what was done,
-and the same command goes on from there. Each writes `results/experiment_NAME.json` and `.md`.
+NAME is listed below. BACKBONE is a folder of Whisper base in the hub's layout, CORPORA one with ravdess, emodb,
+nemo and urdu. Three layers and a head train on the training speakers of the first three. Ctrl-C keeps finished work;
+the same command continues from there. Each writes `results/experiment_NAME.json` and `.md`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from metaser.toolkit.data.corpora import read_corpus
 
 LEGEND = (
     "Accuracy in per cent ± half of its 95 % interval over episodes. Differences are paired by episode and query; the "
-    "brackets hold the 95 % interval over speakers. Bold: both intervals exclude zero. Single runs: one training seed, "
-    "so how much a figure varies from training to training is not known."
+    "brackets give the 95 % interval over speakers. Bold: both intervals exclude zero. Single runs: one training seed, "
+    "so the variation between training runs is not known."
 )
 
 
@@ -53,7 +53,7 @@ EXPERIMENTS: Mapping[str, Callable[[Bench], Outcome]] = {
 
 
 def run(name: str, bench: Bench, out: Path) -> str:
-    """Run an experiment, in one go or in several, and write what it found; returns the Markdown."""
+    """Run an experiment, possibly over several calls, and write its outcome; returns the Markdown."""
     spent = Kept(bench.folder / "seconds.json")
     before, start = spent.get(name, float), time.perf_counter()
     try:
@@ -67,7 +67,7 @@ def run(name: str, bench: Bench, out: Path) -> str:
 
 
 def main() -> int:
-    """Run one experiment; the exit code is 130 where Ctrl-C stopped it."""
+    """Run one experiment; the exit code is 130 if Ctrl-C stopped it."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.research.experiments_trained", description=__doc__.split("\n")[0]
     )

@@ -1,4 +1,4 @@
-"""Training a head on cached frames: by episodes or by labels, with or without an adversary, the best one kept.
+"""Train a head on cached frames: on episodes or labels, with or without an adversary; keep the best one.
 
 Letters: B clips, N frames, D frame width, E embedding, S support clips of an episode.
 """
@@ -25,22 +25,22 @@ from metaser.toolkit.training.adversary import Discriminator
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 CHOOSING_SEEDS = 2
-"""Every arm learns at the best of these rates, by the validation accuracy of so many heads."""
+"""Learning rates; every arm uses the best one by the validation accuracy of this number of heads."""
 WEIGHT_DECAY = 1e-2
 WARM_UP = 0.1
 CROP = 31
 """Frames of a training clip, 2.5 s."""
 MASKS = MaskSettings()
 BATCH = 40
-"""Clips of a batch with labels, as many as an episode's."""
+"""Clips per labelled batch, as many as in an episode."""
 DOMAIN_BATCH = 8
-"""Clips of each corpus that the adversary sees a step, as an episode is of one corpus."""
+"""Clips per corpus and step for the adversary, because an episode has only one corpus."""
 HIDDEN = 128
 """Width of the adversary."""
 
 
 def train_all(lab: Lab, recipe: Recipe) -> tuple[Recipe, list[Trained]]:
-    """A head a training seed, at the best rate, and the recipe with that rate."""
+    """One head per training seed, at the best rate, and the recipe with that rate."""
     seeds = range(min(CHOOSING_SEEDS, lab.budget.seeds))
 
     def accuracy(one: Recipe) -> float:
@@ -51,12 +51,12 @@ def train_all(lab: Lab, recipe: Recipe) -> tuple[Recipe, list[Trained]]:
 
 
 def heads_of(lab: Lab, recipe: Recipe) -> list[Head]:
-    """A head a training seed, at the best rate."""
+    """One head per training seed, at the best rate."""
     return [one.head for one in train_all(lab, recipe)[1]]
 
 
 def train(lab: Lab, recipe: Recipe, seed: int) -> Trained:
-    """Train a head once, and remember it; the state with the best validation accuracy is kept."""
+    """Train a head once, and cache it; the state with the best validation accuracy is kept."""
     if (recipe, seed) in lab.trained:
         return lab.trained[recipe, seed]
     torch.manual_seed(seed)
@@ -91,7 +91,7 @@ def train(lab: Lab, recipe: Recipe, seed: int) -> Trained:
 
 
 def lr_factor(progress: float) -> float:
-    """A linear rise over the warm-up, then half a cosine down."""
+    """Linear warm-up, then cosine decay."""
     if progress < WARM_UP:
         return (progress + 0.01) / (WARM_UP + 0.01)
     return 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
@@ -139,7 +139,7 @@ def _episodes(lab: Lab, recipe: Recipe, head: Head, seed: int) -> _Task:
 
 
 def _labels(lab: Lab, rows: Rows, head: Head, parts: list[nn.Module]) -> _Task:
-    """Plain classification of batches; the classifier joins `parts`, to be trained as well, and is dropped after."""
+    """Plain classification of batches; the classifier is added to `parts` for training, and dropped afterwards."""
     names = sorted({clip.label for clip in lab.store.subset(rows)})
     targets = torch.tensor([names.index(clip.label) for clip in lab.store.subset(rows)])
     classifier = nn.Linear(head.embedding_size, len(names))

@@ -1,7 +1,7 @@
-"""Experiments on tuning a trained head at test time: none, pmf, split, one shot, and how split scales with N and K.
+"""Experiments on tuning a trained head at test time: none, pmf, split, one shot, and scaling of split with N and K.
 
-Rate and steps of each method are chosen on validation speakers. The episodes of a figure are shared out among the heads
-of all training seeds, and every method sees the same ones.
+Rate and steps of each method are chosen on validation speakers. The episodes of a figure are distributed over the heads
+of all training seeds, and every method uses the same ones.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def tuning(lab: Lab) -> Outcome:
 
 
 def one_shot(lab: Lab) -> Outcome:
-    """What can be tuned on a single clip a class."""
+    """Tuning methods with one clip per class."""
     return _compare(lab, ("none", "pmf", "time", "views"), 1, "Does tuning help with one clip a class, and how?")
 
 
@@ -99,7 +99,7 @@ def choose(lab: Lab, heads: Sequence[Head], method: Tuning, k_shot: int) -> tupl
 def evaluate_tuning(
     lab: Lab, heads: Sequence[Head], spec: Spec, settings: TuningSettings
 ) -> tuple[Evaluation, list[float]]:
-    """Tune on every episode of a figure; also the seconds that each tuning took."""
+    """Tune on every episode of a figure; also return the seconds of each tuning."""
     rows, sampler = lab.sampler(spec)
     count = lab.budget.tuning_episodes
     seconds: list[float] = []
@@ -138,16 +138,16 @@ def _compare(lab: Lab, methods: Sequence[Tuning], k_shot: int, question: str) ->
     scores = {"test": score(arms, "none")}
     if "split" in methods:
         scores["split against pmf"] = score({name: arms[name] for name in ("pmf", "split")}, "pmf")
-    cost = table(["method", "rate", "steps", "ms a tuning, median", "ms a step"], times)
+    cost = table(["method", "rate", "steps", "ms per tuning, median", "ms per step"], times)
     tables = {
         "Time": cost,
-        "Time of a step on clips of 3 s with all frames": _step_times(methods, k_shot, lab.store.width),
+        "Time per step on clips of 3 s with all frames": _step_times(methods, k_shot, lab.store.width),
     }
     return Outcome(question, scores, facts, tables=tables)
 
 
 def _step_times(methods: Sequence[Tuning], k_shot: int, width: int) -> str:
-    """A table of milliseconds a step, the best of some rounds, for every head."""
+    """A table of milliseconds per step, the best of some rounds, for every head."""
     targets = np.repeat(np.arange(4), k_shot)
     frames = torch.randn(len(targets), FULL_FRAMES, width).numpy()
     support = SupportFrames(frames, np.full(len(targets), FULL_FRAMES), targets)
@@ -168,7 +168,7 @@ def _targets(episode: Episode) -> Rows:
 
 
 def _answer(lab: Lab, head: Head, rows: Rows, episode: Episode) -> Answers:
-    """The answers by embeddings of this episode's clips alone."""
+    """Predictions from the embeddings of this episode's clips."""
     clips = np.concatenate([episode.support.ravel(), episode.query_indices])
     embeddings = np.zeros((len(rows), head.embedding_size), np.float32)
     embeddings[clips] = lab.store.embed(head, rows[clips])

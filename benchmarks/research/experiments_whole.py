@@ -1,7 +1,7 @@
-"""Tuning the whole network at test time: none, pmf and split on paired episodes of the unseen corpus.
+"""Tune the whole network at test time: none, pmf and split on paired episodes of the unseen corpus.
 
 Rate and steps of each method are chosen on validation speakers of the corpora that the network was trained on. The
-convolutions keep their weights, as in training. Clips are cut to their first seconds, in every arm alike.
+convolutions keep their weights, as in training. Clips are cut to their first seconds, equally in every arm.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ BATCH = 10
 
 
 def whole_model(bench: Bench) -> Outcome:
-    """No tuning, pmf and split of all layers and the head."""
+    """No tuning, pmf and split on all layers and the head."""
     network, embedder = open_trained(bench.train("within"))
     freeze(network.backbone, FreezeConfig(front_end=True))
     kept = Kept(bench.folder / f"whole-{embedder.key[:16]}.json")
@@ -65,13 +65,13 @@ def whole_model(bench: Bench) -> Outcome:
         "test": score(arms, "none"),
         "split against pmf": score({name: arms[name] for name in METHODS}, "pmf"),
     }
-    cost = table(["method", "rate of the layers", "steps", "s a tuning, median", "s a step"], times)
+    cost = table(["method", "rate of the layers", "steps", "s per tuning, median", "s per step"], times)
     question = "Does tuning the whole model at test time help, and is split better than pmf?"
     return Outcome(question, scores, facts, tables={"Time": cost})
 
 
 class _Tuner:
-    """Tunes one network on episodes; every episode's result is kept."""
+    """Tunes one network on episodes; every episode's result is stored."""
 
     def __init__(self, bench: Bench, network: ProtoNet, kept: Kept) -> None:
         self._bench = bench
@@ -98,7 +98,7 @@ class _Tuner:
         return self._settings(method, rate, steps), {"rate": rate, "steps": steps, "validation_accuracy": facts}
 
     def test(self, settings: TuningSettings) -> tuple[Evaluation, list[float]]:
-        """The answers to the paired episodes of the report, and the seconds that each tuning took."""
+        """The predictions for the paired episodes of the report, and the seconds of each tuning."""
         rows, sampler = sampler_of(self._bench.utterances, TEST)
         indices = range(self._bench.budget.tuning_episodes)
         case = f"test {settings.method} {settings.backbone_learning_rate:g} {settings.steps}"

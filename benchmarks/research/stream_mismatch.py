@@ -1,10 +1,10 @@
-"""What it costs that whole clips are enrolled and stretches of speech are streamed: on validation speakers, paired.
+"""Cost of the mismatch between enrolled whole clips and streamed sections of speech: validation speakers, paired.
 
     python -m benchmarks.research.stream_mismatch CORPORA [--only NAME] [--episodes N]
 
-Support and queries are each embedded whole, trimmed to their speech, or, queries only, as a stream hears them: with a
-second of silence on both sides, in windows, labelled by the stream's own rules. All ways are measured on the same
-4-way 5-shot episodes of the shipped bundle. Test speakers are not opened. Writes `results/stream_mismatch.json`.
+Support and queries are each embedded whole, trimmed to their speech, or, queries only, as in a stream: with one second
+of silence on both sides, in windows, labelled by the stream's own rules. All methods are measured on the same 4-way
+5-shot episodes of the shipped bundle. Test speakers are not used. Writes `results/stream_mismatch.json`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class HeardWindow:
 
 @dataclass(frozen=True)
 class Clip:
-    """All that is needed of a clip."""
+    """Embeddings and windows of a clip."""
 
     whole: Embedding
     trimmed: Embedding
@@ -70,20 +70,20 @@ class Clip:
 
 
 class KeptSegment(Segment):
-    """A segment of a stream that keeps what it hears and never changes its label."""
+    """A segment of a stream that stores its windows and never changes its label."""
 
     def __init__(self, start: int, rules: SegmentRules) -> None:
         super().__init__(start, rules)
         self.windows: list[Window] = []
 
     def hear(self, window: Window) -> None:
-        """Keep the window."""
+        """Store the window."""
         self.windows.append(window)
         super().hear(window)
 
 
 class KeepingStream(Stream):
-    """A stream that keeps the windows of all its utterances."""
+    """A stream that stores the windows of all its utterances."""
 
     def __init__(self, engine: Engine) -> None:
         self.embeddings: list[Embedding] = []
@@ -101,7 +101,7 @@ class KeepingStream(Stream):
 
 
 def hear(engine: Engine, waveform: Waveform, rng: np.random.Generator) -> Clip:
-    """Embed a clip in all three ways."""
+    """Embed a clip with all three methods."""
     silence = [
         (SILENCE_LEVEL * rng.standard_normal(round(SILENCE_S * SAMPLE_RATE_HZ))).astype(np.float32) for _ in range(2)
     ]
@@ -118,7 +118,7 @@ def hear(engine: Engine, waveform: Waveform, rng: np.random.Generator) -> Clip:
 
 
 def label_by_stream(clip: Clip, prototypes: npt.NDArray[np.float32], sharpness: float) -> int:
-    """The class that is heard for the longest time, by the stream's rules without a threshold; -1 for none."""
+    """The label with the longest duration, by the stream's rules without a threshold; -1: none."""
     names = tuple(map(str, range(len(prototypes))))
     heard_for: dict[int, int] = defaultdict(int)
     for start, windows, end in clip.stream:
@@ -135,7 +135,7 @@ def label_by_stream(clip: Clip, prototypes: npt.NDArray[np.float32], sharpness: 
 def right_by_way(
     clips: list[Clip], utterances: list[Utterance], split: SpeakerSplit, sharpness: float, episodes: int
 ) -> tuple[dict[str, list[npt.NDArray[np.bool_]]], list[str]]:
-    """For each way and episode, which queries are correct; and who speaks in each query."""
+    """For each method and episode, which queries are correct; and the speaker of each query."""
     correct: dict[str, list[npt.NDArray[np.bool_]]] = {way: [] for way in WAYS}
     speakers: list[str] = []
     for episode in EpisodeSampler(utterances, EpisodeSettings(speaker_split=split), seed=SEED).episodes(episodes):
@@ -154,7 +154,7 @@ def right_by_way(
 
 
 def stated(over_episodes: Interval, over_people: Interval | None) -> dict[str, list[float] | float]:
-    """Per cent: mean, interval over episodes, interval over speakers where there are several."""
+    """Per cent: mean, interval over episodes, interval over speakers if there are several."""
     bounds = {"over_episodes": over_episodes, "over_speakers": over_people}
     return {
         "mean": round(100 * over_episodes.mean, 1),
@@ -163,7 +163,7 @@ def stated(over_episodes: Interval, over_people: Interval | None) -> dict[str, l
 
 
 def compare(correct: dict[str, list[npt.NDArray[np.bool_]]], speakers: list[str]) -> dict[str, object]:
-    """Accuracy of each way, and the differences that matter."""
+    """Accuracy of each method, and the relevant differences."""
     means = {way: [float(each.mean()) for each in rows] for way, rows in correct.items()}
     flat = {way: np.concatenate(rows).astype(float) for way, rows in correct.items()}
     figures: dict[str, object] = {

@@ -1,7 +1,7 @@
-"""Whether the device's tuning and PyTorch's give the same answers: `python -m benchmarks.research.tuning_agreement BACKBONE CORPORA`.
+"""Compare the predictions of the device's tuning and PyTorch's: `python -m benchmarks.research.tuning_agreement BACKBONE CORPORA`.
 
-BACKBONE, a folder of Whisper base in the hub's layout, becomes a checkpoint of two layers under the identity head, and
-that a bundle in fp32 and in int8. All three tune by `split` on the same 100 episodes of a corpus's validation speakers.
+BACKBONE, a folder of Whisper base in the hub's layout, becomes a checkpoint of two layers with the identity head, which
+is exported to a bundle in fp32 and in int8. All three tune by `split` on the same 100 episodes of a corpus's validation speakers.
 """  # noqa: E501 # a command is one line
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def evaluated(model: Path, corpora: Path, corpus: str) -> Evaluation:
 
 
 def compared(models: dict[str, Path], corpora: Path, corpus: str) -> dict[str, Any]:
-    """Accuracy of each, and the share of queries that the checkpoint answers alike."""
+    """Accuracy of each, and the share of queries with the same prediction as the checkpoint."""
     found = {name: evaluated(model, corpora, corpus) for name, model in models.items()}
     answers = {name: np.concatenate(one.answers) for name, one in found.items()}
     return {

@@ -1,10 +1,10 @@
-"""How the guard of tuning judges.
+"""Evaluate the tuning guard.
 
     [METASER_BUNDLE=NAME] python -m benchmarks.research.tuning_guard CORPORA [EPISODES] [test]
 
-CORPORA holds ravdess, emodb and nemo: 4-way 5-shot, support and queries by different people and by one, and for each
-rate the accuracy before and after tuning with the guard's gain; on validation speakers, on which the margin was chosen,
-unless `test` opens the test speakers. Writes `results/tuning_guard_NAME.json` of the bundle.
+CORPORA holds ravdess, emodb and nemo: 4-way 5-shot, support and queries by different people and by one person. For each
+rate it measures the accuracy before and after tuning and the guard's gain, on validation speakers, on which the margin
+was chosen, or with `test` on the test speakers. Writes `results/tuning_guard_NAME.json` of the bundle.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class Case:
     after: float
     guard_gain: float
     more_right: dict[str, tuple[int, int]]
-    """By speaker: the queries, and how many more of them are right after tuning."""
+    """By speaker: number of queries, and the gain in correct ones after tuning."""
 
 
 def cases_of(engine: Engine, corpora: Path, episodes: int, part: Split) -> Iterator[Case]:
-    """Every rate on every episode."""
+    """Run every rate on every episode."""
     for corpus in CORPORA:
         clips = utterances_of(corpora, corpus, part)
         frames = [
@@ -93,7 +93,7 @@ def cases_of(engine: Engine, corpora: Path, episodes: int, part: Split) -> Itera
 def correct(
     tuner: GuardedTuner, head: HeadParameters, support: SupportFrames, queries: SupportFrames
 ) -> npt.NDArray[np.bool_]:
-    """[Q] whether each query is recognised."""
+    """[Q] whether each query is correct."""
     embeddings = tuner.pool(head, support)
     classes = np.stack(
         [prototype(embeddings[support.targets == number]) for number in range(support.targets.max() + 1)]
@@ -103,7 +103,7 @@ def correct(
 
 
 def judge(cases: Sequence[Case], margin: float) -> dict[str, Any]:
-    """What a margin keeps, and what that is worth."""
+    """Tunings that a margin accepts, and their gain."""
     change = np.array([case.after - case.before for case in cases])
     kept = np.array([case.guard_gain >= margin for case in cases])
     return {
@@ -136,13 +136,13 @@ def _change(cases: Sequence[Case], margin: float) -> str:
         for _ in range(count)
     ]
     people, values = zip(*queries, strict=True)
-    told = f"{over_episodes.mean:+.2f} ± {over_episodes.high - over_episodes.mean:.2f}"
+    text = f"{over_episodes.mean:+.2f} ± {over_episodes.high - over_episodes.mean:.2f}"
     over_people = interval_over_speakers(values, people)
-    return f"{told} [{over_people.low:+.2f}, {over_people.high:+.2f}]" if over_people else told
+    return f"{text} [{over_people.low:+.2f}, {over_people.high:+.2f}]" if over_people else text
 
 
 def main() -> None:
-    """Measure what was asked for and write it."""
+    """Run the named measurement and write it."""
     part: Split = "test" if sys.argv[-1] == "test" else "validation"
     episodes = next((int(word) for word in sys.argv[2:] if word.isdecimal()), EPISODES)
     engine = Engine.open(given_by_environment("METASER_BUNDLE"), provider="cpu", threads=1)
@@ -159,7 +159,7 @@ def main() -> None:
         {
             "command": f"python -m benchmarks.research.tuning_guard CORPORA {episodes}"
             + (" test" if part == "test" else ""),
-            "protocol": f"bundle {name}, 4-way 5-shot, {episodes} episodes a corpus and split, "
+            "protocol": f"bundle {name}, 4-way 5-shot, {episodes} episodes per corpus and split, "
             f"seed 0, {part} "
             f"speakers; {STEPS} steps; change in points of accuracy, its 95 % intervals over episodes and [speakers]; "
             "shares of all, of the tunings that lowered and of those that raised the accuracy of the queries",

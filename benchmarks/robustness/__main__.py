@@ -1,11 +1,11 @@
-"""Damaged files of every kind, and commands that are killed: nothing may show a traceback, hang, crash or get lost.
+"""Damaged files of every kind, and killed commands: no traceback, hang, crash or lost data is allowed.
 
     python -m benchmarks.robustness WORK [KIND ...] [--share S]
     python -m benchmarks.robustness WORK KIND --case SEED
 
-Each case is a kind and a seed, runs in a process of its own kind, and can be run again alone. WORK keeps the files that
-are damaged, so that a second run need not make them. A kind's figures replace those of its last run in
-`results/robustness.json` and `.md`; kinds that are not named keep theirs. Takes about 40 minutes of one core.
+Each case is a kind and a seed, runs in a process of its kind, and can be run again alone. WORK stores the files to
+damage, so that a second run reuses them. The results of a kind replace those of its last run in
+`results/robustness.json` and `.md`; kinds that are not named keep theirs. Takes about 40 minutes on one core.
 """
 
 from __future__ import annotations
@@ -39,11 +39,13 @@ def measure(kind: str, work: Path, count: int, processes: int) -> dict[str, Any]
 def main() -> None:
     """Run, write, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.robustness", description=__doc__.split("\n")[0])
-    parser.add_argument("work", type=Path, metavar="WORK", help="a folder for what is damaged, about 50 MB")
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(COUNTS)}; all without it")
+    parser.add_argument("work", type=Path, metavar="WORK", help="a folder for the files to damage, about 50 MB")
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(COUNTS)}; default: all")
     parser.add_argument("--share", type=float, default=1.0, metavar="S", help="run this share of the cases")
-    parser.add_argument("--processes", type=int, default=1, metavar="N", help="that run damaged files at once")
-    parser.add_argument("--case", type=int, metavar="SEED", help="run one case in this process and print how it ends")
+    parser.add_argument(
+        "--processes", type=int, default=1, metavar="N", help="number of parallel processes for damaged files"
+    )
+    parser.add_argument("--case", type=int, metavar="SEED", help="run one case in this process and print its outcome")
     given = parser.parse_args()
     work = given.work.resolve()
     make_all(work, print)

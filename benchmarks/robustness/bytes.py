@@ -1,4 +1,4 @@
-"""Damage to the bytes of a file: what cut copies, bad disks, joined files and broken writers leave.
+"""Damage the bytes of a file, like truncated copies, bad disks, joined files and broken writers.
 
 Each function takes the bytes [n >= 1], those of another file, and a generator, and returns new bytes.
 """
@@ -15,23 +15,23 @@ BOUNDARIES = (
     *(0, 1, 2, 3),
     *(2**bits + more for bits in (7, 8, 15, 16, 24, 31, 32, 63, 64) for more in (-1, 0, 1)),
 )
-"""What overflows, is negative, or divides by zero where a length or a count is read."""
+"""Boundary values that overflow, are negative, or divide by zero when read as a length or a count."""
 
 HEADER_BYTES = 256
-"""Half of all damage is here, where lengths and formats are."""
+"""Size of the header, with lengths and formats; half of all damage is here."""
 
 MOST_ROUNDS = 3
 
 
 def damaged(content: bytes, other: bytes, rng: random.Random) -> bytes:
-    """One to three kinds of damage, one after the other."""
+    """Apply one to three kinds of damage in sequence."""
     for _ in range(rng.randint(1, MOST_ROUNDS)):
         content = rng.choice(ALL)(content or b"\0", other, rng)
     return content
 
 
 def flip_bits(content: bytes, _: bytes, rng: random.Random) -> bytes:
-    """Up to eight bits."""
+    """Flip up to eight bits."""
     changed = bytearray(content)
     for _number in range(rng.randint(1, 8)):
         changed[_place(content, rng)] ^= 1 << rng.randrange(8)
@@ -66,14 +66,14 @@ def remove_piece(content: bytes, _: bytes, rng: random.Random) -> bytes:
 
 
 def swap_pieces(content: bytes, _: bytes, rng: random.Random) -> bytes:
-    """Two that follow each other."""
+    """Swap two adjacent pieces."""
     start, end = _span(content, rng)
     middle = rng.randint(start, end)
     return content[:start] + content[middle:end] + content[start:middle] + content[end:]
 
 
 def fill_piece(content: bytes, _: bytes, rng: random.Random) -> bytes:
-    """By zeros, by ones or by noise."""
+    """Overwrite a piece with zeros, ones or noise."""
     start, end = _span(content, rng)
     size = end - start
     filled = rng.choice((bytes(size), b"\xff" * size, rng.randbytes(size)))
@@ -81,19 +81,19 @@ def fill_piece(content: bytes, _: bytes, rng: random.Random) -> bytes:
 
 
 def splice(content: bytes, other: bytes, rng: random.Random) -> bytes:
-    """The start of one file and the end of another."""
+    """Join the start of one file and the end of another."""
     return content[: _place(content, rng)] + other[_place(other or b"\0", rng) :]
 
 
 def insert_other(content: bytes, other: bytes, rng: random.Random) -> bytes:
-    """A piece of another file over this one's."""
+    """Overwrite a piece with a piece of another file."""
     start, end = _span(other or b"\0", rng)
     at = _place(content, rng)
     return content[:at] + other[start:end] + content[at + end - start :]
 
 
 def set_number(content: bytes, _: bytes, rng: random.Random) -> bytes:
-    """A number on a boundary, in 1, 2, 4 or 8 bytes of either order."""
+    """Write a boundary value in 1, 2, 4 or 8 bytes, in either byte order."""
     size = rng.choice((1, 2, 4, 8))
     number = rng.choice(BOUNDARIES) % (1 << 8 * size)
     at = _place(content, rng)
@@ -101,7 +101,7 @@ def set_number(content: bytes, _: bytes, rng: random.Random) -> bytes:
 
 
 def change_length(content: bytes, _: bytes, rng: random.Random) -> bytes:
-    """A number of four bytes that may be the length of something in this file, by a little or to its double."""
+    """Change a four-byte number that may be a length in this file slightly, or double it."""
     starts = range(max(1, min(len(content) - 4, 4 * HEADER_BYTES)))
     orders: tuple[Literal["little", "big"], ...] = ("little", "big")
     places = [(at, order) for at in starts for order in orders]
@@ -121,7 +121,7 @@ ALL: tuple[Damage, ...] = (
 
 
 def _place(content: bytes, rng: random.Random) -> int:
-    """A place in the file, every other time in its header."""
+    """A position in the file, half of the time in its header."""
     return rng.randrange(min(len(content), HEADER_BYTES) if rng.random() < 0.5 else len(content))
 
 

@@ -1,7 +1,7 @@
-"""What is done with damaged files of each kind, one file per seed, as the commands would use them.
+"""Use damaged files of each kind, one file per seed, in the same way as the commands.
 
-A case is a kind and a seed: the same two make the same file. A damaged file that is taken is also used, and what comes
-out must be an answer: a label with a confidence between 0 and 1, JSON that can be read again.
+A case is a kind and a seed, which determine the file. A damaged file that is accepted is also used, and its result must
+be valid: a label with a confidence between 0 and 1, JSON that can be parsed.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ Case: TypeAlias = Callable[[int], None]
 
 SHIPPED = "tiny"
 SHIPPED_EVERY = 40
-"""One case of so many is of a shipped bundle, whose encoder takes a hundred times as long to open."""
+"""One case in this number uses a shipped bundle, whose encoder takes a hundred times as long to open."""
 
 CALIBRATED_EVERY = 5
-"""One profile of so many is calibrated again, which takes longer than all else."""
+"""One profile in this number is calibrated again, which takes longer than everything else."""
 
 REPAIRED = 0.5
-"""The share of damaged bundles whose hashes are made right again, so that the checks behind the hashes are reached."""
+"""The share of damaged bundles whose hashes are corrected, so that the checks after the hashes are reached."""
 
 WHOLE_FILE = 0.05
-"""The share of damaged bundles in which a file is absent, a link, or another one."""
+"""The share of damaged bundles in which a file is missing, a link, or another file."""
 
 PIPED = 0.3
 CLIP = 0.1 * np.sin(np.arange(SAMPLE_RATE_HZ) / 7).astype(np.float32)
@@ -104,7 +104,7 @@ class Bundles:
         self.use(self._folder)
 
     def change(self, path: Path, other: Path, rng: random.Random) -> bytes:
-        """Another content for a file."""
+        """New content for a file."""
         content = path.read_bytes()
         if rng.random() < 0.7 and path.suffix == ".json":
             return changed_json(content, rng)
@@ -113,7 +113,7 @@ class Bundles:
         return damaged(content, other.read_bytes() if other.is_file() else content, rng)
 
     def use(self, folder: Path) -> None:
-        """Do with a bundle what people do."""
+        """Use a bundle like a user."""
         engine = Engine.open(folder, provider="cpu", threads=1)
         as_json(asdict(engine.bundle.manifest))
         profile = engine.enroll(SUPPORT)
@@ -126,7 +126,7 @@ class Bundles:
 
     @staticmethod
     def _replace(path: Path, rng: random.Random) -> None:
-        """Put nothing, a link, a folder, or another file in the place of a file."""
+        """Replace a file by nothing, a link, a folder, or another file."""
         path.unlink()
         kind = rng.randrange(4)
         if kind == 0:
@@ -138,19 +138,19 @@ class Bundles:
 
 
 class Graphs(Bundles):
-    """Bundles with one damaged graph: its bytes, or what it says with its protobuf in order."""
+    """Bundles with one damaged graph: its bytes, or its content in a valid protobuf."""
 
     names = ("encoder.onnx", "head.onnx", "tune.onnx")
 
     def change(self, path: Path, other: Path, rng: random.Random) -> bytes:
-        """Another content for a graph."""
+        """New content for a graph."""
         from benchmarks.robustness.graphs import changed_graph
 
         return changed_graph(path.read_bytes(), rng) if rng.random() < 0.7 else super().change(path, other, rng)
 
 
 class Sounds:
-    """Recordings of all formats, read as clips are, or through a pipe."""
+    """Recordings of all formats, read like clips, or through a pipe."""
 
     def __init__(self, work: Path) -> None:
         self._seeds = sorted(path for path in (work / "seeds" / "sounds").iterdir())
@@ -174,7 +174,7 @@ class Sounds:
 
 
 class Settings:
-    """Settings of a training run in TOML, read, prepared, and tried on one episode."""
+    """Settings of a training run in TOML, read, prepared, and tested on one episode."""
 
     def __init__(self, work: Path) -> None:
         from metaser.toolkit.training import train  # noqa: F401 # so that memory is counted without its import
@@ -221,7 +221,7 @@ KINDS: dict[str, Callable[[Path], Case]] = {
 
 
 def repair_hashes(folder: Path) -> None:
-    """Write the sizes and hashes that the files have into the manifest, as far as that can be read."""
+    """Write the actual sizes and hashes of the files into the manifest, if it can be read."""
     path = folder / MANIFEST
     if path.is_symlink():
         return
@@ -235,7 +235,7 @@ def repair_hashes(folder: Path) -> None:
 
 
 def read_pipe(content: bytes, form: RawFormat, *, live: bool) -> None:
-    """Read bytes as sound on a pipe."""
+    """Read bytes as sound from a pipe."""
     reading, writing = os.pipe()
     writer = threading.Thread(target=_write_all, args=(writing, content))
     writer.start()
@@ -249,7 +249,7 @@ def read_pipe(content: bytes, form: RawFormat, *, live: bool) -> None:
 
 
 def as_json(value: object) -> None:
-    """What `--json` prints has to be JSON, which knows no NaN."""
+    """The output of `--json` must be JSON, which has no NaN."""
     json.loads(json.dumps(value), parse_constant=_no_number)
 
 

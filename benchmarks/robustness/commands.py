@@ -1,7 +1,7 @@
-"""The commands that are killed: what is there before, how they start, and what may be there after.
+"""The killed commands: files before, how they start, and allowed files after.
 
-A command starts as a process of its own, or in a copy of this process, which has loaded the libraries and, for export,
-has traced the graphs: that takes most of the time of a command, and nothing is written in it.
+A command starts in its own process, or in a fork of this process, which has loaded the libraries and, for export, has
+traced the graphs: that takes most of the time of a command, and writes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from metaser.runtime.errors import MetaserError
 from metaser.runtime.system.files import leftovers
 
 Wrong = list[tuple[str, str]]
-"""What is wrong with what a command left: the sort, and what exactly."""
+"""Problems of the files that a command left: the sort, and details."""
 
 
 class Command:
@@ -30,7 +30,7 @@ class Command:
 
     name: ClassVar[str]
     own_process: ClassVar[bool] = True
-    """Whether it also starts as a process of its own."""
+    """Whether it also starts in its own process."""
 
     def __init__(self, scratch: Path) -> None:
         self.seeds = scratch.parents[1] / "seeds"
@@ -45,10 +45,10 @@ class Command:
         self.support = _stats(self.seeds / "support")
 
     def prepare(self) -> None:
-        """Make what is there before in `before`."""
+        """Make the initial files in `before`."""
 
     def begin(self) -> None:
-        """Put back what is there before."""
+        """Restore the initial files."""
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.copytree(self.before, self.folder)
 
@@ -57,7 +57,7 @@ class Command:
         raise NotImplementedError
 
     def start(self, *, copied: bool) -> int:
-        """Start the command, in a copy of this process or as a process of its own; the id of that."""
+        """Start the command, in a fork of this process or in its own process; return the process id."""
         return self._copy() if copied else self._process()
 
     def _process(self) -> int:
@@ -65,7 +65,7 @@ class Command:
         env = {**os.environ, "XDG_STATE_HOME": str(self.folder.parent / "state"), "OMP_NUM_THREADS": "1"}
         quiet = subprocess.DEVNULL
         process = subprocess.Popen(words, cwd=self.folder, env=env, stdin=quiet, stdout=quiet, stderr=quiet)
-        process.returncode = 0  # who kills it waits for it
+        process.returncode = 0  # the killer waits for it
         return process.pid
 
     def _copy(self) -> int:
@@ -80,7 +80,7 @@ class Command:
             os._exit(0)
 
     def run(self, *more: str) -> None:
-        """Run the command line in this process, which is a copy.
+        """Run the command line in this process, which is a fork.
 
         Raises:
             AssertionError: it ended with another exit code than 0.
@@ -92,7 +92,7 @@ class Command:
         assert not code, f"exit code {code}"
 
     def in_copy(self, work: Callable[[], object]) -> str | None:
-        """Do something in a copy of this process; what went wrong, if anything did."""
+        """Do something in a fork of this process; return the error, if any."""
         reading, writing = os.pipe()
         if not (process := os.fork()):
             nothing = os.open(os.devnull, os.O_RDWR)
@@ -110,15 +110,15 @@ class Command:
         return message or None
 
     def state(self) -> object:
-        """What is there, to compare."""
+        """The current files, for comparison."""
         raise NotImplementedError
 
     def remember(self) -> None:
-        """Keep what is there after a whole run."""
+        """Store the files after a complete run."""
         self.ends.append(self.state())
 
     def look(self) -> tuple[str, Wrong]:
-        """What a kill left, in a word, and what is wrong with it."""
+        """The state after a kill in a word, and its problems."""
         wrong: Wrong = []
         if _stats(self.seeds / "support") != self.support:
             wrong.append(("support changed", self.name))
@@ -126,7 +126,7 @@ class Command:
         return state, wrong + more
 
     def judge(self) -> tuple[str, Wrong]:
-        """The same of what the command writes."""
+        """The same for the files that the command writes."""
         raise NotImplementedError
 
 
@@ -134,7 +134,7 @@ class ProfileCommand(Command):
     """A command that makes or changes a profile."""
 
     def prepare(self) -> None:
-        """A profile that was changed before, so that there is an undo copy."""
+        """A profile with an earlier change, so that there is an undo copy."""
         engine = Engine.open(self.bundle, provider="cpu", threads=1)
         profile = engine.enroll(self.seeds / "support")
         path = self.before / "profile.safetensors"
@@ -143,7 +143,7 @@ class ProfileCommand(Command):
 
     @property
     def bundle(self) -> Path:
-        """The bundle that is used."""
+        """The bundle of the profile."""
         return self.seeds / "bundles" / SMALLEST
 
     @property
@@ -152,7 +152,7 @@ class ProfileCommand(Command):
         return self.folder / "profile.safetensors"
 
     def options(self) -> list[str]:
-        """Options that all have."""
+        """Common options."""
         return ["--profile", str(self.path), "--bundle", str(self.bundle), "--threads", "1"]
 
     def state(self) -> tuple[bytes | None, bytes | None]:
@@ -162,7 +162,7 @@ class ProfileCommand(Command):
         return profile, copy
 
     def judge(self) -> tuple[str, Wrong]:
-        """Old, new, or in between: the undo copy is the newer, or the older, of both already."""
+        """Old, new, or in between: the undo copy is already replaced, but not yet the profile."""
         wrong: Wrong = []
         now = self.state()
         old, new = self.start_state, self.ends[0]
@@ -190,7 +190,7 @@ class ProfileCommand(Command):
         return f"{word}, with a temporary file" if found else word, wrong
 
     def _next_command(self) -> None:
-        """What any later change of the profile does."""
+        """Change the profile again, as any later command does."""
         path = self.path if self.path.is_file() else self.before / self.path.name
         if path.is_file():
             Profile.load(path).answering("off").save(self.path)
@@ -199,7 +199,7 @@ class ProfileCommand(Command):
 
 
 class Enroll(ProfileCommand):
-    """`metaser enroll`, where no profile is."""
+    """`metaser enroll` without an existing profile."""
 
     name = "enroll"
 
@@ -288,11 +288,11 @@ class Export(Command):
         return ["export", model, str(self.folder / "bundle"), "--force", "--name", "other"]
 
     def state(self) -> str:
-        """The name of the bundle that is there."""
+        """The name of the existing bundle."""
         return open_bundle(self.folder / "bundle").manifest.name
 
     def judge(self) -> tuple[str, Wrong]:
-        """Old, new, or absent with the old one beside it; the next export leaves nothing of all that."""
+        """Old, new, or missing with the old one next to it; the next export cleans all of it up."""
         wrong: Wrong = []
         place = self.folder / "bundle"
         if place.is_dir():
@@ -305,13 +305,13 @@ class Export(Command):
                 wrong.append(
                     ("lost or half-written", f"there is {sorted(file.name for file in self.folder.iterdir())}")
                 )
-        beside = sorted(file.name for file in self.folder.iterdir() if file != place)
-        if beside:
+        others = sorted(file.name for file in self.folder.iterdir() if file != place)
+        if others:
             if message := self.in_copy(self.run):
                 wrong.append(("does not go on", message))
             if lasting := sorted(file.name for file in self.folder.iterdir() if file != place):
                 wrong.append(("left for ever", ", ".join(lasting)))
-        return f"{word}, with {' and '.join(beside)}" if beside else word, wrong
+        return f"{word}, with {' and '.join(others)}" if others else word, wrong
 
     def _verify(self) -> None:
         engine = Engine.open(self.folder / "bundle", provider="cpu", threads=1)
@@ -319,13 +319,13 @@ class Export(Command):
 
 
 class Train(Command):
-    """`metaser train`; whatever is left goes on to the very end of a run that was not killed."""
+    """`metaser train`; a killed run can be resumed to the same result as a run that was not killed."""
 
     name = "train"
     own_process = False
 
     def prepare(self) -> None:
-        """Nothing is there but the settings."""
+        """Only the settings."""
         from metaser.toolkit.torch_threads import set_threads
         from metaser.toolkit.training import train  # noqa: F401 # for all copies
 
@@ -359,7 +359,7 @@ COMMANDS: tuple[Callable[[Path], Command], ...] = (Enroll, Add, Remove, Undo, Ca
 
 
 def _remember(module: object, name: str) -> None:
-    """Let a function of a module give what it gave before."""
+    """Let a function of a module return its cached result."""
     function = getattr(module, name)
     found: list[object] = []
 

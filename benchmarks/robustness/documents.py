@@ -1,4 +1,4 @@
-"""Damage to what a file says: values, keys and shapes of JSON, of TOML and of the header of a safetensors file."""
+"""Damage the content of a file: values, keys and shapes of JSON, of TOML and of a safetensors header."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 DEEP = "@@DEEP@@"
-"""Stands for lists in lists, which Python's own writer of JSON refuses."""
+"""Placeholder for deeply nested lists, which Python's JSON writer refuses."""
 
 INFINITE = "@@INFINITE@@"
-"""Stands for a number that is infinite as a float."""
+"""Placeholder for a number that is infinite as a float."""
 
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 0.5, -0.0, 1e-320, 3.5e38, 1e308, float("nan"), float("inf"), -float("inf"),
@@ -22,7 +22,7 @@ VALUES: tuple[Any, ...] = (
     "nan", "\0", "a\nb\x1b[2J", "\ud800", "\U0001f600", "e\u0301", "../../etc/passwd", "/dev/zero", "%s%n{0}",
     "x" * 70_000, [], [[]], {}, {"": None}, [0], [-1], [2**63], [1] * 5000, "unknown", "int8", DEEP, INFINITE,
 )  # fmt: skip
-"""Of wrong types, on boundaries, not finite, too large for a float, and text that is no name."""
+"""Values of wrong types, boundary values, not finite, too large for a float, and invalid names."""
 
 KEYS = ("", "scale", "version", "__metadata__", "\ud800", "x" * 5000, "../a", "__class__", "self")
 DTYPES = ("F64", "F32", "F16", "BF16", "I64", "I32", "I8", "U8", "BOOL", "F8_E4M3", "F4", "f32", "")
@@ -31,7 +31,7 @@ MOST_CHANGES = 3
 
 
 def changed(document: Any, rng: random.Random) -> Any:
-    """A copy with one to three changes: values, keys, entries and the places of two parts."""
+    """A copy with one to three changes: values, keys, entries and swapped parts."""
     document = copy.deepcopy(document)
     for _ in range(rng.randint(1, MOST_CHANGES)):
         places = list(_places(document))
@@ -42,7 +42,7 @@ def changed(document: Any, rng: random.Random) -> Any:
 
 
 def other_numbers(document: Any, rng: random.Random) -> Any:
-    """A copy in which one or two numbers, of the right type, are on a boundary or a thousand times as large."""
+    """A copy in which one or two numbers, of the correct type, are boundary values or a thousand times as large."""
     document = copy.deepcopy(document)
     places = [(part, key) for part, key in _places(document) if type(part[key]) in (int, float)]
     for part, key in rng.sample(places, min(len(places), rng.randint(1, 2))):
@@ -55,7 +55,7 @@ def other_numbers(document: Any, rng: random.Random) -> Any:
 
 
 def to_json(document: Any, rng: random.Random) -> bytes:
-    """The text of a document, with what JSON's grammar allows and Python's writer does not."""
+    """The text of a document, including values that JSON's grammar allows and Python's writer does not."""
     text = json.dumps(document, ensure_ascii=rng.random() < 0.7)
     depth = rng.choice((10, 900, 5000, 200_000))
     text = text.replace(f'"{DEEP}"', "[" * depth + "]" * depth).replace(f'"{INFINITE}"', "1e999")
@@ -70,7 +70,7 @@ def to_toml(table: dict[str, Any]) -> bytes:
 
 
 def changed_json(content: bytes, rng: random.Random) -> bytes:
-    """A JSON file that says something else."""
+    """A JSON file with changed content."""
     change = rng.choice((changed, other_numbers))
     return to_json(change(json.loads(content), rng), rng)
 
@@ -98,7 +98,7 @@ def changed_tensors(content: bytes, rng: random.Random) -> bytes:
 
 
 def _change_tensor(entry: dict[str, Any], size: int, rng: random.Random) -> None:
-    """Another type, shape or place of a tensor; its bytes often still fit, as 2 x 3 and 3 x 2 do."""
+    """Change the type, shape or position of a tensor; its bytes often still fit, for example 2 x 3 and 3 x 2."""
     shape = entry["shape"]
     kind = rng.randrange(4)
     if kind == 0:
@@ -112,7 +112,7 @@ def _change_tensor(entry: dict[str, Any], size: int, rng: random.Random) -> None
 
 
 def _with_floats(data: bytes, entry: dict[str, Any], rng: random.Random) -> bytes:
-    """Some or all numbers of a tensor made special."""
+    """Replace some or all numbers of a tensor by special values."""
     start, end = entry["data_offsets"]
     kinds = {"F32": np.float32, "F16": np.float16, "I64": np.int64, "F64": np.float64}
     if entry["dtype"] not in kinds or start == end:

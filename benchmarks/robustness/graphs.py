@@ -1,4 +1,4 @@
-"""Damage to what an ONNX graph says, its protobuf in order: shapes, types, nodes, weights and where they are."""
+"""Damage the content of an ONNX graph in a valid protobuf: shapes, types, nodes, weights and their locations."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def changed_graph(content: bytes, rng: random.Random) -> bytes:
 
 
 def _described_shape(model: onnx.ModelProto, rng: random.Random) -> None:
-    """The shape or the type that an input or an output is declared with."""
+    """Change the declared shape or type of an input or an output."""
     graph = model.graph
     described = [*graph.input, *graph.output, *graph.value_info]
     if not described:
@@ -51,12 +51,12 @@ def _described_shape(model: onnx.ModelProto, rng: random.Random) -> None:
 
 
 def _input_name(model: onnx.ModelProto, rng: random.Random) -> None:
-    """The name of an input or of an output."""
+    """Change the name of an input or of an output."""
     rng.choice([*model.graph.input, *model.graph.output]).name = rng.choice(NAMES)
 
 
 def _lost_part(model: onnx.ModelProto, rng: random.Random) -> None:
-    """A node, a weight, an input or an output that is no longer there."""
+    """Remove a node, a weight, an input or an output."""
     parts = [
         part for part in (model.graph.node, model.graph.initializer, model.graph.input, model.graph.output) if part
     ]
@@ -65,13 +65,13 @@ def _lost_part(model: onnx.ModelProto, rng: random.Random) -> None:
 
 
 def _repeated_part(model: onnx.ModelProto, rng: random.Random) -> None:
-    """A node or a weight that is there twice."""
+    """Duplicate a node or a weight."""
     part: Any = rng.choice([part for part in (model.graph.node, model.graph.initializer) if part])
     part.add().CopyFrom(rng.choice(part))
 
 
 def _wiring(model: onnx.ModelProto, rng: random.Random) -> None:
-    """An input of a node that comes from elsewhere, or from its own output."""
+    """Connect an input of a node to another tensor, or to the node's own output."""
     nodes = [node for node in model.graph.node if node.input and node.output]
     if not nodes:
         return
@@ -81,7 +81,7 @@ def _wiring(model: onnx.ModelProto, rng: random.Random) -> None:
 
 
 def _operator(model: onnx.ModelProto, rng: random.Random) -> None:
-    """What a node computes, or whose operator that is."""
+    """Change the operator or the domain of a node."""
     node = rng.choice(model.graph.node)
     if rng.random() < 0.2:
         node.domain = rng.choice(("com.microsoft", "ai.onnx.ml", "no.such.domain"))
@@ -90,7 +90,7 @@ def _operator(model: onnx.ModelProto, rng: random.Random) -> None:
 
 
 def _attribute(model: onnx.ModelProto, rng: random.Random) -> None:
-    """A setting of a node: lost, on a boundary, longer, or of another type."""
+    """Change an attribute of a node: removed, boundary value, longer, or of another type."""
     nodes = [node for node in model.graph.node if node.attribute]
     if not nodes:
         return
@@ -112,7 +112,7 @@ def _attribute(model: onnx.ModelProto, rng: random.Random) -> None:
 
 
 def _weight_shape(model: onnx.ModelProto, rng: random.Random) -> None:
-    """The shape or the type of a weight, whose bytes stay."""
+    """Change the shape or the type of a weight, but not its bytes."""
     tensor = _weight(model, rng)
     kind = rng.randrange(4)
     if tensor is None:
@@ -130,14 +130,14 @@ def _weight_shape(model: onnx.ModelProto, rng: random.Random) -> None:
 
 
 def _weight_values(model: onnx.ModelProto, rng: random.Random) -> None:
-    """Numbers of a weight on boundaries: axes, shapes and indices are weights as well."""
+    """Set numbers of a weight to boundary values: axes, shapes and indices are weights too."""
     whole = [tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.INT64]
     tensor = rng.choice(whole) if whole and rng.random() < 0.7 else _weight(model, rng)
     if tensor is None or int(np.prod(tensor.dims)) > LARGEST_FILLED or tensor.data_location:
         return
     try:
         values = numpy_helper.to_array(tensor).copy()
-    except (TypeError, ValueError):  # its shape was changed before
+    except (TypeError, ValueError):  # an earlier change altered its shape
         return
     if not values.size or values.dtype.kind not in "if":
         return
@@ -148,7 +148,7 @@ def _weight_values(model: onnx.ModelProto, rng: random.Random) -> None:
 
 
 def _elsewhere(model: onnx.ModelProto, rng: random.Random) -> None:
-    """A weight that lies in another file, with an offset and a length."""
+    """Move a weight to another file, with an offset and a length."""
     tensor = _weight(model, rng)
     if tensor is None:
         return
@@ -161,7 +161,7 @@ def _elsewhere(model: onnx.ModelProto, rng: random.Random) -> None:
 
 
 def _version(model: onnx.ModelProto, rng: random.Random) -> None:
-    """The version of the file's format or of its operators."""
+    """Change the version of the file format or of the operators."""
     if rng.random() < 0.5 or not model.opset_import:
         model.ir_version = rng.choice((0, 1, 3, 11, 99, 2**31, 2**63 - 1))
     else:

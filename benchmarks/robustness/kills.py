@@ -1,8 +1,8 @@
-"""Commands that are killed at any moment: what they leave must be what was before, or what they were to write.
+"""Kill commands at any moment: they must leave either the old files or the complete new files.
 
-Half of the kills fall evenly over the whole run of a command. The other half are aimed at its writing: they come soon
-after the first change in its folder was seen. One command of five starts as a process of its own, the others, and all
-that need PyTorch, in a copy of a process that has loaded the libraries already.
+Half of the kills are distributed evenly over the run of a command. The other half target its writing: they come soon
+after the first change in its folder. One command in five starts in its own process. The others, and all that need
+PyTorch, start in a fork of a process that has already loaded the libraries.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ KEPT = 40
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """A whole run of a command: how long it takes, and when it begins to write."""
+    """A complete run of a command: its duration, and when it begins to write."""
 
     seconds: float
     quiet_s: float
-    """Until the first change in its folder."""
+    """Time to the first change in its folder."""
 
 
 def run_kills(work: Path, count: int) -> dict[str, Any]:
-    """As many kills of each command, and what was wrong with what they left."""
+    """Kill each command this number of times, and report the problems."""
     began = time.perf_counter()
     figures = {}
     for command in (make(work / "scratch" / "kills") for make in COMMANDS):
@@ -53,7 +53,7 @@ def run_kills(work: Path, count: int) -> dict[str, Any]:
 
 
 def kills_of(command: Command, count: int, *, copies: bool = True) -> dict[str, Any]:
-    """Kill one command so often; without `copies` each is a process of its own."""
+    """Kill one command this number of times; without `copies` each runs in its own process."""
     began = time.perf_counter()
     ways = {True: copies, False: command.own_process or not copies}
     typical = {copied: rehearse_often(command, copied=copied) for copied, wanted in ways.items() if wanted}
@@ -79,13 +79,13 @@ def kills_of(command: Command, count: int, *, copies: bool = True) -> dict[str, 
 
 
 def rehearse_often(command: Command, *, copied: bool) -> Rehearsal:
-    """The median of some whole runs."""
+    """The median of some complete runs."""
     runs = [_rehearse(command, copied=copied) for _ in range(REHEARSALS)]
     return Rehearsal(statistics.median(run.seconds for run in runs), statistics.median(run.quiet_s for run in runs))
 
 
 def _rehearse(command: Command, *, copied: bool) -> Rehearsal:
-    """Run a command to its end, and keep what it wrote as what it is to write."""
+    """Run a command to its end, and store its files as the expected result."""
     command.begin()
     began, before = time.perf_counter(), _names(command.folder)
     process = Process(command, copied=copied)
@@ -99,7 +99,7 @@ def _rehearse(command: Command, *, copied: bool) -> Rehearsal:
 
 
 def _kill(command: Command, rng: random.Random, typical: dict[bool, Rehearsal], seed: int) -> bool:
-    """Start a command and kill it; whether it was still running."""
+    """Start a command and kill it; return whether it was still running."""
     copied = (len(typical) == 2 and seed % OWN_PROCESS_EVERY != 0) or False not in typical
     run, before = typical[copied], _names(command.folder)
     process = Process(command, copied=copied)
@@ -116,13 +116,13 @@ def _kill(command: Command, rng: random.Random, typical: dict[bool, Rehearsal], 
 
 
 def _wait_for_change(command: Command, process: Process, before: set[tuple[str, int]]) -> None:
-    """Wait until the folder is another one, or the command is over."""
+    """Wait until the folder changes, or the command ends."""
     while _names(command.folder) == before and not process.is_over():
         time.sleep(POLL_S)
 
 
 class Process:
-    """A started command, which is waited for once."""
+    """A started command, which is waited for exactly once."""
 
     def __init__(self, command: Command, *, copied: bool) -> None:
         self._id = command.start(copied=copied)

@@ -1,11 +1,11 @@
-"""The sound files that the robustness benchmark damages: clips, recordings, encoders, bundles, profiles, settings.
+"""The valid files that the robustness benchmark damages: clips, recordings, encoders, bundles, profiles, settings.
 
 WORK/seeds/support      two classes of three shipped clips
 WORK/seeds/more         a clip to add to one of them
 WORK/seeds/others       three clips of another
 WORK/seeds/sounds       half a second in every format and sample type that libsndfile writes, and in some of FFmpeg's
 WORK/seeds/encoders     tiny random encoders in the hub's layout: safetensors, pickles, shards
-WORK/seeds/checkpoints  a checkpoint of ours
+WORK/seeds/checkpoints  a metaser checkpoint
 WORK/seeds/run          a training run that was stopped, and WORK/seeds/corpora, its clips
 WORK/seeds/bundles      exports of tiny encoders, and a shipped bundle
 WORK/seeds/profiles     plain, tuned, with other speech, with groups and copies
@@ -26,6 +26,7 @@ import soundfile
 from benchmarks.robustness.documents import to_toml
 from metaser.runtime import Engine
 from metaser.runtime.bundles.bundle import shipped_folder
+from metaser.runtime.bundles.manifest import Precision
 
 LABELS = ("anger", "joy")
 OTHER = "neutral"
@@ -39,7 +40,7 @@ SMALLEST = "wav2vec2"
 
 
 def make_all(work: Path, notify: Callable[[str], None]) -> Path:
-    """Make what is not there yet; WORK/seeds."""
+    """Make missing files in WORK/seeds; return that folder."""
     seeds = work / "seeds"
     steps: dict[str, Callable[[Path], None]] = {
         "support": make_support, "more": make_more, "others": make_others, "sounds": make_sounds,
@@ -94,7 +95,7 @@ def make_sounds(folder: Path) -> None:
 
 
 def make_encoders(folder: Path) -> None:
-    """Random weights for every way in which the hub keeps them."""
+    """Random weights in every format of the hub."""
     import torch
 
     for name, make in _encoders().items():
@@ -111,7 +112,7 @@ def make_encoders(folder: Path) -> None:
 
 
 def make_checkpoints(folder: Path) -> None:
-    """A trained network as metaser keeps it, with what an export copies from beside it."""
+    """A trained network in metaser's format, with the files that an export copies."""
     from metaser.toolkit.model.backbone import load_backbone
     from metaser.toolkit.model.checkpoint import CheckpointMetadata, save_checkpoint
     from metaser.toolkit.model.network import ProtoNet, make_head
@@ -183,10 +184,11 @@ def make_bundles(folder: Path) -> None:
     from metaser.export.command import ExportRequest, run_export
 
     seeds = folder.parent
-    for name, model, precision in (
+    exports: tuple[tuple[str, Path, Precision], ...] = (
         ("wav2vec2", seeds / "checkpoints" / "glu", "fp32"),
         ("whisper", seeds / "encoders" / "whisper", "int8"),
-    ):
+    )
+    for name, model, precision in exports:
         run_export(ExportRequest(str(model), folder / name, precision, name=name, licence="MIT"), lambda _: None)
     shutil.copytree(shipped_folder() / "bundles" / "tiny", folder / "tiny")
 

@@ -1,4 +1,4 @@
-"""The robustness benchmark's figures as a page of Markdown."""
+"""The robustness benchmark's results as a page of Markdown."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from benchmarks.robustness.watch import SORTS
 
 WORDS = {
     "profile": "profiles, opened, reported, used, calibrated, saved",
-    "bundle": "bundles with a damaged file, half with hashes made right",
-    "graph": "bundles with a damaged ONNX graph, half with hashes made right",
+    "bundle": "bundles with a damaged file, half with corrected hashes",
+    "graph": "bundles with a damaged ONNX graph, half with corrected hashes",
     "sound": "recordings of all formats, a third through a pipe",
     "checkpoint": "encoders in the hub's layout, checkpoints, training states",
-    "settings": "TOML settings of a training run, tried on an episode",
+    "settings": "TOML settings of a training run, tested on an episode",
 }
 
 
@@ -26,7 +26,7 @@ def to_markdown(document: dict[str, Any]) -> str:
         "",
         f"`{document['command']}` on {machine['processor']}, Python {machine['python']}.",
         "",
-        "A case is a damaged file and what the commands would do with it. Refused: one line of metaser's own errors. A "
+        "A case is one damaged file, used in the same way as by the commands. Refused: a one-line error of metaser. A "
         "hang is more than 10 s, memory is more than 1 GB for one case, a crash is a process that ended.",
         "",
         "| kind | cases | accepted | refused | " + " | ".join(SORTS) + " | slowest, s | most memory, MB | seconds |",
@@ -37,7 +37,7 @@ def to_markdown(document: dict[str, Any]) -> str:
         lines += ["", *_kill_lines(kinds["kill"])]
     listed = [line for name, found in damaged.items() for line in _listed(name, found)]
     if listed:
-        lines += ["", "What is left:", "", *listed]
+        lines += ["", "Remaining problems:", "", *listed]
     return "\n".join(lines) + "\n"
 
 
@@ -52,9 +52,9 @@ def _row(words: str, found: dict[str, Any]) -> str:
 def _kill_lines(kill: dict[str, Any]) -> list[str]:
     """A row for each command."""
     return [
-        f"{kill['cases']} kills in {kill['seconds']} s. Half fall evenly over the run, half soon after the first "
-        "change in the folder. Left: what was there after the kill, how often. In between: profile and undo copy are "
-        "both whole, and one of them is replaced already.",
+        f"{kill['cases']} kills in {kill['seconds']} s. Half are distributed evenly over the run, half come soon after "
+        "the first change in the folder. Left: the state after the kill, and how often. In between: profile and undo "
+        "copy are both complete, and one of them is already replaced.",
         "",
         "| command | kills | left | lost, half-written or not cleaned |",
         "| --- | ---: | --- | ---: |",

@@ -1,4 +1,4 @@
-"""Damaged checkpoints and settings of training runs, and what is done with them; needs PyTorch."""
+"""Use damaged checkpoints and settings of training runs; needs PyTorch."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def open_seeds(seeds: Path) -> list[Path]:
 
 
 def damage_folder(folder: Path, other: Path, rng: random.Random) -> None:
-    """Change one file of a model, or take it away."""
+    """Change or remove one file of a model."""
     files = [path for path in sorted(folder.iterdir()) if path.suffix in {".json", ".safetensors", *PICKLES}]
     states = [path for path in files if path.name == STATE_FILE]
     path = rng.choice(states or files)
@@ -54,7 +54,7 @@ def damage_folder(folder: Path, other: Path, rng: random.Random) -> None:
 
 
 def use_folder(folder: Path, rng: random.Random) -> None:
-    """Open a model as `metaser export` does and embed a clip; go on with a run as `metaser train --resume` does."""
+    """Open a model as `metaser export` does and embed a clip; resume a run as `metaser train --resume` does."""
     if (folder / BEST).is_dir():
         _use_run(folder)
         return
@@ -65,7 +65,7 @@ def use_folder(folder: Path, rng: random.Random) -> None:
 
 
 def changed_settings(path: Path, rng: random.Random) -> bytes:
-    """A TOML file that says something else, or is damaged."""
+    """A TOML file with changed content, or with damage."""
     if rng.random() < 0.2:
         content = path.read_bytes()
         return damaged(content, content, rng)
@@ -75,7 +75,7 @@ def changed_settings(path: Path, rng: random.Random) -> bytes:
 
 
 def try_settings(path: Path, out: Path) -> None:
-    """Read settings, put the run together, and compute the loss of an episode."""
+    """Read settings, set up the run, and compute the loss of an episode."""
     shutil.rmtree(out, ignore_errors=True)
     config = replace(load_config(path), out=out)
     config.plain()
@@ -95,7 +95,7 @@ def _use_run(folder: Path) -> None:
 
 
 def _changed_pickle(content: bytes, rng: random.Random) -> bytes:
-    """A file of torch's with other things in it."""
+    """A torch file with other content."""
     document = torch.load(io.BytesIO(content), weights_only=True)
     container: Any = document
     while isinstance(container, dict) and container:

@@ -1,4 +1,4 @@
-"""Watching over workers: cases that never end, that take the process with them, or that take too much memory."""
+"""Watch workers: detect cases that hang, crash the process, or use too much memory."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ HANG_S = 10.0
 """A case that takes longer hangs."""
 
 START_S = 300.0
-"""What a worker may take before its first case, when it opens what all cases share."""
+"""Time limit of a worker before its first case, while it opens shared files."""
 
 MOST_BYTES = 1 << 30
-"""A case may take so much memory beside what its process had before."""
+"""Memory limit of a case, in addition to the earlier memory of its process."""
 
 KEPT = 40
-"""So many findings of each sort are written down one by one."""
+"""Number of findings per sort that are listed individually."""
 
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 """No network, and one core."""
@@ -35,7 +35,7 @@ SORTS = ("traceback", "hang", "crash", "memory", "system error", "stray warning"
 
 
 def run_cases(kind: str, work: Path, first: int, last: int, processes: int = 1) -> dict[str, Any]:
-    """Run cases in so many processes at once, a new one after each that ended or hung; the figures of all."""
+    """Run cases in parallel processes, with a new one after each crash or hang; return the results of all."""
     began = time.perf_counter()
     outcomes: Counter[str] = Counter()
     findings: dict[str, list[dict[str, Any]]] = {sort: [] for sort in SORTS}
@@ -64,7 +64,7 @@ def run_cases(kind: str, work: Path, first: int, last: int, processes: int = 1) 
 
 
 def found_in(case: dict[str, Any]) -> list[str]:
-    """What is wrong with how a case ended."""
+    """The problem of a case's outcome, if any."""
     found = [case["outcome"]] if case["outcome"] in SORTS else []
     if case.get("seconds", 0.0) > HANG_S and "hang" not in found:
         found.append("hang")
@@ -91,7 +91,7 @@ def _watched(kind: str, work: Path, first: int, last: int) -> Iterator[dict[str,
 
 
 def answers_of(worker: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
-    """The ends of a worker's cases; the last is how it was ended, if it was not by itself."""
+    """The outcomes of a worker's cases; the last one is the crash or hang, if there was one."""
     assert worker.stdout is not None
     running: int | None = None
     lines = _lines(worker, START_S)
@@ -112,7 +112,7 @@ def answers_of(worker: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def _lines(worker: subprocess.Popen[bytes], first_s: float) -> Iterator[bytes | None]:
-    """Lines as they come; None if none comes in time."""
+    """Yield lines as they arrive; None on a timeout."""
     assert worker.stdout is not None
     patience_s, rest = first_s, b""
     while True:

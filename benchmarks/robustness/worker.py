@@ -1,9 +1,9 @@
-"""A process that runs the cases of one kind, one after the other, and says before each which it is.
+"""A process that runs the cases of one kind in sequence, and prints each case before it starts.
 
     python -m benchmarks.robustness.worker KIND WORK FIRST LAST
 
-Standard output has a line of JSON for the start of a case and one for its end, so that who watches knows which case
-ended the process or never ends.
+Standard output has a line of JSON for the start of a case and one for its end, so that the watching process knows which
+case crashed or hangs.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from benchmarks.robustness.cases import KINDS, Case
 from metaser.runtime.errors import InputWarning, MetaserError
 
 SPARE_BYTES = 2 << 30
-"""Address space over what the process has before its first case; a case that wants more gets no memory."""
+"""Address space limit above the size before the first case; a case that needs more gets a memory error."""
 
 FRAMES_SHOWN = 4
 
 
 def run_case(case: Case, seed: int) -> dict[str, Any]:
-    """How a case ended: `accepted`, `refused` by an error of ours, a `system error`, or a `traceback`."""
+    """Outcome of a case: `accepted`, `refused` by a metaser error, a `system error`, or a `traceback`."""
     began = time.perf_counter()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
@@ -47,36 +47,36 @@ def run_case(case: Case, seed: int) -> dict[str, Any]:
 
 
 def _shown(error: BaseException) -> str:
-    """The error and where it came from, without the folders of this machine."""
+    """The error and its origin, without paths of this machine."""
     places = traceback.extract_tb(error.__traceback__)[-FRAMES_SHOWN:]
     trail = " < ".join(f"{Path(place.filename).name}:{place.lineno} {place.name}" for place in reversed(places))
     return f"{str(error)[:200]} < {trail}"
 
 
 def start_peak() -> None:
-    """Forget the largest memory so far."""
+    """Reset the peak memory."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_bytes() -> int:
-    """The largest resident memory since `start_peak`."""
+    """The peak resident memory since `start_peak`."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found
     return 1024 * int(found[1])
 
 
 def limit_memory() -> None:
-    """Give the process so much address space and no more."""
+    """Limit the address space of the process."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + SPARE_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def main() -> None:
-    """Run the cases that the command line names."""
+    """Run the cases named on the command line."""
     kind, work, first, last = sys.argv[1:]
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # a library's output must not mix with the results
     case = KINDS[kind](Path(work))
     limit_memory()
     start_peak()

@@ -56,7 +56,7 @@ def test_either_part_is_reported_and_both_are_drawn(tmp_path: Path) -> None:
     assert "![accuracy over milliseconds](plot.png)" in to_markdown(both, "plot.png")
 
 
-def test_parts_of_different_graphs_are_told() -> None:
+def test_parts_of_different_graphs_are_reported() -> None:
     parts = {"accuracy": {"models": {"a": "1", "b": "1"}}, "cost": {"models": {"a": "1", "b": "2"}}}
-    assert mismatches(parts) == ["Accuracy and cost of b are not of the same graph: measure both again."]
+    assert mismatches(parts) == ["Accuracy and cost of b were measured with different graphs: measure both again."]
     assert mismatches({"accuracy": parts["accuracy"]}) == []

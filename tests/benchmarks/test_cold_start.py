@@ -1,4 +1,4 @@
-"""From a process's start to its first label: what is timed, and what PyTorch is compared by."""
+"""Cold start: the measured times, and the comparison with PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The choice of the default model's recipe and its accuracy report, on made-up speech and a tiny encoder."""
+"""The choice of the default model's recipe and its accuracy report, on synthetic speech and a tiny encoder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def best(corpora: Path, saved: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What an arm leaves: its best checkpoint."""
+    """Write the best checkpoint of an arm."""
     config = config_of(SMALL, saved("whisper").folder, corpora, tmp_path_factory.mktemp("arms") / "run", "emodb")
     return train(config, lambda _: None)
 
@@ -73,7 +73,7 @@ def test_arms_are_compared_with_the_frozen_encoder(
     assert set(found["long"]["difference"]) == {"whole"}
     assert found["training"]["reference, without nemo"]["episodes"] == 3
     text = default_training.to_markdown(found)
-    assert "## Polish never heard" in text
+    assert "## Polish held out" in text
     assert "| minus reference | emodb disjoint | ravdess disjoint | nemo disjoint |" in text
 
 

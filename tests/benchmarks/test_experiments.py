@@ -1,4 +1,4 @@
-"""The benchmarks' experiments on made-up frames: each runs, and their arithmetic is right."""
+"""The benchmarks' experiments on synthetic frames: each runs, and their arithmetic is correct."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def people_of(corpus: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def store() -> FrameStore:
-    """Clips of all four corpora whose frames have a direction of their emotion, and as many that vary for no reason."""
+    """Clips of all four corpora whose frames have a direction per emotion, and as many random dimensions."""
     utterances = tuple(
         Utterance(Path(f"{corpus}-{speaker}-{label}-{take}.wav"), label, speaker, "xx", corpus, label)
         for corpus in (*TRAINED_ON, UNSEEN)
@@ -61,7 +61,7 @@ def store() -> FrameStore:
     rng = np.random.default_rng(0)
     lengths = rng.integers(5, 9, len(utterances))
     means = np.eye(len(EMOTIONS), WIDTH)[[EMOTIONS.index(clip.label) for clip in utterances]]
-    means[:, len(EMOTIONS) :] = rng.standard_normal((len(utterances), WIDTH - len(EMOTIONS)))  # says nothing
+    means[:, len(EMOTIONS) :] = rng.standard_normal((len(utterances), WIDTH - len(EMOTIONS)))  # not informative
     frames = np.repeat(means, lengths, axis=0) + rng.standard_normal((lengths.sum(), WIDTH))
     by_layer = means[:, None] + rng.standard_normal((len(utterances), LAYERS, WIDTH))
     digests = tuple(f"{number:064x}" for number in range(len(utterances)))

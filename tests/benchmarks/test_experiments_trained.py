@@ -1,4 +1,4 @@
-"""The benchmarks' experiments with trained layers, on made-up speech and a tiny encoder, stopped and gone on with."""
+"""The benchmarks' experiments with trained layers, on synthetic speech and a tiny encoder, stopped and continued."""
 
 from __future__ import annotations
 

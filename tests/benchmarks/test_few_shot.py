@@ -1,4 +1,4 @@
-"""Few-shot against few-shot: the baseline and the classifiers by hand, and a whole comparison on made-up speech."""
+"""Few-shot comparison: the baseline and the classifiers by hand, and a whole comparison on synthetic speech."""
 
 from __future__ import annotations
 

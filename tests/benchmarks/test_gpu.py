@@ -1,4 +1,4 @@
-"""The GPU benchmark where there is no GPU: its made-up clips, its settings, what it reads from a log, its report."""
+"""The GPU benchmark without a GPU: synthetic clips, settings, log parsing, report."""
 
 from __future__ import annotations
 

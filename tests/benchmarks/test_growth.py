@@ -1,4 +1,4 @@
-"""How costs grow: the fits against values by hand and against numpy and scipy, and the report of a run."""
+"""Growth of costs: the fits compared with values by hand, numpy and scipy, and the report of a run."""
 
 from __future__ import annotations
 
@@ -88,5 +88,5 @@ def test_the_report_says_what_was_fitted_and_that_too_few_streams_kept_up() -> N
     }
     text = to_markdown(document, "growth.png")
     assert "| small | 1.00 [1.00, 1.00] | 1.00 [1.00, 1.00] |" in text
-    assert "Fewer than three runs were without overload" in text
+    assert "Fewer than three runs had no overload" in text
     assert "| 1 | 0.050 | 0.05 | 20 | 0 | 1 |" in text

@@ -1,4 +1,4 @@
-"""Latency side by side: real processes in turn, one that fails, the ratios by hand, and the report."""
+"""Latency comparison: real processes in turn, a failing one, the ratios by hand, and the report."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_process_that_dies_between_runs_takes_none_of_the_others_along() -> No
     assert set(timed) == set(running) == {"ours"}
 
 
-def test_a_process_that_says_nothing_is_told_by_its_exit_code(tmp_path: Path) -> None:
+def test_a_silent_process_is_reported_by_its_exit_code(tmp_path: Path) -> None:
     silent = tmp_path / "python"
     silent.write_text("#!/bin/sh\nexit 7\n", encoding="utf-8")
     silent.chmod(0o755)

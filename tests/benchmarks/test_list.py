@@ -1,4 +1,4 @@
-"""The list of benchmarks is whole and true: every command, every result, and nothing else."""
+"""The list of benchmarks is complete and correct: every command, every result, and nothing else."""
 
 import json
 import re

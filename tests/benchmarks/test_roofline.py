@@ -1,4 +1,4 @@
-"""Operations by hand, and a speed that is one."""
+"""Operations by hand, and a plausible speed."""
 
 import pytest
 

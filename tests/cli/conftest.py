@@ -1,4 +1,4 @@
-"""Running the command line: in this process where the answer is enough, as a process where the system matters."""
+"""Run the command line: in this process if only its output matters, as a new process if the system matters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Process(Popen[str]):
     """A process that a failing test does not wait for."""
 
     def __exit__(self, kind: type[BaseException] | None, *others: Any) -> None:
-        """End it where the test has failed."""
+        """Kill the process if the test has failed."""
         if kind is not None:
             self.kill()
         super().__exit__(kind, *others)
@@ -38,7 +38,7 @@ class Process(Popen[str]):
 
 @pytest.fixture
 def profile(tmp_path: Path) -> Path:
-    """Where the commands of a test keep their profile; not made yet."""
+    """The profile path of a test's commands; the file does not exist yet."""
     return tmp_path / "home" / "profile.safetensors"
 
 
@@ -84,7 +84,7 @@ def start(settings: dict[str, str]) -> Start:
 
 @pytest.fixture
 def refused(run: Run) -> Callable[..., str]:
-    """`refused("enroll", folder)` is the one line with which a command refuses bad input."""
+    """`refused("enroll", folder)` returns the one line with which a command refuses bad input."""
 
     def invoke(*words: str | Path) -> str:
         result = run(*words)
@@ -117,7 +117,7 @@ def conversation(make_clip: ClipMaker, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bad_clip(tmp_path: Path) -> Callable[[str], tuple[Path, str]]:
-    """`bad_clip("silent")` -> a clip that cannot be used, and words of the line that says why."""
+    """`bad_clip("silent")` -> a clip that cannot be used, and words of the message that explains why."""
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, RATE_HZ).astype(np.float32)
     cases = {
         "absent": (noise, "no such file"),
@@ -146,7 +146,7 @@ def bad_clip(tmp_path: Path) -> Callable[[str], tuple[Path, str]]:
 
 @pytest.fixture(params=["changed byte", "missing file", "outside path", "newer version", "no manifest"])
 def bad_bundle(request: pytest.FixtureRequest, tiny_bundle: Path, tmp_path: Path) -> tuple[Path, str]:
-    """A bundle that fails a check, and words of the line that says why."""
+    """A bundle that fails a check, and words of the message that explains why."""
     folder = tmp_path / "bad bundle"
     shutil.copytree(tiny_bundle, folder)
     manifest = folder / "bundle.json"

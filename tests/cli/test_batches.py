@@ -1,4 +1,4 @@
-"""One bad file never stops the others, and an output that is gone, full or closed never is a traceback."""
+"""One bad file never stops the others, and an output that is gone, full or closed never causes a traceback."""
 
 import io
 import json
@@ -27,7 +27,7 @@ Main: TypeAlias = Callable[..., int]
 
 @pytest.fixture
 def queries(make_clip: ClipMaker, tmp_path: Path) -> list[Path]:
-    """Two clips that nobody enrolled, calm and keen, and one between them to be made bad."""
+    """Two clips that are not enrolled, calm and keen, and one between them to be damaged."""
     paths = [tmp_path / name for name in ("calm.wav", "bad.wav", "keen.wav")]
     for path, label in zip(paths, ("calm", "calm", "keen"), strict=True):
         soundfile.write(path, make_clip(label, 1.25, 20), 16_000)
@@ -36,7 +36,7 @@ def queries(make_clip: ClipMaker, tmp_path: Path) -> list[Path]:
 
 @pytest.fixture
 def at_the_second(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
-    """`at_the_second(error)`: reading bad.wav raises it."""
+    """`at_the_second(error)` makes the reading of bad.wav raise the error."""
     load = metaser.runtime.audio.load.read_audio
 
     def arrange(error: BaseException) -> None:
@@ -86,7 +86,7 @@ def test_whatever_is_wrong_with_a_file_is_one_line_with_its_path(
 
 @pytest.mark.usefixtures("enrolled")
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_a_file_that_is_cut_off_is_labelled_and_what_is_missing_is_said(
+def test_a_file_that_is_cut_off_is_labelled_and_what_is_missing_is_reported(
     run: Run, queries: list[Path], options: tuple[str, ...]
 ) -> None:
     content = queries[1].read_bytes()
@@ -126,7 +126,7 @@ def test_a_corpus_that_cannot_be_used_does_not_stop_the_others(run: Run, support
 
 @pytest.fixture
 def in_process(settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Main:
-    """`in_process(stdout, "info")` is the exit code of the whole command with another standard output."""
+    """`in_process(stdout, "info")` runs the whole command with another standard output and returns its exit code."""
 
     def invoke(stdout: io.TextIOBase | None, *words: str | Path, stderr: io.TextIOBase | None = None) -> int:
         for name, value in settings.items():
@@ -152,7 +152,7 @@ def abandoned() -> Iterator[io.TextIOWrapper]:
 
 
 class FullDisk(io.FileIO):
-    """A file on a disk that is full, until there is room."""
+    """A file on a full disk, until `has_room` is set."""
 
     has_room = False
 

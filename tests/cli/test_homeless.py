@@ -63,7 +63,7 @@ def test_what_needs_no_profile_works(run: Run) -> None:
 
 def test_doctor_says_what_to_set(run: Run) -> None:
     result = run("doctor", "--json")
-    assert (result.returncode, result.stderr) == (3, "metaser: to be fixed first: storage\n")
+    assert (result.returncode, result.stderr) == (3, "metaser: fix these first: storage\n")
     found = {check["name"]: check for check in map(json.loads, result.stdout.splitlines())}
     assert found["storage"]["state"] == "problem"
     assert "METASER_PROFILE" in found["storage"]["fix"]

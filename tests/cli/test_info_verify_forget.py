@@ -56,7 +56,7 @@ def test_info_about_nothing_is_refused(refused: Refused, tmp_path: Path, bad_bun
 def test_verify_passes_where_the_device_agrees(run: Run) -> None:
     result = run("verify")
     assert result.returncode == 0
-    assert "This device computes what the bundle promises" in result.stdout
+    assert "This device reproduces the reference results" in result.stdout
     answer = json.loads(run("verify", "--json").stdout)
     assert (answer["bundle"], answer["provider"], answer["passed"]) == ("tiny", "cpu", True)
     assert answer["embedding_cosine"] > 0.999

@@ -1,4 +1,4 @@
-"""Nothing of a support set is left out without a word, in text and in JSON."""
+"""Everything that is left out of a support set is reported, as text and in JSON."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def own_support(support_folder: Path, tmp_path: Path) -> Path:
 
 
 def enroll(run: Run, *words: str | Path) -> tuple[dict[str, Any], str]:
-    """The JSON of an enrolment, and what people are lines."""
+    """The JSON of an enrolment, and the lines on stderr."""
     result = run("enroll", *words, "--json")
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout), result.stderr
@@ -118,8 +118,8 @@ def test_a_support_folder_that_may_not_be_read_is_one_line(refused: Refused, own
 def test_clips_without_a_class_are_named(run: Run, own_support: Path) -> None:
     shutil.copy(own_support / "calm" / "0.wav", own_support / "loose.wav")
     answer, said = enroll(run, own_support)
-    assert answer["left_out"] == [{"file": str(own_support / "loose.wav"), "reason": "is in no folder of a class"}]
-    assert "loose.wav is in no folder of a class" in said
+    assert answer["left_out"] == [{"file": str(own_support / "loose.wav"), "reason": "is not in a class folder"}]
+    assert "loose.wav is not in a class folder" in said
 
 
 def test_a_clip_of_which_a_part_is_missing_is_named(run: Run, own_support: Path) -> None:

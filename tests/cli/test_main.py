@@ -134,7 +134,7 @@ def test_a_current_folder_that_is_gone_is_named(run: Run, tmp_path: Path, monkey
     (tmp_path / "gone").rmdir()
     result = run("doctor", "--profile", "p")
     assert result.returncode == 1
-    assert result.stderr == "metaser: the current folder does not exist any more: change to another one\n"
+    assert result.stderr == "metaser: the current folder no longer exists: change to another one\n"
 
 
 def test_an_interrupt_is_code_130(start: Start, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`metaser stream --mic` and `metaser record` on a real capture device: a virtual one that hears what is played."""
+"""`metaser stream --mic` and `metaser record` on a real capture device: a virtual one that records what is played."""
 
 import json
 import os
@@ -26,7 +26,7 @@ RATE_HZ = 16_000
 
 @contextmanager
 def playing(microphone: VirtualMicrophone, samples: npt.NDArray[np.float32]) -> Iterator[None]:
-    """Play in the background, from when it can be heard."""
+    """Play in the background; return when the audio is audible."""
     player = microphone.play(samples)
     time.sleep(0.7)
     yield
@@ -36,7 +36,7 @@ def playing(microphone: VirtualMicrophone, samples: npt.NDArray[np.float32]) -> 
 
 
 def read_until(descriptor: int, pattern: str, timeout_s: float = 60.0) -> str:
-    """What a terminal shows until the pattern is in it."""
+    """Read a terminal's output until it contains the pattern."""
     shown = ""
     until = time.monotonic() + timeout_s
     while not re.search(pattern, shown):
@@ -68,7 +68,9 @@ def test_what_is_played_is_labelled_and_an_interrupt_ends_it_with_the_summary(
 
 
 @pytest.mark.usefixtures("enrolled")
-def test_an_unplugged_microphone_is_said_waited_for_and_counted(start: Start, microphone: VirtualMicrophone) -> None:
+def test_an_unplugged_microphone_is_reported_waited_for_and_counted(
+    start: Start, microphone: VirtualMicrophone
+) -> None:
     with start("stream", "--mic", env=microphone.env) as process:
         assert process.stdout is not None
         assert "Listening to default" in process.stdout.readline()

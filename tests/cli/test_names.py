@@ -1,4 +1,4 @@
-"""Labels and file names as people have them, and as somebody may pass them on: data, never paths or commands."""
+"""Labels and file names, also unusual or hostile ones, are treated as data, never as paths or commands."""
 
 import csv
 import io
@@ -37,7 +37,7 @@ def own_support(support_folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def called(enrolled: Path) -> Callable[[str, str], None]:
-    """`called(calm, keen)` gives the profile other labels, as a profile of before or of somebody else may have."""
+    """`called(calm, keen)` gives the profile other labels, as an older profile or one of somebody else may have."""
 
     def relabel(calm: str, keen: str) -> None:
         profile = Profile.load(enrolled)
@@ -47,7 +47,7 @@ def called(enrolled: Path) -> Callable[[str, str], None]:
     return relabel
 
 
-def test_two_folders_of_one_word_are_one_class_and_it_is_said(run: Run, own_support: Path) -> None:
+def test_two_folders_of_one_word_are_one_class_and_it_is_reported(run: Run, own_support: Path) -> None:
     (own_support / "calm").rename(own_support / NFC)
     for number, label in enumerate((NFD, f"{NFC} ")):
         (own_support / label).mkdir()
@@ -60,7 +60,7 @@ def test_two_folders_of_one_word_are_one_class_and_it_is_said(run: Run, own_supp
     assert notice in result.stderr
 
 
-def test_labels_that_differ_in_case_stay_two_classes_and_it_is_said(
+def test_labels_that_differ_in_case_stay_two_classes_and_it_is_reported(
     run: Run, own_support: Path, tmp_path: Path
 ) -> None:
     words = "The labels Keen and keen differ only in case"
@@ -81,7 +81,7 @@ def test_a_class_called_unknown_is_refused(refused: Refused, own_support: Path, 
     assert not profile.exists()
 
 
-def test_a_class_called_unknown_of_a_profile_of_before_is_named(
+def test_a_class_called_unknown_in_an_older_profile_is_named(
     start: Start, called: Callable[[str, str], None], support_folder: Path
 ) -> None:
     called("Unknown", "keen")
@@ -208,14 +208,14 @@ def test_a_recording_that_cannot_be_written_ends_in_one_line(
     result = run("stream", conversation, "--record", tmp_path / "kept", "--json")
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1] == (
-        f"metaser: cannot write recordings into {tmp_path / 'kept'}: not all was written; "
-        "free space or choose another place"
+        f"metaser: cannot write recordings into {tmp_path / 'kept'}: only a part was written; "
+        "free space or choose another folder"
     )
 
 
 @pytest.mark.parametrize("label", ["../x", "a/b", ".x", "..", "a\nb", "a\0b", "a" * 256, "__MACOSX", "lost+found"])
-def test_record_refuses_a_label_that_is_no_folder(label: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be a folder's name"):
+def test_record_refuses_a_label_that_cannot_be_a_folder(label: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be a folder name"):
         record.record(label=label, into=tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""A licence that allows less than any use is told once, on standard error."""
+"""A licence that restricts use is printed once, on standard error."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ def restricted(tiny_bundle: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("enrolled")
-def test_a_restricted_licence_is_told_at_first_use_and_not_again(
+def test_a_restricted_licence_is_printed_at_first_use_and_not_again(
     run: Run, restricted: Path, support_folder: Path
 ) -> None:
     clip = support_folder / "calm" / "0.wav"
@@ -48,7 +48,7 @@ def test_with_json_it_goes_to_standard_error_too(run: Run, restricted: Path) -> 
     assert result.stderr.startswith(NOTICE)
 
 
-def test_another_model_and_another_licence_are_told_on_their_own(run: Run, tiny_bundle: Path, tmp_path: Path) -> None:
+def test_another_model_and_another_licence_are_printed_separately(run: Run, tiny_bundle: Path, tmp_path: Path) -> None:
     model = {"model_id": "3" * 64}
     other = licensed(tiny_bundle, tmp_path / "other", "CC-BY-NC-SA-4.0", **model)
     unknown = licensed(tiny_bundle, tmp_path / "unknown", "LicenseRef-unknown", **model)
@@ -58,13 +58,13 @@ def test_another_model_and_another_licence_are_told_on_their_own(run: Run, tiny_
     assert run("verify", "--bundle", precision).stderr == ""
 
 
-def test_a_permissive_licence_is_not_told(run: Run, settings: dict[str, str]) -> None:
+def test_a_permissive_licence_is_not_printed(run: Run, settings: dict[str, str]) -> None:
     assert run("verify").stderr == ""
     assert run("verify", "--bundle", "frozen").stderr == ""
     assert not Path(settings["XDG_STATE_HOME"]).exists()
 
 
-def test_where_nothing_can_be_kept_it_is_told_again_and_all_else_works(
+def test_if_nothing_can_be_stored_it_is_printed_again_and_everything_else_works(
     run: Run, restricted: Path, settings: dict[str, str]
 ) -> None:
     Path(settings["XDG_STATE_HOME"]).write_text("a file where a folder should be")
@@ -74,13 +74,13 @@ def test_where_nothing_can_be_kept_it_is_told_again_and_all_else_works(
         assert result.stderr.startswith(NOTICE)
 
 
-def test_what_was_told_can_be_read_where_it_is_kept(run: Run, restricted: Path, settings: dict[str, str]) -> None:
+def test_the_printed_notice_can_be_read_in_its_file(run: Run, restricted: Path, settings: dict[str, str]) -> None:
     run("verify", "--bundle", restricted)
     (kept,) = [path for path in Path(settings["XDG_STATE_HOME"]).rglob("*") if path.is_file()]
     assert kept.read_text(encoding="utf-8").startswith(NOTICE)
 
 
-def test_info_tells_what_the_licence_allows_and_counts_as_no_use(run: Run, restricted: Path) -> None:
+def test_info_prints_what_the_licence_allows_and_does_not_count_as_use(run: Run, restricted: Path) -> None:
     result = run("info", restricted)
     assert "no commercial use" in " ".join(result.stdout.split())
     assert result.stderr == ""

@@ -24,7 +24,7 @@ ClipMaker: TypeAlias = Callable[[str, float, int], np.typing.NDArray[np.float32]
 
 @pytest.fixture
 def home(tmp_path: Path, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home folder, and a working folder beside it."""
+    """A home folder, and a working folder next to it."""
     folder = tmp_path / "person"
     folder.mkdir()
     settings["HOME"] = str(folder)
@@ -41,7 +41,7 @@ def test_a_tilde_in_the_environment_is_the_home_folder(
     result = run("enroll", support_folder)
     assert result.returncode == 0
     assert [path.name for path in home.iterdir() if path.is_file()] == ["p"]
-    assert "Next:  metaser classify clip.wav\n" in result.stdout  # the environment says the rest
+    assert "Next:  metaser classify clip.wav\n" in result.stdout  # the environment sets the rest
     assert list(Path.cwd().iterdir()) == []
     facts = json.loads(run("info", "--json").stdout)
     assert (facts["profile"]["file"], facts["bundle"]["folder"]) == (str(home / "p"), str(home / "bundle"))

@@ -1,4 +1,4 @@
-"""What `metaser stream` reads besides a plain file: encoded sound, paths that are pipes, and what is noticed."""
+"""Sources of `metaser stream` other than a plain file: encoded audio and pipes, with their notices."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_text_and_samples_of_another_format_are_named(piped: Feed, speech: Sampl
 def test_raw_samples_without_speech_ask_whether_they_were_read_rightly(piped: Feed) -> None:
     code, _, said = piped(bytes(64_000))
     assert code == 0
-    assert "It was read as raw s16le, 1 channel(s) at 16000 Hz: are these right?" in said
+    assert "It was read as raw s16le, 1 channel(s) at 16000 Hz: check --sample-format" in said
 
 
 def test_a_recording_that_is_cut_is_reported_in_text_and_json(

@@ -1,4 +1,4 @@
-"""`metaser stream` between other programs: what comes on standard input, and who reads its output or does not."""
+"""`metaser stream` in a pipeline: its standard input, and readers of its output that stop or close."""
 
 import fcntl
 import json
@@ -33,11 +33,11 @@ def speech(make_clip: ClipMaker) -> npt.NDArray[np.float32]:
 
 
 def piped(start: Start, content: bytes, *words: str) -> tuple[int, list[str], str]:
-    """Exit code, labels that were left, and what was said, of `metaser stream - --json` with this on standard input."""
+    """Exit code, labels of finished segments, and stderr of `metaser stream - --json` with this on standard input."""
     ours, theirs = os.pipe()
     with start("stream", "-", "--json", *words, stdin=ours) as process:
         os.close(ours)
-        with suppress(BrokenPipeError), os.fdopen(theirs, "wb") as end:  # it may not want all of it
+        with suppress(BrokenPipeError), os.fdopen(theirs, "wb") as end:  # it may close the pipe early
             end.write(content)
         output, said = process.communicate(timeout=30)
     events = [json.loads(line) for line in output.splitlines()]
@@ -49,7 +49,7 @@ def wav(path: Path, samples: npt.NDArray[np.float32], rate_hz: int, channels: in
     return path.read_bytes()
 
 
-def test_raw_samples_are_read_as_described_and_half_a_sample_at_the_end_is_said(
+def test_raw_samples_are_read_as_described_and_half_a_sample_at_the_end_is_reported(
     start: Start, speech: npt.NDArray[np.float32]
 ) -> None:
     fast = np.clip(soxr.resample(speech, RATE_HZ, 44_100), -1, 1)
@@ -128,7 +128,7 @@ def test_a_live_stream_whose_reader_rests_loses_audio_says_so_and_does_not_grow(
         os.close(theirs)
         held_mb = []
         with os.fdopen(feeder, "wb") as end:
-            for _ in range(TURNS):  # ten minutes; nobody reads, and it is taken all the same
+            for _ in range(TURNS):  # ten minutes; nobody reads the output, but the input is still consumed
                 end.write(content)
                 pages = Path(f"/proc/{process.pid}/statm").read_text().split()[1]
                 held_mb.append(int(pages) * os.sysconf("SC_PAGESIZE") / 1e6)

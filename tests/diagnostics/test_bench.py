@@ -1,4 +1,4 @@
-"""The benchmark: its figures by hand, and its fresh processes for real."""
+"""The benchmark: its statistics on made-up values, and its real processes."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def test_percentiles_are_over_the_runs_of_all_repetitions() -> None:
     assert result.real_time_factor == pytest.approx(0.0375 / 0.5)
 
 
-def test_bundles_of_one_name_are_told_apart_as_they_were_given() -> None:
+def test_bundles_of_one_name_are_shown_as_given() -> None:
     first, second = (
         Result(Case(bundle, "cpu", threads=1, window_s=0.5, runs=1, warm_up=0), (measured(1, [1, 1, 1], 1),))
         for bundle in (None, "mine/frozen")
@@ -80,16 +80,16 @@ def test_an_error_in_a_process_is_the_error_it_met(tmp_path: Path) -> None:
         run_cases([CASE], repetitions=0)
 
 
-def test_a_process_that_dies_is_told_with_its_last_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_process_that_dies_is_reported_with_its_last_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "onnxruntime.py").write_text("raise SystemExit('out of memory')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(WorkError, match=r"ended before its end \(out of memory\)"):
+    with pytest.raises(WorkError, match=r"died \(out of memory\)"):
         run_cases([CASE], repetitions=1)
 
 
 @pytest.mark.parametrize("window_s", [0.05, 10.5])
 def test_a_window_the_bundle_does_not_take_is_refused(window_s: float) -> None:
-    with pytest.raises(InputError, match=r"is benchmarked from 0\.1 to 10 s"):
+    with pytest.raises(InputError, match=r"can be benchmarked with 0\.1 to 10 s"):
         measure_case(Case(bundle=None, provider="cpu", threads=1, window_s=window_s, runs=1, warm_up=0))
 
 

@@ -1,4 +1,4 @@
-"""What a machine is, read in file trees written after the documented layouts."""
+"""Properties of machines, read from file trees in the documented layouts."""
 
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def test_jetpack_7_came_with_two_releases(tmp_path: Path) -> None:
         assert device.jetson == f"{revision} (JetPack 7)"
 
 
-def test_a_release_from_the_future_is_told_without_a_jetpack(tmp_path: Path) -> None:
+def test_a_future_release_is_reported_without_a_jetpack(tmp_path: Path) -> None:
     assert read_device(write(tmp_path, {"etc/nv_tegra_release": L4T.replace("R36", "R41")})).jetson == "41.4.3"
     assert read_device(write(tmp_path, {"etc/nv_tegra_release": "something else"})).jetson is None
 

@@ -1,4 +1,4 @@
-"""The doctor on this machine, and on trees of what goes wrong on others."""
+"""The doctor on this machine, and on file trees of machines with problems."""
 
 import os
 import pwd
@@ -20,7 +20,7 @@ from metaser.runtime.providers.session import PROVIDERS
 
 
 def install(folder: Path, name: str, version: str, files: tuple[str, ...]) -> None:
-    """What pip leaves of a wheel, its code apart."""
+    """The files that pip installs for a wheel, without its code."""
     place = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     place.mkdir(parents=True)
     (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
@@ -64,7 +64,7 @@ def test_no_profile_yet_is_a_notice_and_a_damaged_one_a_problem(tmp_path: Path) 
     assert checks(None, path)["profile"].state is State.problem
 
 
-def test_a_jetson_is_told_what_its_onnxruntime_lacks_and_how_its_energy_is_read(tmp_path: Path) -> None:
+def test_a_jetson_without_tensorrt_gets_a_notice_and_its_energy_meter_is_found(tmp_path: Path) -> None:
     monitor = "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon1"
     tree = {
         "proc/device-tree/model": "NVIDIA Jetson Orin Nano\0",
@@ -100,7 +100,7 @@ def test_every_known_provider_of_this_onnxruntime_is_tried(engine: Engine) -> No
 
 @pytest.fixture
 def cpu_called_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A provider that every wheel has, in the place of one that few have."""
+    """A provider that every wheel has, used in place of one that few wheels have."""
     for provider in ("cuda", "tensorrt"):
         monkeypatch.delitem(PROVIDERS, provider)
     monkeypatch.setitem(PROVIDERS, "openvino", PROVIDERS["cpu"])
@@ -141,7 +141,7 @@ def test_a_provider_that_fails_at_the_head_starts_and_needs_another_bundle(
         ("sounddevice", "query_devices = list", "microphone|notice", "arecord --list-devices"),
     ],
 )
-def test_what_is_broken_is_named_with_the_command_that_mends_it(
+def test_what_is_broken_is_named_with_the_command_that_fixes_it(
     module: str, content: str, expected: str, fix: str, tmp_path: Path
 ) -> None:
     (tmp_path / f"{module}.py").write_text(content)
@@ -171,7 +171,7 @@ def test_a_folder_that_cannot_be_written_is_a_problem_until_a_profile_is_there(
     monkeypatch.setattr(os, "access", refused)
     storage = checks(None, path)["storage"]
     assert storage.state is State.problem
-    assert storage.found == f"{path.parent} cannot be written: profiles in it cannot be made or changed"
+    assert storage.found == f"{path.parent} is not writable: profiles in it cannot be created or changed"
     assert "METASER_PROFILE" in str(storage.fix)
     profile.save(path)
     assert checks(None, path)["storage"].state is State.notice
@@ -185,11 +185,12 @@ def test_caches_and_state_that_cannot_be_kept_are_a_notice(tmp_path: Path, monke
     for variable in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
         monkeypatch.setenv(variable, str(tmp_path / "file"))
         storage = checks(None, tmp_path / "none")["storage"]
-        assert (storage.state, storage.fix) == (State.notice, f"export {variable}=DIR, one that you can write")
+        fix = f"export {variable}=DIR, with a folder that you can write to"
+        assert (storage.state, storage.fix) == (State.notice, fix)
         monkeypatch.setenv(variable, str(tmp_path))
 
 
-def test_a_user_without_a_home_folder_is_told_to_name_a_profile(
+def test_a_user_without_a_home_folder_is_asked_to_name_a_profile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(user: object) -> None:
@@ -200,5 +201,5 @@ def test_a_user_without_a_home_folder_is_told_to_name_a_profile(
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     storage = checks(None, None)["storage"]
-    assert (storage.state, storage.found) == (State.problem, "no home folder to keep a profile in")
+    assert (storage.state, storage.found) == (State.problem, "no home folder to store a profile in")
     assert checks(None, tmp_path / "none")["storage"].state is State.fine

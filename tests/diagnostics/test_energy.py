@@ -1,4 +1,4 @@
-"""Energy, read in file trees written after the documented layouts of RAPL, Jetson and Raspberry Pi."""
+"""Energy, read from file trees in the documented layouts of RAPL, Jetson and Raspberry Pi."""
 
 import os
 import tempfile
@@ -76,7 +76,7 @@ def test_rapl_counts_on_where_the_counter_begins_again(began_uj: int, passed_uj:
 
 @contextmanager
 def as_an_ordinary_user() -> Iterator[None]:
-    """Root may read everything; so the test steps down for a moment where it runs as root."""
+    """Drop root rights for a moment if the test runs as root, because root may read everything."""
     user = os.geteuid()
     if user == 0:
         os.seteuid(NOBODY)
@@ -86,7 +86,7 @@ def as_an_ordinary_user() -> Iterator[None]:
         os.seteuid(user)
 
 
-def test_rapl_that_only_root_may_read_is_told_with_the_command() -> None:
+def test_rapl_that_only_root_may_read_is_reported_with_the_command() -> None:
     with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to others
         root = write(Path(folder), rapl_zone("intel-rapl:0", "package-0", 5))
         root.chmod(0o755)
@@ -153,11 +153,11 @@ def test_a_jetson_of_jetpack_4_shows_its_rails_elsewhere(tmp_path: Path) -> None
     assert rails.watts() == pytest.approx(3.06)
 
 
-def test_a_rail_that_stops_to_answer_is_an_error_and_no_figure(tmp_path: Path) -> None:
+def test_a_rail_that_stops_responding_is_an_error_and_no_figure(tmp_path: Path) -> None:
     rails = find_rails(write(tmp_path, ina3221("ina3221", "1-0040/hwmon/hwmon1", {1: ("VDD_IN", 5_000, 1_000)})))
     assert rails is not None
     (tmp_path / "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon1/curr1_input").unlink()
-    with pytest.raises(WorkError, match="VDD_IN stopped to answer"):
+    with pytest.raises(WorkError, match="VDD_IN stopped responding"):
         rails.watts()
 
 
@@ -215,9 +215,9 @@ def test_a_reading_that_fails_in_between_fails_the_measurement() -> None:
         try:
             return next(readings)
         except StopIteration:
-            raise WorkError("the rail stopped to answer") from None
+            raise WorkError("the rail stopped responding") from None
 
-    with pytest.raises(WorkError, match="stopped to answer"):
+    with pytest.raises(WorkError, match="stopped responding"):
         measure(PowerSampler("two readings", watts, interval_s=0.005), lambda: None, seconds=0.05)
 
 

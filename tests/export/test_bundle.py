@@ -1,4 +1,4 @@
-"""Whole bundles: written once and alike, opened by the runtime, never half there."""
+"""Whole bundles: reproducible, opened by the runtime, never half written."""
 
 import shutil
 from pathlib import Path
@@ -14,13 +14,13 @@ from metaser.export.golden import voiced_waveform
 from metaser.export.identity import model_id
 from metaser.export.source import Source, open_source
 from metaser.runtime import Calibration, Engine, InputError, WorkError, open_bundle
-from metaser.runtime.bundles.manifest import PRECISIONS
+from metaser.runtime.bundles.manifest import PRECISIONS, Precision
 from metaser.runtime.scoring.decision import unit
 from metaser.toolkit.model.checkpoint import CheckpointMetadata, save_checkpoint
 from metaser.toolkit.model.network import ProtoNet, make_head
 
 
-def settings(precision: str = "fp32", **changes: Any) -> ExportSettings:
+def settings(precision: Precision = "fp32", **changes: Any) -> ExportSettings:
     return ExportSettings(name="tiny", precision=precision, command="metaser export tiny bundle", **changes)
 
 
@@ -52,7 +52,7 @@ def bundles(source: Source, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_the_runtime_opens_what_was_written_and_reproduces_it(
-    source: Source, bundles: dict[str, Path], precision: str
+    source: Source, bundles: dict[str, Path], precision: Precision
 ) -> None:
     engine = Engine.open(bundles[precision], provider="cpu")
     assert engine.verify().passed
@@ -121,7 +121,7 @@ def test_a_bundle_is_replaced_only_by_force_and_other_folders_never(
     export_bundle(source, out, settings("int8", force=True), silent)
     assert open_bundle(out).manifest.precision == "int8"
     (out / "me.safetensors").write_bytes(b"a person's profile")
-    with pytest.raises(InputError, match=r"holds me\.safetensors, which is not of a bundle"):
+    with pytest.raises(InputError, match=r"holds me\.safetensors, which does not belong to a bundle"):
         export_bundle(source, out, settings("int8", force=True), silent)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "1.jpg").write_bytes(b"x")
@@ -190,7 +190,7 @@ def test_a_checkpoints_own_card_licence_and_notice_are_passed_on(source: Source,
     assert (tmp_path / "fp32" / "LICENSE").read_text(encoding="utf-8") == "Licence of the weights: CC-BY-4.0\n"
 
 
-def test_a_large_graph_keeps_its_weights_beside_it(
+def test_a_large_graph_keeps_its_weights_in_a_separate_file(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("metaser.export.weights.LARGE_BYTES", 50_000)

@@ -1,4 +1,4 @@
-"""`metaser export` as a person types it."""
+"""`metaser export` on the command line."""
 
 import json
 import os

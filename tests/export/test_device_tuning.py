@@ -1,4 +1,4 @@
-"""The device's tuning against the toolkit's: the same steps, the same head."""
+"""The device's tuning compared with the toolkit's: the same steps, the same head."""
 
 from pathlib import Path
 from typing import get_args

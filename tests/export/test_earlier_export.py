@@ -1,4 +1,4 @@
-"""Exports in the place of earlier ones: profiles stay valid if, and only if, the embeddings are the same."""
+"""Exports that replace earlier ones: profiles stay valid if, and only if, the embeddings are the same."""
 
 import json
 import shutil
@@ -17,6 +17,7 @@ from metaser.export.identity import graph_id
 from metaser.export.source import Source
 from metaser.runtime import Engine, ProfileError, open_bundle
 from metaser.runtime.bundles.bundle import sha256_of
+from metaser.runtime.bundles.manifest import Precision
 from metaser.toolkit.model.network import ProtoNet, make_head
 
 
@@ -24,7 +25,7 @@ def silent(_: str) -> None:
     """Hear nothing."""
 
 
-def export(source: Source, out: Path, precision: str = "fp32") -> None:
+def export(source: Source, out: Path, precision: Precision = "fp32") -> None:
     export_bundle(source, out, ExportSettings("tiny", precision, "metaser export", force=True), silent)
 
 

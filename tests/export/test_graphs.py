@@ -1,4 +1,4 @@
-"""The exported graphs against PyTorch, over families, lengths, batches and heads."""
+"""The exported graphs compared with PyTorch, over families, lengths, batches and heads."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Int8 products by hand and against numpy: scales, shared activations, and what is moved after it is quantised."""
+"""Int8 products against numpy and values by hand: scales, shared activations, moves after quantisation."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Accuracy by layer and beside PyTorch, on a made-up corpus of voices that differ in pitch."""
+"""Accuracy by layer and compared with PyTorch, on a synthetic corpus of voices that differ in pitch."""
 
 from pathlib import Path
 from typing import Any

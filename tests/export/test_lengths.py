@@ -1,4 +1,4 @@
-"""Every family in every precision at the lengths where something begins: no sample, one, the first frame, and long."""
+"""Every family in every precision at boundary lengths: no sample, one sample, the first frame, and long."""
 
 from typing import Any
 
@@ -10,16 +10,17 @@ import torch
 
 from metaser.export.golden import voiced_waveform
 from metaser.export.precision import in_precision
+from metaser.runtime.bundles.manifest import Precision
 from metaser.runtime.providers.session import session_options
 from metaser.runtime.scoring.decision import unit
 
 LENGTHS = (0, 1, 399, 400, 401, 719, 12_345, 20_000)
 LONGEST_SAMPLES = max(LENGTHS)
 DIFFERENCE_AT_MOST = {"fp32": 1e-4, "fp16": 3e-2}
-"""Of any value of a frame; the frames of these tiny models reach about 3."""
+"""Largest difference of a frame value; the frames of these tiny models reach about 3."""
 
 INT8_COSINE = 0.99
-"""Of the mean frame, which the head takes; random weights spread values wide, and single frames of them scatter."""
+"""Largest difference of the mean frame, the head's input; single frames of random weights vary more."""
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def frames_of(model: Any, clips: npt.NDArray[np.float32], lengths: list[int]) ->
 
 
 def alone(backbone: Any, clip: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """[T] -> [N, D] by PyTorch; a clip too short for a frame is followed by zeros, which are not its own."""
+    """[T] -> [N, D] by PyTorch; a clip too short for a frame is padded with zeros."""
     padded = np.zeros(max(len(clip), backbone.receptive_field_samples), np.float32)
     padded[: len(clip)] = clip
     with torch.no_grad():
@@ -44,13 +45,15 @@ def alone(backbone: Any, clip: npt.NDArray[np.float32]) -> npt.NDArray[np.float3
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_a_batch_of_all_lengths_gives_what_each_clip_gives_alone(backbone: Any, graph: Any, precision: str) -> None:
+def test_a_batch_of_all_lengths_gives_what_each_clip_gives_alone(
+    backbone: Any, graph: Any, precision: Precision
+) -> None:
     noise = np.random.default_rng(0).standard_normal((len(LENGTHS), LONGEST_SAMPLES)).astype(np.float32)
     clips = [
         voiced_waveform(length, seed) if length else np.zeros(0, np.float32) for seed, length in enumerate(LENGTHS)
     ]
     for row, clip in zip(noise, clips, strict=True):
-        row[: len(clip)] = clip  # what follows is noise, and must not matter
+        row[: len(clip)] = clip  # the padding is noise, and must not matter
     frames, frame_lengths = frames_of(in_precision(graph, precision), noise, list(LENGTHS))
     for row, n, clip in zip(frames, frame_lengths, clips, strict=True):
         expected = alone(backbone, clip)
@@ -63,7 +66,7 @@ def test_int8_stays_near_at_every_length(backbone: Any, graph: Any) -> None:
     model = in_precision(graph, "int8")
     for length in LENGTHS:
         if length < backbone.receptive_field_samples:
-            continue  # the runtime refuses a clip of no frame, and the test above has seen it
+            continue  # the runtime refuses a clip without a frame, as the test above checks
         clip = voiced_waveform(length, seed=1)
         frames, frame_lengths = frames_of(model, clip[None], [length])
         expected = alone(backbone, clip)

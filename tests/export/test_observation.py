@@ -1,4 +1,4 @@
-"""What is observed inside a graph, against the same clip through PyTorch and by hand."""
+"""Intermediate tensors of a graph, compared with PyTorch and values by hand."""
 
 from typing import Any
 

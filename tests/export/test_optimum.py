@@ -1,4 +1,4 @@
-"""`optimum-cli export metaser`, and `encoder.onnx` in the hands of ordinary ONNX tools."""
+"""`optimum-cli export metaser`, and `encoder.onnx` in ordinary ONNX tools."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Portable graphs: plain operators of an older opset, the same answers, no input that nothing reads."""
+"""Portable graphs: plain operators of an older opset, the same results, no unused input."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +14,7 @@ from metaser.export.golden import voiced_waveform
 from metaser.export.graphs import PORTABLE_OPSET, encoder_graph, head_graph
 from metaser.export.source import Source
 from metaser.runtime import Engine, open_bundle
+from metaser.runtime.bundles.manifest import Precision
 from metaser.runtime.scoring.decision import unit
 from metaser.toolkit.model.network import ProtoNet, make_head
 
@@ -45,7 +46,9 @@ def test_a_portable_head_has_no_input_that_nothing_reads() -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_a_portable_bundle_gives_the_answers_of_the_usual_one(precision: str, whisper: Any, tmp_path: Path) -> None:
+def test_a_portable_bundle_gives_the_answers_of_the_usual_one(
+    precision: Precision, whisper: Any, tmp_path: Path
+) -> None:
     torch.manual_seed(0)
     backbone = whisper.backbone(1)
     source = Source(

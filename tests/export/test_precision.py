@@ -1,4 +1,4 @@
-"""What a graph in int8 or float16 really holds, and how near it stays."""
+"""Content of a graph in int8 or float16, and its difference from float32."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from metaser.export.float16 import FP32_OPERATORS
 from metaser.export.golden import voiced_waveform
 from metaser.export.int8 import SMALLEST_SIDE
 from metaser.export.precision import contents, in_precision
+from metaser.runtime.bundles.manifest import Precision
 from metaser.runtime.providers.session import session_options
 from metaser.runtime.scoring.decision import unit
 
@@ -25,7 +26,7 @@ def mean_frame(model: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("precision", "cosine"), [("int8", 0.99), ("fp16", 0.9999)])
-def test_another_precision_stays_near(graph: Any, precision: str, cosine: float) -> None:
+def test_another_precision_stays_near(graph: Any, precision: Precision, cosine: float) -> None:
     model = in_precision(graph, precision)
     assert unit(mean_frame(model)) @ unit(mean_frame(graph)) >= cosine
 

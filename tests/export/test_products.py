@@ -1,4 +1,4 @@
-"""Convolutions as matrix products: the same answers as torch's, for every kernel, stride and padding."""
+"""Convolutions as matrix products: the same results as torch's, for every kernel, stride and padding."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What the fast form of a backbone keeps of the backbone, and what it changes."""
+"""The fast form of a backbone: what stays and what changes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The graph for TensorRT: what the audit refuses, and what every architecture gives in its static window."""
+"""The graph for TensorRT: what the audit refuses, and the results of every architecture in its static window."""
 
 import shutil
 from pathlib import Path
@@ -20,6 +20,7 @@ from metaser.export.tensorrt_audit import audit
 from metaser.export.tensorrt_support import SUPPORTED
 from metaser.runtime import Engine, InputError, WorkError, open_bundle
 from metaser.runtime.bundles.bundle import TENSORRT_GRAPH
+from metaser.runtime.bundles.manifest import Precision
 from metaser.runtime.model.model import Model
 from metaser.runtime.providers.session import ENCODER_NAMES, HEAD_NAMES, open_session
 from metaser.runtime.scoring.decision import unit
@@ -77,7 +78,9 @@ def test_layer_norm_is_refused_in_float16_and_with_more_than_one_output() -> Non
     model.graph.initializer.append(scale)
     assert audit(model) == ["LayerNormalization (n) computes in float16, where its sums overflow"]
     model = small_graph(helper.make_node("LayerNormalization", ["x", "b"], ["y", "mean"], name="n"), shape=(3,))
-    assert audit(model) == ["LayerNormalization (n) gives its statistics, and TensorRT supports its first output alone"]
+    assert audit(model) == [
+        "LayerNormalization (n) outputs its statistics, and TensorRT supports only its first output"
+    ]
 
 
 def test_the_dynamic_graph_is_no_graph_for_tensorrt(graph: Any) -> None:
@@ -95,10 +98,10 @@ def static(pretrained: Any) -> onnx.ModelProto:
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_every_architecture_passes_the_audit_and_equals_pytorch_in_its_window(
-    pretrained: Any, static: onnx.ModelProto, tmp_path: Path, precision: str
+    pretrained: Any, static: onnx.ModelProto, tmp_path: Path, precision: Precision
 ) -> None:
     backbone = pretrained.backbone(LAYERS)
-    model = for_tensorrt(static, precision)  # raises where the audit finds something
+    model = for_tensorrt(static, precision)  # raises if the audit finds something
     onnx.checker.check_model(model, full_check=True)
     operators = contents(model)["operators"]
     assert operators["Softmax"] == LAYERS

@@ -1,4 +1,4 @@
-"""A step of the tuning graph against torch.optim, over heads and sizes, and what it does with nothing to learn."""
+"""A step of the tuning graph compared with torch.optim, over heads and sizes, also with nothing to learn."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""Weights beside their graph: the same model comes back, the one in memory stays as it was, shapes need no values."""
+"""Weights in a separate file: the loaded model is equal, the one in memory is unchanged, shapes need no values."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def test_a_large_graph_runs_from_two_files_and_the_model_is_not_changed(
     x = np.ones((1, 40), np.float32)
     (found,) = onnxruntime.InferenceSession(path).run(["y"], {"x": x})
     np.testing.assert_allclose(found, (x @ WEIGHTS["a"] @ WEIGHTS["b"]).reshape(SHAPE), rtol=1e-4)
-    loaded = onnx.load(path)  # by ONNX's own reader, which says of each weight where it lies now
+    loaded = onnx.load(path)  # by ONNX's own reader, which records the location of each weight
     for tensor in loaded.graph.initializer:
         tensor.ClearField("data_location")
     assert loaded.SerializeToString(deterministic=True) == before

@@ -1,4 +1,4 @@
-"""A person's folder, and typing into it."""
+"""A user's folder, and running commands in it."""
 
 import os
 import shutil
@@ -14,16 +14,16 @@ DEMO = Path(__file__).parents[2] / "runtime" / "metaser" / "runtime" / "data" / 
 
 @pytest.fixture
 def person(tmp_path: Path) -> Path:
-    """A folder as a person has it: support clips, a clip and a recording."""
+    """A user's folder: support clips, a clip and a recording."""
     shutil.copytree(DEMO / "support", tmp_path / "support")
-    shutil.copy(min((DEMO / "support" / "joy").iterdir()), tmp_path / "clip.wav")  # the format is told by its content
+    shutil.copy(min((DEMO / "support" / "joy").iterdir()), tmp_path / "clip.wav")  # read by its content
     shutil.copy(DEMO / "conversation.flac", tmp_path / "recording.wav")
     return tmp_path
 
 
 @pytest.fixture
 def execute() -> Callable[[list[str], Path], str]:
-    """`execute(words, folder)` is what the command prints, with a profile of the folder's own; it has to end well."""
+    """`execute(words, folder)` returns what the command prints, with a profile in the folder; it must succeed."""
 
     def run(words: list[str], folder: Path) -> str:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

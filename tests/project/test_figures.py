@@ -37,7 +37,7 @@ SPECIFIED = {
         "0.1 %", "1 %", "2 %", "5 %", "10 %", "10 to 90 %", "95 %", "0.2 s", "0.5 s", "1 s", "15 s", "5 times",
     },
     "experiments.md": {"2 %", "30 %", "2 s", "three times"},
-    "export.md": {"102 kB", "twice as large", "3 to 10 s", "4 s", "5 s"},
+    "export.md": {"102 kB", "twice as large", "3 to 10 s", "4 s", "5 s", "10 s"},
     "formats.md": {"two minutes"},
     "platforms.md": {"1 s", "4 s", "32 ms"},
     "protocol.md": {"± 1.96"},

@@ -1,4 +1,4 @@
-"""The files for a Jetson, as far as they can be checked where there is none."""
+"""The files for a Jetson, as far as they can be checked without one."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def test_the_service_has_a_user_of_its_own_and_no_network_and_comes_back(service
 def test_the_command_of_the_service_appends_json_to_its_log(service: dict[str, str], tmp_path: Path) -> None:
     shell, flag, command = re.fullmatch(r"(\S+) (-c) '(.+)'", service["ExecStart"]).groups()  # type: ignore[union-attr]
     log = tmp_path / "events.jsonl"
-    log.write_text('{"event": "of before"}\n')
+    log.write_text('{"event": "earlier"}\n')
     metaser = f"{sys.executable} -m metaser.cli"
     for there, here in (
         ("/opt/metaser/bin/metaser", metaser),
@@ -59,7 +59,7 @@ def test_the_command_of_the_service_appends_json_to_its_log(service: dict[str, s
         done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in log.read_text().splitlines()]
-    assert events[0]["event"] == "of before"
+    assert events[0]["event"] == "earlier"
     assert [event["label"] for event in events if event["event"] == "leave"] == ["joy"]
 
 

@@ -1,5 +1,5 @@
-"""What the README says of the commands is what they print, and the examples run; test_shell_blocks.py runs its lines,
-and test_figures.py has its measured figures.
+"""The README shows what the commands print, and the examples run; test_shell_blocks.py runs its commands, and
+test_figures.py checks its measured figures.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What README and tutorial tell people to type runs as printed; a line that does not says why, as a skipped test."""
+"""The shell lines of README and tutorial run as printed; each line that does not is a skipped test with its reason."""
 
 import re
 import sys
@@ -31,7 +31,7 @@ NOT_RUN = {
     "metaser bench --bundle frozen --bundle bundle/": FROM_HUB,
 }
 EXPECTED = {
-    "metaser demo": "Right for ",
+    "metaser demo": "Correct for ",
     "metaser enroll support/": "20 clips",
     "metaser classify": "joy",
     "metaser stream": "Real-time factor",
@@ -58,7 +58,7 @@ def page(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def folder(page: str, person: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the page is followed: for the README clips and a recording of one's own, for the tutorial a clone."""
+    """The folder to run in: for the README one with clips and a recording, for the tutorial a clone."""
     if page == "README":
         return person
     clone = tmp_path_factory.mktemp("clone")

@@ -13,7 +13,7 @@ WRITERS = ("files.py", "folders.py", "in_place.py")
 """Of `metaser.runtime.system`."""
 
 HANDED_OUT = ("replacing", "emptied")
-"""What those give a library to write to."""
+"""The functions there that give a library a file to write to."""
 
 NEVER = frozenset(
     {

@@ -1,4 +1,4 @@
-"""What the runtime's tests share: the shipped bundle, a damaged copy of it, and the demonstration clips."""
+"""Fixtures of the runtime's tests: the shipped bundle, a damaged copy of it, and the demonstration clips."""
 
 import json
 import shutil
@@ -40,5 +40,5 @@ def truth() -> list[dict[str, object]]:
 
 @pytest.fixture
 def bundle_copy(tmp_path: Path, engine: Engine) -> Path:
-    """A bundle of the test's own, to damage."""
+    """A copy of the bundle that a test may damage."""
     return Path(shutil.copytree(engine.bundle.folder, tmp_path / "bundle"))

@@ -100,7 +100,7 @@ def test_the_same_recording_counts_once_in_a_class_and_never_in_two(engine: Engi
 
 
 def test_a_class_given_as_the_support_set_is_told_from_an_empty_folder(engine: Engine, support_folder: Path) -> None:
-    with pytest.raises(SupportError, match="holds clips and no folders: give the folder above it"):
+    with pytest.raises(SupportError, match="holds clips but no folders: give the folder above it"):
         engine.enroll(support_folder / "joy")
 
 
@@ -120,7 +120,7 @@ def test_folders_inside_a_class_become_groups(engine: Engine, tmp_path: Path) ->
     ("support", "message"),
     [
         ({}, "no classes"),
-        ({"a": [noise(16_000)]}, r"one class \(a\) and at least two"),
+        ({"a": [noise(16_000)]}, r"one class \(a\) but at least two"),
         ({"a": [noise(16_000)], "b": []}, "class b has no clips"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The package's shape: a namespace over three roots, and a runtime that drags in nothing heavy."""
+"""The package's layout: a namespace over three roots, and a runtime without heavy imports."""
 
 import subprocess
 import sys

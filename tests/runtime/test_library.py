@@ -1,4 +1,4 @@
-"""Habits of people who call the library: copies, rates, files in memory, paths for arrays and arrays for paths."""
+"""Common uses of the library: copies, rates, files in memory, paths for arrays and arrays for paths."""
 
 import copy
 import io
@@ -75,7 +75,7 @@ def test_a_support_set_at_another_rate_makes_the_same_profile(engine: Engine, cl
 
 
 def test_the_rate_of_files_is_their_own(engine: Engine, support_folder: Path) -> None:
-    with pytest.raises(InputError, match="sample_rate_hz=8000 and a folder, whose files state their own rate"):
+    with pytest.raises(InputError, match="sample_rate_hz=8000 with a folder, whose files state their own rate"):
         engine.enroll(support_folder, sample_rate_hz=8_000)
 
 
@@ -101,7 +101,7 @@ def test_a_wrong_rate_is_refused_everywhere(engine: Engine, profile: Profile, cl
         lambda: engine.stream(profile, sample_rate_hz=rate),
     ]
     for call in calls:
-        with pytest.raises(InputError, match=r"a sample rate of .* Hz: give that of the samples"):
+        with pytest.raises(InputError, match=r"a sample rate of .* Hz: give the samples"):
             call()
 
 
@@ -119,7 +119,7 @@ def test_what_is_no_clip_is_refused_everywhere(engine: Engine, profile: Profile,
 
 
 def test_embed_refuses_samples_that_are_not_scaled(engine: Engine) -> None:
-    with pytest.raises(AudioError, match=r"samples up to 20000 and the range is \[-1, 1\]"):
+    with pytest.raises(AudioError, match=r"samples up to 20000 but the range is \[-1, 1\]"):
         engine.embed(np.full(16_000, 20_000, np.float32))
 
 
@@ -128,9 +128,9 @@ def test_embed_refuses_samples_that_are_not_scaled(engine: Engine) -> None:
     [
         ([("a", np.zeros(16_000))], r"the support set is a list: give a folder of LABEL/clips, or \{label"),
         (None, "the support set is a NoneType: give a folder"),
-        ({"a": np.zeros(16_000), "b": np.zeros(16_000)}, "class a is one waveform and no list of them: give {'a'"),
-        ({"a": "a.wav", "b": "b.wav"}, "class a is a str and no list of waveforms"),
-        ({"a": 3, "b": 4}, "class a is a int and no list of waveforms"),
+        ({"a": np.zeros(16_000), "b": np.zeros(16_000)}, "class a is one waveform and not a list of them: give {'a'"),
+        ({"a": "a.wav", "b": "b.wav"}, "class a is a str and not a list of waveforms"),
+        ({"a": 3, "b": 4}, "class a is a int and not a list of waveforms"),
     ],
 )
 def test_what_is_no_support_set_is_refused(engine: Engine, support: Any, message: str) -> None:
@@ -170,5 +170,5 @@ def test_what_is_no_profile_is_refused(engine: Engine, clips: Clips, given: Any)
 def test_a_profile_of_another_model_is_refused(profile: Profile, clips: Clips) -> None:
     other = Engine.open("tiny", provider="cpu")
     for call in (lambda: other.classify(next(iter(clips.values()))[0], profile), lambda: other.stream(profile)):
-        with pytest.raises(ProfileError, match="the profile was made with the bundle default and this is tiny"):
+        with pytest.raises(ProfileError, match="the profile was made with the bundle default but this is tiny"):
             call()

@@ -1,4 +1,4 @@
-"""What docs/privacy.md promises: no network, one file a person can see and delete, and nothing of it afterwards."""
+"""The promises of docs/privacy.md: no network, one file that a person can see and delete, and no traces of it."""
 
 import ast
 import json
@@ -44,7 +44,7 @@ def run(home: Path, *commands: list[str]) -> list[str]:
 
 
 def files(home: Path) -> set[str]:
-    """All files but those that a sound server's own library keeps, and that a licence was told, where there are any."""
+    """All files except those of a sound server's library and the record of shown licences."""
     found = {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
     return {name for name in found if not name.startswith((".config/pulse/", ".local/state/metaser/licences/"))}
 
@@ -86,5 +86,5 @@ def test_a_profile_holds_numbers_names_and_paths_and_no_audio(tmp_path: Path, su
     profile = metaser.runtime.Engine.open(provider="cpu").enroll(support_folder)
     profile.save(tmp_path / "me.safetensors")
     clips = list(support_folder.rglob("*.flac"))
-    # 512 numbers of 4 bytes a clip, and what is written down about it: less than a tenth of a second of sound
+    # 512 numbers of 4 bytes per clip, and its metadata: less than a tenth of a second of sound
     assert (tmp_path / "me.safetensors").stat().st_size < 3_000 * len(clips)

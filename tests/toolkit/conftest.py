@@ -82,7 +82,7 @@ WITHOUT_INPUT_NORM = ("wavlm", "whisper")
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A saved encoder, the stock model that was saved, and what it gives for one clip alone."""
+    """A saved encoder, its stock model, and the stock model's output for one clip."""
 
     name: str
     folder: Path
@@ -98,7 +98,7 @@ class Pretrained:
         return load_backbone(self.folder)
 
     def backbone(self, layers: int) -> Backbone:
-        """The first layers, loaded anew."""
+        """The first layers, loaded again."""
         return load_backbone(self.folder, layers)
 
     def reference(self, clip: np.ndarray[Any, Any], layers: int) -> Tensor:

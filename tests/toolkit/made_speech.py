@@ -1,4 +1,4 @@
-"""The four corpora of the protocol in made-up speech: noisy tones, a pitch an emotion, under real file names."""
+"""Synthetic versions of the protocol's four corpora: noisy tones, one pitch per emotion, under real file names."""
 
 from pathlib import Path
 
@@ -14,11 +14,11 @@ NAMES: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "nemo": (("AO0", "KR0", "KS0", "MP0", "SM0", "TP0"), ("anger", "fear", "happiness", "sadness"), "{0}_{1}_{2}"),
     "urdu": (("F1", "F2", "M1", "M2"), ("A", "H", "N", "S"), "S{0}_F{2}_{1}{2}"),
 }
-"""Two speakers of each part of the protocol, emotions, and how a file is called."""
+"""Two speakers of each partition of the protocol, emotions, and the file name pattern."""
 
 
 def write_speech(root: Path) -> Path:
-    """A folder a corpus below `root`, clips of a quarter of a second."""
+    """Write one folder per corpus below `root`, with clips of a quarter of a second."""
     rng = np.random.default_rng(0)
     for corpus, (speakers, emotions, name) in NAMES.items():
         (root / corpus).mkdir()

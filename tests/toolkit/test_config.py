@@ -1,4 +1,4 @@
-"""Configuration files: what they may hold, and what is said of everything else."""
+"""Configuration files: allowed content, and the errors for everything else."""
 
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def test_values_reach_their_sections(tmp_path: Path) -> None:
         (LEAST + "[episodes]\nn_shot = 5\n", r"no setting episodes.n_shot: did you mean episodes.k_shot\?"),
         (LEAST + "[optimizer]\nkind = 'sgd'\n", r"no setting optimizer: did you mean optimiser\?"),
         (LEAST + "[episodes]\nweight_decay = 0.1\n", r"did you mean optimiser.weight_decay\?"),
-        (LEAST + "[freeze]\nxyz = 1\n", "no setting freeze.xyz: there are freeze.front_end, freeze.layers"),
+        (LEAST + "[freeze]\nxyz = 1\n", "no setting freeze.xyz: known are freeze.front_end, freeze.layers"),
         (LEAST + "[episodes]\nk_shot = 'five'\n", "episodes.k_shot is 'five' and must be a whole number"),
         (LEAST + "[episodes]\nk_shot = 5.0\n", "episodes.k_shot is 5.0 and must be a whole number"),
         (LEAST + "[episodes]\nk_shot = true\n", "episodes.k_shot is True and must be a whole number"),

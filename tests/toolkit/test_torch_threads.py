@@ -1,4 +1,4 @@
-"""PyTorch takes no more threads than the process may use, unless it is told to."""
+"""PyTorch uses at most as many threads as the process may, unless a number is set."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The demo material is what its script makes, and what its truth says."""
+"""The demo material matches its script and its true segments."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""`make gpu-check` where there is no GPU."""
+"""`make gpu-check` without a GPU."""
 
 import subprocess
 import sys

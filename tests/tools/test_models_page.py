@@ -1,4 +1,4 @@
-"""Cards are what the committed results say, and claim nothing else."""
+"""Cards match the committed results, and claim nothing else."""
 
 from copy import deepcopy
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which runs `python -m tools.versions` makes, and that it invents no interpreter."""
+"""The runs of `python -m tools.versions`, and that it finds only working interpreters."""
 
 from tools.versions import PROVIDER_TESTS, ROOT, Run, find_python, runs
 

@@ -1,1 +1,1 @@
-"""From PyTorch to a bundle: graphs, precisions, parity, and the folder that a device opens."""
+"""Export from PyTorch to a bundle: graphs, precisions, parity checks, and the folder that a device opens."""

@@ -1,4 +1,4 @@
-"""Few-shot accuracy of the written graphs beside PyTorch's, on the same episodes of a labelled corpus."""
+"""Few-shot accuracy of the written graphs compared with PyTorch's, on the same episodes of a labelled corpus."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from metaser.toolkit.model.network import ProtoNet
 def accuracy_beside_pytorch(
     network: ProtoNet, embed: Callable[[Waveform], Embedding], max_window_s: float, corpora: Sequence[Path]
 ) -> dict[str, str]:
-    """Per cent with 95 % intervals by corpus: 4-way 5-shot with strangers by the graphs, and minus PyTorch's.
+    """Per cent with 95 % intervals by corpus: 4-way 5-shot on unseen speakers by the graphs, and minus PyTorch's.
 
     Each clip is cut to one window. Intervals are over episodes.
 
@@ -38,7 +38,7 @@ def accuracy_beside_pytorch(
             for own in (embed, lambda each: embed_by(network, each))
         )
         difference = compare(exported, exact).by_episodes
-        report[f"{exported.corpus}, 4-way 5-shot, strangers"] = (
+        report[f"{exported.corpus}, 4-way 5-shot, unseen speakers"] = (
             f"{100 * exported.accuracy.mean:.1f} ± {50 * (exported.accuracy.high - exported.accuracy.low):.1f}, "
             f"minus PyTorch {100 * difference.mean:+.2f} [{100 * difference.low:+.2f}, {100 * difference.high:+.2f}]"
         )

@@ -1,4 +1,4 @@
-"""Writing a bundle: graphs, parity, manifest and card into a folder that appears whole or not at all."""
+"""Write a bundle: graphs, parity, manifest and card, into a folder that appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from metaser.export.tuning_graph import tune_graph
 from metaser.export.weights import save as save_graph
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.bundles.bundle import MANIFEST, TENSORRT_GRAPH, open_bundle, sha256_of
-from metaser.runtime.bundles.manifest import AudioEntry, BackboneEntry, FileEntry, HeadEntry, Manifest
+from metaser.runtime.bundles.manifest import AudioEntry, BackboneEntry, FileEntry, HeadEntry, Manifest, Precision, Role
 from metaser.runtime.errors import InputError
 from metaser.runtime.scoring.calibration import CalibrationPrior
 from metaser.runtime.scoring.decision import Calibration
@@ -42,7 +42,7 @@ MAX_WINDOW_S = 10.0
 
 PROVIDERS = {"fp32": ["cuda", "cpu"], "fp16": ["cuda", "cpu"], "int8": ["cpu"]}
 PORTABLE_PROVIDERS = {"fp32": ["cuda", "openvino", "cpu"], "fp16": ["cuda", "openvino", "cpu"], "int8": ["cpu"]}
-ROLES = {
+ROLES: dict[str, Role] = {
     "encoder.onnx": "encoder",
     "encoder.onnx.data": "external_data",
     TENSORRT_GRAPH: "tensorrt",
@@ -59,51 +59,51 @@ ROLES = {
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """How a bundle is to be written."""
+    """Settings of a bundle export."""
 
     name: str
-    precision: str
+    precision: Precision
     command: str
-    """What a person types to make it again; it goes into the model card."""
+    """Command line that makes the bundle again; written into the model card."""
 
     max_window_s: float = MAX_WINDOW_S
     tensorrt_window_s: float | None = None
-    """The window of a graph for TensorRT beside the dynamic one; None: there is none."""
+    """Window of the TensorRT graph, written in addition to the dynamic graph; None: no TensorRT graph."""
 
     portable: bool = False
-    """Whether attention is written in plain operators of an older opset, for OpenVINO, QNN and older builds."""
+    """Whether attention uses plain operators of an older opset, for OpenVINO, QNN and older builds."""
 
     clips: Sequence[Waveform] = ()
-    """Speech on which the precision is compared with PyTorch too."""
+    """Speech clips on which the precision is also compared with PyTorch."""
 
     static: bool = False
-    """Whether int8 fixes its scales on the clips."""
+    """Whether int8 scales are fixed on the clips."""
 
     corpora: Sequence[Path] = ()
-    """Labelled speech on which few-shot accuracy is measured beside PyTorch's."""
+    """Labelled speech on which few-shot accuracy is compared with PyTorch's."""
 
     calibration: Calibration | None = None
-    """Instead of the source's own."""
+    """Calibration that replaces the source's own."""
 
     prior: CalibrationPrior | None = None
-    """How clips lie beside a support set, for calibration on the device."""
+    """Distribution of clips around a support set, for calibration on the device."""
 
     accuracy: dict[str, object] | None = None
     """Measured figures for the manifest and the model card."""
 
     tuning: dict[str, object] | None = None
-    """What `HeadTuningSettings` of this bundle differ in from their defaults."""
+    """The values of `HeadTuningSettings` that differ from the defaults in this bundle."""
 
     force: bool = False
-    """Replace a bundle that is there."""
+    """Replace an existing bundle."""
 
 
 def export_bundle(source: Source, out: Path, settings: ExportSettings, notify: Callable[[str], None]) -> Manifest:
-    """Write the bundle and return its manifest; `notify` is called with a line at each step.
+    """Write the bundle and return its manifest; `notify` is called with one line per step.
 
     Raises:
         InputError: `out` holds something else, or a bundle without `force`.
-        WorkError: the graphs do not match PyTorch, or the folder cannot be written; nothing is left of it.
+        WorkError: the graphs do not match PyTorch, or the folder cannot be written; nothing is left behind.
     """
     check_target(out, settings.force)
     with replacing_folder(out) as new:
@@ -113,12 +113,12 @@ def export_bundle(source: Source, out: Path, settings: ExportSettings, notify: C
 
 
 def check_target(out: Path, force: bool) -> None:
-    """Raise InputError where a bundle must not be written."""
+    """Raise InputError if a bundle must not be written here."""
     if out.exists() and not (out / MANIFEST).is_file():
         raise InputError(f"{out} exists and is not a bundle: choose another folder")
     kept = [path.name for path in out.iterdir() if path.name not in {*ROLES, MANIFEST}] if out.is_dir() else []
     if kept:
-        raise InputError(f"{out} holds {kept[0]}, which is not of a bundle: move it, or choose another folder")
+        raise InputError(f"{out} holds {kept[0]}, which does not belong to a bundle: move it, or choose another folder")
     if out.exists() and not force:
         raise InputError(f"{out} holds a bundle: pass --force to replace it, or choose another folder")
 
@@ -146,13 +146,13 @@ def _write(
 
 @dataclass(frozen=True)
 class _Graphs:
-    """What is known of the graphs that were written."""
+    """Facts about the written graphs."""
 
     max_window_s: float
     operators: dict[str, dict[str, object]]
-    """Graph -> what it holds."""
+    """Graph -> its content."""
     parity: dict[str, object]
-    """How near the graphs are to PyTorch."""
+    """Differences between the graphs and PyTorch."""
 
 
 def _write_graphs(source: Source, folder: Path, settings: ExportSettings, notify: Callable[[str], None]) -> _Graphs:
@@ -160,9 +160,9 @@ def _write_graphs(source: Source, folder: Path, settings: ExportSettings, notify
     network = source.network
     notify(f"tracing {network.backbone.layers} layers of {source.name}")
     if settings.portable:
-        notify("attention in plain operators, for other providers than a CPU's")
+        notify("writing attention in plain operators, for execution providers other than the CPU's")
     elif plain := PLAIN.get(network.backbone.model_type):
-        notify(f"not rewritten, as PyTorch exports it: {plain}")
+        notify(f"not rewritten, kept as PyTorch exports it: {plain}")
     max_window_s = longest_window_s(network.backbone, settings.max_window_s)
     exact = encoder_graph(network.backbone, max_window_s, portable=settings.portable)
     head = head_graph(network.head, portable=settings.portable)
@@ -240,7 +240,7 @@ def _manifest(  # noqa: PLR0913, PLR0917 # what was measured, each by its own st
 def _compare_inside(
     exact: onnx.ModelProto, encoder: onnx.ModelProto, settings: ExportSettings, waveform: Waveform
 ) -> dict[str, object]:
-    """How near each layer stays in another precision, and what float16 has to hold."""
+    """Cosine of each layer in another precision, and the largest value that float16 has to hold."""
     found: dict[str, object] = {}
     if settings.precision != "fp32":
         found["layer_cosines"] = [round(cosine, 6) for cosine in layer_cosines(exact, encoder, waveform)]
@@ -252,7 +252,7 @@ def _compare_inside(
 def _write_tensorrt(
     source: Source, folder: Path, settings: ExportSettings, notify: Callable[[str], None]
 ) -> tuple[dict[str, object], dict[str, object]]:
-    """Write the graph for TensorRT; what it holds and how near it is to PyTorch."""
+    """Write the graph for TensorRT; return its content and its differences from PyTorch."""
     assert settings.tensorrt_window_s is not None
     backbone, path = source.network.backbone, folder / TENSORRT_GRAPH
     window_s = longest_window_s(backbone, settings.tensorrt_window_s)

@@ -1,4 +1,4 @@
-"""`metaser export`: choose the model and the folder, say so, write the bundle."""
+"""`metaser export`: choose the model and the folder, print both, write the bundle."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from metaser.export.source import DEFAULT_MODEL, default_model, open_source
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio.load import load_audio
 from metaser.runtime.audio.recordings import find_recordings
+from metaser.runtime.bundles.manifest import Precision
 from metaser.runtime.errors import InputError, NotFoundError
 from metaser.runtime.scoring.calibration import CalibrationPrior
 from metaser.runtime.scoring.decision import Calibration
@@ -29,29 +30,29 @@ RUNS = Path("runs")
 
 MOST_CLIPS = 64
 CLIP_S = 5.0
-"""Of the clips that are compared, so many and so long at most: float32 activations of each are looked at."""
+"""At most this many clips of at most this length are compared: the float32 activations of each are inspected."""
 
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What a person asked `metaser export` for."""
+    """Options of `metaser export`."""
 
     model: str | None
     out: Path
-    precision: str = "fp32"
+    precision: Precision = "fp32"
     layers: int | None = None
     tensorrt: bool = False
     window_s: float | None = None
-    """Of the graph for TensorRT; None is that of a stream."""
+    """Window of the TensorRT graph; None: the window of a stream."""
 
     portable: bool = False
-    """Attention in plain operators, which more providers take."""
+    """Write attention in plain operators, which more providers support."""
 
     longest_s: float = MAX_WINDOW_S
-    """What the encoder takes in one piece; longer clips are cut and averaged. Whisper's positions grow with it."""
+    """Longest window of the encoder; longer clips are cut and averaged. Whisper's positions grow with it."""
 
     clips: Path | None = None
-    """A folder of speech on which the precision is compared with PyTorch too."""
+    """A folder of speech on which the precision is also compared with PyTorch."""
 
     static: bool = False
     corpus: tuple[Path, ...] = ()
@@ -69,11 +70,11 @@ class ExportRequest:
 def run_export(
     request: ExportRequest, notify: Callable[[str], None], progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """Export what was asked for.
+    """Export a bundle.
 
     Parameters:
-        notify: called with a line at each step.
-        progress: called with the number of clips that are done and of all, while layers are scored.
+        notify: called with one line per step.
+        progress: called with the number of finished clips and of all clips, while layers are scored.
 
     Raises:
         MetaserError: the model, the folder or an option cannot be used, or the graphs miss their tolerance.
@@ -93,7 +94,7 @@ def run_export(
     model = request.model or default_model(RUNS)
     notify(f"exporting {model} to {request.out}{'' if request.model else ' (no MODEL was given)'}")
     if request.precision == "fp16":
-        notify("float16 is for GPUs: on a CPU it is slower than float32, and --int8 is the fast one")
+        notify("float16 is for GPUs: on a CPU it is slower than float32; use --int8 for a CPU")
     set_threads()
     source = open_source(model, request.layers, request.licence)
     layers = source.network.backbone.layers
@@ -123,7 +124,7 @@ def run_export(
 def print_layers(
     request: ExportRequest, notify: Callable[[str], None], progress: Callable[[int, int], None] | None
 ) -> None:
-    """Notify how accurate a pre-trained encoder is after each layer, and what that costs.
+    """Report the accuracy and the cost of a pre-trained encoder after each layer, through `notify`.
 
     Raises:
         MetaserError: the model or a corpus cannot be used.
@@ -135,19 +136,19 @@ def print_layers(
     backbone = load_backbone(model, request.layers)
     scores = score_layers(backbone, request.corpus, progress)
     names = list(scores[0].by_corpus)
-    notify(f"{model}, 4-way 5-shot accuracy with strangers in per cent;")
-    notify("cost is time as a share of all layers'")
+    notify(f"{model}, 4-way 5-shot accuracy on unseen speakers in per cent;")
+    notify("cost is the share of the time that all layers take")
     notify("layers  cost  mean  " + "  ".join(names))
     for score in scores:
         own = "  ".join(f"{100 * score.by_corpus[name].accuracy.mean:{len(name)}.1f}" for name in names)
         notify(f"{score.layers:6}  {score.cost:4.0%}  {100 * score.accuracy:4.1f}  {own}")
     best, cheap = recommended(scores)
     half = 50 * max(found.accuracy.high - found.accuracy.low for found in best.by_corpus.values())
-    notify(f"best: --layers {best.layers}, intervals ± {half:.1f}; at most a point worse: --layers {cheap.layers}")
+    notify(f"best: --layers {best.layers}, intervals ± {half:.1f}; at most one point lower: --layers {cheap.layers}")
 
 
 def _tensorrt_window_s(request: ExportRequest) -> float | None:
-    """The window of the graph for TensorRT, None where none was asked for."""
+    """The window of the TensorRT graph; None if it was not requested."""
     if not request.tensorrt:
         if request.window_s is not None:
             raise InputError("--window is for --tensorrt: pass both, or neither")
@@ -161,7 +162,7 @@ def _tensorrt_window_s(request: ExportRequest) -> float | None:
 
 
 def _read_clips(request: ExportRequest) -> list[Waveform]:
-    """The first clips of the folder that was named, each cut to a window."""
+    """Clips of the given folder, each cut to one window."""
     if request.static and (request.precision != "int8" or request.clips is None):
         raise InputError("--static fixes the scales of int8 on clips: pass --int8 and --clips DIR as well")
     if request.clips is None:
@@ -170,14 +171,14 @@ def _read_clips(request: ExportRequest) -> list[Waveform]:
         raise NotFoundError(f"no such folder: {request.clips}")
     files = find_recordings(request.clips).recordings
     if not files:
-        raise InputError(f"{request.clips} holds no audio files: name a folder of speech, some minutes of it")
+        raise InputError(f"{request.clips} holds no audio files: give a folder with some minutes of speech")
     chosen = files[:: -(-len(files) // MOST_CLIPS)]  # spread over all
     return [load_audio(path)[: int(CLIP_S * SAMPLE_RATE_HZ)] for path in chosen]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of a model and goes into its manifest."""
+    """Measured values of a model for its manifest."""
 
     calibration: Calibration | None = None
     prior: CalibrationPrior | None = None
@@ -187,11 +188,11 @@ class Measured:
 
 def read_calibration(path: Path) -> Measured:
     """Read {"calibration": {"temperature", "threshold", "margin"}, "accuracy": {...}, "prior": {...}, "tuning":
-    {...}}, the last three if there, as the benchmarks write it.
+    {...}}, as the benchmarks write it; the last three are optional.
 
     Raises:
         NotFoundError: there is no such file.
-        InputError: it does not hold that.
+        InputError: its content is not of this form.
     """
     if not path.is_file():
         raise NotFoundError(f"no such file: {path}")
@@ -205,12 +206,12 @@ def read_calibration(path: Path) -> Measured:
     except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
         raise InputError(f"{path} holds no calibration ({error}): give temperature, threshold and margin") from error
     if measured.prior and not measured.prior.is_valid:
-        raise InputError(f"the prior in {path} is not in order: measure it again")
+        raise InputError(f"the prior in {path} is not valid: measure it again")
     return measured
 
 
 def _command(request: ExportRequest, source_name: str, layers: int) -> str:
-    """The command line that makes the bundle again, without the paths of the machine it ran on."""
+    """The command line that makes the bundle again, without paths of this machine."""
     words = ["metaser export", source_name, request.out.name, f"--{request.precision}", f"--layers {layers}"]
     words += [f"--tensorrt --window {_tensorrt_window_s(request):g}"] if request.tensorrt else []
     words += ["--portable"] if request.portable else []

@@ -1,8 +1,8 @@
-"""Float16 for GPUs: everything after the first learned layer, except for what overflows or loses there.
+"""Float16 for GPUs: everything after the first learned layer, except operators that overflow or lose precision.
 
 waveform ─ normalisation or log-mel ─┬─ convolution ─ ... ─ LayerNorm ─ ... ─ frames
 float32                              │  float16             float32           float32
-                                     └─ a cast where a tensor changes sides, made once
+                                     └─ one cast per tensor that crosses the border
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from metaser.runtime.arrays import Waveform
 from metaser.runtime.errors import WorkError
 
 FIRST_LEARNED_WEIGHTS = ("products.0.weight", "encoder.conv1.weight", "feature_extractor.conv_layers.0.conv.weight")
-"""The first learned layer of the rewritten graphs and of the plain ones: what it does not reach is signal processing,
-lengths and masks."""
+"""First learned layer of the rewritten graphs and of the plain ones. Nodes that it does not reach are signal
+processing, lengths and masks."""
 
 FP32_OPERATORS = frozenset({"LayerNormalization", "Softmax", "Attention", "Cast", "ReduceMean", "ReduceSum"})
 """Statistics and softmax overflow silently in float16."""
@@ -73,7 +73,7 @@ def to_fp16(encoder: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def largest_half_value(encoder: onnx.ModelProto, clips: Sequence[Waveform]) -> float:
-    """The largest absolute value, over some clips, of what a float32 encoder computes where float16 will.
+    """The largest absolute value, over some clips, of the float32 tensors that will be computed in float16.
 
     Raises:
         WorkError: float16 cannot hold it.
@@ -94,7 +94,7 @@ def _is_float(value: onnx.ValueInfoProto) -> bool:
 
 
 def _half_nodes(graph: onnx.GraphProto) -> set[str]:
-    """Names of the nodes that the first learned layer reaches and that float16 does not harm."""
+    """Names of the nodes after the first learned layer that are safe in float16."""
     reached: set[str] = set()
     found = set()
     for node in graph.node:  # in topological order

@@ -1,4 +1,4 @@
-"""The golden vectors of a bundle: a synthetic waveform with the frames and embedding that PyTorch gives for it."""
+"""The golden vectors of a bundle: a synthetic waveform, and the frames and embedding that PyTorch gives for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GOLDEN_S = 1.5
 
 
 def voiced_waveform(samples: int, seed: int = 0) -> Waveform:
-    """[T] something between vowel and noise: harmonics of a gliding pitch under moving formants; never corpus audio."""
+    """[T] a synthetic sound, not corpus audio: harmonics of a gliding pitch under moving formants, and noise."""
     rng = np.random.default_rng(seed)
     time_s = np.arange(samples) / SAMPLE_RATE_HZ
     pitch_hz = 120 + 60 * np.sin(2 * np.pi * 0.7 * time_s + seed)

@@ -1,4 +1,4 @@
-"""The graphs of a bundle, from PyTorch modules to ONNX models with dynamic batch and length."""
+"""Convert PyTorch modules to the graphs of a bundle: ONNX models with dynamic batch and length."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from metaser.toolkit.model.encoder import Backbone
 from metaser.toolkit.model.network import Head
 
 OPSET = 23
-"""The newest that onnxruntime 1.23 runs, the last one for Python 3.10; it has attention as one operator."""
+"""Newest opset of onnxruntime 1.23, the last version for Python 3.10; it has attention as one operator."""
 
 PORTABLE_OPSET = 18
-"""Of graphs for OpenVINO, QNN and older builds for CUDA: attention and GELU are written in parts."""
+"""Opset for OpenVINO, QNN and older CUDA builds: attention and GELU are written as several operators."""
 
 PARAMETER = "parameter."
 ENCODER_VALUES = (["input_values", "input_lengths"], ["last_hidden_state", "frame_lengths"])
@@ -43,11 +43,11 @@ class EncoderGraph(nn.Module):
 
 
 class HeadGraph(nn.Module):
-    """A head whose parameters come in as arguments, so that a tuned head needs no new graph."""
+    """A head that takes its parameters as inputs, so that a tuned head needs no new graph."""
 
     def __init__(self, head: Head) -> None:
         super().__init__()
-        self._head = [head]  # in a list: its own parameters are not to become constants of the graph
+        self._head = [head]  # in a list, so that its parameters do not become constants of the graph
 
     def forward(self, parameters: dict[str, Tensor], frames: Tensor, frame_mask: Tensor) -> Tensor:
         """The head's parameters, [B, N, D] and [B, N] -> embedding [B, E]."""
@@ -55,7 +55,7 @@ class HeadGraph(nn.Module):
 
 
 def longest_window_s(backbone: Backbone, wanted_s: float) -> float:
-    """The window that was wanted, or the longest that the backbone has positions for."""
+    """The requested window, or the longest that the backbone has positions for."""
     longest = backbone.max_samples
     return wanted_s if longest is None else min(wanted_s, longest / SAMPLE_RATE_HZ)
 
@@ -85,7 +85,7 @@ def encoder_graph(backbone: Backbone, max_window_s: float, *, portable: bool = F
 def head_graph(head: Head, *, portable: bool = False) -> onnx.ModelProto:
     """A pooling head as an ONNX model: `parameter.NAME` …, `frames`, `frame_mask` -> `embedding`.
 
-    A portable one has no input that nothing reads, which OpenVINO's provider fails on.
+    A portable graph has no unused input, because OpenVINO's provider fails on one.
     """
     parameters = {name: value.detach() for name, value in head.named_parameters()}
     batch, frames = Dim("batch"), Dim("frames")
@@ -117,7 +117,7 @@ def export_graph(
 ) -> onnx.ModelProto:
     """A module as an ONNX model.
 
-    `shapes` says which axes of each argument are dynamic (None: no axis is); `names` are those of inputs and outputs.
+    `shapes` gives the dynamic axes of each argument (None: no axis); `names` are those of inputs and outputs.
     """
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
@@ -135,7 +135,7 @@ def export_graph(
 
 
 def _anonymous(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model without the traces of the code and the machine it was exported on."""
+    """The model without metadata about the exporting code and machine."""
     model.producer_name, model.producer_version, model.doc_string = "metaser", "", ""
     del model.metadata_props[:]
     graph = model.graph
@@ -148,7 +148,7 @@ def _anonymous(model: onnx.ModelProto) -> onnx.ModelProto:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without what the exporter and the quantiser say about themselves."""
+    """Remove the metadata of the exporter and the quantiser."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""The two ids of a bundle: of the model it came from, and of the graphs it holds."""
+"""The two ids of a bundle: the model id and the graph id."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""Integer matrix products of 8 bits for CPUs: weights by one scale a column, activations by one scale a tensor.
+"""8-bit integer matrix products for CPUs: one scale per weight column, one scale per activation tensor.
 
-An activation is quantised where it is computed, before its rows are gathered or reshaped, and once for all products
-that take it::
+An activation is quantised once for all products that use it, directly after it is computed, before its rows are
+gathered or reshaped::
 
     x ─ quantise ─ Gather ─ Reshape ─ MatMulInteger ─ Cast ─ Mul (both scales)
       float32│uint8 …                  int32           float32
 
-onnxruntime makes one operator of the last three, and of all of them if x has one product. The weights are int8 around
-0, which the runtime multiplies exactly on every processor (`metaser.runtime.providers.integer_products`). Convolutions
-stay float32: quantised ones make speech encoders far slower on CPUs.
+onnxruntime fuses the last three into one operator, and all of them if x has one product. The weights are symmetric
+int8, which the runtime multiplies exactly on every processor (`metaser.runtime.providers.integer_products`).
+Convolutions stay float32: quantised convolutions make speech encoders far slower on CPUs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MOVING = frozenset({"Flatten", "Gather", "Reshape", "Squeeze", "Transpose", "Uns
 """Operators that only move the values of their first input."""
 
 SMALLEST_SIDE = 16
-"""Weights with fewer rows or columns gain nothing, and their inputs (the waveform itself) need more than 8 bits."""
+"""Smaller weights are not quantised: they gain no speed, and their input (the waveform) needs more than 8 bits."""
 
 WEIGHT_LIMIT = 127
 ACTIVATION_STEPS = 255
@@ -37,7 +37,7 @@ Range = tuple[float, float]
 
 @dataclass
 class _Rewriting:
-    """The graph that grows while its products are quantised."""
+    """The graph under construction while its products are quantised."""
 
     ranges: Mapping[str, Range] | None
     producers: dict[str, onnx.NodeProto]
@@ -81,7 +81,7 @@ class _Rewriting:
         return target, scale, zero
 
     def product(self, node: onnx.NodeProto, weight: npt.NDArray[np.float32]) -> None:
-        """Put an integer product in the place of a float one."""
+        """Replace a float product by an integer one."""
         values, scale, zero = self.moved(node.input[0])
         base, output = node.input[1], node.output[0]
         quantised, scales = by_column(weight)
@@ -99,8 +99,8 @@ def to_int8(encoder: onnx.ModelProto, ranges: Mapping[str, Range] | None = None)
     """A copy of a float32 encoder with int8 products; inputs and outputs stay float32.
 
     Parameters:
-        ranges: of each of `activations(encoder)`, as measured on clips: then scales are fixed and the clips of a batch
-            do not depend on each other; None measures each tensor as it comes.
+        ranges: measured on clips for each of `activations(encoder)`. The scales are then fixed, and the clips of a
+            batch do not depend on each other. None: each tensor is measured at run time.
     """
     graph = encoder.graph
     weights = _weights(graph)
@@ -150,7 +150,7 @@ def affine(limits: Range) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8
 
 
 def _quantisable(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> npt.NDArray[np.float32] | None:
-    """The weight [K, N] of a product that is worth quantising."""
+    """The weight [K, N] of a product that is large enough to quantise."""
     if node.op_type != "MatMul" or node.input[1] not in weights:
         return None
     tensor = weights[node.input[1]]
@@ -168,7 +168,7 @@ def _producers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
 
 
 def _used(nodes: list[onnx.NodeProto], wanted: set[str]) -> list[onnx.NodeProto]:
-    """The nodes that something needs."""
+    """The nodes whose outputs are used."""
     needed, kept = set(wanted), []
     for node in reversed(nodes):
         if needed.intersection(node.output):

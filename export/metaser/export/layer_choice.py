@@ -1,7 +1,7 @@
-"""How many layers to keep: few-shot accuracy after each, beside what they cost.
+"""Choose how many layers to keep: few-shot accuracy and cost after each layer.
 
-One pass over the clips gives every layer's mean frame and the time to compute it. Accuracy is by the protocol, 4-way
-5-shot with strangers, on the mean frames as they are, that is under an identity head.
+One pass over the clips gives every layer's mean frame and the time to compute it. Accuracy follows the protocol, 4-way
+5-shot on unseen speakers, with an identity head: the embedding is the mean frame.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from metaser.toolkit.model.encoder import Backbone
 
 EPISODES = 200
 WITHIN = 0.01
-"""Fewer layers are as good where their accuracy is at most this much lower."""
+"""Fewer layers count as equally good if their accuracy is at most this much lower."""
 
 
 @dataclass(frozen=True)
 class LayerScore:
-    """What the first `layers` layers give."""
+    """Accuracy and cost of the first `layers` layers."""
 
     layers: int
     accuracy: float
     """Mean over the corpora."""
     by_corpus: dict[str, Evaluation]
     cost: float
-    """Time for a clip, as a share of all layers'."""
+    """Time per clip, as a share of the time of all layers."""
 
 
 def score_layers(
     backbone: Backbone, corpora: Sequence[Path], progress: Callable[[int, int], None] | None = None
 ) -> list[LayerScore]:
-    """Score every depth of a backbone, from one layer on.
+    """Score every depth of a backbone, starting at one layer.
 
     Raises:
         NotFoundError, InputError: a corpus cannot be read or is too small for the episodes.
@@ -88,13 +88,13 @@ def score_layers(
 
 
 def recommended(scores: Sequence[LayerScore]) -> tuple[LayerScore, LayerScore]:
-    """The most accurate, and the cheapest that is about as good."""
+    """The most accurate depth, and the cheapest one that is about as good."""
     best = max(scores, key=lambda score: score.accuracy)
     return best, next(score for score in scores if score.accuracy >= best.accuracy - WITHIN)
 
 
 def chosen_clips(path: Path) -> tuple[Utterance, ...]:
-    """A corpus's validation speakers where the protocol names some, else all of its clips.
+    """The clips of a corpus's validation speakers if the protocol names some, otherwise all of its clips.
 
     Raises:
         NotFoundError: there is no such folder.
@@ -103,12 +103,12 @@ def chosen_clips(path: Path) -> tuple[Utterance, ...]:
     clips = readable(read_any(path)).utterances
     chosen = tuple(clip for clip in clips if split_of(clip) == "validation") or clips
     if not chosen:
-        raise InputError(f"{path} has no clips that can be used: see `metaser corpora {path}`")
+        raise InputError(f"{path} has no usable clips: see `metaser corpora {path}`")
     return chosen
 
 
 class LayerRecorder(nn.Module):
-    """Takes a weighted sum's place in a backbone, and notes each layer's mean frame and when it was ready."""
+    """Replaces the weighted sum of a backbone, and records each layer's mean frame and the time it was ready."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class LayerRecorder(nn.Module):
         self._seconds: list[list[float]] = []
 
     def forward(self, states: Iterable[Tensor]) -> Tensor:
-        """The input of the first layer and the output of each, [1, N, D] -> the last of them."""
+        """The input of the first layer and the output of each layer, [1, N, D] -> the last of them."""
         self._means.clear()
         self._ready.clear()
         for state in states:
@@ -136,5 +136,5 @@ class LayerRecorder(nn.Module):
 
     @property
     def seconds_by_layer(self) -> npt.NDArray[np.float64]:
-        """[L + 1] the median time until each was ready."""
+        """[L + 1] the median time until each layer was ready."""
         return np.median(np.array(self._seconds), axis=0)

@@ -1,4 +1,4 @@
-"""What a graph computes inside, observed on clips: ranges of activations, and each layer beside its reference."""
+"""Observe the intermediate tensors of a graph on clips: ranges of activations, and each layer against its reference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from metaser.runtime.arrays import Waveform
 from metaser.runtime.providers.session import ENCODER_NAMES, open_session, run_all
 
 LAYER_NORM = re.compile(r"layers\.(\d+)\.final_layer_norm\.weight$")
-"""The norm inside a transformer layer; its input is the layer's residual stream, in every architecture."""
+"""The norm inside a transformer layer; in every architecture its input is the layer's residual stream."""
 
 Observed = Mapping[str, npt.NDArray[np.float32]]
 
@@ -49,14 +49,14 @@ def measure_ranges(encoder: onnx.ModelProto, names: Sequence[str], clips: Sequen
 
 
 def layer_cosines(reference: onnx.ModelProto, other: onnx.ModelProto, clip: Waveform) -> list[float]:
-    """The cosine between the residual streams of two precisions of one graph, inside each layer."""
+    """The cosine between the residual streams of two precisions of one graph, per layer."""
     names = residual_streams(reference)
     (first,), (second,) = (list(observe(model, names, [clip])) for model in (reference, other))
     return [_cosine(first[name], second[name]) for name in names]
 
 
 def residual_streams(encoder: onnx.ModelProto) -> list[str]:
-    """The name of each layer's residual stream, from the first layer on; precisions keep it."""
+    """The name of each layer's residual stream, in layer order; it is the same in every precision."""
     found = {}
     for node in encoder.graph.node:
         if node.op_type == "LayerNormalization" and (match := LAYER_NORM.search(node.input[1])):

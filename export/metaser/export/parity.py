@@ -1,4 +1,4 @@
-"""Whether ONNX Runtime gives what PyTorch gives: measured on the written graphs before they become a bundle."""
+"""Compare ONNX Runtime with PyTorch on the written graphs before they become a bundle."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 
 from metaser.export.golden import voiced_waveform
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Waveform
+from metaser.runtime.bundles.manifest import Precision
 from metaser.runtime.errors import WorkError
 from metaser.runtime.providers.session import ENCODER_NAMES, HEAD_NAMES, open_session, run
 from metaser.runtime.scoring.decision import unit
@@ -24,25 +25,25 @@ FP32_PADDING_AT_MOST = 1e-5
 
 @dataclass(frozen=True)
 class Parity:
-    """How far the graphs are from PyTorch in float32, over clips of several lengths.
+    """Differences between the graphs and PyTorch in float32, over clips of several lengths.
 
-    Differences are divided by the largest absolute value of the reference where that is above 1.
+    Differences are divided by the largest absolute value of the reference if that is above 1.
     """
 
     lengths_samples: list[int]
     frames_max_difference: float
     embedding_cosine_min: float
     padding_max_difference: float | None
-    """Between a clip alone and in a padded batch; None where a graph runs one clip at a time."""
+    """Between a clip alone and in a padded batch; None if the graph runs one clip at a time."""
 
     clips: int
-    """Clips of speech that were compared too."""
+    """Number of speech clips that were also compared."""
 
     clips_embedding_cosine_min: float | None
 
 
 class Graphs:
-    """The written encoder and head, run on the CPU."""
+    """Runs the written encoder and head on the CPU."""
 
     def __init__(self, folder: Path, network: ProtoNet) -> None:
         self._encoder = open_session(folder / "encoder.onnx", "cpu", None, ENCODER_NAMES)
@@ -67,7 +68,7 @@ class Graphs:
 
 
 def measure_parity(
-    folder: Path, network: ProtoNet, precision: str, max_window_s: float, clips: Sequence[Waveform] = ()
+    folder: Path, network: ProtoNet, precision: Precision, max_window_s: float, clips: Sequence[Waveform] = ()
 ) -> Parity:
     """Compare the graphs in `folder` with the network, from the shortest clip to the longest window, and on `clips`.
 
@@ -86,7 +87,7 @@ def measure_parity(
         if frames.shape != reference.shape:
             raise WorkError(f"the {precision} graph gives {frames.shape} frames and PyTorch {reference.shape}")
         differences.append(_difference(frames, reference))
-        # the embedding of a frame or two says little
+        # the embedding of one or two frames is not informative
         if samples >= SAMPLE_RATE_HZ:
             cosines.append(float(unit(graphs.embedding(frames)[0]) @ unit(embedding[0])))
     spoken = []
@@ -116,7 +117,7 @@ def _difference(found: npt.NDArray[np.float32], reference: npt.NDArray[np.float3
 
 
 def _padding_difference(graphs: Graphs, shortest: int) -> float:
-    """Clips of unequal lengths in one batch, noise in their padding, against each clip alone."""
+    """Compare clips of unequal lengths in one batch, with noise in their padding, with each clip alone."""
     lengths = [12_345, shortest, 16_000]
     noise = np.random.default_rng(0).standard_normal((len(lengths), max(lengths))).astype(np.float32)
     clips: list[Waveform] = [voiced_waveform(length, seed) for seed, length in enumerate(lengths)]
@@ -127,7 +128,7 @@ def _padding_difference(graphs: Graphs, shortest: int) -> float:
     return max(_difference(row[: len(one)], one) for row, one in zip(batch, alone, strict=True))
 
 
-def _check(parity: Parity, precision: str) -> None:
+def _check(parity: Parity, precision: Precision) -> None:
     problems = []
     cosine = min(parity.embedding_cosine_min, 1.0 if parity.clips == 0 else parity.clips_embedding_cosine_min or 0.0)
     if not cosine >= COSINE_AT_LEAST[precision]:

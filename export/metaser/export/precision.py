@@ -10,14 +10,15 @@ import onnx
 
 from metaser.export.float16 import to_fp16
 from metaser.export.int8 import Range, to_int8
+from metaser.runtime.bundles.manifest import Precision
 
 
 def in_precision(
-    encoder: onnx.ModelProto, precision: str, ranges: Mapping[str, Range] | None = None
+    encoder: onnx.ModelProto, precision: Precision, ranges: Mapping[str, Range] | None = None
 ) -> onnx.ModelProto:
     """A copy of a float32 encoder in `fp32`, `fp16` or `int8`; inputs and outputs stay float32.
 
-    `ranges` fixes the scales of int8 activations; without it each is measured as it comes.
+    `ranges` fixes the scales of int8 activations; without it each tensor is measured at run time.
     """
     if precision == "int8":
         return to_int8(encoder, ranges)
@@ -25,7 +26,7 @@ def in_precision(
 
 
 def contents(model: onnx.ModelProto) -> dict[str, Any]:
-    """What a written graph really holds: operators by count, and bytes of weights by type."""
+    """Content of a written graph: number of operators by kind, and bytes of weights by type."""
     operators = Counter(node.op_type for node in model.graph.node)
     size_bytes: Counter[str] = Counter()
     for tensor in model.graph.initializer:

@@ -1,7 +1,7 @@
 """Backbones in the form that runs fastest: convolutions as matrix products, attention as one operator, no transposes.
 
-The answers are the same; the parameters are shared with the backbone that is rewritten, but for the reshaped
-convolutions. What keeps its plain form is told.
+The results are the same. The parameters are shared with the original backbone, except for the reshaped convolutions.
+Parts that keep their plain form are reported.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ PLAIN = {
     "wavlm": "WavLM's attention, whose position bias is gated by each layer",
     "data2vec-audio": "data2vec's positional convolutions",
 }
-"""What stays as PyTorch exports it, by model type."""
+"""Parts that stay as PyTorch exports them, by model type."""
 
 
 def rewritten(backbone: Backbone, *, portable: bool = False) -> Backbone:
-    """The same backbone in its fast form, for inference alone; a portable one keeps attention in plain operators."""
+    """The same backbone in its fast form, for inference only; a portable one keeps attention in plain operators."""
     shared = {id(tensor): tensor for tensor in chain(backbone.parameters(), backbone.buffers())}
     copied = copy.deepcopy(backbone, shared)  # new modules around the same tensors
     product, attention = FAST[copied.family]
@@ -60,7 +60,7 @@ class ProductWav2Vec2(Wav2Vec2Backbone):
         for product, norm, activation, (kernel, stride) in layers:
             x = product(x)
             lengths = strided_length(lengths, kernel, stride)
-            if isinstance(norm, nn.GroupNorm):  # one channel a group: its statistics run over the clip's time
+            if isinstance(norm, nn.GroupNorm):  # one channel per group: its statistics run over the clip's time
                 x = masked_standardise(x, frame_mask(lengths, x.shape[1])[..., None], norm.eps, dim=1)
                 x = x * norm.weight + norm.bias
             else:
@@ -70,7 +70,7 @@ class ProductWav2Vec2(Wav2Vec2Backbone):
 
 
 def folded(convolution: nn.Conv1d) -> nn.Conv1d:
-    """The same convolution without weight norm, which the graph would compute at every start."""
+    """The same convolution without weight norm, which the graph would compute at every session start."""
     plain = nn.Conv1d(
         convolution.in_channels,
         convolution.out_channels,
@@ -124,4 +124,4 @@ FAST: dict[str, tuple[Any, str]] = {
     "wav2vec2": (ProductWav2Vec2, "attention"),
     "whisper": (ProductWhisper, "self_attn"),
 }
-"""Family -> the backbone with products for convolutions, and the name of the attention in its layers."""
+"""Family -> the backbone with matrix products for convolutions, and the name of the attention in its layers."""

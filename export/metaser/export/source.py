@@ -1,4 +1,4 @@
-"""What is exported: a checkpoint, or an untrained backbone from a folder or the hub under an identity head."""
+"""The model to export: a checkpoint, or an untrained backbone from a folder or the hub with an identity head."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ UNKNOWN_LICENCE = "LicenseRef-unknown"
 
 @dataclass(frozen=True)
 class Source:
-    """A network and what a bundle has to say about where it comes from."""
+    """A network, and its origin as the bundle documents it."""
 
     network: ProtoNet
     name: str
     licence: str
     licence_text: str
     notice_text: str = ""
-    """What a licence asks to be passed on with the weights."""
+    """Licence text that must be passed on with the weights."""
 
     card_text: str = ""
-    """A card that somebody wrote for a checkpoint, instead of the one that an export writes."""
+    """A hand-written card of a checkpoint; it replaces the generated one."""
 
     corpora: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
@@ -44,10 +44,10 @@ def default_model(runs: Path) -> str:
 
 
 def open_source(model: str, layers: int | None, licence: str | None) -> Source:
-    """Load what `model` names; `licence` (SPDX) overrides what it says of itself.
+    """Load the model named `model`; `licence` (SPDX) overrides the licence that the model states.
 
     Raises:
-        MetaserError: it does not exist, cannot be reached or is not a model; the message says which.
+        MetaserError: it does not exist, cannot be reached or is not a model; the message names the cause.
     """
     folder = Path(model)
     licence_text, notice_text = _text(folder / "LICENSE"), _text(folder / "NOTICE")

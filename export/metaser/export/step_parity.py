@@ -1,4 +1,4 @@
-"""Whether a step of the tuning graph is a step of `torch.optim.AdamW`, measured before the graph is shipped.
+"""Check that one step of the tuning graph equals one step of `torch.optim.AdamW`, before the graph is shipped.
 
 Letters: B rows of a step, N frames, D frame width, C classes.
 """
@@ -30,7 +30,7 @@ Arrays = dict[str, npt.NDArray[np.float32]]
 
 
 def check_step(model: onnx.ModelProto, head: Head) -> float:
-    """The largest difference of a step to PyTorch's, in parameters, moments and the loss.
+    """The largest difference between one step and PyTorch's, in parameters, moments and the loss.
 
     Raises:
         WorkError: it is too large.
@@ -43,7 +43,7 @@ def check_step(model: onnx.ModelProto, head: Head) -> float:
 
 
 def step_difference(session: onnxruntime.InferenceSession, head: Head, clips: int, seed: int) -> float:
-    """Step 12 of tuning on random frames of three classes of some clips, from a state between random gradients."""
+    """Step 12 of tuning on random frames of three classes, from a random state."""
     rng = np.random.default_rng(seed)
     targets = np.repeat(np.arange(3), clips)
     lengths = rng.integers(5, 5 + 3 * clips, len(targets))
@@ -70,7 +70,7 @@ def step_difference(session: onnxruntime.InferenceSession, head: Head, clips: in
 
 
 def _state(head: Head, rng: np.random.Generator) -> Arrays:
-    """The head's parameters, and moments of the size that a loss gives."""
+    """The head's parameters, and moments of a realistic size."""
     state: Arrays = {}
     for name, value in head.named_parameters():
         state[f"{PARAMETER}{name}"] = value.detach().numpy()

@@ -1,7 +1,7 @@
-"""The variant of an encoder that TensorRT takes: one static window, attention in parts, opset 20.
+"""The variant of an encoder for TensorRT: one static window, attention as plain operators, opset 20.
 
-samples   [0 ... input_lengths)   a clip, then zeros up to the window, which neither the statistics, the attention nor
-          [input_lengths ... S)   the frames of the clip see
+samples   [0 ... input_lengths)   a clip, then zeros up to the window; the statistics, the attention and the frames of
+          [input_lengths ... S)   the clip ignore them
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from metaser.export.tensorrt_audit import audit
 from metaser.export.tensorrt_support import NEWEST_OPSET
 from metaser.export.weights import inferred_values
 from metaser.runtime.arrays import Frames
+from metaser.runtime.bundles.manifest import Precision
 from metaser.runtime.errors import WorkError
 from metaser.runtime.providers.session import ENCODER_NAMES, open_session
 from metaser.runtime.providers.static_window import StaticEncoder
@@ -28,15 +29,15 @@ from metaser.runtime.scoring.decision import unit
 from metaser.toolkit.model.encoder import Backbone
 
 DIFFERENCE_AT_MOST = {"fp32": 1e-4, "fp16": 0.1}
-"""Of any frame's value, relative to the largest one where that is above 1."""
+"""Largest difference of a frame value, relative to the largest value if that is above 1."""
 
 COSINE_AT_LEAST = {"fp32": 0.99999, "fp16": 0.999}
-"""Of a clip's mean frame."""
+"""Lowest cosine of a clip's mean frame."""
 
 
 @dataclass(frozen=True)
 class TensorRTParity:
-    """How far the static graph is from PyTorch, by ONNX Runtime on the CPU, for clips shorter than its window too."""
+    """Differences between the static graph (ONNX Runtime, CPU) and PyTorch, also for clips shorter than the window."""
 
     window_samples: int
     lengths_samples: list[int]
@@ -57,11 +58,11 @@ def static_graph(backbone: Backbone, window_samples: int) -> onnx.ModelProto:
     return model
 
 
-def for_tensorrt(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
-    """A static float32 graph in fp32 or fp16, audited.
+def for_tensorrt(model: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
+    """Convert a static float32 graph to fp32 or fp16, and audit it.
 
     Raises:
-        WorkError: the audit finds something that TensorRT would not take.
+        WorkError: the audit finds something that TensorRT does not support.
     """
     if precision == "fp16":
         model = to_fp16(model)
@@ -72,7 +73,7 @@ def for_tensorrt(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
 
 
 def _replace_integer_clips(model: onnx.ModelProto) -> None:
-    """Clip by a lower bound is Max, which TensorRT has for integers as well: the lengths are integers."""
+    """Replace Clip with a lower bound by Max, which TensorRT also has for integers: the lengths are integers."""
     integers = {
         value.name
         for value in (*model.graph.input, *inferred_values(model))
@@ -85,7 +86,7 @@ def _replace_integer_clips(model: onnx.ModelProto) -> None:
             del node.input[2:]
 
 
-def measure_tensorrt_parity(path: Path, backbone: Backbone, precision: str) -> TensorRTParity:
+def measure_tensorrt_parity(path: Path, backbone: Backbone, precision: Precision) -> TensorRTParity:
     """Compare the written static graph with PyTorch, from the shortest clip to the whole window.
 
     Raises:

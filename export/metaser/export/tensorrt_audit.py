@@ -1,4 +1,4 @@
-"""What would keep TensorRT's parser from taking a graph whole, found without TensorRT and without a GPU."""
+"""Find what TensorRT's parser would refuse in a graph, without TensorRT and without a GPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from metaser.export.weights import skeleton
 
 
 def audit(model: onnx.ModelProto) -> list[str]:
-    """One sentence for each thing that TensorRT's parser would refuse or make dynamic; empty where there is none."""
+    """One sentence per problem that TensorRT's parser would refuse or make dynamic; empty if there are none."""
     problems = _format_problems(model)
     try:
         inferred = shape_inference.infer_shapes(skeleton(model), check_type=True, strict_mode=True, data_prop=True)
@@ -40,7 +40,7 @@ def _format_problems(model: onnx.ModelProto) -> list[str]:
     problems = []
     for opset in model.opset_import:
         if opset.domain not in {"", "ai.onnx"}:
-            problems.append(f"it uses the operator set {opset.domain}, and TensorRT knows that of ONNX alone")
+            problems.append(f"it uses the operator set {opset.domain}, and TensorRT supports only that of ONNX")
         elif not OLDEST_OPSET <= opset.version <= NEWEST_OPSET:
             problems.append(f"it is in opset {opset.version}, outside {OLDEST_OPSET} to {NEWEST_OPSET}")
     if model.functions:
@@ -66,19 +66,19 @@ def _node_problems(node: onnx.NodeProto, types: dict[str, int], constants: set[s
         if index in shape_inputs and name not in constants:
             problems.append(f"takes {name} for a shape or axes, and it is not constant")
         if name not in types:
-            problems.append(f"takes {name}, of which neither type nor shape is known")
+            problems.append(f"takes {name}, whose type and shape are unknown")
         elif index not in shape_inputs and types[name] not in _allowed(node, index):
             problems.append(f"takes {name} in {_type_name(types[name])}, which TensorRT does not support there")
     known = [types[name] for name in (*node.input, *node.output) if name in types]
     if node.op_type in FP32_ONLY and TensorProto.FLOAT16 in known:
         problems.append("computes in float16, where its sums overflow")
     if node.op_type == "LayerNormalization" and len([name for name in node.output if name]) > 1:
-        problems.append("gives its statistics, and TensorRT supports its first output alone")
+        problems.append("outputs its statistics, and TensorRT supports only its first output")
     return problems
 
 
 def _allowed(node: onnx.NodeProto, index: int) -> frozenset[int]:
-    """Gather's indices and Where's condition have types of their own; other inputs are data."""
+    """The data inputs of a node: all except Gather's indices and Where's condition, which have types of their own."""
     if node.op_type.startswith("Gather") and index == 1:
         return frozenset({TensorProto.INT32, TensorProto.INT64})
     if node.op_type == "Where" and index == 0:

@@ -1,8 +1,8 @@
-"""What TensorRT's ONNX parser takes: operators and the element types of their data inputs.
+"""Operators that TensorRT's ONNX parser supports, with the element types of their data inputs.
 
-Source: docs/operators.md of onnx/onnx-tensorrt for TensorRT 10.15, the rows marked as supported, of their types those
-that an encoder's graph can hold. Opset 20 is the newest that every TensorRT 10 takes (10.0: opsets 9 to 20; 10.15: 9 to
-24), so operators that came later, such as Attention, are left out here.
+Source: docs/operators.md of onnx/onnx-tensorrt for TensorRT 10.15: the rows marked as supported, with the types that an
+encoder's graph can hold. Opset 20 is the newest that every TensorRT 10 supports (10.0: opsets 9 to 20; 10.15: 9 to 24),
+so later operators, such as Attention, are left out here.
 """
 
 from __future__ import annotations

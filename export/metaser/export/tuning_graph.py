@@ -1,7 +1,7 @@
-"""The tuning graph: one AdamW step on a head's parameters, gradients included, for a device without PyTorch.
+"""The tuning graph: one AdamW step on a head's parameters, including gradients, for a device without PyTorch.
 
-PyTorch derives the backward pass while the loss is traced, for any head; the optimiser is written out here. A step
-equals one of `torch.optim.AdamW`, and with a weight decay of 0 one of `torch.optim.Adam`.
+PyTorch derives the backward pass while the loss is traced, for any head; the optimiser is written here. One step
+equals one step of `torch.optim.AdamW`, and with a weight decay of 0 one of `torch.optim.Adam`.
 
 Letters: B rows of a step, N frames, D frame width, E embedding size, C classes.
 """
@@ -30,7 +30,7 @@ Named: TypeAlias = dict[str, Tensor]
 
 
 class InnerLoss(nn.Module):
-    """The loss of one tuning step: rows of inner support make prototypes, to which inner queries are compared."""
+    """The loss of one tuning step: inner support rows form prototypes, and inner queries are compared with them."""
 
     def __init__(self, head: Head) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class InnerLoss(nn.Module):
 
 
 class TuneGraph(nn.Module):
-    """The loss with its backward pass, then a step of AdamW; parameters and moments come in and go out."""
+    """The loss with its backward pass, then one AdamW step; parameters and moments are inputs and outputs."""
 
     def __init__(self, joint: ExportedProgram) -> None:
         super().__init__()
@@ -66,9 +66,9 @@ class TuneGraph(nn.Module):
         step: Tensor,
         *data: Tensor,
     ) -> tuple[Tensor, Named, Named, Named]:
-        """The state before step number `step`, counted from 1, and its data -> the loss, and the state after it."""
+        """The state before step number `step` (from 1) and its data -> the loss, and the state after the step."""
         loss, *gradients = self.joint(*(parameters[own] if isinstance(own, str) else own for own in self._state), *data)
-        elapsed = step.to(torch.float64)  # in float32, 1 - 0.999 has lost four digits
+        elapsed = step.to(torch.float64)  # in float32, 1 - 0.999 loses four digits
         first_share, second_share = ((1 - torch.full_like(elapsed, beta).pow(elapsed)).float() for beta in BETAS)
         names = [own for own in self._state if isinstance(own, str)]
         after: tuple[Named, Named, Named] = ({}, {}, {})
@@ -85,7 +85,7 @@ class TuneGraph(nn.Module):
 
 
 def tune_graph(head: Head) -> onnx.ModelProto:
-    """One step of tuning as an ONNX model; it depends on the head's kind and sizes, and not on its weights.
+    """One tuning step as an ONNX model; it depends on the head's kind and sizes, not on its weights.
 
     Inputs `parameter.NAME` …, `first_moment.NAME` …, `second_moment.NAME` …, `learning_rate`, `weight_decay`,
     `epsilon`, `step` (int64, from 1), `frames` [batch, frames, D], `frame_mask` [batch, frames], `support_weights`
@@ -99,13 +99,13 @@ def traced(kind: str, width: int, embedding_size: int) -> bytes:
     """The serialised graph of a kind and size of head; tracing one takes some seconds."""
     head = make_head(kind, width, embedding_size)
     parameters = {name: value.detach() for name, value in head.named_parameters()}
-    data = (torch.ones(4, 5, width), torch.ones(4, 5), torch.ones(3, 4), torch.ones(4, 3))  # only the shapes matter
+    data = (torch.ones(4, 5, width), torch.ones(4, 5), torch.ones(3, 4), torch.ones(4, 3))  # only the shapes are used
     batch, frames, classes = Dim("batch"), Dim("frames"), Dim("classes")
     shapes = ({0: batch, 1: frames}, {0: batch, 1: frames}, {0: classes, 1: batch}, {0: batch, 1: classes})
     with quiet():
         loss = torch.export.export(InnerLoss(head), data, dynamic_shapes=shapes, strict=False)
         joint = _export_forward_backward(loss)
-    # copies: a tensor that is given twice becomes one input
+    # copies, because a tensor passed twice becomes one input
     state = [{name: value.clone() for name, value in parameters.items()} for _ in range(3)]
     scalars = [*(torch.ones(()) for _ in range(3)), torch.ones((), dtype=torch.int64)]
     state_names = [f"{part}{name}" for part in (PARAMETER, FIRST_MOMENT, SECOND_MOMENT) for name in parameters]

@@ -1,1 +1,1 @@
-"""The `metaser` command: one file a command, and few shared ones beside them."""
+"""The `metaser` command: one file per command, and a few shared modules."""

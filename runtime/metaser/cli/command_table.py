@@ -1,4 +1,4 @@
-"""The subcommands by name, each loaded when it is needed: loading all of them takes as long as labelling a clip."""
+"""The subcommands by name, each loaded when needed: loading all of them takes as long as labelling a clip."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ EXAMPLES = {
     "evaluate": "metaser evaluate frozen --corpus ravdess/",
     "demo": "metaser demo",
 }
-"""Command -> the example at the end of its help, in the order of the help; `metaser.cli.commands.NAME` holds it."""
+"""Command -> the example at the end of its help, in help order; the command is in `metaser.cli.commands.NAME`."""
 
 NEED_ARGUMENTS = {"classify", "stream", "record", "train", "corpora", "evaluate"}
-"""Commands that print their help if they are given nothing."""
+"""Commands that print their help when called without arguments."""
 
 
 class Commands(Mapping[str, Any]):
-    """Name -> command; the names are known without loading any, and a command is loaded once."""
+    """Name -> command; listing the names loads no command, and each command is loaded once."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, Any] = {}

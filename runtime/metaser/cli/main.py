@@ -1,4 +1,4 @@
-"""The `metaser` command: its subcommands, its version, and the one place that turns errors into lines."""
+"""The `metaser` command: its subcommands, its version, and the one place that prints errors as lines."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ STREAMS = 3
 
 
 class Program(TyperGroup):
-    """The group of all commands; an error leaves it as one line on stderr and an exit code."""
+    """The group of all commands; it prints each error as one line on stderr and sets the exit code."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = Commands()  # type: ignore[assignment] # typer only reads it
 
     def make_context(self, *args: Any, **options: Any) -> Any:
-        """Read the command line; help and the version are printed here."""
+        """Parse the command line; this also prints help and the version."""
         with _errors_as_lines():
             return super().make_context(*args, **options)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run the requested command."""
         with _errors_as_lines():
             return super().invoke(ctx)
 
 
 @contextmanager
 def _errors_as_lines() -> Iterator[None]:
-    """Turn every error that people meet into one line on standard error and an exit code."""
+    """Print every expected error as one line on standard error and exit with its code."""
     try:
         try:
             yield
@@ -52,7 +52,7 @@ def _errors_as_lines() -> Iterator[None]:
             sys.stdout.flush()
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-    except BrokenPipeError:  # nobody reads on, as `head` does
+    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         flush_or_drop_stdout()
         raise typer.Exit(0) from None
     except _errors_of_ours() as error:
@@ -63,19 +63,19 @@ def _errors_as_lines() -> Iterator[None]:
         print_error(_described(error))
         raise typer.Exit(1) from None
     except SystemExit as error:
-        if _is_of_closed_pipe(error):
+        if _has_closed_pipe(error):
             raise typer.Exit(0) from None
         raise
 
 
-def _is_of_closed_pipe(error: SystemExit) -> bool:
-    """Whether rich, which prints help and errors of usage, left because nobody reads on."""
+def _has_closed_pipe(error: SystemExit) -> bool:
+    """Whether rich, which prints help and usage errors, exited because the pipe was closed."""
     return isinstance(error.__context__, BrokenPipeError)
 
 
 def _described(error: OSError) -> str:
     if not error.filename and isinstance(error, FileNotFoundError):
-        return "the current folder does not exist any more: change to another one"
+        return "the current folder no longer exists: change to another one"
     if not error.filename:  # of standard output
         return str(error.strerror or error)
     from metaser.runtime.system.os_errors import advice
@@ -85,7 +85,7 @@ def _described(error: OSError) -> str:
 
 
 def _errors_of_ours() -> Any:
-    """MetaserError; where its module was never imported none was raised, and help stays quick."""
+    """MetaserError, or nothing if its module was never imported: then none was raised, and help stays fast."""
     if "metaser.runtime.errors" not in sys.modules:
         return ()
     from metaser.runtime.errors import MetaserError
@@ -115,35 +115,35 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def metaser(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and stop.", callback=_print_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     """Recognise emotions in speech from a few labelled clips of your own.
 
-    Put a few clips of each emotion in support/LABEL/, enrol them once, then label clips and recordings.
+    Put a few clips of each emotion in support/LABEL/ and enrol them once. Then label clips, recordings and live speech.
     """
 
 
 @cache
 def command() -> Any:
-    """The command line that `app` describes; made once, as that takes a tenth of a second."""
+    """The click command of `app`; cached, because building it takes a tenth of a second."""
     return typer.main.get_command(app)
 
 
 def main(words: list[str] | None = None) -> None:
-    """Run the command line with these words, or those that the process was started with."""
+    """Run the command line with the given arguments, by default those of the process."""
     _claim_descriptors()
     warnings.showwarning = _show_warning
     for output in (sys.stdout, sys.stderr):
         if isinstance(output, TextIOWrapper):
-            output.reconfigure(errors="backslashreplace")  # a label that the terminal cannot show stops nothing
+            output.reconfigure(errors="backslashreplace")  # a label that the terminal cannot show is no error
     try:
         command()(words, prog_name="metaser")
     except SystemExit as error:
-        if _is_of_closed_pipe(error):
+        if _has_closed_pipe(error):
             sys.exit(0)
         raise
-    except OSError:  # of a usage error that nobody can be shown
+    except OSError:  # a usage error that could not be printed
         sys.exit(BAD_USAGE)
     finally:
         flush_or_drop(sys.stdout)
@@ -151,7 +151,7 @@ def main(words: list[str] | None = None) -> None:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
-    """Show a warning of ours as one line, without the place in the code."""
+    """Print a metaser warning as one line, without its source location."""
     if category.__module__.startswith("metaser."):
         print_error(message)
     else:
@@ -159,13 +159,13 @@ def _show_warning(message: Warning | str, category: type[Warning], *place: Any, 
 
 
 def _claim_descriptors() -> None:
-    """Take the place of standard streams that were closed before the start, or the next file we open gets their number.
+    """Open /dev/null for standard streams that are closed, because the next opened file would get their number.
 
-    Without a standard output there is nothing that a command is for.
+    A closed standard output is an error: no command has a use without it.
     """
     for number in range(STREAMS):
         if not _is_open(number):
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
     if sys.stderr is None:
         sys.stderr = StringIO()
     if sys.stdout is None:

@@ -1,4 +1,4 @@
-"""Opening a bundle for a command; a licence that allows less than any use is told once, at its first use."""
+"""Open a bundle for a command; a licence that restricts use is printed once, at the first use of the model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def open_engine(bundle: str | None, provider: Provider, threads: int | None, workers: int = 1) -> Engine:
-    """The engine that a command's options ask for.
+    """Open the engine that a command's options select.
 
     Raises:
         MetaserError: as `Engine.open`.
@@ -30,7 +30,7 @@ def open_engine(bundle: str | None, provider: Provider, threads: int | None, wor
 
 
 def open_engine_for_clips(bundle: str | None, provider: Provider, threads: int | None) -> Engine:
-    """The same for many clips: `threads` workers with one thread each, one per core without the option.
+    """Open the engine for many clips: `threads` workers with one thread each, by default one worker per core.
 
     Raises:
         MetaserError: as `Engine.open`.
@@ -46,7 +46,7 @@ def open_engine_for_clips(bundle: str | None, provider: Provider, threads: int |
 def tell_licence(manifest: Manifest) -> None:
     """Print one line on standard error at the first use of a model whose licence restricts use.
 
-    It is printed again if the first use cannot be kept.
+    It is printed again if the first use cannot be recorded on disk.
     """
     from metaser.runtime.bundles.licences import is_permissive, what_it_allows
     from metaser.runtime.errors import MetaserError, WorkError
@@ -57,17 +57,17 @@ def tell_licence(manifest: Manifest) -> None:
     with suppress(WorkError, OSError):
         if told_path(manifest).is_file():
             return
-    line = f"Licence of the bundle {manifest.name}: {manifest.licence}, {what_it_allows(manifest.licence)}. Told once."
+    line = f"Licence of the bundle {manifest.name}: {manifest.licence}, {what_it_allows(manifest.licence)}. Shown once."
     print_status(line)
     with suppress(MetaserError):
         replace_text(told_path(manifest), f"{plain(line)}\n")
 
 
 def told_path(manifest: Manifest) -> Path:
-    """The file that exists if the licence of a model was printed before.
+    """The file that marks the licence of a model as already printed.
 
     Raises:
-        WorkError: there is no folder to keep it in.
+        WorkError: there is no folder to store it in.
     """
     from metaser.runtime.system.user_folders import state_folder
 

@@ -10,7 +10,7 @@ from metaser.cli.paths import name_or_folder, profile_file
 
 
 class Provider(str, Enum):
-    """What runs the network."""
+    """The execution provider that runs the network."""
 
     auto = "auto"
     cpu = "cpu"
@@ -20,7 +20,7 @@ class Provider(str, Enum):
 
 
 class Unknown(str, Enum):
-    """When the answer is that it is unknown."""
+    """When to answer "unknown"."""
 
     off = "off"
     calibrated = "calibrated"
@@ -34,7 +34,8 @@ BundleOption = Annotated[
         envvar="METASER_BUNDLE",
         metavar="NAME|DIR",
         callback=name_or_folder,
-        help="The bundle: a folder, or the name of one that came with metaser. Without it, the default one.",
+        help="The bundle that holds the model: a folder, or the name of a bundle shipped with metaser. Without it, the "
+        "shipped default.",
     ),
 ]
 ProfileOption = Annotated[
@@ -44,7 +45,8 @@ ProfileOption = Annotated[
         envvar="METASER_PROFILE",
         metavar="FILE",
         callback=profile_file,
-        help="The profile's file. Without it, your own default one; `metaser info` shows where that is.",
+        help="The file that stores your classes, written by `metaser enroll`. Without it, your default profile; "
+        "`metaser info` prints its path.",
     ),
 ]
 ProviderOption = Annotated[
@@ -52,7 +54,8 @@ ProviderOption = Annotated[
     typer.Option(
         "--provider",
         metavar="PROVIDER",
-        help="What runs the network: cpu, cuda, tensorrt or openvino; auto takes the best the bundle is for.",
+        help="The hardware back end that runs the network: cpu, cuda, tensorrt or openvino. auto picks the best one "
+        "that the bundle supports.",
     ),
 ]
 ThreadsOption = Annotated[
@@ -60,30 +63,31 @@ ThreadsOption = Annotated[
     typer.Option(
         "--threads",
         metavar="N",
-        help="How many threads to use, on one clip or on as many clips at once. Without it, one per core that this "
-        "process may use.",
+        help="Number of threads. One clip uses all of them; several clips are processed in parallel. Without it, one "
+        "thread per core that this process may use.",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, on standard output.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, one object per line.")]
 UnknownOption = Annotated[
     Unknown,
     typer.Option(
         "--unknown",
         metavar="off|calibrated|strict",
-        help="When to say unknown: never, as the profile is calibrated, or also for all but the closest likeness.",
+        help="When to answer unknown instead of a label. off: never. calibrated: as set by `metaser calibrate`. "
+        "strict: more often, so that about 1 in 20 clips of other classes gets a label.",
     ),
 ]
 AcceptPrecisionOption = Annotated[
     bool,
-    typer.Option("--accept-precision", help="Take a profile of the same model in another precision."),
+    typer.Option("--accept-precision", help="Accept a profile made with the same model in another precision."),
 ]
 
 
 def profile_path(profile: str | None) -> Path:
-    """The profile that was asked for, or the user's default one.
+    """The path of the given profile, or of the user's default profile.
 
     Raises:
-        InputError: none was asked for and the user has no home folder.
+        InputError: no profile is given and the user has no home folder.
     """
     if profile is not None:
         return Path(profile)

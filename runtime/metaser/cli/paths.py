@@ -1,6 +1,6 @@
-"""Paths as people give them: `~` is the home folder, also if no shell has expanded it.
+"""Paths as the user gives them: `~` is the home folder, even if no shell has expanded it.
 
-A shell leaves `--profile=~/p` as it is, and so does what sets variables from a file, such as systemd or a container.
+A shell does not expand `--profile=~/p`. Neither do systemd or a container, which set variables from a file.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def expanded(path: str) -> str:
-    """The path with the home folder in place of a leading `~` or `~user`; a file that is called so is left alone.
+    """The path with a leading `~` or `~user` replaced by the home folder; an existing file of that name is kept.
 
     Raises:
         InputError: there is no such home folder.
@@ -32,7 +32,7 @@ def given_by_environment(name: str) -> str | None:
 
 
 def name_or_folder(value: str | None) -> str | None:
-    """Expand `~` in an option that takes a name of ours or a folder.
+    """Expand `~` in an option that takes a shipped name or a folder.
 
     Raises:
         InputError: as `expanded`.
@@ -44,19 +44,19 @@ def profile_file(value: str | None) -> str | None:
     """Expand `~` in the path of a profile.
 
     Raises:
-        InputError: it is empty, or a folder's name; or as `expanded`.
+        InputError: it is empty or names a folder; or as `expanded`.
     """
     if value is None:
         return None
     if os.path.basename(value) in ("", ".", ".."):  # noqa: PTH119 # pathlib drops a slash at the end
         from metaser.runtime.errors import InputError
 
-        raise InputError(f"{value or 'an empty --profile'} names no file: give a file for the profile")
+        raise InputError(f"{value or 'an empty --profile'} is not a file name: give a file for the profile")
     return expanded(value)
 
 
 def expand_in(command: Any) -> None:
-    """Let a command of typer expand `~` in all that it takes as a path."""
+    """Make a typer command expand `~` in all its path parameters."""
     for parameter in command.params:
         if parameter.type.name == "path":
             parameter.type.convert = _expanding(parameter.type.convert)

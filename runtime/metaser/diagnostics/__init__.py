@@ -1,1 +1,1 @@
-"""What a machine has, lacks and can do: doctor, benchmark, energy."""
+"""Diagnostics of a machine: doctor, benchmark, energy."""

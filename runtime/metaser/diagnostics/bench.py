@@ -1,4 +1,4 @@
-"""Benchmarking cases side by side: fresh processes in turn, so that noise hits all cases alike, and their medians."""
+"""Benchmark cases in turn, each time in a new process, so that noise affects all cases alike; report medians."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ PERCENTILES = (50, 90, 95, 99)
 
 @dataclass(frozen=True)
 class Result:
-    """One case, over all repetitions; a run is the labelling of one window, start to end."""
+    """Results of one case over all repetitions; a run labels one window, from samples to label."""
 
     case: Case
     measured: tuple[Measured, ...]
-    """What each repetition's process measured."""
+    """The measurements of each repetition's process."""
 
     @property
     def first(self) -> Measured:
-        """For what is the same in every repetition."""
+        """The first repetition, for values that are equal in all of them."""
         return self.measured[0]
 
     @property
     def name(self) -> str:
-        """The case in a few words."""
+        """A short name of the case."""
         threads = {None: "", 1: ", 1 thread"}.get(self.case.threads, f", {self.case.threads} threads")
         return f"{self.first.bundle} {self.first.precision}, {self.first.provider}{threads}, {self.case.window_s:g} s"
 
@@ -49,7 +49,7 @@ class Result:
 
     @property
     def real_time_factor(self) -> float:
-        """Seconds of work for a second of audio, by the median."""
+        """Seconds of computation per second of audio, from the median."""
         return self.latency_ms["p50"] / 1e3 / self.case.window_s
 
     @property
@@ -66,21 +66,21 @@ class Result:
 
     @property
     def peak_mb(self) -> float:
-        """The largest of the repetitions."""
+        """Peak memory: the maximum over the repetitions."""
         return max(one.peak_mb for one in self.measured)
 
     @property
     def energy(self) -> Energy | None:
-        """Of the repetition that measured it."""
+        """The energy, from the repetition that measured it."""
         return next((one.energy for one in self.measured if one.energy), None)
 
     @property
     def no_energy(self) -> str | None:
-        """Why none was measured."""
+        """Why no energy was measured."""
         return next((one.no_energy for one in self.measured if one.no_energy), None)
 
     def as_json(self) -> dict[str, Any]:
-        """The figures, and the settings they were made with."""
+        """The results and their settings."""
         energy = self.energy
         return {
             "bundle": self.first.bundle,
@@ -102,7 +102,7 @@ class Result:
 
 
 def names(results: Sequence[Result]) -> list[str]:
-    """The cases' names, with the bundles as they were given where two would be called the same."""
+    """The cases' names; if two are equal, with the bundles as given on the command line."""
     plain = [result.name for result in results]
     if len(set(plain)) == len(plain):
         return plain
@@ -113,7 +113,7 @@ def run_cases(cases: Sequence[Case], repetitions: int, progress: Progress | None
     """Measure every case in turn, `repetitions` times over: A B C, A B C, A B C. Energy is measured in the last turn.
 
     Raises:
-        MetaserError: a case cannot be run; it is the error its process met.
+        MetaserError: a case cannot be run; it is the error from its process.
     """
     if repetitions < 1 or not cases:
         raise InputError(f"{repetitions} repetitions of {len(cases)} cases: give 1 or more")
@@ -138,12 +138,12 @@ def _in_a_process(case: Case) -> Measured:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONSAFEPATH": "1"},  # the working folder is a person's, not ours
+        env={**os.environ, "PYTHONSAFEPATH": "1"},  # import nothing from the user's working folder
     )
     lines = done.stdout.splitlines()
     if done.returncode or not lines:
         reason = (done.stderr.splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise WorkError(f"the process of a case ended before its end ({reason}): is there memory enough for it?")
+        raise WorkError(f"the process of a benchmark case died ({reason}): check that there is enough free memory")
     answer = json.loads(lines[-1])
     if "error" in answer:
         raise ERRORS.get(answer["exit_code"], WorkError)(answer["error"])

@@ -1,8 +1,8 @@
 """One benchmark case in a process of its own, `python -m metaser.diagnostics.bench_case`: JSON line in, JSON line out.
 
-A process of its own, because what a model adds to the peak memory of another cannot be told apart afterwards, and
-because only the first load of a process is what a person waits for. The peak is `VmHWM` of `/proc/self/status` where
-there is one: `ru_maxrss` would begin at the peak of the process that started this one, and Linux never lowers it.
+Each case has its own process for two reasons: the peak memory of one model cannot be separated from that of another,
+and only the first load in a process is what a user waits for. The peak is `VmHWM` of `/proc/self/status` if present,
+because `ru_maxrss` starts at the peak of the parent process, and Linux never lowers it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MIN_WINDOW_S = 0.1
 
 @dataclass(frozen=True)
 class Case:
-    """What to measure."""
+    """The settings of a benchmark case."""
 
     bundle: str | None
     """A folder or a shipped name; None is the shipped default."""
@@ -44,27 +44,27 @@ class Case:
     runs: int
     warm_up: int
     energy_s: float = 0.0
-    """How long to work while the energy is measured; 0 measures none."""
+    """How long to run while energy is measured; 0 measures no energy."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one process measured; times in milliseconds."""
+    """The measurements of one process; times in milliseconds."""
 
     bundle: str
     precision: str
     layers: int
     provider: str
-    """The one that was obtained."""
+    """The provider that was actually used."""
 
     import_ms: float
-    """Of onnxruntime."""
+    """Import time of onnxruntime."""
 
     load_ms: float
-    """Every file of the bundle checked, sessions made, and a provider other than the CPU proved."""
+    """Time to check every file of the bundle, create the sessions, and verify a provider other than the CPU."""
 
     stages_ms: dict[str, list[float]] = field(default_factory=dict)
-    """Stage -> the time of each run."""
+    """Stage -> time of each run."""
 
     peak_mb: float = 0.0
     energy: Energy | None = None
@@ -73,12 +73,12 @@ class Measured:
 
 
 def measure_case(case: Case) -> Measured:
-    """Load, warm up, and time each stage of labelling one window, run for run.
+    """Load, warm up, and time each stage of labelling one window, for each run.
 
-    The window holds quiet noise: the time does not depend on what is said.
+    The window contains quiet noise: the time does not depend on the content.
 
     Raises:
-        InputError: the window is longer than the bundle takes, or too short to benchmark.
+        InputError: the window is longer than the bundle accepts, or too short to benchmark.
         MetaserError: the bundle or the provider cannot be used.
     """
     began = time.perf_counter()
@@ -89,7 +89,7 @@ def measure_case(case: Case) -> Measured:
     longest_s = engine.bundle.manifest.audio.max_window_s
     if not MIN_WINDOW_S <= case.window_s <= longest_s:
         raise InputError(
-            f"a window of {case.window_s:g} s: {engine.bundle.manifest.name} is benchmarked from {MIN_WINDOW_S:g} "
+            f"a window of {case.window_s:g} s: {engine.bundle.manifest.name} can be benchmarked with {MIN_WINDOW_S:g} "
             f"to {longest_s:g} s"
         )
     noise = np.random.default_rng(0)
@@ -114,12 +114,12 @@ def measure_case(case: Case) -> Measured:
 
 
 def peak_mb() -> float:
-    """The most memory this process ever held, in 10^6 bytes."""
+    """Peak memory of this process, in 10^6 bytes."""
     for line in (read_text(Path("/proc/self/status")) or "").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024 / 1e6
-    bytes_a_unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * bytes_a_unit / 1e6
+    bytes_per_unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * bytes_per_unit / 1e6
 
 
 def _noise(generator: np.random.Generator, seconds: float) -> Waveform:
@@ -138,7 +138,7 @@ def _stages_ms(engine: Engine, clip: Waveform, profile: Profile) -> dict[str, fl
 
 
 def _energy(engine: Engine, clip: Waveform, profile: Profile, seconds: float) -> tuple[Energy | None, str | None]:
-    """After the timed runs, so that reading the meter slows none of them."""
+    """Measure energy; called after the timed runs, so that reading the meter does not slow them down."""
     if not seconds:
         return None, None
     try:
@@ -148,7 +148,7 @@ def _energy(engine: Engine, clip: Waveform, profile: Profile, seconds: float) ->
 
 
 def main() -> None:
-    """Measure the case on standard input; an error goes out as JSON too, with its exit code."""
+    """Measure the case from standard input; an error is also written as JSON, with its exit code."""
     case = Case(**json.loads(sys.stdin.read()))
     answer: dict[str, Any]
     try:

@@ -1,13 +1,14 @@
-"""What this machine is: model, processor, clocks and power mode, read from the files where Linux keeps them.
+"""Model, processor, clocks and power mode of this machine, read from files of the Linux kernel.
 
-Every path lies under `root`, so that tests can give the file tree of another machine. Documented layouts, read on an
-x86 machine and, for the boards, in trees written after these documents:
+All paths are below `root`, so that tests can use the file tree of another machine. The layouts follow these documents.
+They were checked on an x86 machine; those of the boards only in file trees written from the documents:
 
 - `/proc/device-tree/model` names a board: Linux, Documentation/devicetree/usage-model.
 - `/sys/devices/system/cpu/cpufreq/policy*/`, in kHz: Linux, Documentation/admin-guide/pm/cpufreq.
-- `/sys/class/devfreq/*gpu*/`, in Hz: Linux, Documentation/ABI/testing/sysfs-class-devfreq. Jetson names its GPU so.
+- `/sys/class/devfreq/*gpu*/`, in Hz: Linux, Documentation/ABI/testing/sysfs-class-devfreq. A Jetson
+  GPU has such a name.
 - `/etc/nv_tegra_release`, `/etc/nvpmodel.conf` and `/var/lib/nvpmodel/status`: NVIDIA's Jetson Linux Developer Guide,
-  "Power Modes"; jetson-stats reads the first and `nvpmodel -q`, which prints what the other two say.
+  "Power Modes"; jetson-stats reads the first and `nvpmodel -q`, which prints the content of the other two.
 """
 
 from __future__ import annotations
@@ -21,24 +22,24 @@ from metaser.runtime.system.cores import usable_cores
 from metaser.runtime.system.kernel_files import read_number, read_text
 
 CPU_FLAGS = ("avx2", "avx512f", "amx_bf16", "sve", "bf16", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
-"""Those that the speed of products of 8 bits and of 32 bits depends on."""
+"""Features that determine the speed of 8-bit and 32-bit matrix products."""
 
 JETPACKS = {"32": "4", "34": "5", "35": "5", "36": "6", "38": "7", "39": "7"}
 
 
 @dataclass(frozen=True)
 class Device:
-    """A machine, as far as its figures depend on it."""
+    """The properties of a machine that benchmark results depend on."""
 
     model: str
-    """The board as its device tree names it, the processor where there is none."""
+    """Name of the board from its device tree, or else of the processor."""
 
     processor: str
     flags: tuple[str, ...]
-    """Those of the processor's features that matter here."""
+    """The processor's features among `CPU_FLAGS`."""
 
     cores: int
-    """How many this process may use: by its CPU affinity and quota, a part of a core not counted."""
+    """Number of cores that this process may use, by CPU affinity and quota, rounded down."""
 
     system: str
     power_mode: str | None
@@ -46,7 +47,7 @@ class Device:
 
     governor: str | None
     cpu_mhz: tuple[float, float] | None
-    """(now, the most allowed), of the fastest cores."""
+    """(current, maximum allowed) clock of the fastest cores."""
 
     gpu_mhz: tuple[float, float] | None
     jetson: str | None
@@ -83,9 +84,9 @@ def _governor(root: Path) -> str | None:
     return "/".join(sorted({text for path in policies if (text := read_text(path))})) or None
 
 
-def _clock(root: Path, folders: str, now: str, most: str, units_a_mhz: float) -> tuple[float, float] | None:
+def _clock(root: Path, folders: str, now: str, most: str, units_per_mhz: float) -> tuple[float, float] | None:
     pairs = [(read_number(folder / most), read_number(folder / now)) for folder in root.glob(folders)]
-    known = [(limit / units_a_mhz, clock / units_a_mhz) for limit, clock in pairs if limit and clock]
+    known = [(limit / units_per_mhz, clock / units_per_mhz) for limit, clock in pairs if limit and clock]
     limit, clock = max(known, default=(0.0, 0.0))
     return (clock, limit) if known else None
 
@@ -100,7 +101,7 @@ def _jetson(root: Path) -> str | None:
 
 
 def _power_mode(root: Path) -> str | None:
-    """The name of the mode whose number nvpmodel keeps as `pmode:0002`, or of the default that it starts in."""
+    """Name of the mode that nvpmodel stores as `pmode:0002`, or of its default mode."""
     modes = read_text(root / "etc/nvpmodel.conf") or ""
     chosen = re.search(r"pmode:(\d+)", read_text(root / "var/lib/nvpmodel/status") or "")
     chosen = chosen or re.search(r"^<\s*PM_CONFIG\s+DEFAULT=(\d+)", modes, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What this machine has and what it lacks: a list of checks, each with what fixes it."""
+"""Checks of this machine, each with the command that fixes a problem."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from metaser.diagnostics.device import Device, read_device
 from metaser.diagnostics.doctor_providers import FINE, provider_findings, verified
 from metaser.diagnostics.energy import find_meter
-from metaser.diagnostics.energy_rapl import MEND, REASON
+from metaser.diagnostics.energy_rapl import FIX, REASON
 from metaser.diagnostics.versions import onnxruntime_wheels, versions
 from metaser.runtime.bundles.bundle import Bundle, open_bundle
 from metaser.runtime.enrolment.profile import Profile
@@ -22,36 +22,36 @@ from metaser.runtime.providers.integer_products import fast_kernels_are_exact
 from metaser.runtime.providers.session import import_onnxruntime
 from metaser.runtime.system.user_folders import cache_folder, can_write, default_profile, state_folder
 
-LIST_MICROPHONES = "arecord --list-devices shows what the system finds; sudo usermod --append --groups audio $USER"
+LIST_MICROPHONES = "arecord --list-devices shows the devices of the system; sudo usermod --append --groups audio $USER"
 
 
 class State(str, Enum):
-    """How a check came out."""
+    """The result of a check."""
 
     fine = "fine"
     notice = "notice"
-    """Something that some uses need, or that could be better."""
+    """Matters only for some uses, or could be better."""
 
     problem = "problem"
-    """Nothing works, or not reliably, until it is fixed."""
+    """Must be fixed before metaser works reliably."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at."""
+    """One check and its result."""
 
     name: str
     state: State
     found: str
     fix: str | None = None
-    """The command, or the words, that fix it."""
+    """The command or advice that fixes it."""
 
 
 def examine(bundle: str | None, profile: Path | None, root: Path = Path("/")) -> Iterator[Check]:
-    """Look at this machine, whose file system begins at `root`; each check comes as soon as it is made.
+    """Check the machine whose file system begins at `root`; yields each check as soon as it is done.
 
     Parameters:
-        profile: the file; None: the user's default one.
+        profile: the profile's file; None is the user's default one.
     """
     with suppress(InputError):  # no home folder, which `_storage` reports
         profile = profile or default_profile()
@@ -90,12 +90,12 @@ def _packages() -> Check:
 
 
 def _onnxruntime(wheels: dict[str, str]) -> Check:
-    """One wheel has to bring it: several write to one folder, and what works then depends on which came last."""
+    """Check that exactly one wheel provides onnxruntime: several overwrite each other in one folder."""
     found = ", ".join(f"{name} {version}" for name, version in wheels.items())
     if len(wheels) > 1:
         kept = next((name for name in wheels if name != "onnxruntime"), "onnxruntime")
         fix = f"pip uninstall --yes {' '.join(wheels)} && pip install {kept}"
-        return Check("onnxruntime", State.problem, f"{found}: they overwrite each other, keep one", fix)
+        return Check("onnxruntime", State.problem, f"{found}: they overwrite each other, keep only one", fix)
     try:
         ort = import_onnxruntime()
         available = ort.get_available_providers()
@@ -107,23 +107,25 @@ def _onnxruntime(wheels: dict[str, str]) -> Check:
 
 
 def _storage(profile: Path | None) -> Check:
-    """Whether the profile, the caches and the state can be written."""
-    fix = "export METASER_PROFILE=FILE, in a folder that you can write, or give --profile FILE"
+    """Check that the profile, the caches and the state can be written."""
+    fix = "export METASER_PROFILE=FILE, in a folder that you can write to, or give --profile FILE"
     if profile is None:
-        return Check("storage", State.problem, "no home folder to keep a profile in", fix)
+        return Check("storage", State.problem, "no home folder to store a profile in", fix)
     folder = profile.resolve().parent
     if not can_write(folder):
         state = State.notice if os.access(profile, os.R_OK) else State.problem
-        return Check("storage", state, f"{folder} cannot be written: profiles in it cannot be made or changed", fix)
+        return Check("storage", state, f"{folder} is not writable: profiles in it cannot be created or changed", fix)
     for variable, find in (("XDG_CACHE_HOME", cache_folder), ("XDG_STATE_HOME", state_folder)):
         try:
             kept = find()
         except WorkError as error:
-            return Check("storage", State.notice, str(error), f"export {variable}=DIR, one that you can write")
+            return Check(
+                "storage", State.notice, str(error), f"export {variable}=DIR, with a folder that you can write to"
+            )
         if not can_write(kept):
-            found = f"{kept} cannot be written: what is computed or shown once is not kept"
-            return Check("storage", State.notice, found, f"export {variable}=DIR, one that you can write")
-    return Check("storage", State.fine, f"{folder} can be written; caches lie in {cache_folder()}")
+            found = f"{kept} is not writable: results and notices are not stored and will be repeated"
+            return Check("storage", State.notice, found, f"export {variable}=DIR, with a folder that you can write to")
+    return Check("storage", State.fine, f"{folder} is writable; caches are in {cache_folder()}")
 
 
 def _bundle(bundle: str | None) -> Bundle | Check:
@@ -136,7 +138,7 @@ def _bundle(bundle: str | None) -> Bundle | Check:
 
 
 def _running(bundle: Bundle, profile: Path | None) -> Iterator[Check]:
-    """What needs both a bundle and onnxruntime."""
+    """Checks that need both a bundle and onnxruntime."""
     found = verified(bundle, "cpu")
     wheel = next(iter(onnxruntime_wheels()), "onnxruntime")
     fix = None if found.startswith(FINE) else f"pip install --force-reinstall {wheel}"
@@ -158,23 +160,23 @@ def _profile(bundle: Bundle, path: Path) -> Check:
         return Check("profile", State.problem, str(error), fix)
     found = f"{len(profile.clips)} clips of {', '.join(profile.labels)}"
     if profile.model_id != bundle.manifest.model_id or not bundle.manifest.reproduces(profile.graph_id):
-        found += f"; made with another bundle ({profile.bundle_name}) than {bundle.manifest.name}"
+        found += f"; made with the bundle {profile.bundle_name}, not {bundle.manifest.name}"
         return Check("profile", State.problem, found, fix)
     return Check("profile", State.fine, found)
 
 
 def _int8(device: Device) -> Check:
-    flags = ", ".join(device.flags) or "no flags that matter"
+    flags = ", ".join(device.flags) or "no relevant CPU flags"
     if fast_kernels_are_exact():
-        return Check("int8", State.fine, f"the fast kernels are used, which are exact on this processor ({flags})")
-    slower = f"the exact kernels are used, as the fast ones overflow on this processor ({flags})"
+        return Check("int8", State.fine, f"uses the fast kernels, which are exact on this processor ({flags})")
+    slower = f"uses the exact kernels, because the fast ones overflow on this processor ({flags})"
     return Check("int8", State.fine, f"{slower}; `metaser bench` shows whether fp32 is faster here")
 
 
 def _jetson(device: Device, runtime: Check) -> Check:
     found = f"Jetson Linux {device.jetson}, power mode {device.power_mode or 'not known'}"
     if runtime.state is State.fine and "Tensorrt" not in runtime.found:
-        fix = "NVIDIA's own wheel for this JetPack has it, PyPI's for aarch64 has not: docs/jetson.md"
+        fix = "install NVIDIA's onnxruntime wheel for this JetPack; PyPI's wheel has no TensorRT: docs/jetson.md"
         return Check("jetson", State.notice, f"{found}; this onnxruntime has no TensorRT", fix)
     return Check("jetson", State.fine, found)
 
@@ -194,7 +196,7 @@ def _microphone() -> Check:
         f"{device['name']} ({device['default_samplerate']:g} Hz)" for device in devices if device["max_input_channels"]
     ]
     if not inputs:
-        return Check("microphone", State.notice, "PortAudio is here and finds no microphone", LIST_MICROPHONES)
+        return Check("microphone", State.notice, "PortAudio is installed but finds no microphone", LIST_MICROPHONES)
     return Check("microphone", State.fine, ", ".join(inputs))
 
 
@@ -203,5 +205,5 @@ def _energy(root: Path) -> Check:
         return Check("energy", State.fine, find_meter(root).name)
     except MetaserError as error:
         if str(error).startswith(REASON):
-            return Check("energy", State.notice, REASON, MEND)
+            return Check("energy", State.notice, REASON, FIX)
         return Check("energy", State.fine, str(error))

@@ -1,4 +1,4 @@
-"""Which of ONNX Runtime's providers start on this machine, found out by running a bundle on each."""
+"""Check which ONNX Runtime providers start on this machine, by running a bundle on each."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from metaser.runtime.providers.check import check_profile
 from metaser.runtime.providers.session import HEAD_NAMES, PROVIDERS, import_onnxruntime, open_session
 
 FINE = "reproduces"
-MEND = {
-    "cuda": "pip install 'onnxruntime-gpu[cuda,cudnn]', with NVIDIA's driver and a GPU in the machine",
+FIXES = {
+    "cuda": "pip install 'onnxruntime-gpu[cuda,cudnn]'; it also needs an NVIDIA GPU and its driver",
     "tensorrt": "install the TensorRT that this onnxruntime-gpu was built with: docs/devices.md",
     "openvino": "pip install --force-reinstall onnxruntime-openvino",
 }
@@ -27,19 +27,19 @@ ANOTHER = "run with --provider cpu, or use a bundle that was exported for it"
 
 @dataclass(frozen=True)
 class Finding:
-    """How a provider did."""
+    """The result for one provider."""
 
     provider: str
     found: str
     fix: str | None
-    """What may help; None if it starts."""
+    """What may help; None if the provider starts."""
 
     runs_bundle: bool = False
-    """Whether it runs the whole bundle."""
+    """Whether the provider runs the whole bundle correctly."""
 
 
 def provider_findings(bundle: Bundle) -> Iterator[Finding]:
-    """Every provider of this onnxruntime that metaser knows, the CPU apart: it is what everything else runs on."""
+    """Test every provider of this onnxruntime that metaser supports, except the CPU, which is checked separately."""
     available = import_onnxruntime().get_available_providers()
     for provider, name in PROVIDERS.items():
         if provider == "cpu" or name not in available:
@@ -49,14 +49,14 @@ def provider_findings(bundle: Bundle) -> Iterator[Finding]:
         except WorkError as error:
             yield Finding(provider, f"starts; {bundle.manifest.name} on it cannot be run: {error}", ANOTHER)
         except MetaserError as error:
-            yield Finding(provider, str(error), MEND[provider])
+            yield Finding(provider, str(error), FIXES[provider])
         else:
-            told = verified(bundle, provider)
-            yield Finding(provider, f"starts; {bundle.manifest.name} on it {told}", None, told.startswith(FINE))
+            result = verified(bundle, provider)
+            yield Finding(provider, f"starts; {bundle.manifest.name} on it {result}", None, result.startswith(FINE))
 
 
 def verified(bundle: Bundle, provider: str) -> str:
-    """What the golden vectors say of a bundle on a provider, in words that begin with FINE where they agree."""
+    """Compare a bundle on a provider with its golden vectors; the text begins with FINE if they agree."""
     try:
         found = Engine.open(bundle.folder, provider=provider).verify()
     except MetaserError as error:
@@ -69,8 +69,8 @@ def _run_head(bundle: Bundle, provider: str) -> None:
     """Run the head, a matrix product in float32, whatever the encoder's precision.
 
     Raises:
-        MissingDependencyError: the provider did not start, or left the work to another.
-        WorkError: it starts, and fails at this graph.
+        MissingDependencyError: the provider did not start, or another provider did the work.
+        WorkError: it starts but fails on this graph.
     """
     frames = np.zeros((1, 2, bundle.manifest.backbone.width), np.float32)  # [B, N, D]
     with TemporaryDirectory(prefix="metaser-") as folder:

@@ -1,4 +1,4 @@
-"""Joules of a piece of work, by whatever this machine measures its power with."""
+"""Measure the energy of a piece of work with the power meter of this machine."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from metaser.runtime.errors import MissingDependencyError, WorkError
 
 
 class Meter(Protocol):
-    """Something that measures energy between a start and a stop."""
+    """Measures energy between start and stop."""
 
     @property
     def name(self) -> str:
-        """What is measured: a mean of measuring and the rails or domains it covers."""
+        """The meter and the rails or domains it covers."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start measuring."""
 
     def stop_j(self) -> float:
-        """End; the joules since the start."""
+        """Stop, and return the joules since the start."""
 
 
 class PowerSampler:
-    """A meter made of a power reading: it is sampled in a thread and integrated by the trapezoidal rule."""
+    """A meter that samples power in a thread and integrates it by the trapezoidal rule."""
 
     def __init__(self, name: str, watts: Callable[[], float], interval_s: float) -> None:
         self.name = name
@@ -43,14 +43,14 @@ class PowerSampler:
         self._error: WorkError | None = None
 
     def start(self) -> None:
-        """Begin to sample."""
+        """Start sampling."""
         self._over.clear()
         self._samples = [self._sample()]
         self._thread = threading.Thread(target=self._keep_sampling, daemon=True)
         self._thread.start()
 
     def stop_j(self) -> float:
-        """End; the joules since the start.
+        """Stop, and return the joules since the start.
 
         Raises:
             WorkError: a sample failed.
@@ -81,17 +81,17 @@ def integrate_j(samples: list[tuple[float, float]]) -> float:
 
 @dataclass(frozen=True)
 class Energy:
-    """What a piece of work took."""
+    """The energy of a piece of work."""
 
     source: str
     joules: float
     seconds: float
     runs: int
-    """How often the work was done."""
+    """How many times the work ran."""
 
     @property
     def joules_a_run(self) -> float:
-        """Of everything that the source covers, what the machine takes while idle included."""
+        """Joules per run of everything that the source covers, including idle power."""
         return self.joules / self.runs
 
     @property
@@ -104,7 +104,7 @@ def find_meter(root: Path = Path("/")) -> Meter:
     """The meter of the machine whose file system begins at `root`: Jetson's rails, a Pi's power chip or RAPL.
 
     Raises:
-        MissingDependencyError: it has none, or this user may not read it.
+        MissingDependencyError: the machine has no meter, or this user may not read it.
     """
     if rails := find_rails(root):
         return PowerSampler(rails.name, rails.watts, interval_s=0.05)
@@ -113,13 +113,13 @@ def find_meter(root: Path = Path("/")) -> Meter:
     if packages := find_packages(root):
         return packages
     raise MissingDependencyError(
-        "this machine has no meter that is known here: RAPL (/sys/class/powercap), the power rails of a Jetson, "
+        "this machine has no meter that metaser supports: RAPL (/sys/class/powercap), the power rails of a Jetson, "
         "or the power chip of a Raspberry Pi 5"
     )
 
 
 def measure(meter: Meter, work: Callable[[], object], seconds: float) -> Energy:
-    """Do the work again and again for at least that long, and at least once."""
+    """Repeat the work for at least `seconds`, and at least once."""
     runs = 0
     meter.start()
     began = time.monotonic()

@@ -1,15 +1,15 @@
-"""Power of an NVIDIA Jetson by the INA3221 monitors on its board.
+"""Power of an NVIDIA Jetson, from the INA3221 monitors on its board.
 
-Layouts, none of which ran on hardware here: Linux, Documentation/hwmon/ina3221.rst, and NVIDIA's Jetson Linux Developer
-Guide, "Jetson Module Power Monitor"; jetson-stats (jtop/core/power.py) reads the same files.
+This code was not tested on hardware. The layouts follow Linux, Documentation/hwmon/ina3221.rst, and NVIDIA's
+Jetson Linux Developer Guide, "Jetson Module Power Monitor"; jetson-stats (jtop/core/power.py) reads the same files.
 
     /sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon1/     JetPack 5 and later
         in1_label "VDD_IN"   in1_input (mV)   curr1_input (mA)      three channels; in4 and up are shunt voltages
     /sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0/     JetPack 4
         rail_name_0 "POM_5V_IN"   in_voltage0_input (mV)   in_current0_input (mA)
 
-A module that measures its own input, VDD_IN or a name like it, takes that rail alone, for the others lie behind it.
-Where none does, as on AGX boards, all rails are added. The carrier board and what hangs on it are never covered.
+If a module measures its own input (VDD_IN or a similar name), only that rail is used, because it feeds the others.
+Otherwise, as on AGX boards, all rails are added. The carrier board and connected devices are never covered.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from metaser.runtime.errors import WorkError
 from metaser.runtime.system.kernel_files import read_number, read_text
 
 INPUTS = ("VDD_IN", "POM_5V_IN", "5V_IN", "VIN")
-"""What NVIDIA calls the rail that feeds the module."""
+"""NVIDIA's names of the rail that feeds the module."""
 
 UNUSED = "NC"
 
@@ -35,10 +35,10 @@ class Rail:
     milliamperes: Path
 
     def watts(self) -> float:
-        """The power at this moment."""
+        """The current power, in watts."""
         voltage, current = read_number(self.millivolts), read_number(self.milliamperes)
         if voltage is None or current is None:
-            raise WorkError(f"the power rail {self.name} stopped to answer ({self.milliamperes}): measure again")
+            raise WorkError(f"the power rail {self.name} stopped responding ({self.milliamperes}): measure again")
         return voltage * current / 1e6
 
 
@@ -50,16 +50,16 @@ class Rails:
 
     @property
     def name(self) -> str:
-        """INA3221 and the rails that are added."""
+        """INA3221 and the names of the rails that are added."""
         return f"INA3221 {' + '.join(rail.name for rail in self.rails)}"
 
     def watts(self) -> float:
-        """The power at this moment."""
+        """The current power, in watts."""
         return sum(rail.watts() for rail in self.rails)
 
 
 def find_rails(root: Path) -> Rails | None:
-    """The rails that count; None where the machine has no such monitor."""
+    """The rails to add; None if the machine has no such monitor."""
     found = [rail for rail in (*_hwmon(root), *_iio(root)) if _answers(rail)]
     whole = [rail for name in INPUTS for rail in found if rail.name == name]
     rails = whole[:1] or found
@@ -85,6 +85,6 @@ def _iio(root: Path) -> list[Rail]:
 
 
 def _answers(rail: Rail) -> bool:
-    """Whether it is connected: a channel that is not has no name, is called NC, or gives an error when read."""
+    """Whether the channel is connected: otherwise it has no name, is named NC, or cannot be read."""
     values = (read_number(rail.millivolts), read_number(rail.milliamperes))
     return UNUSED not in rail.name.split("_") and None not in values

@@ -1,13 +1,14 @@
-"""Power of a Raspberry Pi 5 by its power management chip, which `vcgencmd pmic_read_adc` reads.
+"""Power of a Raspberry Pi 5, from its power management chip, read with `vcgencmd pmic_read_adc`.
 
-It ran on no hardware here. Raspberry Pi's documentation of vcgencmd names the command; its output, as people print it
-in raspberrypi/linux issue 6473 and elsewhere, has a line for each rail's current and one for its voltage:
+This code was not tested on hardware. Raspberry Pi's documentation of vcgencmd lists the command. Its output, as quoted
+in raspberrypi/linux issue 6473 and elsewhere, has one line for the current of each rail and one for its voltage:
 
     VDD_CORE_A current(7)=2.16880000A
     VDD_CORE_V volt(15)=0.71620000V
 
-The rails that have both are added. That covers what the chip supplies to the board, and neither its own losses nor what
-hangs on the USB ports, so a meter at the plug shows more. A Pi 4 answers with an error and has no such chip.
+The rails that have both are added. This covers the power that the chip supplies to the board, but neither its own
+losses nor the devices on the USB ports, so a meter at the plug shows more. On a Pi 4, which has no such chip, the
+command prints an error.
 """
 
 from __future__ import annotations
@@ -33,19 +34,19 @@ class Pmic:
 
     @property
     def name(self) -> str:
-        """The chip and how many rails are added."""
+        """The chip and the number of rails that are added."""
         return f"PMIC, {len(rails_w(self.read()))} rails"
 
     def watts(self) -> float:
-        """The power at this moment."""
+        """The current power, in watts."""
         rails = rails_w(self.read())
         if not rails:
-            raise WorkError(f"{COMMAND} pmic_read_adc stopped to answer: measure again")
+            raise WorkError(f"{COMMAND} pmic_read_adc stopped responding: measure again")
         return sum(rails.values())
 
 
 def find_pmic(root: Path) -> Pmic | None:
-    """The chip; None where this machine has none. A root other than / has commands that cannot run here."""
+    """The chip; None if this machine has none, or if `root` is not /, because its commands cannot run here."""
     command = shutil.which(COMMAND) if root == Path("/") else None
     if command is None:
         return None
@@ -54,7 +55,7 @@ def find_pmic(root: Path) -> Pmic | None:
 
 
 def rails_w(output: str) -> dict[str, float]:
-    """Rail -> watts, of the rails whose current and voltage both are in the output."""
+    """Rail -> watts, for the rails whose current and voltage are both in the output."""
     found = re.findall(r"^\s*(\w+)_([AV]) (?:current|volt)\(\d+\)=([\d.]+)[AV]\s*$", output, re.MULTILINE)
     values = {(rail, unit): float(number) for rail, unit, number in found}
     return {

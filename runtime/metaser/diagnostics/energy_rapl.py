@@ -1,16 +1,16 @@
-"""Energy of an x86 processor by RAPL, the counters that Linux shows as power capping zones.
+"""Energy of an x86 processor from RAPL, the counters that Linux exposes as power capping zones.
 
-Layout after Linux, Documentation/power/powercap/powercap.rst and Documentation/ABI/testing/sysfs-class-powercap, for
-Intel and AMD alike:
+The layout follows Linux, Documentation/power/powercap/powercap.rst and
+Documentation/ABI/testing/sysfs-class-powercap, for both Intel and AMD:
 
     /sys/class/powercap/intel-rapl:0/        name "package-0", energy_uj, max_energy_range_uj
     /sys/class/powercap/intel-rapl:0:0/      name "core", a part of the package
-    /sys/class/powercap/intel-rapl:0:2/      name "dram", beside it
+    /sys/class/powercap/intel-rapl:0:2/      name "dram", outside the package
     /sys/class/powercap/intel-rapl:1/        name "package-1", or "psys" for the whole platform
 
-Counted are packages and memory; core and uncore lie in the package, and psys, which few machines have, would count it
-twice. `energy_uj` begins again at 0 after `max_energy_range_uj`, some minutes of full load: a measurement that takes
-longer than one turn is too short by whole turns. Since Linux 5.10 only root may read it (CVE-2020-8694).
+Packages and memory are counted. Core and uncore are parts of the package. psys, which few machines have, would count
+the package twice. `energy_uj` wraps around to 0 after `max_energy_range_uj`, some minutes of full load. A measurement
+that is longer than one such period misses whole periods. Since Linux 5.10 only root may read it (CVE-2020-8694).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from metaser.runtime.errors import MissingDependencyError, WorkError
 from metaser.runtime.system.kernel_files import read_text
 
 REASON = "only root may read RAPL"
-MEND = "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
+FIX = "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
 
 
 @dataclass
 class Packages:
-    """A meter over the processor's packages and their memory."""
+    """A meter of the processor's packages and their memory."""
 
     zones: list[Path]
     _began_uj: list[int] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Packages:
         return f"RAPL {' + '.join(read_text(zone / 'name') or zone.name for zone in self.zones)}"
 
     def start(self) -> None:
-        """Remember the counters."""
+        """Store the current counters."""
         self._began_uj = [_read_uj(zone / "energy_uj") for zone in self.zones]
 
     def stop_j(self) -> float:
@@ -49,10 +49,10 @@ class Packages:
 
 
 def find_packages(root: Path) -> Packages | None:
-    """The RAPL domains that count; None where the machine has none.
+    """The RAPL domains to count; None if the machine has none.
 
     Raises:
-        MissingDependencyError: it has them, and this user may not read them.
+        MissingDependencyError: the machine has them, but this user may not read them.
     """
     zones = sorted(path for path in root.glob("sys/class/powercap/intel-rapl:*") if _counts(path))
     for zone in zones:
@@ -75,6 +75,6 @@ def _read_uj(path: Path) -> int:
     try:
         return int(path.read_text(encoding="ascii"))
     except PermissionError as error:
-        raise MissingDependencyError(f"{REASON}; until the next start this allows it: {MEND}") from error
+        raise MissingDependencyError(f"{REASON}; this command allows it until the next reboot: {FIX}") from error
     except (OSError, ValueError) as error:
         raise WorkError(f"{path} cannot be read ({error}): measure again") from error

@@ -1,4 +1,4 @@
-"""Names for the arrays that cross the library's edges, and the one sampling rate inside it.
+"""Types of the arrays in the library's interface, and its internal sampling rate.
 
 Letters: B batch, T samples, N frames, D frame width, E embedding size, C classes, K shots, M support clips.
 """
@@ -11,22 +11,22 @@ import numpy.typing as npt
 
 SAMPLE_RATE_HZ = 16_000
 MAX_RATE_HZ = 768_000
-"""No recording has more."""
+"""The highest rate that any recording has."""
 
 Waveform: TypeAlias = npt.NDArray[np.float32]
 """[T] samples at 16 kHz, mono, in [-1, 1]."""
 
 Frames: TypeAlias = npt.NDArray[np.float32]
-"""[N, D], one row a hop of the backbone."""
+"""[N, D], one row per hop of the backbone."""
 
 Embedding: TypeAlias = npt.NDArray[np.float32]
 """[E], not normalised."""
 
 Embeddings: TypeAlias = npt.NDArray[np.float32]
-"""[M, E], one row a clip, not normalised."""
+"""[M, E], one row per clip, not normalised."""
 
 Prototypes: TypeAlias = npt.NDArray[np.float32]
-"""[C, E], one unit row a class."""
+"""[C, E], one unit row per class."""
 
 HeadParameters: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
 """The parameters of a pooling head by name; `scale` is its factor on cosines."""

@@ -1,6 +1,6 @@
-"""The engine: a model, and everything that a person does with it.
+"""The engine: a model and every operation on it.
 
-What only some verbs need is imported by them, since most of the time of labelling one clip by a command is imports.
+Methods import what only they need, because imports take most of the time of a command that labels one clip.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ class Engine:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self._turns = Turns(max(1, best_threads() // (model.threads or best_threads())))  # of streams, see `stream`
+        self._turns = Turns(max(1, best_threads() // (model.threads or best_threads())))  # shared by streams
 
     @classmethod
-    def open(  # noqa: PLR0913 # a bundle, and where and how it is to run
+    def open(  # noqa: PLR0913 # a bundle, and where and how it runs
         cls,
         bundle: str | Path | None = None,
         *,
@@ -58,15 +58,15 @@ class Engine:
         cache: Path | None = None,
         notify: Notify | None = None,
     ) -> Engine:
-        """Open a bundle by folder or shipped name (None: the shipped default) on a provider, all checks made.
+        """Open a bundle by folder or shipped name (None: the shipped default) on a provider, and check it.
 
-        TensorRT, which `auto` never chooses, first builds its engine for this device, which takes minutes. It is kept
-        in `cache` (None: the user's own), and `notify` gets a line about the progress.
+        `auto` never chooses TensorRT, which first builds an engine for this device. That takes minutes. The engine is
+        kept in `cache` (None: the user's cache folder), and `notify` is called with each line about the progress.
 
         Parameters:
-            threads: that compute one clip; None: one per core that the process may use.
-            workers: clips of a support set that are embedded at once on a CPU, each by `threads`. With one thread and
-                a worker per core a support set takes the least time.
+            threads: number of threads that compute one clip; None: one per core that the process may use.
+            workers: number of support clips that are embedded at once on a CPU, each with `threads`. One thread and
+                one worker per core is fastest for a support set.
 
         Raises:
             NotFoundError: there is no such bundle.
@@ -77,7 +77,7 @@ class Engine:
         return cls(Model.open(bundle, provider=provider, threads=threads, workers=workers, cache=cache, notify=notify))
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled and copied.
+        """Refuse pickling and copying.
 
         Raises:
             InputError: always.
@@ -99,14 +99,14 @@ class Engine:
     ) -> Embedding:
         """Float [T] or int16 -> [E], not normalised; longer clips are cut into equal windows and averaged.
 
-        With a profile whose head was tuned, by that head. Pauses are not left out, as they are by `classify`.
+        A profile with a tuned head uses that head. Unlike `classify`, this does not remove pauses.
 
         Parameters:
-            sample_rate_hz: of the waveform, which is resampled to 16 kHz.
+            sample_rate_hz: rate of the waveform, which is resampled to 16 kHz.
 
         Raises:
-            AudioError: no [T] floats or int16, not finite, out of range, or shorter than one frame of the encoder.
-            InputError: the sample rate is no whole number above 0.
+            AudioError: not [T] floats or int16, not finite, out of range, or shorter than one frame of the encoder.
+            InputError: the sample rate is not a whole number above 0.
         """
         rate_hz = check_rate(sample_rate_hz)
         samples = as_samples(waveform, "the clip")
@@ -118,18 +118,18 @@ class Engine:
     ) -> Profile:
         """Embed a support set, `support/<label>/clips` or {label: [waveforms]}, into a profile.
 
-        Labels are text, without outer white space. An InputWarning names files that are left out, clips that are not
-        whole, and labels that look alike.
+        Labels are text without surrounding white space. An InputWarning names skipped files, incomplete clips, and
+        labels that look alike.
 
         Parameters:
-            sample_rate_hz: of the waveforms, which are resampled to 16 kHz. Files state their own rate: with a folder
-                any other value than 16 000 is refused.
+            sample_rate_hz: rate of the waveforms, which are resampled to 16 kHz. Files state their own rate: with a
+                folder any other value than 16 000 is refused.
 
         Raises:
             NotFoundError: there is no such folder.
-            InputError: the sample rate is no whole number above 0, or was given for a folder.
+            InputError: the sample rate is not a whole number above 0, or was given for a folder.
             SupportError: neither a folder nor {label: [waveforms]}, fewer than two classes, a class without clips, one
-                recording in two classes, or a label that is no text, is empty or is `unknown`.
+                recording in two classes, or a label that is not text, is empty or is `unknown`.
             AudioError: clips that cannot be used; nothing is enrolled.
         """
         from metaser.runtime.enrolment.changes import new_profile
@@ -169,12 +169,12 @@ class Engine:
         settings: HeadTuningSettings | None = None,
         progress: Progress | None = None,
     ) -> TunedProfile:
-        """Tune the head on a profile's clips; kept only where clips that were left out gain, or by `force`.
+        """Tune the head on a profile's clips; keep it only if held-out clips improve, or with `force`.
 
         Parameters:
-            support: the arrays that were enrolled; files are read from where they were enrolled.
-            sample_rate_hz: that with which the arrays were enrolled.
-            settings: in place of those of the bundle's manifest.
+            support: the arrays that were enrolled; files are read from their path at enrolment.
+            sample_rate_hz: rate of these arrays, as at enrolment.
+            settings: replace those of the bundle's manifest.
 
         Raises:
             SupportError: a file is no longer there, or a class has a single clip and tuning is not forced.
@@ -188,12 +188,12 @@ class Engine:
     def calibrate(
         self, profile: Profile, *, false_accepts: float | None = None, others: EmbeddedClips | None = None
     ) -> Profile:
-        """The profile with temperature and thresholds from its own clips, left out in turn.
+        """The profile with temperature and thresholds from its own clips by leave-one-out.
 
         Parameters:
-            false_accepts: the wanted share of clips of no enrolled class that get a label; None refuses only answers
-                of little confidence.
-            others: other speech and noise by `embed_others`, instead of what the profile holds of it.
+            false_accepts: the target false accept rate: the share of clips of no enrolled class that get a label. None
+                refuses only answers with low confidence.
+            others: other speech and noise from `embed_others`; replaces what the profile holds.
 
         Raises:
             InputError: `false_accepts` is not between 0 and 1.
@@ -214,7 +214,7 @@ class Engine:
         """The profile with more clips, of its classes or of others, calibrated again; a tuned head is dropped.
 
         Parameters:
-            support: as of `enroll`, or what `embed_support` gave.
+            support: as for `enroll`, or the result of `embed_support`.
 
         Raises:
             NotFoundError, InputError, SupportError, AudioError: as `enroll`.
@@ -243,11 +243,11 @@ class Engine:
     def reenroll(
         self, profile: Profile, *, found: FoundClips | None = None, progress: Progress | None = None
     ) -> Profile:
-        """A profile of this bundle from the clips of another bundle's profile, calibrated as that one was.
+        """A profile of this bundle from the clips of another bundle's profile, with the same kind of calibration.
 
         Parameters:
-            found: where the clips are now, by `find_clips`; those it lost are left out. None: where they were enrolled
-                from, all of them.
+            found: where the clips are now, from `find_clips`; lost clips are left out. None: every clip at its path at
+                enrolment.
 
         Raises:
             SupportError: `found` is None and a clip has changed or is gone, or fewer than two classes are left.
@@ -258,7 +258,7 @@ class Engine:
         return reenroll(self.model, profile, found, progress)
 
     def embed_others(self, folder: str | Path, profile: Profile, *, progress: Progress | None = None) -> EmbeddedClips:
-        """Embed other speech and noise for `calibrate`; clips that cannot be used are reported in what is returned.
+        """Embed other speech and noise for `calibrate`; the result reports clips that cannot be used.
 
         Raises:
             NotFoundError, SupportError: there is no such folder, or no audio in it.
@@ -269,7 +269,7 @@ class Engine:
         return embed_others(self.model, folder, profile, progress)
 
     def report(self, profile: Profile) -> Report:
-        """What a profile's clips are worth, which classes are confused, and what to do about it."""
+        """Report the quality of a profile's clips, which classes are confused, and what to do about it."""
         from metaser.runtime.enrolment.report import make_report
 
         return make_report(profile, profile.scale(self.bundle.scale))
@@ -277,7 +277,7 @@ class Engine:
     def open_profile(self, path: str | Path, *, accept_precision: bool = False) -> Profile:
         """Load a profile that this bundle made; `accept_precision` takes one of the same model in another precision.
 
-        A InputWarning names a class that is called as the answer for no class, which profiles of before may have.
+        An InputWarning names a class called `unknown`, the answer for no class; older profiles may have one.
 
         Raises:
             NotFoundError: there is no such file.
@@ -292,20 +292,20 @@ class Engine:
                 f"{path} has a class called {label}, which looks like the answer when a clip resembles no class: "
                 "enrol it again under another name",
                 InputWarning,
-                stacklevel=1,  # one place, so that opening it twice says it once
+                stacklevel=1,  # one place, so that opening it twice warns once
             )
         return profile
 
     def classify(self, waveform: npt.ArrayLike, profile: Profile, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Decision:
-        """Label one clip, float [T] or int16, by its speech: pauses at its ends are left out as at enrolment.
+        """Label one clip, float [T] or int16, by its speech; pauses at its ends are removed as at enrolment.
 
         Parameters:
-            sample_rate_hz: of the waveform, which is resampled to 16 kHz.
+            sample_rate_hz: rate of the waveform, which is resampled to 16 kHz.
 
         Raises:
-            AudioError: no [T] floats or int16, empty, silent, clipped, not finite, out of range, too short or too long.
-            InputError: the sample rate is no whole number above 0.
-            ProfileError: `profile` is no profile, or one of another model.
+            AudioError: not [T] floats or int16, empty, silent, clipped, not finite, out of range, too short or long.
+            InputError: the sample rate is not a whole number above 0.
+            ProfileError: `profile` is not a profile, or is of another model.
         """
         self._check_profile(profile)
         clip = check_array(waveform, "the clip", sample_rate_hz)
@@ -318,7 +318,7 @@ class Engine:
     def scores(self, embedding: Embedding, profile: Profile) -> npt.NDArray[np.float64]:
         """[E] of `embed(waveform, profile)` -> [C], the probability of each of the profile's labels.
 
-        They sum to nearly 0 where the clip resembles no class.
+        They sum to nearly 0 if the clip resembles no class.
         """
         scale = profile.scale(self.bundle.scale)
         rows = score(cosines(embedding[None], profile.prototypes), scale, profile.calibration)  # [1, C]
@@ -332,15 +332,15 @@ class Engine:
         settings: StreamSettings | None = None,
         live: bool = False,
     ) -> Stream:
-        """A new stream; it owns all its state, so one engine serves many, each in a thread of its own if you like.
+        """A new stream; it owns all its state, so one engine serves many streams, also in several threads.
 
-        The streams of an engine take turns at the processor. For many, open the engine with `threads=1`: then as many
-        windows are computed at once as there are cores. A `live` stream never falls behind: it leaves out late windows
-        and widens its hop while the model, or the wait for a turn, takes too long.
+        The streams of an engine take turns at the processor. For many streams, open the engine with `threads=1`: then
+        one window per core is computed at once. A `live` stream never falls behind: it skips late windows and widens
+        its hop while the model, or the wait for a turn, takes too long.
 
         Raises:
-            InputError: the sample rate is no whole number above 0.
-            ProfileError: `profile` is no profile, or one of another model.
+            InputError: the sample rate is not a whole number above 0.
+            ProfileError: `profile` is not a profile, or is of another model.
         """
         from metaser.runtime.stream.settings import StreamSettings
         from metaser.runtime.stream.stream import Stream
@@ -361,7 +361,7 @@ class Engine:
         )
 
     def _check_profile(self, profile: Profile) -> None:
-        """Raise ProfileError unless the engine's model made this profile, in whatever precision."""
+        """Raise ProfileError unless the engine's model made this profile, in any precision."""
         if not isinstance(profile, Profile):
             kind = type(profile).__name__
             raise ProfileError(f"the profile is a {kind}: make one with Engine.enroll or Engine.open_profile(path)")

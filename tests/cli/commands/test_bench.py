@@ -95,9 +95,9 @@ def test_the_rows_go_to_standard_output_and_how_to_report_them_to_standard_error
 def test_what_cannot_be_measured_is_refused_before_any_work(refused: Callable[..., str], tmp_path: Path) -> None:
     assert "exclude each other" in refused("bench", "--share", "--json")
     assert "no such folder" in refused("bench", "--plot", tmp_path / "absent" / "cases.png")
-    assert "is no .png" in refused("bench", "--plot", tmp_path / "cases.pdf")
+    assert "is not a .png file" in refused("bench", "--plot", tmp_path / "cases.pdf")
     assert "no such bundle" in refused("bench", "--bundle", tmp_path / "absent")
-    assert "benchmarked from" in refused("bench", "--window", "11")
+    assert "can be benchmarked with" in refused("bench", "--window", "11")
 
 
 def test_a_provider_that_is_absent_is_code_3(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""`metaser calibrate`, and what `--unknown` makes of it."""
+"""`metaser calibrate`, and its effect on `--unknown`."""
 
 import json
 import shutil
@@ -56,12 +56,12 @@ def test_a_wanted_rate_is_kept_and_marked_and_undo_goes_back(run: Run, enrolled:
     assert enrolled.read_bytes() == before
 
 
-def test_other_speech_is_told_apart_by_then(run: Run, enrolled: Path, others: Path) -> None:
+def test_background_clips_become_unknown(run: Run, enrolled: Path, others: Path) -> None:
     words = ("classify", others / "noise.wav", others / "deep" / "both.wav", "--json")
     before = [json.loads(line)["label"] for line in run(*words).stdout.splitlines()]
     assert set(before) - {None}
     result = run("calibrate", "--others", others)
-    assert "Of the other speech, 2 clips, 0 % get a label." in result.stdout
+    assert "Of the 2 background clips, 0 % get a label." in result.stdout
     assert {clip.name for clip in Profile.load(enrolled).others} == {"both.wav", "noise.wav"}
     after = [json.loads(line)["label"] for line in run(*words).stdout.splitlines()]
     assert after == [None, None]
@@ -114,7 +114,7 @@ def test_clips_that_cannot_be_used_are_named_and_the_others_taken(run: Run, enro
         (("--false-accepts", "0"), "a false-accept rate of 0: give one between 0 and 1"),
         (("--false-accepts", "5"), "a false-accept rate of 5: give one between 0 and 1"),
         (("--false-accepts", "nan"), "a false-accept rate of nan: give one between 0 and 1"),
-        (("--reset", "--false-accepts", "0.1"), "give it alone"),
+        (("--reset", "--false-accepts", "0.1"), "give it without --false-accepts and --others"),
         (("--others", "nowhere"), "no such folder: nowhere"),
     ],
 )
@@ -142,9 +142,9 @@ def test_there_has_to_be_a_profile(refused: Refused) -> None:
     assert "no profile at" in refused("calibrate")
 
 
-def test_with_one_clip_a_class_nothing_is_promised(run: Run, support_folder: Path, tmp_path: Path) -> None:
+def test_with_one_clip_per_class_no_rate_is_printed(run: Run, support_folder: Path, tmp_path: Path) -> None:
     for label in ("calm", "keen"):
         (tmp_path / "few" / label).mkdir(parents=True)
         shutil.copy(support_folder / label / "0.wav", tmp_path / "few" / label)
-    assert "Too few clips to tell" in run("enroll", tmp_path / "few").stdout
-    assert "Too few clips to tell" in run("calibrate", "--false-accepts", "0.1").stdout
+    assert "Too few clips to estimate" in run("enroll", tmp_path / "few").stdout
+    assert "Too few clips to estimate" in run("calibrate", "--false-accepts", "0.1").stdout

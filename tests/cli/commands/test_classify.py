@@ -20,7 +20,7 @@ Refused: TypeAlias = Callable[..., str]
 
 @pytest.fixture
 def queries(make_clip: ClipMaker, tmp_path: Path) -> list[Path]:
-    """Two clips nobody enrolled, calm and keen."""
+    """Two clips that are not enrolled, calm and keen."""
     paths = [tmp_path / f"{label} [bold].wav" for label in ("calm", "keen")]
     for path in paths:
         soundfile.write(path, make_clip(path.name.split()[0], 1.25, 20), 16_000)

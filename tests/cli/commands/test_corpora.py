@@ -65,7 +65,7 @@ def test_strict_reports_and_then_refuses_what_cannot_be_used(run: Run, support_f
     result = run("corpora", folder, "--strict", "--json")
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert len(json.loads(result.stdout)["problems"]) == 1
-    assert "1 of 7 clips cannot be used and --strict forbids" in result.stderr
+    assert "1 of 7 clips cannot be used and --strict does not allow skipping them" in result.stderr
 
 
 def test_what_is_no_corpus_is_refused(refused: Refused, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_the_demo_shows_truth_and_what_was_heard_and_touches_no_profile(
 def test_the_demo_as_json_is_one_object(run: Run, truth: list[Span]) -> None:
     answer = json.loads(run("demo", "--json").stdout)
     assert list(answer) == ["share_right", "segments", "real_time_factor"]
-    assert [segment["label"] for segment in answer["segments"]] == [said.label for said in truth]
+    assert [segment["label"] for segment in answer["segments"]] == [spoken.label for spoken in truth]
     assert all(segment["confidence"] is not None for segment in answer["segments"])
     assert 0 <= answer["share_right"] <= 1
     assert 0 < answer["real_time_factor"] < 1

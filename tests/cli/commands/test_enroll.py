@@ -76,7 +76,7 @@ def test_undo_puts_back_the_profile_before(run: Run, own_support: Path, profile:
     assert profile.read_bytes() == before
 
 
-def test_nothing_to_undo_is_said(refused: Refused, enrolled: Path) -> None:
+def test_nothing_to_undo_is_reported(refused: Refused, enrolled: Path) -> None:
     assert "nothing to undo" in refused("enroll", "--undo")
     assert enrolled.is_file()
 
@@ -89,7 +89,7 @@ def test_support_and_undo_exclude_each_other_and_one_is_needed(refused: Refused,
 @pytest.mark.parametrize(
     "kind", ["unreadable", "empty", "no samples", "silent", "not a number", "clipped", "short", "long"]
 )
-def test_a_bad_clip_is_refused_and_the_profile_of_before_stays(
+def test_a_bad_clip_is_refused_and_the_previous_profile_stays(
     refused: Refused, own_support: Path, bad_clip: BadClip, enrolled: Path, kind: str
 ) -> None:
     before = enrolled.read_bytes()
@@ -246,7 +246,7 @@ def test_adding_needs_a_profile_and_a_clip_of_one_class(refused: Refused, own_su
     assert "no profile at" in refused("enroll", "--add", own_support)
     run("enroll", own_support)
     (own_support / "keen" / "0.wav").rename(own_support / "calm" / "from keen.wav")
-    assert "calm/from keen.wav is enrolled as keen/0.wav" in refused("enroll", "--add", own_support)
+    assert "calm/from keen.wav is already enrolled as keen/0.wav" in refused("enroll", "--add", own_support)
 
 
 def test_bad_clips_are_named_and_left_out_only_when_asked(
@@ -311,7 +311,7 @@ def test_a_tuned_head_goes_with_its_clips_unless_it_is_tuned_again(run: Run, tmp
     run("enroll", support, "--tune", "auto", *words)
     assert Profile.load(profile).tuned is not None
     result = run("enroll", "--remove", f"joy/{clip.name}", *words)
-    assert "The tuned head was dropped with this change: metaser enroll --tune auto tunes again." in result.stdout
+    assert "This change dropped the tuned head; to tune again: metaser enroll --tune auto" in result.stdout
     assert Profile.load(profile).tuned is None
     assert "Head tuned" in run("enroll", "--tune", "auto", *words).stdout
     result = run("enroll", "--add", support, "--tune", "auto", *words)

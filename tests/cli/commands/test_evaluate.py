@@ -35,7 +35,7 @@ def corpus(make_clip: ClipMaker, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture
 def evaluate(run: Run, tiny_bundle: Path, corpus: Path, tmp_path: Path) -> Run:
-    """`evaluate(options...)` of the tiny bundle on the small corpus."""
+    """`evaluate(options...)` evaluates the tiny bundle on the small corpus."""
 
     def call(*options: str | Path) -> CompletedProcess[str]:
         return run("evaluate", tiny_bundle, "--corpus", corpus, *SMALL, "--cache", tmp_path / "cache", *options)
@@ -49,7 +49,7 @@ def answer(result: CompletedProcess[str]) -> dict[str, Any]:
     return json.loads(line)
 
 
-def test_sounds_that_differ_plainly_are_told_apart(evaluate: Run) -> None:
+def test_clearly_different_sounds_are_classified_correctly(evaluate: Run) -> None:
     found = answer(evaluate("--json"))
     assert found["model"]["name"] == "tiny"
     assert (found["corpus"], found["classes"]) == ("vowels", ["calm", "keen"])
@@ -93,12 +93,14 @@ def test_a_run_of_other_episodes_cannot_be_paired(evaluate: Run, tmp_path: Path)
         (("--n-way", "3"), "2 of 2 are that large"),
         (("--k-shot", "12"), "needs 2 classes of at least 13 clips"),
         (("--speakers", "same"), "none of its 4 speakers"),
-        (("--split", "test"), "none of its 24 clips is of the test speakers"),
+        (("--split", "test"), "none of its 24 clips is by a test speaker"),
         (("--against", "absent.json"), "no such file: absent.json"),
         (("--episodes", "1"), "at least 2"),
     ],
 )
-def test_what_the_corpus_cannot_give_is_told_in_a_line(evaluate: Run, options: tuple[str, ...], words: str) -> None:
+def test_what_the_corpus_cannot_provide_is_reported_in_one_line(
+    evaluate: Run, options: tuple[str, ...], words: str
+) -> None:
     result = evaluate(*options)
     assert (result.returncode, result.stdout) == (2, "")
     assert words in result.stderr
@@ -112,7 +114,7 @@ def test_persons_can_be_the_classes(evaluate: Run) -> None:
 
 @pytest.fixture
 def faulty_table(corpus: Path, tmp_path: Path) -> Path:
-    """A manifest of the small corpus and of three clips more: missing, unreadable and silent."""
+    """A manifest of the small corpus and of three more clips: missing, unreadable and silent."""
     soundfile.write(tmp_path / "silent.wav", np.zeros(8000), 16_000)
     (tmp_path / "broken.wav").write_bytes(b"RIFF but not really")
     rows = [f"{path},{path.parts[-3]},{path.parts[-2]}" for path in sorted(corpus.rglob("*.wav"))]
@@ -133,8 +135,8 @@ def test_files_that_cannot_be_used_are_left_out_counted_and_listed(
     for reason, words in zip(reasons, ("no such file", "cannot be read as audio", "is silent"), strict=True):
         assert words in reason
         assert reason in result.stderr
-    assert "left out, of 27 files: 2" in result.stderr
-    assert "left out, of 25 files: 1" in result.stderr  # whose headers were fine
+    assert "2 of 27 files left out" in result.stderr
+    assert "1 of 25 files left out" in result.stderr  # whose headers were fine
 
 
 @pytest.mark.parametrize("case", [(3, "2 of 27 clips"), (1, "1 of 25 clips")])
@@ -146,7 +148,7 @@ def test_strict_makes_such_files_fatal_whenever_they_are_found(
     faulty_table.write_text("\n".join([*lines[:-3], *lines[-kept:]]) + "\n")
     result = run("evaluate", tiny_bundle, "--corpus", faulty_table, *SMALL, "--cache", tmp_path, "--strict")
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
-    assert f"{words} cannot be used and --strict forbids to leave them out" in result.stderr
+    assert f"{words} cannot be used and --strict does not allow skipping them" in result.stderr
 
 
 def test_strict_changes_nothing_where_every_clip_can_be_used(evaluate: Run) -> None:

@@ -67,9 +67,9 @@ def test_segments_are_written_for_other_programs(run: Run, conversation: Path, f
     assert re.fullmatch(pattern, run("stream", conversation, "--format", form).stdout)
 
 
-def test_what_is_heard_is_kept_for_enrolment(run: Run, conversation: Path, tmp_path: Path) -> None:
+def test_the_stream_is_recorded_for_enrolment(run: Run, conversation: Path, tmp_path: Path) -> None:
     result = run("stream", conversation, "--record", tmp_path / "kept")
-    assert "Recording what is heard into" in result.stdout
+    assert "Recording audio and labels into" in result.stdout
     clips = {path.parent.name: soundfile.info(path).duration for path in (tmp_path / "kept").glob("*/*.wav")}
     assert clips == {"calm": pytest.approx(1.8, abs=0.4), "keen": pytest.approx(1.8, abs=0.4)}
     assert [soundfile.info(path).frames for path in (tmp_path / "kept").glob("*.wav")] == [
@@ -170,7 +170,7 @@ def read_all(descriptor: int) -> str:
     try:
         while block := os.read(descriptor, 65_536):
             content += block
-    except OSError:  # Linux says so when the other side has closed
+    except OSError:  # Linux raises this if the other side is closed
         pass
     finally:
         os.close(descriptor)

@@ -13,10 +13,11 @@ from metaser.cli.view.levels import LevelHistory, level_meter
 from metaser.cli.view.spans import Span
 from metaser.cli.view.terminal import PlainConsole
 from metaser.runtime import StreamEvent
+from metaser.runtime.stream.event import EventKind
 
 
 class Terminal(PlainConsole):
-    """A terminal that keeps what it shows."""
+    """A terminal that records its output."""
 
     def __init__(self, encoding: str = "utf-8", width: int = 80) -> None:
         self.shown = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict")
@@ -25,7 +26,7 @@ class Terminal(PlainConsole):
         )
 
 
-def event(name: str, label: str | None, start_s: float, end_s: float | None = None) -> StreamEvent:
+def event(name: EventKind, label: str | None, start_s: float, end_s: float | None = None) -> StreamEvent:
     return StreamEvent(name, label, start_s, end_s, 0.8, {"anger": 0.2, "joy": 0.8}, 12.0)
 
 
@@ -76,7 +77,7 @@ def test_the_open_label_has_its_bars_and_an_overload_does_not_take_it_away() -> 
     assert joy.count("━") == 4 * anger.count("━") == 32
     assert lines[-1] == "recording into kept"
     heard.hop_s = 2.0
-    assert any("slow: a look every 2 s" in line for line in drawn(view, heard, terminal))
+    assert any("slow: one label every 2 s" in line for line in drawn(view, heard, terminal))
     view.on_event(event("leave", "joy", 1.0, 3.0))
     assert "silence" in drawn(view, heard, terminal)
 

@@ -1,4 +1,4 @@
-"""How far what was heard agrees with the truth."""
+"""Agreement of predicted spans with the true ones."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from metaser.cli.view.spans import Span, heard_during, share_right, span_at
 TRUTH = [Span("anger", 0.0, 4.0), Span("joy", 5.0, 7.0)]
 
 
-def test_the_share_counts_the_time_in_which_the_right_label_was_heard() -> None:
+def test_the_share_counts_the_time_with_the_correct_label() -> None:
     heard = [Span("anger", 1.0, 4.5), Span("joy", 4.5, 6.0), Span("anger", 6.0, 7.0)]
     assert share_right(TRUTH, heard) == pytest.approx((3.0 + 1.0) / 6.0)
 
@@ -30,7 +30,7 @@ def test_an_utterance_is_answered_by_the_span_that_fills_most_of_it() -> None:
     assert heard_during(TRUTH[0], [short, long]) == long
 
 
-def test_an_utterance_nobody_heard_has_no_answer() -> None:
+def test_an_undetected_utterance_has_no_answer() -> None:
     assert heard_during(TRUTH[1], [Span("joy", 0.0, 5.0)]) is None
 
 

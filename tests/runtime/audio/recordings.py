@@ -1,4 +1,4 @@
-"""Recordings in many formats, made by libsndfile and FFmpeg's libraries, and what becomes of such files."""
+"""Recordings in many formats, made by libsndfile and FFmpeg's libraries, and damaged copies of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recordings of every kind: all of the sound that is there, nothing that is not, and a line about what is wrong."""
+"""Recordings of every kind: all of their audio, nothing else, and one line per fault."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_recording_cut_anywhere_gives_its_beginning_or_one_line(
     np.testing.assert_allclose(samples, TWO_S[: len(samples)], atol=1e-4)
     missing_s = (len(TWO_S) - len(samples)) / RATE_HZ
     if len(samples) and missing_s > 0.1:
-        piece = missing_s / len(samples)  # what is missing is told by bytes, and the last sample may be cut as well
+        piece = missing_s / len(samples)  # the missing part is counted in bytes, and the last sample may be cut too
         assert stated(file) == pytest.approx((2 - missing_s, missing_s), abs=0.06 + piece)
     elif len(samples):
         assert not file.notices
@@ -156,7 +156,7 @@ def test_a_recording_whose_recorder_was_killed_is_read_whole(
     samples, file = read(content, tmp_path)
     np.testing.assert_allclose(samples[: len(TWO_S)], TWO_S, atol=1e-4)
     assert len(samples) - len(TWO_S) < 5
-    assert file.notices == ["its header states no length, as after a recorder that was stopped: all 2.0 s were read"]
+    assert file.notices == ["its header states no length, as if the recorder was stopped: all 2.0 s were read"]
 
 
 def test_a_big_endian_wav_whose_recorder_was_killed_is_read_whole(tmp_path: Path) -> None:
@@ -353,7 +353,7 @@ def test_another_codec_in_a_wav_is_named_without_pyav(tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, "av", None)
     content = bytearray(encoded("WAV", "PCM_16", TWO_S))
     content[20:22] = b"\x61\x01"  # WMA
-    with pytest.raises(AudioError, match=r"is WAV with another codec inside: install what reads it, pip install"):
+    with pytest.raises(AudioError, match=r"is WAV with an unsupported codec: install the decoder, pip install"):
         read(bytes(content), tmp_path)
 
 

@@ -66,7 +66,7 @@ def write(path: Path, samples: np.ndarray) -> Path:
         (np.clip(4 * tone(16_000), -1, 1), "clipped"),
         (np.where(np.arange(16_000) == 99, np.nan, tone(16_000)).astype(np.float32), "NaN"),
         (np.where(np.arange(16_000) == 99, np.inf, tone(16_000)).astype(np.float32), "NaN or infinite"),
-        (3000 * tone(16_000), r"up to 1500 and the range is \[-1, 1\]"),
+        (3000 * tone(16_000), r"up to 1500 but the range is \[-1, 1\]"),
     ],
 )
 def test_a_bad_clip_is_refused_by_name(tmp_path: Path, samples: np.ndarray, message: str) -> None:

@@ -1,4 +1,4 @@
-"""A real capture device: what is played into a PulseAudio null sink is heard through PortAudio."""
+"""A real capture device: audio played into a PulseAudio null sink arrives through PortAudio."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from metaser.runtime import Engine, Profile
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from tests.virtual_microphone import VirtualMicrophone
 
-# Reads until its standard input closes. It says what the device is like once that is heard, when it is gone and back,
+# Reads until its standard input closes. It prints the device's format once audio arrives, when it is gone and back,
 # and at the end how much was lost.
 LISTEN = """
 import json, select, sys
@@ -79,7 +79,7 @@ TONE = (0.5 * np.sin(2 * np.pi * 440 * np.arange(SAMPLE_RATE_HZ) / SAMPLE_RATE_H
 
 
 class Listener:
-    """A process that listens until it is told to stop."""
+    """A process that listens until it is stopped."""
 
     def __init__(self, device: VirtualMicrophone, before: str) -> None:
         self._path = f"{device.env['XDG_RUNTIME_DIR']}/heard.npy"
@@ -88,12 +88,12 @@ class Listener:
         self.process = subprocess.Popen(words, env=device.env, stdin=pipe, stdout=pipe, text=True)
 
     def line(self) -> dict[str, Any]:
-        """What it says next."""
+        """The next line of its output."""
         assert self.process.stdout is not None
         return json.loads(self.process.stdout.readline())
 
     def stop(self) -> tuple[npt.NDArray[np.float32], float]:
-        """All that was heard, and how much was lost in milliseconds."""
+        """All recorded audio, and the lost audio in milliseconds."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         dropped_ms = float(self.line()["dropped_ms"])
@@ -142,7 +142,7 @@ def test_a_device_that_is_unplugged_is_waited_for_and_times_stay_right(microphon
         lasted_s = time.monotonic() - began - ready_s
     assert (gone["gone"], back["gone"]) == (True, False)
     gap_s = round(back["at_s"] - gone["at_s"], 6)  # whole samples, as what was dropped is: both may be the same
-    assert gap_s <= round(dropped_ms / 1000, 6) <= gap_s + 2  # it takes a moment to be sure that it is gone
+    assert gap_s <= round(dropped_ms / 1000, 6) <= gap_s + 2  # detecting the disconnect takes a moment
     assert len(samples) / SAMPLE_RATE_HZ == pytest.approx(lasted_s, abs=0.5)
     assert np.abs(samples[: round(back["at_s"] * SAMPLE_RATE_HZ)]).max() < 0.01
     assert np.abs(samples).max() > 0.4
@@ -168,7 +168,7 @@ def test_what_portaudio_says_it_lost_is_counted_and_heard_as_silence(microphone:
         samples, dropped_ms = listener.stop()
         lasted_s = time.monotonic() - began
     assert dropped_ms == pytest.approx(400, abs=100)
-    assert len(samples) / SAMPLE_RATE_HZ == pytest.approx(lasted_s + dropped_ms / 1000, abs=0.4)  # nothing really was
+    assert len(samples) / SAMPLE_RATE_HZ == pytest.approx(lasted_s + dropped_ms / 1000, abs=0.4)  # nothing was lost
 
 
 def test_a_device_that_refuses_16_khz_is_heard_at_its_own_rate(microphone: VirtualMicrophone) -> None:

@@ -1,4 +1,4 @@
-"""Raw samples that were written in another format than they are read in."""
+"""Raw samples that are read in another format than the one they were written in."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Whatever lies below a folder is a recording, or is named with the reason."""
+"""Every file below a folder is a recording, or is listed with the reason."""
 
 import os
 import socket

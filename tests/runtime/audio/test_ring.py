@@ -1,4 +1,4 @@
-"""A bounded ring: what is read is what was written, in order, less what was counted as lost."""
+"""A bounded ring: the samples read are the samples written, in order, except those counted as lost."""
 
 import numpy as np
 from hypothesis import given
@@ -11,7 +11,7 @@ from metaser.runtime.audio.ring import Ring
 def test_what_is_read_and_what_was_lost_are_all_that_was_written(steps: list[tuple[int, bool]], capacity: int) -> None:
     ring = Ring(capacity)
     written = lost_ever = 0
-    told: list[float] = []
+    read: list[float] = []
     for size, reads in [*steps, *[(0, True)] * (2 + sum(size for size, _ in steps) // capacity)]:
         ring.write(np.arange(written + 1, written + size + 1, dtype=np.float32)[:, None])
         written += size
@@ -20,9 +20,9 @@ def test_what_is_read_and_what_was_lost_are_all_that_was_written(steps: list[tup
             assert len(samples) <= 2 * capacity
             assert not samples[:lost].any()
             lost_ever += lost
-            told += samples[:, 0].tolist()
-    assert [value for value in told if value] == [float(i) for i, value in enumerate(told, start=1) if value]
-    assert (len(told), told.count(0.0)) == (written, lost_ever)
+            read += samples[:, 0].tolist()
+    assert [value for value in read if value] == [float(i) for i, value in enumerate(read, start=1) if value]
+    assert (len(read), read.count(0.0)) == (written, lost_ever)
 
 
 def test_what_is_skipped_is_neither_read_nor_lost() -> None:

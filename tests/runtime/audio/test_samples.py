@@ -1,4 +1,4 @@
-"""What callers hand over as samples: taken as it is meant, or refused in one line that says what to hand over."""
+"""Samples from callers: accepted, or refused in one line with the accepted forms."""
 
 import io
 import re
@@ -49,14 +49,14 @@ def test_16_bit_samples_are_scaled() -> None:
         (None, "the clip is a NoneType and not samples"),
         (io.BytesIO(), "the clip is a BytesIO and not samples"),
         (0.5, "the clip is one number and not samples"),
-        (CLIP[None], r"of shape \(1, 100\) and one channel is needed: .* clip\[0\]"),
-        (CLIP[:, None], r"of shape \(100, 1\) and one channel is needed"),
+        (CLIP[None], r"of shape \(1, 100\) but one channel is needed: .* clip\[0\]"),
+        (CLIP[:, None], r"of shape \(100, 1\) but one channel is needed"),
         (CLIP.astype(complex), "the clip is complex64|the clip is complex128"),
         (CLIP > 0, "the clip is bool of shape"),
         ([1, 2, 3], "the clip is int64 of shape"),
         (["a", "b"], "the clip is <U1 of shape"),
-        ([[0.1, 0.2], [0.3]], "the clip is a list that is no array of samples"),
-        (Tensor(), r"the clip is a Tensor that is no array .*clip\.detach\(\)\.cpu\(\)\.float\(\)\.numpy\(\)"),
+        ([[0.1, 0.2], [0.3]], "the clip is a list and not an array of samples"),
+        (Tensor(), r"the clip is a Tensor and not an array .*clip\.detach\(\)\.cpu\(\)\.float\(\)\.numpy\(\)"),
         (np.ma.masked_array(CLIP, CLIP > 0), r"the clip has masked samples: .* clip\.filled\(0\)"),
         ((sample for sample in CLIP), "the clip is a generator and not samples"),
         ({"a": CLIP}, "the clip is a dict and not samples"),
@@ -81,5 +81,5 @@ def test_a_whole_number_is_a_rate(rate: Any) -> None:
 
 @pytest.mark.parametrize("rate", [0, -1, 0.5, 44_100.5, float("nan"), float("inf"), 10**9, "16000", None, True, [8000]])
 def test_anything_else_is_no_rate(rate: object) -> None:
-    with pytest.raises(InputError, match=f"a sample rate of {re.escape(repr(rate))} Hz: give that of the samples"):
+    with pytest.raises(InputError, match=f"a sample rate of {re.escape(repr(rate))} Hz: give the samples"):
         check_rate(rate)

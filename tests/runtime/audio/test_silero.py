@@ -1,4 +1,4 @@
-"""The speech detector hears what Silero's hears, however the samples are cut, on one thread."""
+"""The speech detector gives Silero's probabilities, for any cutting into chunks, on one thread."""
 
 import platform
 import subprocess
@@ -26,7 +26,7 @@ OF_SILERO = [
 """Of every tenth chunk of `speech`, by silero_vad_16k_op15.onnx of silero-vad 6.2.3 with mirrored starts of chunks."""
 
 SAME = 0 if platform.machine() == "x86_64" else 1e-6
-"""Products of one row and of many are summed in the same order on x86; elsewhere nobody looked."""
+"""Products of one row and of many are summed in the same order on x86; other processors were not checked."""
 
 THREADS = """
 from pathlib import Path

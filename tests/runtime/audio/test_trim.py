@@ -1,4 +1,4 @@
-"""What is left of a clip when the pauses at its ends are cut, and what that changes."""
+"""Trimming the pauses at a clip's ends, and its effect."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A bundle is opened only when every file is what the manifest says."""
+"""A bundle is opened only if every file matches the manifest."""
 
 import hashlib
 import json
@@ -145,7 +145,7 @@ def test_external_data_that_is_not_listed_is_refused(bundle_copy: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 2}, "version 2 and this metaser reads 1: update metaser"),
+        ({"version": 2}, "version 2 but this metaser reads 1: update metaser"),
         ({"format": "zip"}, "does not describe a metaser bundle"),
         ({"surprise": 1}, "unknown field"),
         ({"precision": "int3"}, "precision 'int3'"),
@@ -245,7 +245,7 @@ def change_golden(bundle: Path, name: str, value: float) -> None:
 @pytest.mark.parametrize(("name", "value"), [("frames", 0.0), ("frames", np.inf), ("embedding", np.nan)])
 def test_golden_vectors_that_no_network_gives_are_refused(bundle_copy: Path, name: str, value: float) -> None:
     change_golden(bundle_copy, name, value)
-    with pytest.raises(BundleError, match=r"golden\.safetensors holds numbers that no network gives"):
+    with pytest.raises(BundleError, match=r"golden\.safetensors holds values that no network computes"):
         Engine.open(bundle_copy, provider="cpu").verify()
 
 
@@ -286,7 +286,7 @@ CLIP = np.sin(np.arange(16_000) / 5).astype(np.float32) / 2
 @pytest.mark.parametrize(
     ("changed", "error", "message"),
     [
-        (("encoder.onnx", "by_frame", "Identity"), BundleError, r"the encoder gives \(1, 6, \d+\) and not \(1, N, 6\)"),
+        (("encoder.onnx", "by_frame", "Identity"), BundleError, r"the encoder gives \(1, 6, \d+\), not \(1, N, 6\)"),
         (("encoder.onnx", "squares", "Sub"), WorkError, "the output of the encoder is not finite"),
         (("head.onnx", "kept", "Div"), WorkError, "the embedding is not finite"),
     ],
@@ -319,5 +319,5 @@ def test_an_embedding_of_another_size_than_the_manifest_states_is_an_error(tiny_
     bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
     head = json.loads((bundle / "bundle.json").read_text())["head"]
     change_manifest(bundle, head={**head, "embedding_size": 7})
-    with pytest.raises(BundleError, match=r"head\.onnx gives \(1, 6\) and not \(1, 7\)"):
+    with pytest.raises(BundleError, match=r"head\.onnx gives \(1, 6\), not \(1, 7\)"):
         Engine.open(bundle, provider="cpu").embed(CLIP)

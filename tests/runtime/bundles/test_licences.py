@@ -1,4 +1,4 @@
-"""What a licence allows is said in a plain sentence, by its strictest part."""
+"""A plain sentence describes what a licence's strictest part allows."""
 
 import pytest
 

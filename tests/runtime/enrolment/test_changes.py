@@ -1,4 +1,4 @@
-"""Adding and removing clips: exact in any order, and nothing of a removed clip is left."""
+"""Adding and removing clips: exact in any order, and without traces of a removed clip."""
 
 import json
 from contextlib import suppress
@@ -60,7 +60,9 @@ def test_a_clip_that_is_enrolled_already_counts_once_at_its_newer_place() -> Non
 
 
 def test_a_clip_of_another_class_is_refused_with_the_way_out() -> None:
-    with pytest.raises(SupportError, match=r"b/0\.wav is enrolled as a/0.wav: remove it there first, metaser enroll"):
+    with pytest.raises(
+        SupportError, match=r"b/0\.wav is already enrolled as a/0.wav: remove it there first, metaser enroll"
+    ):
         FIRST.with_clips([replace(CLIPS[0], label="b")], EMBEDDINGS[[0]])
 
 
@@ -119,7 +121,7 @@ def test_a_profile_of_before_calibration_is_read(tmp_path: Path) -> None:
     assert (old.calibration, old.reliability) == (Calibration(0.5, 0.4, 0.1), ExpectedRates())
     assert old.clips[0].quality is None
     assert old.prototypes.tobytes() == FIRST.prototypes.tobytes()
-    with pytest.raises(ProfileError, match="does not know how near is near"):
+    with pytest.raises(ProfileError, match="has no distance threshold"):
         old.answering("strict")
     assert old.answering("calibrated") is old
 

@@ -1,4 +1,4 @@
-"""The profile file: exact, whole or not at all, and unreadable when damaged."""
+"""The profile file: exact, written atomically, and refused if damaged."""
 
 import errno
 import json
@@ -145,7 +145,7 @@ def test_random_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "version 2 and this metaser reads 1"),
+        ({"version": 2}, "version 2 but this metaser reads 1"),
         ({"clips": []}, "damaged"),
         ({"calibration": {"temperature": 0.0}}, "damaged"),
         ({"calibration": {"surprise": 1.0}}, "damaged"),

@@ -1,4 +1,4 @@
-"""Where a profile may lie: in a file, behind a link, in a mount of its own; never in a pipe or a device."""
+"""Where a profile may lie: in a file, behind a link, in a mount point; never in a pipe or a device."""
 
 import errno
 import os
@@ -84,7 +84,7 @@ def test_what_is_no_file_is_neither_replaced_nor_read(tmp_path: Path, what: str)
 
 def test_a_path_that_cannot_be_is_refused(tmp_path: Path) -> None:
     for use in (NEW.save, Profile.load, undo, forget):
-        with pytest.raises(ProfileError, match="no path, as it holds a zero byte"):
+        with pytest.raises(ProfileError, match="not a path, as it contains a zero byte"):
             use(tmp_path / "a\0b")
 
 
@@ -174,7 +174,7 @@ def test_a_profile_whose_owner_may_not_be_given_is_written_in_place(
 
 @pytest.fixture
 def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A profile that cannot be renamed over, as one that is a mount of its own."""
+    """A profile that cannot be renamed over, such as a mount point."""
     path = tmp_path / NAME
     OLDEST.save(path)
     OLD.save(path)
@@ -232,7 +232,7 @@ def test_a_mount_that_may_not_be_written_leaves_no_undo_copy(mounted: Path, monk
         return open_file(path, flags, mode, **others)
 
     monkeypatch.setattr(os, "open", read_only)
-    with pytest.raises(WorkError, match="Read-only file system; choose a place that can be written"):
+    with pytest.raises(WorkError, match="Read-only file system; choose a writable place"):
         NEW.save(mounted)
     assert mounted.read_bytes() == before
     assert list(mounted.parent.iterdir()) == [mounted]
@@ -407,9 +407,9 @@ def test_an_undo_copy_that_is_no_file_stops_a_change_before_anything_is_written(
     [
         (errno.ENOSPC, "free space"),
         (errno.EDQUOT, "quota"),
-        (errno.EACCES, "rights"),
-        (errno.EPERM, "rights"),
-        (errno.EROFS, "choose a place that can be written"),
+        (errno.EACCES, "permissions"),
+        (errno.EPERM, "permissions"),
+        (errno.EROFS, "choose a writable place"),
         (errno.ENAMETOOLONG, "shorter name"),
         (errno.ENOTDIR, "is a file and not a folder"),
         (errno.EISDIR, "is a folder"),

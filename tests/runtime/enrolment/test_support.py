@@ -1,4 +1,4 @@
-"""What the library makes of a support set: the labels, and what is left out."""
+"""Reading a support set: its labels, and its skipped files."""
 
 import shutil
 import unicodedata
@@ -88,7 +88,7 @@ def test_clips_beside_the_class_folders_are_named(support: Path) -> None:
     (support / "round").symlink_to(support)
     found = {each.path.name: each.reason for each in read_support(support).left_out}
     assert found == {
-        "loose.wav": "is in no folder of a class",
+        "loose.wav": "is not in a class folder",
         "README.txt": "is not audio",
         "gone": "is a link to nothing",
         "round": "is a link to a folder that it lies in",
@@ -137,7 +137,7 @@ def test_labels_with_slashes_can_be_enrolled_and_removed(engine: Engine) -> None
 
 def test_a_name_of_a_class_and_of_a_clip_is_refused_and_not_guessed(engine: Engine) -> None:
     profile = engine.enroll({"a": [clip(0), clip(7)], "a/array 0": [clip(1)], "joy": [clip(2)]})
-    with pytest.raises(SupportError, match="is a class and a clip of another: name the clip LABEL/SHA256"):
+    with pytest.raises(SupportError, match="is both a class and a clip of another class: name the clip LABEL/SHA256"):
         engine.remove(profile, "a/array 0")
     with pytest.raises(SupportError, match="9 is int: give the label as text"):
         engine.remove(profile, 9)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Every shipped bundle gives the demonstration's clips the embeddings that `make bundles` wrote down."""
+"""Every shipped bundle gives the demonstration's clips the embeddings that `make bundles` recorded."""
 
 import hashlib
 import json
@@ -16,13 +16,13 @@ from metaser.runtime.bundles.bundle import shipped_folder
 PINNED = load_file(Path(__file__).parent / "shipped_embeddings.safetensors")
 CLIPS = sorted((shipped_folder() / "demo" / "support").rglob("*.flac"))
 LEAST_COSINE = 0.99
-"""Of embeddings around the mean of all: int8 differs a little between processors."""
+"""Least cosine of embeddings minus their mean: int8 differs a little between processors."""
 
 Floats = npt.NDArray[np.float64]
 
 
 def least_cosine(bundle: str | Path, expected: Floats) -> float:
-    """The smallest cosine of a clip's embedding to the one written down, [M, E] and both less the mean of those.
+    """The smallest cosine of a clip's embedding to the recorded one, [M, E], both minus the mean of the recorded ones.
 
     Embeddings of speech have much in common; without their mean, any two clips would have a cosine near one.
     """
@@ -49,7 +49,7 @@ def test_a_shipped_bundle_embeds_as_it_did(name: str) -> None:
 
 @pytest.mark.parametrize("name", shipped_bundles())
 def test_other_weights_are_noticed(name: str, tmp_path: Path) -> None:
-    """One in ten of the head's weights is drawn anew, as wide as they are; the bundle is otherwise sound."""
+    """One in ten of the head's weights is drawn again with the same spread; the bundle is otherwise intact."""
     folder = Path(shutil.copytree(shipped_folder() / "bundles" / name, tmp_path / name))
     parameters = load_file(folder / "head.safetensors")
     key = max(parameters, key=lambda parameter: parameters[parameter].size)

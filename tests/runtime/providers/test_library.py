@@ -1,4 +1,4 @@
-"""Which library a provider lacks, by the dynamic linker's own words."""
+"""The library that a provider lacks, from the dynamic linker's message."""
 
 import ctypes
 from pathlib import Path

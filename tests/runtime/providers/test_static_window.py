@@ -1,4 +1,4 @@
-"""Whether a graph takes clips of one length is asked of encoders alone."""
+"""Only encoders are checked for a static window."""
 
 import pytest
 
@@ -9,5 +9,5 @@ from metaser.runtime.providers.static_window import has_static_window
 
 def test_a_graph_that_takes_no_clips_is_no_encoder(engine: Engine) -> None:
     head = open_session(engine.bundle.folder / "head.onnx", "cpu", 1, HEAD_NAMES)
-    with pytest.raises(BundleError, match=r"this graph takes .*frames.* and is no encoder: export the bundle again"):
+    with pytest.raises(BundleError, match=r"this graph takes .*frames.* and is not an encoder: export the bundle"):
         has_static_window(head)

@@ -18,7 +18,7 @@ no_gpu = pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="there is a GP
 
 
 def metaser(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a person without a profile does."""
+    """Run a command as a user without a profile."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "METASER_"))}
     code = "from metaser.cli.main import main; main()"
     return subprocess.run(
@@ -34,7 +34,7 @@ def metaser(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def doctor(home: Path) -> dict[str, dict[str, str]]:
     done = metaser(home, "doctor", "--json")
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "This machine has what metaser needs.\n"
+    assert done.stderr == "This machine has everything that metaser needs.\n"
     return {check["name"]: check for check in map(json.loads, done.stdout.splitlines())}
 
 

@@ -1,4 +1,4 @@
-"""Clips against prototypes that have not seen them."""
+"""Clips against prototypes that were made without them."""
 
 import numpy as np
 from hypothesis import given

@@ -150,5 +150,5 @@ def test_a_loss_that_goes_on_is_said_at_its_beginning_and_in_all_at_its_end() ->
         for dropped_ms in (0.0, 320.0, 640.0, 960.0, 960.0, 960.0, 1280.0, 1280.0)
         for event in stream.push(block, heard_at=time.perf_counter(), dropped_ms=dropped_ms)
     ]
-    told = [(event.start_s, round(event.end_s or 0, 6), event.dropped_ms) for event in events]
-    assert told == [(0.32, 0.64, 320.0), (0.32, 1.28, 960.0), (1.92, 2.24, 1280.0)]
+    reported = [(event.start_s, round(event.end_s or 0, 6), event.dropped_ms) for event in events]
+    assert reported == [(0.32, 0.64, 320.0), (0.32, 1.28, 960.0), (1.92, 2.24, 1280.0)]

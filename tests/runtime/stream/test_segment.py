@@ -1,4 +1,4 @@
-"""When a label changes inside an utterance, and when it does not, by hand."""
+"""When a label changes inside an utterance and when it does not, by cases worked out by hand."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ def new_segment(calibration: Calibration | None = None, dwell_windows: int = 3, 
 
 
 def slide(segment: Segment, *windows: Scores) -> list[Segment | None]:
-    """Hear windows that each start, and bring news, 100 samples after the one before."""
+    """Process windows that each start 100 samples after the one before."""
     return [segment.hear(Window(scores, 100 * index, 100 * index)) for index, scores in enumerate(windows)]
 
 
@@ -86,7 +86,7 @@ def test_an_unknown_segment_ends_unknown_with_the_confidence_of_the_best_class()
 
 
 def test_a_window_between_two_labels_weighs_the_same_whichever_it_says() -> None:
-    """Its scores differ by rounding alone, as they do on another processor."""
+    """Its scores differ only by rounding, as on another processor."""
     confidences = []
     for nudge in (1e-6, -1e-6):
         segment = new_segment()

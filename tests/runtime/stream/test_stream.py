@@ -158,7 +158,7 @@ def test_bad_chunks_are_refused_and_the_stream_goes_on(
 
 
 def test_a_window_between_two_labels_moves_no_segment_whichever_it_says(conversation: Audio) -> None:
-    """Its scores differ by 2e-6, as by the rounding of another processor, and say another label."""
+    """Its scores differ by 2e-6, as by the rounding of another processor, and give another label."""
     utterance = conversation[round(4.5 * SAMPLE_RATE_HZ) : round(9.05 * SAMPLE_RATE_HZ)]  # of seven windows
     left = []
     for nudge in (1e-6, -1e-6):

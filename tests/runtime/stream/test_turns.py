@@ -82,11 +82,11 @@ def test_one_who_is_interrupted_while_waiting_takes_no_turn(given: bool, monkeyp
             self.calls += 1
             if self.calls == 2:
                 if given:
-                    turns.__exit__(None, None, None)  # the one inside ends, and hands the turn on
+                    turns.__exit__(None, None, None)  # the active one ends and passes on the turn
                 raise KeyboardInterrupt
 
         def release(self) -> None:
-            """Nobody waits any more."""
+            """No thread waits any more."""
 
     turns.__enter__()
     monkeypatch.setattr("metaser.runtime.stream.turns.Lock", InterruptedLock)

@@ -1,4 +1,4 @@
-"""Bytes of a file are found at any place, also at those that only a damaged header names."""
+"""Bytes of a file are read at any offset, also at one beyond its end from a damaged header."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Writing files: whole or not at all, with the rights of before, and nothing left of what failed."""
+"""Writing files: atomic, with unchanged permissions, and without leftovers of failed writes."""
 
 import errno
 import os

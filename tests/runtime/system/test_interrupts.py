@@ -1,4 +1,4 @@
-"""Ctrl-C in code that cannot take an exception waits."""
+"""Ctrl-C is delayed in code that an exception must not interrupt."""
 
 import signal
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Locks on a profile: nothing of two changes at once is lost, a wait is reported, and it ends."""
+"""Locks on a profile: simultaneous changes are not lost, a wait is reported, and it ends."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def add_clip(path: Path, sha256: str) -> None:
-    """Read, change and save, with time enough in between for another to do so."""
+    """Read, change and save, with enough time in between for another process to do so."""
     with profile_lock(path):
         profile = Profile.load(path)
         time.sleep(0.01)
@@ -76,18 +76,18 @@ def test_a_wait_for_another_process_is_reported_once_and_ends_in_one_line(
     PROFILE.save(path)
     link = tmp_path / "link"
     link.symlink_to(path)
-    told: list[str] = []
+    lines: list[str] = []
     with hold(path) as holder:
         with (
             pytest.raises(WorkError, match=r"has been changing .*link for 0\.1 s: try again when it is done"),
-            profile_lock(link, notify=told.append, patience_s=0.1),
+            profile_lock(link, notify=lines.append, patience_s=0.1),
         ):
             pass
-        assert told == [f"another metaser process is changing {link}: waiting for it"]
-        assert Profile.load(link).clips == PROFILE.clips  # reading waits for nobody
+        assert lines == [f"another metaser process is changing {link}: waiting for it"]
+        assert Profile.load(link).clips == PROFILE.clips  # reading does not wait
         holder.communicate("")
-    with profile_lock(path, notify=told.append):
-        assert len(told) == 1
+    with profile_lock(path, notify=lines.append):
+        assert len(lines) == 1
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
@@ -95,9 +95,9 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     with hold(path) as holder:
         holder.send_signal(signal.SIGKILL)
         holder.communicate()
-    told: list[str] = []
-    with profile_lock(path, notify=told.append, patience_s=0):
-        assert told == []
+    lines: list[str] = []
+    with profile_lock(path, notify=lines.append, patience_s=0):
+        assert lines == []
 
 
 def test_lock_files_lie_in_the_users_runtime_folder_under_a_hash(

@@ -1,4 +1,4 @@
-"""What is said of a path that is not what it should be."""
+"""Messages for a path of the wrong kind."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""JSON is read as numbers that can be computed with and as parts that can be walked through."""
+"""JSON is read only with finite numbers and limited nesting."""
 
 import pytest
 

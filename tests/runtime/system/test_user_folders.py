@@ -1,4 +1,4 @@
-"""Where metaser keeps things for a user with a home folder, with one that is read-only, and without any."""
+"""Folders of a user with a home folder, with a read-only one, and without any."""
 
 import os
 import pwd
@@ -180,7 +180,7 @@ def test_what_can_be_written_is_found_without_writing(tmp_path: Path, read_only:
 
 @contextmanager
 def searchable(folders: Sequence[Path]) -> Iterator[None]:
-    """Let everybody through pytest's own folders, which are for their owner alone, for a while."""
+    """Let all users access pytest's own folders, which only their owner may read, during the block."""
     modes = {folder: folder.stat().st_mode & 0o7777 for folder in folders}
     closed = {folder: mode for folder, mode in modes.items() if not mode & 0o001}
     for folder, mode in closed.items():
@@ -198,7 +198,7 @@ def said_by_a_stranger(shared: Path, environment: dict[str, str]) -> list[str]:
     code = f"""
 import sys
 sys.path.insert(0, {str(source)!r})
-import metaser.runtime.system.user_folders as folders, platformdirs  # before the rights to read them are gone
+import metaser.runtime.system.user_folders as folders, platformdirs  # before they become unreadable
 import os
 os.setgid({NOBODY_KNOWN}), os.setuid({NOBODY_KNOWN})
 print(folders.cache_folder())

@@ -45,23 +45,23 @@ def load(folder: Path) -> bytes:
 
 
 @pytest.fixture
-def told() -> list[str]:
+def lines() -> list[str]:
     return []
 
 
 @pytest.fixture
-def cache(tmp_path: Path, told: list[str]) -> EngineCache:
-    return EngineCache(tmp_path / "engines", told.append)
+def cache(tmp_path: Path, lines: list[str]) -> EngineCache:
+    return EngineCache(tmp_path / "engines", lines.append)
 
 
-def test_the_second_opening_builds_nothing_and_says_nothing(cache: EngineCache, told: list[str]) -> None:
+def test_the_second_opening_builds_nothing_and_reports_nothing(cache: EngineCache, lines: list[str]) -> None:
     build = Builder()
     assert cache.open(FACTS, build, load) == b"engine " * 1000
-    assert told[0].startswith("building the engine for this device, once")
-    assert told[-1] == "built the engine in 0 s"
-    told.clear()
+    assert lines[0].startswith("building the engine for this device, once")
+    assert lines[-1] == "built the engine in 0 s"
+    lines.clear()
     assert cache.open(dict(reversed(FACTS.items())), build, load) == b"engine " * 1000
-    assert (build.builds, told) == (1, [])
+    assert (build.builds, lines) == (1, [])
     assert sorted(path.name for path in cache.root.iterdir()) == sorted(["lock", cache_key(FACTS)])
 
 
@@ -76,7 +76,7 @@ def test_a_change_of_any_fact_is_another_engine_and_the_first_stays(cache: Engin
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "removed", "no marker", "marker cut", "marker of another"])
-def test_a_broken_engine_is_dropped_and_built_again(cache: EngineCache, told: list[str], damage: str) -> None:
+def test_a_broken_engine_is_dropped_and_built_again(cache: EngineCache, lines: list[str], damage: str) -> None:
     build = Builder()
     cache.open(FACTS, build, load)
     folder = cache.root / cache_key(FACTS)
@@ -93,14 +93,14 @@ def test_a_broken_engine_is_dropped_and_built_again(cache: EngineCache, told: li
         marker.write_text(marker.read_text()[:-9])
     else:
         marker.write_text(marker.read_text().replace("8.7", "8.9"))
-    told.clear()
+    lines.clear()
     assert cache.open(FACTS, build, load) == b"engine " * 1000
     assert build.builds == 2
-    assert told[0] == "the engine in the cache is damaged: building it again"
+    assert lines[0] == "the engine in the cache is damaged: building it again"
     assert is_complete(folder, FACTS)
 
 
-def test_a_complete_engine_that_does_not_load_is_built_once_more(cache: EngineCache, told: list[str]) -> None:
+def test_a_complete_engine_that_does_not_load_is_built_once_more(cache: EngineCache, lines: list[str]) -> None:
     build = Builder()
     cache.open(FACTS, build, load)
 
@@ -111,7 +111,7 @@ def test_a_complete_engine_that_does_not_load_is_built_once_more(cache: EngineCa
 
     assert cache.open(FACTS, build, refuse_the_first) == b"engine " * 1000
     assert build.builds == 2
-    assert any("does not load (made with another driver): building it again" in line for line in told)
+    assert any("does not load (made with another driver): building it again" in line for line in lines)
 
     def refuse(_: Path) -> bytes:
         raise BundleError("never")
@@ -122,7 +122,7 @@ def test_a_complete_engine_that_does_not_load_is_built_once_more(cache: EngineCa
 
 
 def test_a_real_provider_compiles_once_and_runs_what_it_compiled_also_after_damage(
-    engine: Engine, cache: EngineCache, told: list[str]
+    engine: Engine, cache: EngineCache, lines: list[str]
 ) -> None:
     name = "optimised.onnx"
 
@@ -144,14 +144,14 @@ def test_a_real_provider_compiles_once_and_runs_what_it_compiled_also_after_dama
         return np.allclose(frames, engine.model.frames(waveform), atol=1e-5)
 
     assert answers()
-    told.clear()
+    lines.clear()
     assert answers()
-    assert not told
+    assert not lines
     compiled = cache.root / cache_key(FACTS) / name
     compiled.write_bytes(compiled.read_bytes()[:-1])
     assert answers()
-    assert told[0] == "the engine in the cache is damaged: building it again"
-    assert told[-1].startswith("built the engine in")
+    assert lines[0] == "the engine in the cache is damaged: building it again"
+    assert lines[-1].startswith("built the engine in")
 
 
 def test_a_failed_build_leaves_nothing_and_keeps_its_error(cache: EngineCache) -> None:
@@ -165,7 +165,7 @@ def test_a_failed_build_leaves_nothing_and_keeps_its_error(cache: EngineCache) -
 
 
 def test_a_build_that_writes_no_file_is_said(cache: EngineCache) -> None:
-    with pytest.raises(WorkError, match="built an engine and wrote none"):
+    with pytest.raises(WorkError, match="built an engine but did not write it"):
         cache.open(FACTS, lambda _: None, load)
     assert [path.name for path in cache.root.iterdir()] == ["lock"]
 
@@ -177,14 +177,14 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 
 def test_a_long_build_says_that_it_goes_on(tmp_path: Path) -> None:
-    told: list[str] = []
+    lines: list[str] = []
 
     def build(folder: Path) -> None:
         time.sleep(0.3)
         (folder / "net.engine").write_bytes(b"x")
 
-    EngineCache(tmp_path / "engines", told.append, tell_every_s=0.05).open(FACTS, build, load)
-    assert 2 <= sum(line.startswith("building the engine: ") for line in told) <= 6
+    EngineCache(tmp_path / "engines", lines.append, tell_every_s=0.05).open(FACTS, build, load)
+    assert 2 <= sum(line.startswith("building the engine: ") for line in lines) <= 6
 
 
 PROCESS = textwrap.dedent("""

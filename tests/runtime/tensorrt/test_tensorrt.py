@@ -1,4 +1,4 @@
-"""TensorRT as far as it goes without a GPU: what an engine depends on, its options, and what is said."""
+"""TensorRT without a GPU: what an engine depends on, its options, and its messages."""
 
 from dataclasses import replace
 from pathlib import Path

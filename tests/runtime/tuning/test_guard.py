@@ -57,7 +57,7 @@ def test_the_gain_is_the_share_of_the_log_loss_that_went_away() -> None:
 
 
 def test_the_guard_scores_each_fold_by_what_is_learnt_from_the_others(engine: Engine) -> None:
-    """With two clips a class: each half is classified by prototypes of the other, worked out here from the formula."""
+    """With two clips per class: each half is classified by prototypes of the other, computed here by the formula."""
     rng = np.random.default_rng(0)
     targets = np.array([0, 0, 1, 1])
     means = rng.standard_normal((4, engine.bundle.manifest.backbone.width)).astype(np.float32)
@@ -222,12 +222,12 @@ def test_a_clip_that_is_gone_or_changed_is_named(engine: Engine, support_folder:
     profile = engine.enroll(folder)
     moved = folder / "joy" / "de-m3.flac"
     shutil.copy(folder / "joy" / "en-f2.flac", moved)
-    with pytest.raises(SupportError, match=r"joy/de-m3\.flac is not where it was enrolled from"):
+    with pytest.raises(SupportError, match=r"joy/de-m3\.flac is no longer at its path"):
         engine.tune(profile)
     with without_rights(moved), pytest.raises(SupportError, match=r"joy/de-m3\.flac cannot be read \(Permission den"):
         engine.tune(profile)
     moved.unlink()
-    with pytest.raises(SupportError, match=r"joy/de-m3\.flac is not where it was enrolled from"):
+    with pytest.raises(SupportError, match=r"joy/de-m3\.flac is no longer at its path"):
         engine.tune(profile)
 
 
@@ -236,7 +236,7 @@ def test_a_graph_that_the_manifest_does_not_list_is_not_used(bundle_copy: Path, 
     del document["files"]["tune.onnx"]
     (bundle_copy / "bundle.json").write_text(json.dumps(document))
     engine = Engine.open(bundle_copy, provider="cpu")
-    with pytest.raises(BundleError, match=r"has no tune\.onnx and its head cannot be tuned"):
+    with pytest.raises(BundleError, match=r"has no tune\.onnx, so its head cannot be tuned"):
         engine.tune(engine.enroll(support_folder))
 
 
@@ -285,7 +285,7 @@ def test_an_output_that_a_graph_of_steps_has_to_give_is_checked(engine: Engine, 
         output.type.tensor_type.shape.dim.add().dim_value = 1
     onnx.save(model, tmp_path / "tune.onnx")
     support = SupportFrames(np.ones((4, 3, engine.bundle.manifest.backbone.width), np.float32), np.full(4, 3), TARGETS)
-    with pytest.raises(BundleError, match=rf"tune\.onnx gives no {output.name} as it must be: export the bundle again"):
+    with pytest.raises(BundleError, match=rf"tune\.onnx gives no valid {output.name}: export the bundle again"):
         HeadTuner(tmp_path / "tune.onnx", 1).tune(engine.bundle.head_parameters, support, QUICK)
 
 

@@ -1,4 +1,4 @@
-"""Inner splits and masks: what every step promises, for any support set."""
+"""Inner splits and masks: properties of every step, for any support set."""
 
 from typing import get_args
 

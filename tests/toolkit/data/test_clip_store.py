@@ -1,4 +1,4 @@
-"""Decoded clips: cached, checked, and left out where they cannot be used."""
+"""Decoded clips: cached, checked, and skipped if unusable."""
 
 from pathlib import Path
 from typing import Literal
@@ -45,7 +45,7 @@ def test_a_clip_is_the_same_from_every_cache_and_at_16_khz(
     assert (tmp_path / "cache").exists() == (cache == "disk")
 
 
-def test_a_changed_clip_and_a_damaged_cache_are_decoded_anew(clips: list[Utterance], tmp_path: Path) -> None:
+def test_a_changed_clip_and_a_damaged_cache_are_decoded_again(clips: list[Utterance], tmp_path: Path) -> None:
     store = ClipStore(clips, "disk", tmp_path / "cache")
     first = np.array(store.load(0))
     (cached,) = (tmp_path / "cache").iterdir()

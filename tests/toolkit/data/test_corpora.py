@@ -93,7 +93,7 @@ def test_a_report_counts_clips_classes_speakers_minutes_and_problems(
     assert found["08a02Wa.wav"] == "holds no samples"
     assert found["08a03Wa.wav"].startswith("cannot be read as audio (")
     assert found["08a04Wa.wav"] == "an empty file"
-    assert found["08a05Wa.m4a"].startswith("is AAC in MP4: install what reads it")
+    assert found["08a05Wa.m4a"].startswith("is AAC in MP4: install the decoder")
     assert readable(corpus).problems == counted.problems
     assert len(readable(corpus).utterances) == 3
 
@@ -166,7 +166,7 @@ def test_a_column_that_does_not_exist_is_named() -> None:
 def test_expected_problems_are_never_fatal_and_others_are_counted() -> None:
     problems = [Problem(Path("song.wav"), "channel 02", expected=True), Problem(Path("a.wav"), "no such file")]
     refuse_problems(problems[:1], 9, "--strict")
-    with pytest.raises(InputError, match=r"1 of 9 clips .* --strict forbids .* a\.wav: no such file"):
+    with pytest.raises(InputError, match=r"1 of 9 clips .* --strict does not allow .* a\.wav: no such file"):
         refuse_problems(problems, 9, "--strict")
 
 

@@ -1,4 +1,4 @@
-"""CSV manifests: read with any column order, and refused with the line that is wrong."""
+"""CSV manifests: read with any column order, and refused with the number of the wrong line."""
 
 import re
 import unicodedata
@@ -78,7 +78,7 @@ def test_a_manifest_that_is_missing_or_not_utf8_says_so(tmp_path: Path) -> None:
         read_manifest(tmp_path / "clips.csv")
 
 
-def test_a_table_or_a_folder_is_told_apart_by_its_name(tmp_path: Path) -> None:
+def test_a_table_and_a_folder_are_distinguished_by_name(tmp_path: Path) -> None:
     write_clips(tmp_path, ["joy/1.wav"])
     table = write_manifest(tmp_path, f"{HEADER}joy/1.wav,joy,ana,de,x\n")
     assert read_any(table) == read_manifest(table)

@@ -1,4 +1,4 @@
-"""Episodes: what each split and sampling promises, repeatability, and shortages."""
+"""Episodes: properties of each split and sampling, repeatability, and shortages."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -125,7 +125,7 @@ def test_free_mixes_corpora_and_keeps_a_label_of_two_corpora_apart() -> None:
     assert any(len({name.split("/")[1] for name in episode.classes}) < 4 for episode in episodes)
 
 
-def test_the_halves_of_disjoint_are_drawn_anew_each_episode_and_as_even_as_they_can_be() -> None:
+def test_the_halves_of_disjoint_are_redrawn_in_each_episode_and_as_even_as_possible() -> None:
     utterances = even("a", clips=40, n_speakers=5)
     sampler = EpisodeSampler(utterances, EpisodeSettings(2, 40, 40, "disjoint"), seed=0)
     halves = set()

@@ -21,7 +21,7 @@ SETTINGS = EpisodeSettings(n_way=3, k_shot=2, n_query=4)
 
 
 def embedded(noise: float, corpus: str = "made up", width: int = 8, clips: int = 6) -> Embedded:
-    """Four speakers with clips of each label, whose embeddings are a direction a label and noise."""
+    """Four speakers with clips of each label, whose embeddings are one direction per label and noise."""
     utterances = tuple(
         Utterance(Path(f"{speaker}-{label}-{take}.wav"), label, speaker, "en", corpus, label)
         for speaker in "abcd"
@@ -95,7 +95,7 @@ def test_the_difference_of_two_runs_is_that_of_their_accuracies() -> None:
     assert comparison.decided
     assert compare(worse, better).by_episodes.mean == pytest.approx(-comparison.by_episodes.mean)
     nameless = replace(better, speakers=("",) * len(better.speakers))
-    assert not compare(nameless, worse).decided  # of other voices nothing is known
+    assert not compare(nameless, worse).decided  # not decided without speakers
 
 
 def test_other_episodes_and_other_clips_are_refused() -> None:

@@ -111,7 +111,7 @@ def test_one_shot_works_with_time_and_views_and_is_refused_by_split() -> None:
 
 
 def test_a_split_step_takes_at_most_six_tenths_of_the_time_of_a_pmf_step() -> None:
-    """At the size of an episode: 4-way 5-shot, 2.5 s at 50 frames a second, width 512."""
+    """At the size of an episode: 4-way 5-shot, 2.5 s at 50 frames per second, width 512."""
     torch.manual_seed(0)
     head = make_head("glu", 512)
     support = SupportFrames(torch.randn(20, 125, 512).numpy(), np.full(20, 125), np.repeat(range(4), 5))

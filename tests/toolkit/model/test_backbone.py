@@ -1,4 +1,4 @@
-"""Frames: equal to transformers for each clip alone, whatever the batch, the padding and what lies in it."""
+"""Frames: equal to transformers for each clip alone, for any batch and any content of the padding."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +89,7 @@ def test_a_clip_too_short_for_a_frame_has_none_and_disturbs_nobody(pretrained: "
     torch.testing.assert_close(frames[1:], together(pretrained.loaded, [speech(1_000)])[0], rtol=0, atol=1e-5)
 
 
-def test_gradients_reach_the_weights_and_are_finite_beside_an_empty_clip(pretrained: "Pretrained") -> None:
+def test_gradients_reach_the_weights_and_are_finite_with_an_empty_clip_in_the_batch(pretrained: "Pretrained") -> None:
     backbone = pretrained.backbone(1)
     waveform = torch.from_numpy(speech(1_000)).expand(2, -1)
     frames, _ = backbone(waveform, torch.tensor([1_000, 0]))

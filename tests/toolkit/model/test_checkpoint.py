@@ -1,4 +1,4 @@
-"""A checkpoint comes back as it was written, and whatever is wrong with one is said in one sentence."""
+"""A checkpoint is read as it was written, and every error is reported in one sentence."""
 
 import json
 import os
@@ -197,5 +197,5 @@ def test_weights_that_do_not_fit_are_refused(folder: Path) -> None:
 
 def test_another_number_of_layers_is_refused(folder: Path) -> None:
     assert load_checkpoint(folder, layers=2)[0].backbone.layers == 2
-    with pytest.raises(InputError, match="has 2 layers and was trained so; it cannot be used with 3"):
+    with pytest.raises(InputError, match="has 2 layers, as it was trained; it cannot be used with 3"):
         load_checkpoint(folder, layers=3)

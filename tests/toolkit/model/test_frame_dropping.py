@@ -1,4 +1,4 @@
-"""Thinned frames: which are kept, and that keeping all is the network as it is."""
+"""Dropped frames: which are kept, and that keeping all gives the unchanged network."""
 
 from collections.abc import Callable
 from typing import Any
@@ -49,7 +49,7 @@ def test_padding_changes_nothing_when_thinned(saved: Callable[[str], Any]) -> No
     waveform = torch.randn(1, 5000)
     padded = torch.nn.functional.pad(waveform, (0, 3000))
     with torch.no_grad():
-        alone, beside = (
+        alone, together = (
             embed_thinned(network, (clip, torch.tensor([5000])), 0.4, rng()) for clip in (waveform, padded)
         )
-    assert torch.allclose(alone, beside, atol=1e-5)
+    assert torch.allclose(alone, together, atol=1e-5)

@@ -1,4 +1,4 @@
-"""The weighted sum of layers: its value, and its way through a checkpoint."""
+"""The weighted sum of layers: its value, and saving it in a checkpoint."""
 
 from collections.abc import Callable
 from pathlib import Path

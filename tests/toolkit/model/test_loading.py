@@ -1,4 +1,4 @@
-"""Pre-trained weights from a folder or the hub: exactly the ones that are used, or an error that says what is wrong."""
+"""Pre-trained weights from a folder or the hub: exactly the used ones, or an error that names the problem."""
 
 import json
 import os
@@ -123,7 +123,7 @@ def test_a_pickle_that_an_old_pytorch_wrote_is_read(wav2vec2: "Pretrained", fold
     [
         (
             {"state_dict": {"weight": torch.zeros(2)}, "epoch": 3},
-            r"holds state_dict, epoch beside weights: save the mod",
+            r"holds state_dict, epoch besides weights: save only the mod",
         ),
         ([torch.zeros(2)], r"holds a list and is not a file of weights by name, as state_dict\(\) has them"),
     ],
@@ -141,7 +141,7 @@ def test_a_pickle_that_holds_more_than_weights_is_refused(folder: Path, content:
 def test_tensors_that_are_no_weights_are_refused(folder: Path, value: Tensor) -> None:
     (folder / "model.safetensors").unlink()
     torch.save({"weight": value}, folder / "pytorch_model.bin")
-    with pytest.raises(InputError, match="holds weight beside weights"):
+    with pytest.raises(InputError, match="holds weight besides weights"):
         load_backbone(folder)
 
 
@@ -261,7 +261,7 @@ def test_the_file_of_a_whole_processor_is_heeded_before_that_of_the_feature_extr
     with pytest.raises(InputError, match="8000 Hz; only 16000 Hz"):
         load_backbone(folder)
     processor.write_text(json.dumps({nested: 3}))
-    with pytest.raises(InputError, match=rf"processor_config\.json is damaged: {nested} is no JSON object"):
+    with pytest.raises(InputError, match=rf"processor_config\.json is damaged: {nested} is not a JSON object"):
         load_backbone(folder)
 
 
@@ -298,7 +298,7 @@ def test_a_configuration_without_a_model_type_says_what_to_add(folder: Path) -> 
     config = json.loads((folder / "config.json").read_text())
     del config["model_type"]
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InputError, match=r"names no model_type: add that of the model, such as wav2vec2"):
+    with pytest.raises(InputError, match=r"has no model_type: add the type of the model, for example wav2vec2"):
         load_backbone(folder)
 
 
@@ -329,7 +329,7 @@ def test_what_is_not_a_folder_is_named(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_an_unreachable_hub_is_one_clear_error(tmp_path: Path) -> None:
-    """In a process of its own: the hub's client reads its settings when it is imported."""
+    """Run in a separate process, because the hub's client reads its settings on import."""
     code = "from metaser.toolkit import load_backbone; load_backbone('someone/some-encoder')"
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)

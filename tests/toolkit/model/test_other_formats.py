@@ -23,7 +23,7 @@ FOLDERS = [
     ),
     (
         {"adapter_config.json": "no JSON"},
-        r"a PEFT \(LoRA\) adapter for a base model and no whole model: load both with",
+        r"a PEFT \(LoRA\) adapter for a base model and not a whole model: load both with",
     ),
     ({"config.yaml": "", "configuration.json": "{}", "model.pt": ""}, r"a FunASR model, for example emotion2vec"),
     ({"config.yaml": "", "model.pt": ""}, r"a FunASR model"),
@@ -34,9 +34,9 @@ FOLDERS = [
     ({"bundle.json": "{}", "encoder.onnx": ""}, r"a bundle that metaser export wrote: use it with --bundle"),
     (
         {"checkpoint_best.pt": ""},
-        r"a folder with checkpoint_best\.pt, a checkpoint of PyTorch alone, for example of fairseq",
+        r"a folder with checkpoint_best\.pt, a plain PyTorch checkpoint, for example from fairseq",
     ),
-    ({"config.json": "{}", "tf_model.h5": ""}, r"a model with weights of TensorFlow or Flax alone"),
+    ({"config.json": "{}", "tf_model.h5": ""}, r"a model with only TensorFlow or Flax weights"),
     ({"config.json": "{}", "model.fp16.safetensors": ""}, r"rename the file to model\.safetensors"),
     ({"config.json": "{}", "pytorch_model.fp16.bin": ""}, r"rename the file to pytorch_model\.bin"),
     ({"snapshots/abc/config.json": "{}", "snapshots/abc/model.safetensors": ""}, r"give .*snapshots/abc$"),
@@ -55,7 +55,7 @@ def test_a_folder_of_another_tool_is_named(files: dict[str, str], message: str, 
     assert str(caught.value).startswith(f"{tmp_path} is a ")
 
 
-def test_an_adapter_beside_a_whole_model_is_not_left_out_without_a_word(wav2vec2: "Pretrained", tmp_path: Path) -> None:
+def test_an_adapter_next_to_a_whole_model_is_reported(wav2vec2: "Pretrained", tmp_path: Path) -> None:
     folder = shutil.copytree(wav2vec2.folder, tmp_path / "encoder")
     (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": None}))
     with pytest.raises(InputError, match=r"is a PEFT \(LoRA\) adapter for a base model"):
@@ -65,8 +65,8 @@ def test_an_adapter_beside_a_whole_model_is_not_left_out_without_a_word(wav2vec2
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("hubert_base.pt", "a checkpoint of PyTorch alone, for example of fairseq"),
-        ("last.ckpt", "a checkpoint of PyTorch alone"),
+        ("hubert_base.pt", "a plain PyTorch checkpoint, for example from fairseq"),
+        ("last.ckpt", "a plain PyTorch checkpoint"),
         ("model.onnx", "an ONNX graph: give the PyTorch model"),
         ("model.safetensors", "a file of weights alone: give the folder"),
         ("model.nemo", "a NeMo model"),

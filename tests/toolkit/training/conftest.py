@@ -48,7 +48,7 @@ def make_config(corpora: tuple[Path, ...], saved: Callable[[str], Any], tmp_path
     def make(changes: dict[str, Any] | None = None, backbone: str = "whisper") -> Config:
         table: dict[str, Any] = {
             "out": str(tmp_path / "run"),
-            "device": "cpu",  # where a resumed run ends with the very weights of a whole one
+            "device": "cpu",  # resuming is bit-exact on a CPU
             "threads": 1,
             "workers": 1,
             "data": {
@@ -71,7 +71,7 @@ def make_config(corpora: tuple[Path, ...], saved: Callable[[str], Any], tmp_path
 
 @pytest.fixture(scope="session")
 def to_toml() -> Callable[[Config], str]:
-    """A configuration as a TOML file: settings that stand outside of sections first."""
+    """A configuration as a TOML file: settings outside of sections first."""
 
     def value_of(value: Any) -> str:
         if isinstance(value, dict):

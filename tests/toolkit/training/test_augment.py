@@ -1,4 +1,4 @@
-"""Augmentation of waveforms: what each effect does to a sound, and that only the generator decides it."""
+"""Augmentation of waveforms: the effects, and that they depend only on the generator."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Episodes as tensors: order, padding, weights, domains, and threads that change nothing."""
+"""Episodes as tensors: order, padding, weights, domains, and no effect of threads."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Several processes: the episodes of a step are shared out, and the weights are those of one process."""
+"""Several processes: the episodes of a step are distributed, and the weights equal those of one process."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def free_port() -> int:
 
 
 def launch(config_file: Path, count: int) -> subprocess.CompletedProcess[str]:
-    """The documented command; without GPUs its processes talk by gloo."""
+    """The documented command; without GPUs its processes communicate through gloo."""
     command = [
         sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(count),
         "--main_process_port", str(free_port()), "-m", "metaser.toolkit.training.train", str(config_file),
@@ -63,7 +63,7 @@ def test_two_processes_make_the_step_of_one_with_the_same_episodes(
     done = launch(config_file, 2)
 
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("validation") == 1  # one of them speaks
+    assert done.stderr.count(": validation") == 1  # only one process prints
     one, two = (torch.load(config.out / "state.pt", weights_only=True) for config in (alone, shared))
     for part in ("network", "discriminator"):
         for name, expected in one["parts"][part].items():

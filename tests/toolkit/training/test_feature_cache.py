@@ -1,4 +1,4 @@
-"""Stored variants: what they hold, that they are worked out once, and that training on them resumes and learns."""
+"""Stored variants: their content, that they are computed once, and that training on them resumes and learns."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -60,7 +60,7 @@ def test_variants_differ_and_are_worked_out_once(make_config: MakeConfig) -> Non
     assert len(files) == 2 * len(clips.utterances)
     files[0].unlink()
     store.fill(said.append)
-    assert said == ["1 clips pass the frozen part, 2 variants of each"]
+    assert said == ["1 clips: computing the frozen part for 2 variants of each"]
 
 
 def test_other_effects_or_weights_are_other_variants(make_config: MakeConfig) -> None:
@@ -96,7 +96,7 @@ def test_training_on_variants_learns_above_the_frozen_part_and_resumes(
 
 
 def test_variants_need_a_frozen_part_of_whisper(make_config: MakeConfig) -> None:
-    with pytest.raises(InputError, match=r"freeze.variants is for Whisper alone and this backbone is wav2vec2"):
+    with pytest.raises(InputError, match=r"freeze.variants is for Whisper only and this backbone is wav2vec2"):
         train(make_config(STORED, "wav2vec2"), quiet)
     learning = {"freeze": {"front_end": False, "variants": 2}}
     with pytest.raises(InputError, match=r"set freeze.front_end or freeze.layers"):

@@ -1,4 +1,4 @@
-"""What a run leaves behind for people to look at: JSON lines, and the same numbers for TensorBoard."""
+"""Logs of a run: JSON lines, and the same numbers for TensorBoard."""
 
 import importlib.util
 import json

@@ -35,7 +35,7 @@ def embeddings() -> Tensor:
     return torch.tensor([[2.0, 0.0], [0.0, 1.0], [5.0, 0.0], [3.0, 4.0]])
 
 
-def test_queries_are_told_by_the_prototypes_of_the_support() -> None:
+def test_queries_are_classified_by_the_prototypes_of_the_support() -> None:
     loss, accuracy = prototype_loss(embeddings(), batch([0, 1], 1), SCALE, symmetric_loss=False)
     assert float(loss) == pytest.approx((cross_entropy([1, 0], 0) + cross_entropy([0.6, 0.8], 1)) / 2, rel=1e-5)
     assert float(accuracy) == 1
@@ -59,7 +59,7 @@ def test_queries_of_unequal_number_have_equal_weight_within_their_class() -> Non
     assert mean_weights(torch.tensor([0, 1, 1, 1])).tolist() == [[1, 0, 0, 0], pytest.approx([0, 1 / 3, 1 / 3, 1 / 3])]
 
 
-def test_labels_are_told_by_direction_and_not_by_length() -> None:
+def test_labels_are_classified_by_direction_and_not_by_length() -> None:
     classifier = LabelClassifier(3, 5, 10.0)
     vectors = torch.randn(4, 3)
     assert torch.allclose(classifier(vectors), classifier(7 * vectors), atol=1e-5)

@@ -1,4 +1,4 @@
-"""Rates: which weights learn how fast, which decay, and how the rates change."""
+"""Learning rates per weight, weight decay, and the schedule."""
 
 import pytest
 import torch

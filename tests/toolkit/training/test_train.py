@@ -1,4 +1,4 @@
-"""The whole loop on tiny encoders: it learns, resumes bit by bit, stops when told, and says what is wrong."""
+"""The whole loop on tiny encoders: it learns, resumes bit by bit, stops on request, and reports errors."""
 
 import json
 import os
@@ -123,7 +123,7 @@ def test_ctrl_c_saves_the_state_and_says_so(make_config: MakeConfig) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         train(config, notify)
-    assert said[-1] == "stopped by Ctrl-C after step 5 of 8; --resume goes on from there"
+    assert said[-1] == "stopped by Ctrl-C after step 5 of 8; --resume continues from there"
     assert torch.load(config.out / "state.pt", weights_only=True)["progress"]["step"] == 5
 
 
@@ -176,9 +176,7 @@ def test_more_ways_can_train_than_are_validated(make_config: MakeConfig) -> None
 def test_thinned_frames_train_whisper_and_are_refused_elsewhere(make_config: MakeConfig) -> None:
     thin = {"augment": {"frame_keep_ratio": 0.5}, "episodes": {"count": 3}}
     train(make_config(thin), quiet)
-    with pytest.raises(
-        InputError, match=r"augment.frame_keep_ratio is for Whisper alone and this backbone is wav2vec2"
-    ):
+    with pytest.raises(InputError, match=r"augment.frame_keep_ratio is for Whisper only and this backbone is wav2vec2"):
         train(make_config({**thin, "out": "elsewhere"}, "wav2vec2"), quiet)
 
 
@@ -203,13 +201,13 @@ def test_half_precision_trains(make_config: MakeConfig, backbone: str) -> None:
 
 
 @pytest.mark.parametrize("supported", [True, False])
-def test_bf16_without_arithmetic_for_it_is_told(
+def test_bf16_without_arithmetic_for_it_is_reported(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, supported: bool
 ) -> None:
     monkeypatch.setattr("metaser.toolkit.training.run.computes_bfloat16", lambda _: supported)
     said: list[str] = []
     train(make_config({"precision": "bf16", "episodes": {"count": 1}}), said.append)
-    assert said[0].startswith("this CPU has no arithmetic for bf16") == (not supported)
+    assert said[0].startswith("this CPU has no bf16 arithmetic") == (not supported)
 
 
 def test_a_run_without_patience_left_stops(make_config: MakeConfig) -> None:
@@ -250,7 +248,7 @@ def test_a_checkpoint_can_be_trained_on_if_the_settings_are_its_own(make_config:
         ({"data": {"validation_speakers": {"fish": ["a"]}}}, InputError, "names the corpus 'fish'"),
         ({"freeze": {"layers": 3}}, InputError, "has 2 layers"),
         ({"model": {"layers": 9}}, InputError, "has 3 layers"),
-        ({"adversary": {"on": "language"}}, InputError, "clips name none"),
+        ({"adversary": {"on": "language"}}, InputError, "clips have none"),
     ],
 )
 def test_what_cannot_be_used_is_one_clear_line_and_writes_nothing(
@@ -271,7 +269,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(make_config: MakeConfig) -> None
 def test_a_folder_that_holds_a_run_is_not_trained_over(make_config: MakeConfig) -> None:
     config = make_config({"episodes": {"count": 1}})
     train(config, quiet)
-    with pytest.raises(InputError, match=r"already holds a run \(state.pt\): go on with --resume"):
+    with pytest.raises(InputError, match=r"already holds a run \(state.pt\): pass --resume"):
         train(config, quiet)
 
 

@@ -1,4 +1,4 @@
-"""`metaser train`: its exit codes and the lines it leaves."""
+"""`metaser train`: its exit codes and output."""
 
 import os
 import signal
@@ -70,7 +70,7 @@ def test_ctrl_c_saves_and_ends_with_130(
     process.send_signal(signal.SIGINT)
     said, complained = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "--resume goes on from there" in said
+    assert "--resume continues from there" in said
     assert "Traceback" not in complained
     assert (config.out / "state.pt").exists()
 
@@ -87,5 +87,5 @@ def test_strict_stops_before_the_first_episode_at_a_clip_that_a_manifest_names_i
     (tmp_path / "run.toml").write_text(to_toml(config))
     code, _, said = run(tmp_path / "run.toml", "--strict")
     assert (code, said.count("\n")) == (2, 1)
-    assert "2 of 111 clips cannot be used and data.strict forbids to leave them out; the first is none.wav" in said
+    assert "2 of 111 clips cannot be used and data.strict does not allow skipping them; the first is none.wav" in said
     assert not config.out.exists()

@@ -1,4 +1,4 @@
-"""Heads that start from statistics: what their first layer does to the vectors it was set by."""
+"""Heads initialised from statistics: the effect of their first layer on the vectors it was set from."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What a training run is: one TOML file, one frozen dataclass a section."""
+"""Settings of a training run: one TOML file, one frozen dataclass per section."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST: Mapping[str, float] = {
     "optimiser.head_lr": 1e30, "optimiser.layer_decay": 10, "optimiser.weight_decay": 1000, "optimiser.momentum": 1,
     "optimiser.classification_weight": 1e6, "adversary.weight": 1e6,
 }  # fmt: skip
-"""The largest values; what memory or arithmetic would not allow is above them."""
+"""The largest allowed values; memory or arithmetic would fail above them."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class DataConfig:
     manifests: tuple[Path, ...] = ()
     """CSV tables `path,label,speaker,language,corpus`."""
     column: Column = "label"
-    """What is the class of an episode."""
+    """The column that gives the class of an episode."""
     validation_speakers: Mapping[str, tuple[str, ...]] | None = None
-    """Corpus to held-out speakers, instead of the protocol's; its test speakers never train either way."""
+    """Corpus to held-out speakers, instead of the protocol's; its test speakers never train in either case."""
     crop_s: float = 2.5
     """Longer clips are cut to a random stretch of this length."""
     cache: Literal["disk", "memory", "none"] = "disk"
-    """Where decoded clips at 16 kHz are kept: below `out`, in memory, or nowhere."""
+    """Storage of decoded clips at 16 kHz: below `out`, in memory, or none."""
     strict: bool = False
-    """Stop at a clip that is missing, unreadable or of an unknown label instead of leaving it out."""
+    """Stop at a clip that is missing, unreadable or of an unknown label, instead of skipping it."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ class EpisodesConfig(EpisodeSettings):
     """`[episodes]`: how an episode is drawn, and how many."""
 
     n_query: int = 5
-    """Queries a class."""
+    """Queries per class."""
     count: int = 2000
     """Episodes of the whole run."""
     symmetric_loss: bool = False
-    """The queries' prototypes classify the support as well, so that every clip is asked about."""
+    """The queries' prototypes also classify the support, so that every clip is a query."""
 
 
 @dataclass(frozen=True)
@@ -63,26 +63,26 @@ class ModelConfig:
     """`[model]`: the network."""
 
     backbone: str
-    """A hub id, a folder in the hub's layout, or a checkpoint to go on from, head included."""
+    """A hub id, a folder in the hub's layout, or a checkpoint to continue from, including its head."""
     layers: int | None = None
-    """How many of its first layers; without it all."""
+    """Number of its first layers; all by default."""
     head: str = "glu"
     embedding_size: int = 256
     whitened_head: bool = False
-    """A fresh head starts by statistics of training clips instead of at random."""
+    """Initialise a new head from statistics of training clips instead of at random."""
     whitening_power: float = 0.25
-    """Such a head divides every principal direction by its variance to this power: 0 turns, 0.5 whitens."""
+    """Such a head divides every principal direction by its variance to this power: 0 only rotates, 0.5 whitens."""
     scale: float = 10.0
-    """What a fresh head multiplies cosines by at first; it is learnt."""
+    """Initial scale of the cosines of a new head; it is learnt."""
     weighted_sum: bool = False
-    """Frames are a learnt weighted sum over the input of the first layer and the output of each."""
+    """Frames are a learnt weighted sum over the input of the first layer and the output of each layer."""
     licence: str = "LicenseRef-unknown"
     """SPDX identifier for the trained weights; corpora can restrict it."""
 
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """`[optimiser]`: how a step is made."""
+    """`[optimiser]`: the optimiser step."""
 
     kind: Literal["adamw", "sgd"] = "adamw"
     backbone_lr: float = 5e-5
@@ -90,43 +90,43 @@ class OptimiserConfig:
     head_lr: float = 1e-3
     """Learning rate of the head, the weighted sum and the discriminator."""
     layer_decay: float = 1.0
-    """Each layer learns at so many times the rate of the one above it."""
+    """Factor from the learning rate of one layer to that of the layer below it."""
     weight_decay: float = 0.01
-    """Of matrices; vectors (biases, norms, the scale) never decay."""
+    """Weight decay of matrices; vectors (biases, norms, the scale) never decay."""
     momentum: float = 0.9
     """Of sgd."""
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup: int = 100
-    """Episodes over which the rates rise linearly."""
+    """Episodes of linear learning rate warm-up."""
     gradient_accumulation: int = 1
-    """Episodes a step, shared by all processes."""
+    """Episodes per step, shared by all processes."""
     max_grad_norm: float = 1.0
-    """Gradients are scaled down to this norm; 0 leaves them."""
+    """Gradients are clipped to this norm; 0: no clipping."""
     ema_decay: float = 0.0
-    """What is validated and kept is a running average of the weights that keeps this share a step; 0 for the last."""
+    """Decay per step of the running average of the weights that is validated and saved; 0: the last weights."""
     wise_ft_alpha: float = 1.0
-    """What is validated and kept lies so far on the way from the start to what was learnt (WiSE-FT); 1 for the end."""
+    """The validated and saved weights interpolate from the initial (0) to the learnt weights (1) (WiSE-FT)."""
     classification_weight: float = 0.0
-    """Weight of a loss that tells the classes of all corpora apart, beside that of the episodes; 0 for none."""
+    """Weight of an additional classification loss over the classes of all corpora; 0: none."""
 
 
 @dataclass(frozen=True)
 class FreezeConfig:
-    """`[freeze]`: what of the backbone keeps its weights and runs without dropout."""
+    """`[freeze]`: the parts of the backbone that keep their weights and run without dropout."""
 
     front_end: bool = True
-    """The convolutions; with Whisper also the positions, which are fixed sinusoids."""
+    """Freeze the convolutions; with Whisper also the positions, which are fixed sinusoids."""
     layers: int = 0
-    """So many of the first layers, and all that is below them."""
+    """Number of first layers to freeze, with everything below them."""
     variants: int = 0
-    """What is frozen sees so many augmented variants of every clip, once and for all, and training costs only what
-    learns (Whisper alone; 50 kB a second and variant in `cache/`). 0: augmented anew in every episode."""
+    """Number of augmented variants per clip that the frozen part computes once. Training then costs only the trainable
+    layers (Whisper only; 50 kB per second and variant in `cache/`). 0: a new augmentation in every episode."""
     all: bool = False
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """`[augment]`: each effect hits a clip with its own chance; ranges are drawn from evenly."""
+    """`[augment]`: each effect applies to a clip with its own probability; ranges are sampled uniformly."""
 
     noise_chance: float = 0.5
     noise_snr_db: tuple[float, float] = (5.0, 30.0)
@@ -134,26 +134,26 @@ class AugmentConfig:
     gain_db: tuple[float, float] = (-12.0, 6.0)
     speed_chance: float = 0.3
     speed: tuple[float, float] = (0.9, 1.1)
-    """Times as fast, which moves the pitch too."""
+    """Speed factor, which also changes the pitch."""
     reverberation_chance: float = 0.3
     reverberation_s: tuple[float, float] = (0.1, 0.6)
     """Time in which the echo falls by 60 dB."""
     time_masks: int = 2
-    """SpecAugment: so many stretches of a clip are blanked, on the log-mel or on the features."""
+    """SpecAugment: number of time masks per clip, on the log-mel or on the features."""
     time_mask_s: float = 0.25
-    """Their greatest length."""
+    """Their maximum length."""
     frequency_masks: int = 2
-    """SpecAugment: so many bands of the log-mel are blanked; families without one ignore it."""
+    """SpecAugment: number of frequency masks of the log-mel; ignored by families without one."""
     frequency_mask_bins: int = 12
-    """Their greatest width."""
+    """Their maximum width."""
     equaliser_chance: float = 0.0
     equaliser_db: float = 12.0
-    """A smooth curve over frequency, at most so far up or down, as other microphones and lines have."""
+    """Largest deviation of a smooth frequency response, which simulates other microphones and lines."""
     band_chance: float = 0.0
     band_hz: tuple[float, float] = (2500.0, 7000.0)
-    """Nothing is left above a frequency of this range, as with narrow channels and codecs."""
+    """Range of the low-pass cutoff, which simulates narrow channels and codecs."""
     frame_keep_ratio: float = 1.0
-    """The layers see a random share of a clip's frames, and so cost less (Whisper alone)."""
+    """Random share of a clip's frames that the layers process, to reduce the cost (Whisper only)."""
 
 
 @dataclass(frozen=True)
@@ -161,9 +161,9 @@ class AdversaryConfig:
     """`[adversary]`: domain-adversarial training (Ganin et al., JMLR 2016). Episodes 'within' hold one corpus each."""
 
     on: Literal["none", "corpus", "language"] = "none"
-    """What the discriminator tells apart."""
+    """The domain that the discriminator predicts."""
     weight: float = 0.1
-    """The greatest strength of the reversed gradient."""
+    """Maximum strength of the reversed gradient."""
     schedule: Literal["dann", "constant"] = "dann"
     """`dann`: weight · (2 / (1 + exp(-10 p)) - 1) at progress p of the run."""
     hidden_size: int = 128
@@ -171,26 +171,26 @@ class AdversaryConfig:
 
 @dataclass(frozen=True)
 class ValidationConfig:
-    """`[validation]`: episodes of held-out speakers, drawn as those of training but for what is set here."""
+    """`[validation]`: episodes of held-out speakers, drawn like those of training except for these settings."""
 
     every: int = 100
-    """Training episodes from one validation to the next; 0 for none."""
+    """Training episodes between validations; 0: none."""
     episodes: int = 200
     n_way: int | None = None
-    """Without it as many classes and shots as in training."""
+    """By default as many classes and shots as in training."""
     k_shot: int | None = None
     n_query: int = 15
     patience: int = 0
-    """Stop after so many validations without a new best; 0 for never."""
+    """Early stopping: validations without a new best; 0: never."""
     max_s: float = 10.0
     """Longer clips are cut to their start."""
     batch_clips: int = 16
-    """Clips of like length are embedded together, so many at once."""
+    """Batch size: clips of similar length are embedded together."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """A training run. Raises InputError where settings exclude each other."""
+    """A training run. Raises InputError if settings exclude each other."""
 
     data: DataConfig
     model: ModelConfig
@@ -204,17 +204,17 @@ class Config:
     """Receives best/, state.pt, log.jsonl, config.json, tensorboard/ and cache/."""
     seed: int = 0
     device: str = "auto"
-    """`cpu`, `cuda`, `cuda:1`; `auto` is cuda where there is one."""
+    """`cpu`, `cuda`, `cuda:1`; `auto` is cuda if available."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Of the backbone's arithmetic; weights and loss stay in fp32."""
+    """Precision of the backbone's arithmetic; weights and loss stay in fp32."""
     gradient_checkpointing: bool = False
-    """Compute each layer twice and keep less in memory."""
+    """Recompute each layer in the backward pass to save memory."""
     workers: int = 2
-    """Threads that decode and augment clips ahead of the training; 0 for none."""
+    """Threads that prefetch: decode and augment clips; 0: none."""
     threads: int | None = None
-    """Threads of PyTorch on the CPU; without it PyTorch's choice, at most one per core that the process may use."""
+    """Threads of PyTorch on the CPU; default: PyTorch's choice, at most one per core that the process may use."""
     save_every: int = 200
-    """Episodes from one saved state to the next, beside one at each validation."""
+    """Episodes between saved states; each validation also saves one."""
 
     def __post_init__(self) -> None:
         least: dict[str, float] = {
@@ -260,7 +260,7 @@ class Config:
         return self.episodes.count // self.optimiser.gradient_accumulation
 
     def plain(self) -> dict[str, Any]:
-        """The settings as JSON holds them."""
+        """The settings as a JSON object."""
         return _plain(asdict(self))
 
     def _value(self, name: str) -> Any:

@@ -1,6 +1,6 @@
-"""Where every random number of a training run comes from: the run's seed, a purpose and the number of the episode.
+"""Seeds of every random number of a training run: the run's seed, a purpose and the number of the episode.
 
-So an episode is the same whichever process draws it, and after whichever interruption.
+So an episode is the same in every process, and after any interruption.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 
 
 class Purpose(IntEnum):
-    """What the numbers are for; streams of different purposes are independent."""
+    """Purpose of the numbers; streams of different purposes are independent."""
 
     WAVEFORMS = 0
     MASKS = 1
@@ -22,12 +22,12 @@ class Purpose(IntEnum):
 
 
 def generator(seed: int, purpose: Purpose, index: int) -> np.random.Generator:
-    """The numbers for one purpose of episode `index`."""
+    """The random generator for one purpose of episode `index`."""
     return np.random.default_rng(_sequence(seed, purpose, index))
 
 
 def seed_dropout(seed: int, index: int) -> None:
-    """Seed torch's global generator, the only one that dropout takes, for episode `index`."""
+    """Seed torch's global generator, the only one that dropout uses, for episode `index`."""
     torch.manual_seed(int(_sequence(seed, Purpose.DROPOUT, index).generate_state(1, np.uint64)[0]))
 
 

@@ -1,4 +1,4 @@
-"""A TOML table to a frozen dataclass, with every key and type checked."""
+"""Convert a TOML table to a frozen dataclass, and check every key and type."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ else:
 Made = TypeVar("Made")
 
 LARGEST = 2**63 - 1
-"""The largest whole number that TOML promises and that NumPy and PyTorch take."""
+"""The largest integer that TOML guarantees and that NumPy and PyTorch accept."""
 
 WORDS: Mapping[type, str] = {
     str: "text in quotes",
@@ -45,16 +45,16 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise not_found(path, "file")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # those of tomllib and of UTF-8 are among the first
+    except (ValueError, RecursionError) as error:  # ValueError covers those of tomllib and of UTF-8
         raise InputError(f"{path.name} is not TOML: {error}") from error
 
 
 def to_dataclass(kind: type[Made], table: Mapping[str, Any], source: str) -> Made:
-    """A dataclass from a table; dataclasses in it are tables in the table. `source` names the file in messages.
+    """Build a dataclass from a table; nested dataclasses are nested tables. `source` names the file in messages.
 
     Raises:
-        InputError: a key that does not exist (named with the nearest one that does), one that is needed and missing,
-            or a value of another type.
+        InputError: an unknown key (the message names the nearest known one), a missing required key, or a value of
+            another type.
     """
     return _make(kind, table, source, "", list(_keys(kind)))
 
@@ -84,9 +84,9 @@ def _make(kind: type[Made], table: Mapping[str, Any], source: str, prefix: str, 
 
 
 def _convert(hint: Any, value: Any, name: str) -> Any:
-    """A TOML value as the type that a field is declared with."""
+    """Check a TOML value, and convert it to the declared type of a field."""
     origin, arguments = get_origin(hint), get_args(hint)
-    if origin is UnionType:  # TOML has no null, so None is only what a missing key means
+    if origin is UnionType:  # TOML has no null, so None only stands for a missing key
         return _convert(next(part for part in arguments if part is not type(None)), value, name)
     if origin is Literal:
         if value not in arguments:
@@ -114,7 +114,7 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
 
 
 def _keys(kind: Any, prefix: str = "") -> Iterator[str]:
-    """Every key there is, `section.key`."""
+    """All known keys, as `section.key`."""
     hints = get_type_hints(kind)
     for entry in fields(kind):
         yield f"{prefix}{entry.name}"
@@ -123,7 +123,7 @@ def _keys(kind: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    """`: did you mean ...?`, by the whole name, then by the last part alone in any section."""
+    """`: did you mean ...?`, by the whole name, then by only the last part in any section."""
     section = name.rpartition(".")[0]
     known = [key for key in known if key != section]
     if close := difflib.get_close_matches(name, known, n=1, cutoff=0.75):
@@ -132,7 +132,7 @@ def _nearest(name: str, known: list[str]) -> str:
     if close := difflib.get_close_matches(name.rpartition(".")[2], last, n=1):
         return f": did you mean {last[close[0]]}?"
     siblings = [key for key in known if key.rpartition(".")[0] == section]
-    return f": there are {', '.join(siblings)}"
+    return f": known are {', '.join(siblings)}"
 
 
 def _needed(entry: Field[Any]) -> bool:

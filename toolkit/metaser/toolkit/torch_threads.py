@@ -1,4 +1,4 @@
-"""PyTorch's threads on the CPU; its own default knows nothing of CPU quotas."""
+"""PyTorch's threads on the CPU; its own default ignores CPU quotas."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from metaser.runtime.system.cores import usable_cores
 
 
 def set_threads(threads: int | None = None) -> None:
-    """Let PyTorch use `threads`; without them as many as it would, at most one per core that the process may use."""
+    """Let PyTorch use `threads`; by default its own number, at most one per core that the process may use."""
     torch.set_num_threads(threads or min(torch.get_num_threads(), usable_cores()))

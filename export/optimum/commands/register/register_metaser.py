@@ -1,4 +1,4 @@
-"""`optimum-cli export metaser`: what `metaser export` does, as a command of Optimum, which finds it by this folder."""
+"""`optimum-cli export metaser`: `metaser export` as a command of Optimum, which finds it through this folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from metaser.cli.main import main
 
 
 class MetaserExportCommand(BaseOptimumCLICommand):
-    """The command with the options of `metaser export`, which it runs."""
+    """Optimum command that runs `metaser export`, with the same options."""
 
     COMMAND = CommandInfo(name="metaser", help="Export a speech encoder as a metaser bundle for small devices.")
 
@@ -34,7 +34,7 @@ class MetaserExportCommand(BaseOptimumCLICommand):
                 )
 
     def run(self) -> None:
-        """Export; an error is one line on standard error and the exit code of `metaser export`."""
+        """Export a bundle; an error prints one line on standard error and gives the exit code of `metaser export`."""
         main(["export", *_words(self.args)])
         sys.exit(0)
 
@@ -46,7 +46,7 @@ def _parameters() -> list[Any]:
 
 
 def _words(given: Namespace) -> list[str]:
-    """The words of `metaser export` for what Optimum parsed."""
+    """The command-line words of `metaser export` for the options that Optimum parsed."""
     options: list[str] = []
     arguments: list[str] = []
     for parameter in _parameters():

@@ -1,4 +1,4 @@
-"""`metaser bench`: how fast this machine is, and what it takes, over bundles, providers, threads and windows."""
+"""`metaser bench`: latency, memory and energy on this machine, per bundle, provider, thread count and window."""
 
 from __future__ import annotations
 
@@ -29,32 +29,41 @@ PERCENTILES = ("p50", "p90", "p99")
 
 BundleOption = Annotated[
     list[str] | None,
-    typer.Option("--bundle", metavar="NAME|DIR", help="A bundle, as everywhere; may come several times."),
+    typer.Option(
+        "--bundle", metavar="NAME|DIR", help="The bundle to measure: a folder or a shipped name. May be repeated."
+    ),
 ]
 ProviderOption = Annotated[
     list[Provider] | None,
-    typer.Option("--provider", metavar="PROVIDER", help="What runs the network; may come several times."),
+    typer.Option(
+        "--provider",
+        metavar="PROVIDER",
+        help="The hardware back end: cpu, cuda, tensorrt, openvino or auto. May be repeated.",
+    ),
 ]
 ThreadsOption = Annotated[
     list[int] | None,
-    typer.Option("--threads", metavar="N", help="Threads of the network; may come several times."),
+    typer.Option("--threads", metavar="N", help="Number of threads of the network. May be repeated."),
 ]
 WindowOption = Annotated[
     list[float] | None,
-    typer.Option("--window", metavar="S", help="Seconds of audio, 3 without it; may come several times."),
+    typer.Option("--window", metavar="S", help="Seconds of audio to label; 3 by default. May be repeated."),
 ]
-RunsOption = Annotated[int, typer.Option("--runs", min=1, metavar="N", help="Timed runs of each repetition.")]
-WarmUpOption = Annotated[int, typer.Option("--warm-up", min=0, metavar="N", help="Untimed runs before them.")]
+RunsOption = Annotated[int, typer.Option("--runs", min=1, metavar="N", help="Timed runs per repetition.")]
+WarmUpOption = Annotated[int, typer.Option("--warm-up", min=0, metavar="N", help="Untimed warm-up runs before them.")]
 RepetitionsOption = Annotated[
-    int, typer.Option("--repetitions", min=1, metavar="N", help="Fresh processes of each case, in turn.")
+    int, typer.Option("--repetitions", min=1, metavar="N", help="Measurements of each case, each in a new process.")
 ]
 ShareOption = Annotated[
-    bool, typer.Option("--share", help="Print a Markdown row of each case for the table in docs/devices.md.")
+    bool, typer.Option("--share", help="Print one Markdown row per case, for the table in docs/devices.md.")
 ]
-PlotOption = Annotated[Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw the cases.")]
+PlotOption = Annotated[
+    Path | None,
+    typer.Option("--plot", metavar="FILE.png", help="Draw a bar chart of the cases. Needs the extra `plots`."),
+]
 
 
-def bench(  # noqa: PLR0913 # one parameter an option
+def bench(  # noqa: PLR0913 # one parameter per option
     *,
     bundle: BundleOption = None,
     provider: ProviderOption = None,
@@ -69,9 +78,10 @@ def bench(  # noqa: PLR0913 # one parameter an option
 ) -> None:
     """Measure latency, memory, load time and energy on this machine.
 
-    A run labels one window, start to end. Every combination of the options is a case; cases take turns, each time in a
-    process of its own, and all runs count. p90 is the time that nine of ten runs stay under. The real-time factor is
-    seconds of work for a second of audio. Energy is that of the whole processor or board, where it can be read.
+    One run labels one window of audio, from samples to label. Each combination of --bundle, --provider, --threads and
+    --window is a case. The cases run in turn, each repetition in a new process, and all timed runs count. p90 is the
+    latency that 90 % of the runs stay below. The real-time factor is seconds of computation per second of audio.
+    Energy is that of the whole processor or board, if the machine can measure it.
     """
     from metaser.diagnostics.bench import run_cases
     from metaser.diagnostics.bench_case import Case
@@ -108,18 +118,24 @@ def bench(  # noqa: PLR0913 # one parameter an option
     else:
         _show(results, device)
     if reason := results[0].no_energy:
-        print_error(f"no energy was measured: {reason}")
+        print_error(f"energy was not measured: {reason}")
 
 
 def _check_plot(plot: Path | None) -> None:
-    """Before the work, not after it."""
+    """Check --plot before the measurement.
+
+    Raises:
+        InputError: it is not a .png file.
+        NotFoundError: its folder does not exist.
+        MissingDependencyError: matplotlib is missing.
+    """
     from metaser.runtime.errors import InputError, MissingDependencyError, NotFoundError
     from metaser.runtime.system.files import what_is_no_file
 
     if plot is None:
         return
     if plot.suffix != ".png":
-        raise InputError(f"{plot} is no .png: plots are written as PNG")
+        raise InputError(f"{plot} is not a .png file: plots are written as PNG")
     if found := what_is_no_file(plot):
         raise InputError(f"{plot} is {found}: choose another path")
     if not plot.absolute().parent.is_dir():
@@ -131,7 +147,7 @@ def _check_plot(plot: Path | None) -> None:
 
 
 def _machine(device: Device) -> dict[str, Any]:
-    """The device and the versions of what runs on it."""
+    """The device and the versions of the installed packages."""
     from metaser.diagnostics.versions import versions
 
     return {**asdict(device), "versions": versions()}
@@ -146,13 +162,14 @@ def _show(results: list[Result], device: Device) -> None:
     console.print(_stages(results))
     first = results[0]
     console.print_line(
-        f"Milliseconds; {len(first.measured)} x {first.case.runs} runs of each case, {first.case.warm_up} to warm up."
+        f"Times in milliseconds. {len(first.measured)} x {first.case.runs} runs per case; warm-up runs before each "
+        f"repetition: {first.case.warm_up}."
     )
 
 
 def _described(device: Device) -> str:
     mode = device.power_mode or device.governor
-    clock = f"{device.cpu_mhz[1]:.0f} MHz at most" if device.cpu_mhz else None
+    clock = f"{device.cpu_mhz[1]:.0f} MHz maximum" if device.cpu_mhz else None
     flags = " ".join(device.flags)
     name = device.model if device.model == device.processor else f"{device.model} ({device.processor})"
     facts = (name, f"{device.cores} cores", flags, device.jetson, mode, clock)
@@ -162,7 +179,7 @@ def _described(device: Device) -> str:
 def _latencies(results: list[Result]) -> Table:
     from metaser.diagnostics.bench import names
 
-    joules = ["J a run"] if any(result.energy for result in results) else []
+    joules = ["J per run"] if any(result.energy for result in results) else []
     table = new_table("case", *PERCENTILES, "real-time factor", "MB", *joules, title="Latency")
     for name, result in zip(names(results), results, strict=True):
         times = [milliseconds(result.latency_ms[percentile]) for percentile in PERCENTILES]
@@ -174,7 +191,7 @@ def _latencies(results: list[Result]) -> Table:
 def _stages(results: list[Result]) -> Table:
     from metaser.diagnostics.bench import names
 
-    table = new_table("case", *results[0].stages_ms, title="Median of each stage")
+    table = new_table("case", *results[0].stages_ms, title="Median time per stage")
     for name, result in zip(names(results), results, strict=True):
         table.add_row(plain(name), *(milliseconds(time_ms) for time_ms in result.stages_ms.values()))
     return _aligned(table)
@@ -187,13 +204,13 @@ def _aligned(table: Table) -> Table:
 
 
 def milliseconds(time_ms: float) -> str:
-    """Three digits, or as many as stand before the point: 0.012, 1.23, 12.3, 123, 1234."""
+    """Format with three digits, or all digits before the point: 0.012, 1.23, 12.3, 123, 1234."""
     digits = 3 if time_ms < 1 else 3 - len(str(int(time_ms)))
     return f"{time_ms:.{max(0, digits)}f}"
 
 
 def joules_a_run(result: Result) -> str:
-    """Joules of one run, or a dash."""
+    """Joules per run, or a dash."""
     return f"{result.energy.joules_a_run:.3g}" if result.energy else "-"
 
 
@@ -207,7 +224,7 @@ def _share(results: list[Result], device: Device) -> None:
 
 
 def markdown_row(result: Result, device: Device) -> str:
-    """A row of the table in docs/devices.md."""
+    """One row of the table in docs/devices.md."""
     model = device.model + (f", L4T {device.jetson}" if device.jetson else "")
     latency = result.latency_ms
     cells = (

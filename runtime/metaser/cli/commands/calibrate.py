@@ -1,4 +1,4 @@
-"""`metaser calibrate`: how readily a profile says that it does not know."""
+"""`metaser calibrate`: how often a profile answers "unknown"."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ CHOICES = (None, 0.5, 0.3, 0.2, 0.1, 0.05)
 FalseAcceptsOption = Annotated[
     float | None,
     typer.Option(
-        "--false-accepts", metavar="RATE", help="The share of clips of other classes that may get a label: 0.05 ..."
+        "--false-accepts",
+        metavar="RATE",
+        help="The wanted share of clips of other classes that still get a label, for example 0.05.",
     ),
 ]
 OthersOption = Annotated[
@@ -44,14 +46,15 @@ OthersOption = Annotated[
     typer.Option(
         "--others",
         metavar="FOLDER",
-        help="Other speech and noise of your place, to be told apart. Files that cannot be used are named.",
+        help="A folder of background speech and noise from your environment, to be answered with unknown. Files that "
+        "cannot be used are listed.",
         readable=False,
     ),
 ]
-ResetOption = Annotated[bool, typer.Option("--reset", help="Go back to what enrolment sets.")]
+ResetOption = Annotated[bool, typer.Option("--reset", help="Restore the calibration that enrolment computed.")]
 
 
-def calibrate(  # noqa: PLR0913 # one parameter an option
+def calibrate(  # noqa: PLR0913 # one parameter per option
     *,
     false_accepts: FalseAcceptsOption = None,
     others: OthersOption = None,
@@ -62,17 +65,17 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Choose how readily the profile says that it does not know.
+    """Set how often the answer is unknown instead of a label.
 
-    A false accept is a clip of a class that you did not enrol, or of no class, that gets a label. A false reject is a
-    right answer that becomes unknown. Fewer of one are more of the other. Without an option this shows the choices and
-    changes nothing. The profile before is kept for metaser enroll --undo.
+    A false accept is a clip that belongs to none of your classes but gets a label. A false reject is a clip whose
+    correct label is replaced by unknown. Lowering one raises the other. Without options, this command lists the choices
+    with their expected rates and changes nothing. The previous profile is kept for `metaser enroll --undo`.
     """
     from metaser.runtime import InputError, profile_lock
     from metaser.runtime.audio.recordings import summary
 
     if reset and (false_accepts is not None or others is not None):
-        raise InputError("--reset goes back to what enrolment sets: give it alone")
+        raise InputError("--reset restores the calibration of enrolment: give it without --false-accepts and --others")
     path = profile_path(profile)
     engine = open_engine_for_clips(bundle, provider, threads)
     lines: list[str] = []
@@ -100,7 +103,7 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
     for line in lines:
         console.print_line(line)
     console.print(_table(engine, calibrated), "")
-    _tell(console, calibrated)
+    _print_expectations(console, calibrated)
     if as_json:
         print_json(
             profile=str(path),
@@ -114,9 +117,9 @@ def calibrate(  # noqa: PLR0913 # one parameter an option
 
 
 def _table(engine: Engine, profile: Profile) -> Table:
-    """What each choice is expected to do; the one in force has a mark."""
+    """The expected rates of each choice; the current one is marked."""
     now = profile.reliability.wanted_false_accepts
-    table = new_table("", "metaser calibrate", "other classes labelled", "right answers lost")
+    table = new_table("", "metaser calibrate", "false accepts", "false rejects")
     for column in table.columns[2:]:
         column.justify = "right"
     for wanted in sorted({*CHOICES, now}, key=lambda rate: 1 if rate is None else rate, reverse=True):
@@ -129,15 +132,17 @@ def _table(engine: Engine, profile: Profile) -> Table:
     return table
 
 
-def _tell(console: PlainConsole, profile: Profile) -> None:
+def _print_expectations(console: PlainConsole, profile: Profile) -> None:
     expected = profile.reliability
     if expected.false_accepts is None:
-        console.print_line("Too few clips to tell: enrol two or more of each class.")
+        console.print_line("Too few clips to estimate these rates: enrol two or more clips per class.")
         return
     if expected.others_accepted is not None:
         console.print_line(
-            f"Of the other speech, {len(profile.others)} clips, {percent(expected.others_accepted)} get a label."
+            f"Of the {len(profile.others)} background clips, {percent(expected.others_accepted)} get a label."
         )
     if expected.confidence_error is not None:
-        console.print_line(f"Confidence is off by {percent(expected.confidence_error)} on average, on left-out clips.")
-    console.print_line("Expected for the people you enrolled; of strangers more becomes unknown.")
+        console.print_line(
+            f"Mean calibration error of the confidence on held-out clips: {percent(expected.confidence_error)}."
+        )
+    console.print_line("These rates are for the enrolled speakers. Expect more unknown answers for other people.")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 BAD_INPUT = 2
 STANDARD_INPUT_FILE = Path("/dev/stdin")
-FILE_COLUMNS = 20  # a longer path gives way to the bars
+FILE_COLUMNS = 20  # a longer path is cut to make room for the bars
 WIDEST_BAR, NARROWEST_BAR = 12, 5
 
 
@@ -48,7 +48,7 @@ class Result:
     notices: tuple[str, ...]
 
 
-def classify(  # noqa: PLR0913 # one parameter an option
+def classify(  # noqa: PLR0913 # one parameter per option
     *,
     files: Annotated[
         list[Path],
@@ -64,9 +64,9 @@ def classify(  # noqa: PLR0913 # one parameter an option
 ) -> None:
     """Label each clip with one of your classes.
 
-    Each FILE is one clip of a few seconds, and gets one label. A file that cannot be used is named, the others are
-    labelled all the same, and the exit code is 2. Ctrl-C shows what is done so far. For a conversation or a long
-    recording use `metaser stream`.
+    Each file is one clip of a few seconds and gets one label. A file that cannot be used is reported, the others are
+    still labelled, and the exit code is 2. Ctrl-C stops and prints the results so far. For a conversation or a long
+    recording, use `metaser stream`. Enrol your classes first, with `metaser enroll`.
     """
     from metaser.runtime.system.workers import in_order
 
@@ -86,7 +86,7 @@ def classify(  # noqa: PLR0913 # one parameter an option
                 else:
                     print_error(answer)
                 progress(done, len(files))
-    finally:  # also after Ctrl-C, and what is wrong with the machine
+    finally:  # also after Ctrl-C or a machine error
         if results and not as_json:
             _print_table(results)
     if len(results) < len(files):
@@ -94,7 +94,7 @@ def classify(  # noqa: PLR0913 # one parameter an option
 
 
 def _classify(engine: Engine, profile: Profile, file: Path) -> Result | str:
-    """The answer for one file, or a line that says why it cannot be used."""
+    """The answer for one file, or a line that explains why it cannot be used."""
     from metaser.runtime import InputError
     from metaser.runtime.arrays import SAMPLE_RATE_HZ
     from metaser.runtime.audio.load import read_audio
@@ -112,16 +112,18 @@ def _classify(engine: Engine, profile: Profile, file: Path) -> Result | str:
 
 
 def _fault(file: Path, error: Exception) -> str:
-    """What is wrong with a file, in a line that begins with its path or says that there is none."""
+    """Describe what is wrong with a file, in one line that begins with its path or reports it as missing."""
     from metaser.runtime import MetaserError
     from metaser.runtime.audio.recordings import cannot_be_read
 
-    said = str(error)
+    message = str(error)
     if isinstance(error, OSError) and not isinstance(error, MetaserError):
         return f"{file} {cannot_be_read(error)}"
-    if said.startswith(("no such file", str(file))):
-        return said
-    return f"{file} {said.removeprefix(file.name).lstrip()}" if said.startswith(f"{file.name} ") else f"{file}: {said}"
+    if message.startswith(("no such file", str(file))):
+        return message
+    if message.startswith(f"{file.name} "):
+        return f"{file} {message.removeprefix(file.name).lstrip()}"
+    return f"{file}: {message}"
 
 
 def _print_json(result: Result, provider: str) -> None:
@@ -152,7 +154,7 @@ def _table(results: list[Result], console: PlainConsole) -> Table:
     files = [plain(result.file) for result in results]
     longest = max(len(file) for file in files)
     if not console.is_terminal:
-        console.width += longest  # no edge to wrap or cut a path at
+        console.width += longest  # so that no path is wrapped or cut
     text_columns = max(palette.name(label).cell_len for label in (*palette.labels, None)) + len("confidence") + 2 * GAP
     bar_width = _bar_width(palette, console.width - text_columns - min(longest, FILE_COLUMNS))
     bars = palette.labels if bar_width else ()
@@ -167,7 +169,7 @@ def _table(results: list[Result], console: PlainConsole) -> Table:
 
 
 def _bar_width(palette: Palette, room: int) -> int:
-    """The widest bar that leaves a column for each label; 0 where none that says anything does."""
+    """The widest bar that leaves a column for each label; 0 if not even the narrowest one fits."""
     widths = range(WIDEST_BAR, NARROWEST_BAR - 1, -1)
     return next((width for width in widths if _bar_columns(palette, width) <= room), 0)
 

@@ -1,4 +1,4 @@
-"""`metaser corpora`: what a corpus of labelled clips holds."""
+"""`metaser corpora`: summary of a corpus of labelled clips."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ def corpora(
     *,
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR...", help="The folder of a corpus, or a manifest in CSV.", readable=False),
+        typer.Argument(metavar="DIR...", help="A folder of labelled clips, or a CSV manifest of them.", readable=False),
     ],
     strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Report the clips, classes, speakers and minutes of a corpus, and the files that cannot be used.
+    """Summarise a corpus of labelled clips, and list its unusable files.
 
-    DIR is a corpus with its original file names, LABEL/SPEAKER/clips, LABEL/clips, or a CSV table with the columns
-    path, label, speaker, language and corpus. Only headers are read. A DIR that cannot be used is named, the others are
-    reported all the same, and the exit code is 2. With --strict the report ends in an error if a file cannot be used,
-    unless the corpus is known to hold it.
+    DIR is a known corpus with its original file names, a folder sorted as LABEL/SPEAKER/clips or LABEL/clips, or a CSV
+    table with the columns path, label, speaker, language and corpus. The summary counts clips, classes, speakers and
+    minutes. Only audio headers are read. A DIR that cannot be used is reported, the others are still summarised, and
+    the exit code is 2. With --strict, an unusable file is an error after the summary, unless it is a known defect of
+    the corpus.
     """
     from metaser.toolkit.data.utterances import refuse_problems
 
@@ -53,7 +54,7 @@ def corpora(
 
 
 def _read(folder: Path) -> Report | None:
-    """The report on a corpus; None, and a line that says why, if it cannot be used."""
+    """The report on a corpus; if it cannot be used, print why and return None."""
     from metaser.runtime import InputError, NotFoundError
     from metaser.runtime.audio.recordings import cannot_be_read
     from metaser.toolkit.data.corpora import read_any, report

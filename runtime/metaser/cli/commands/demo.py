@@ -1,4 +1,4 @@
-"""`metaser demo`: the main job on the clips that came with metaser, start to end."""
+"""`metaser demo`: enrol and stream the clips that are shipped with metaser."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 TIMELINE_ROWS = 4
 CAVEAT = (
     "This is synthetic speech by espeak-ng and a caricature of emotion: "
-    "it shows how metaser works, not how well it hears people."
+    "it shows how metaser works, not how accurate it is on real speech."
 )
 NEXT_STEPS = """\
-With your own clips, a few of each emotion in support/LABEL/:
+Next, with a few clips of your own per emotion, in support/LABEL/:
   metaser enroll support/
   metaser classify clip.wav
   metaser stream recording.wav"""
@@ -37,16 +37,16 @@ With your own clips, a few of each emotion in support/LABEL/:
 
 def demo(
     *,
-    realtime: Annotated[bool, typer.Option("--realtime", help="Go as fast as time does: about a minute.")] = False,
+    realtime: Annotated[bool, typer.Option("--realtime", help="Play at real-time speed: about a minute.")] = False,
     bundle: BundleOption = None,
     provider: ProviderOption = Provider.auto,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show all of it on clips that came with metaser.
+    """Try metaser on shipped clips: enrol, label a conversation, compare with the truth.
 
-    It enrols a few clips of each class, streams a conversation and compares what it heard with the truth. The speech
-    is synthetic. Your own profile is neither read nor changed.
+    The demo enrols a few clips per class, labels a conversation as a stream and compares the labels with the true ones.
+    The speech is synthetic. Your own profile is neither read nor changed.
     """
     from metaser.cli.view.drawing import Palette
 
@@ -94,7 +94,7 @@ def _stream(engine: Engine, profile: Profile, recording: Path, console: PlainCon
     from metaser.cli.streaming.playback import play
     from metaser.runtime.audio.file import AudioFile
 
-    console.print_line("Listening to a conversation, partly in new voices and a new language:")
+    console.print_line("Labelling a conversation, which has new voices and a new language in parts:")
     file = AudioFile(recording)
     with open_view(console, profile.labels, file.duration_s()) as view:
         return play(
@@ -110,41 +110,41 @@ def _report(truth: list[Span], heard: Heard, palette: Palette, console: PlainCon
     console.print("", Timeline(tracks, heard.duration_s, palette, TIMELINE_ROWS))
     console.print(palette.legend())
     console.print("", _table(truth, heard.spans, palette), "")
-    spoken_s = sum(said.duration_s for said in truth)
+    spoken_s = sum(spoken.duration_s for spoken in truth)
     console.print_line(
-        f"Right for {percent(share_right(truth, heard.spans))} of {spoken_s:.1f} s of speech.", style="bold"
+        f"Correct for {percent(share_right(truth, heard.spans))} of {spoken_s:.1f} s of speech.", style="bold"
     )
-    console.print_line(f"Real-time factor {heard.real_time_factor:.3f}: a second of sound took that share of a second.")
+    console.print_line(f"Real-time factor {heard.real_time_factor:.3f}: seconds of computation per second of audio.")
     console.print(CAVEAT)
     console.print()
     console.print(NEXT_STEPS)
 
 
 def _table(truth: list[Span], heard: list[Span], palette: Palette) -> Table:
-    table = new_table("time", "said", "heard", "confidence", "right")
+    table = new_table("time", "truth", "heard", "confidence", "correct")
     table.columns[3].justify = "right"
-    for said in truth:
-        answer = heard_during(said, heard)
+    for spoken in truth:
+        answer = heard_during(spoken, heard)
         table.add_row(
-            f"{said.start_s:5.1f} - {said.end_s:5.1f} s",
-            palette.name(said.label),
+            f"{spoken.start_s:5.1f} - {spoken.end_s:5.1f} s",
+            palette.name(spoken.label),
             palette.name(answer.label) if answer else "nothing",
             percent(answer.confidence) if answer else "",
-            "yes" if answer and answer.label == said.label else "no",
+            "yes" if answer and answer.label == spoken.label else "no",
         )
     return table
 
 
 def _print_json(truth: list[Span], heard: Heard) -> None:
     segments = []
-    for said in truth:
-        answer = heard_during(said, heard.spans)
+    for spoken in truth:
+        answer = heard_during(spoken, heard.spans)
         segments.append(
             {
-                "label": said.label,
+                "label": spoken.label,
                 "heard": answer.label if answer else None,
-                "start_s": said.start_s,
-                "end_s": said.end_s,
+                "start_s": spoken.start_s,
+                "end_s": spoken.end_s,
                 "confidence": round(answer.confidence, 4) if answer else None,
             }
         )

@@ -1,4 +1,4 @@
-"""`metaser doctor`: what this machine has, and the command that fixes each problem."""
+"""`metaser doctor`: check this machine, and print the command that fixes each problem."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ STYLES = {"fine": "green", "notice": "yellow", "problem": "bold red"}
 
 
 def doctor(*, bundle: BundleOption = None, profile: ProfileOption = None, as_json: JsonOption = False) -> None:
-    """Check what this machine has and what fixes the rest.
+    """Check whether metaser can run on this machine, and print how to fix problems.
 
-    A notice is something that only some uses need, a microphone for instance. The exit code is 0 where all is there
-    that labelling a file needs, and 3 where something of it is missing or broken.
+    A problem must be fixed before a file can be labelled. A notice matters only for some uses, for example a missing
+    microphone. The exit code is 0 without problems and 3 if something needed is missing or broken.
     """
     from metaser.diagnostics.doctor import State, examine
     from metaser.runtime.errors import MissingDependencyError
@@ -34,8 +34,8 @@ def doctor(*, bundle: BundleOption = None, profile: ProfileOption = None, as_jso
     if not as_json:
         console_for(as_json).print(_table(checks))
     if problems := [check.name for check in checks if check.state is State.problem]:
-        raise MissingDependencyError(f"to be fixed first: {', '.join(problems)}")
-    console_for(as_json).print_line("This machine has what metaser needs.")
+        raise MissingDependencyError(f"fix these first: {', '.join(problems)}")
+    console_for(as_json).print_line("This machine has everything that metaser needs.")
 
 
 def _table(checks: list[Check]) -> Table:

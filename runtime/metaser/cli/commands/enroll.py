@@ -1,4 +1,4 @@
-"""`metaser enroll`: a folder of labelled clips becomes a profile, or changes one."""
+"""`metaser enroll`: make a profile from a folder of labelled clips, or change one."""
 
 from __future__ import annotations
 
@@ -49,42 +49,45 @@ class Tune(str, Enum):
 
 SupportArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="SUPPORT", help="A folder that holds a folder of clips for each label.", readable=False),
+    typer.Argument(metavar="SUPPORT", help="A folder with one subfolder of clips per label.", readable=False),
 ]
 AddOption = Annotated[
     Path | None,
     typer.Option(
-        "--add", metavar="SUPPORT", help="Add the clips of such a folder to the profile there is.", readable=False
+        "--add", metavar="SUPPORT", help="Add the clips of a SUPPORT folder to the existing profile.", readable=False
     ),
 ]
 RemoveOption = Annotated[
     str | None,
-    typer.Option("--remove", metavar="LABEL[/CLIP]", help="Take a class, or one clip of it, out of the profile."),
+    typer.Option("--remove", metavar="LABEL[/CLIP]", help="Remove a class, or one of its clips, from the profile."),
 ]
 UndoOption = Annotated[
-    bool, typer.Option("--undo", help="Put back the profile that the last enrolment or change replaced.")
+    bool, typer.Option("--undo", help="Restore the profile that the last enrolment or change replaced.")
 ]
 DropBadOption = Annotated[
-    bool, typer.Option("--drop-bad", help="Leave out clips that do harm, and name them, instead of stopping.")
+    bool, typer.Option("--drop-bad", help="Leave out bad clips and list them, instead of stopping.")
 ]
-ReportOption = Annotated[bool, typer.Option("--report", help="Report on every clip and every two classes.")]
+ReportOption = Annotated[
+    bool, typer.Option("--report", help="Print the full report: every clip and every pair of classes.")
+]
 PlotOption = Annotated[
     Path | None,
-    typer.Option("--plot", metavar="FILE.png", help="Draw a map of the clips. Needs the extra `plots`."),
+    typer.Option("--plot", metavar="FILE.png", help="Draw a map of the clips and classes. Needs the extra `plots`."),
 ]
 TuneOption = Annotated[
     Tune | None,
     typer.Option(
         "--tune",
         metavar="auto|force",
-        help="Also fine-tune the head on your clips: auto keeps it if held-out clips gain, force in any case.",
+        help="Also fine-tune the head on your clips. auto: keep it only if it improves on held-out clips. "
+        "force: always keep it.",
     ),
 ]
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asked for."""
+    """What the user requested."""
 
     support: Path | None
     add: Path | None
@@ -111,22 +114,24 @@ class Request:
         given = sum((self.support is not None, self.add is not None, self.remove is not None, self.undo))
         if given > 1 or not (given or self.tune or report or self.plot):
             raise InputError(
-                "give either SUPPORT, a folder with a folder of clips for each label, or one of --add, --remove and "
+                "give either SUPPORT, a folder with one subfolder of clips per label, or one of --add, --remove and "
                 "--undo"
             )
         if self.undo and self.tune:
-            raise InputError("--undo puts back a profile as it was: tune it afterwards, with `metaser enroll --tune`")
+            raise InputError(
+                "--undo restores a profile as it was: tune it afterwards, with `metaser enroll --tune auto`"
+            )
         if self.drop_bad and self.folder is None:
             raise InputError("--drop-bad is for SUPPORT or --add, which read clips")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A profile, and what was noticed on the way to it."""
+    """A profile, and what to report about its enrolment."""
 
     profile: Profile
     lines: tuple[str, ...] = ()
-    """What was dropped and what the change lost."""
+    """One line per dropped clip and per thing that the change lost."""
     dropped: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
@@ -152,12 +157,12 @@ def enroll(  # noqa: PLR0913 # one parameter per option
 ) -> None:
     """Learn your classes from a few clips of each.
 
-    SUPPORT holds one folder per class: support/anger/1.wav, support/joy/1.wav and so on. The names of the folders are
-    the labels; no class can be called unknown. Five clips of a few seconds per class are a good start. WAV, FLAC, Ogg
-    and MP3 are read at any rate and under any name; the extra `media` adds the formats of phones and videos. The result
-    is a profile, a small file that the other commands use. The profile it replaces is kept for --undo.
+    SUPPORT holds one folder per class, for example support/anger/1.wav and support/joy/1.wav. The folder names are the
+    labels; "unknown" is reserved. Five clips per class, of a few seconds each, are a good start. WAV, FLAC, Ogg and MP3
+    files of any sample rate are read; the extra `media` adds the formats of phones and videos. The result is a profile,
+    a small file that the other commands use. The profile that it replaces is kept for --undo.
 
-    The report names files that are not enrolled, bad clips, classes that are easily confused, and what to record.
+    The report lists files that were not enrolled, bad clips, classes that are easily confused, and what to record.
     """
     from metaser.runtime.enrolment.profile_file import check_is_profile
 
@@ -191,7 +196,7 @@ def _undo(path: Path) -> Outcome:
 
 
 def _change(request: Request, path: Path, engine: Engine, *, as_json: bool) -> Outcome:
-    """Read clips, then read, change and write the profile while no other process can."""
+    """Read clips, then read, change and write the profile under its lock."""
     from metaser.runtime import profile_lock
     from metaser.runtime.enrolment.changes import new_profile
     from metaser.runtime.enrolment.labels import look_alikes
@@ -234,7 +239,7 @@ def _change(request: Request, path: Path, engine: Engine, *, as_json: bool) -> O
 
 
 def _read(engine: Engine, folder: Path, request: Request, *, as_json: bool) -> tuple[EmbeddedClips, list[str]]:
-    """The clips of a folder, and a line for each that was left out."""
+    """Read the clips of a folder; also return one line per clip that was left out."""
     with SlowProgress("Enrolling", as_json=as_json) as progress:
         read = engine.embed_support(folder, min_classes=1 if request.add else 2, progress=progress)
     if not request.drop_bad:
@@ -289,13 +294,13 @@ def _print_next(console: PlainConsole, profile: Profile, path: Path, undo_option
 
     console.print_line(f"Profile of {len(profile.clips)} clips: {path}")
     if undo_path(path).is_file():
-        console.print_line(f"The profile before it is kept: metaser enroll --undo{undo_options}")
+        console.print_line(f"To restore the previous profile: metaser enroll --undo{undo_options}")
     console.print_line(f"Next:  metaser classify clip.wav{next_options}", style="bold")
     console.print_line(f"       metaser stream recording.wav{next_options}", style="bold")
 
 
 def _options(profile: str | None, bundle: str | None) -> str:
-    """What to add to the next command so that it finds the same profile and bundle."""
+    """The options that make the next command use the same profile and bundle."""
     given = {"profile": profile, "bundle": bundle}
     return "".join(
         f" --{name} {shlex.quote(str(value))}"

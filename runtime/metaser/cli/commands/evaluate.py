@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 CORPUS_BYTES = 200
-"""So much of a corpus's name goes into that of a file."""
+"""Maximum length of a corpus name inside a file name."""
 
 
 class Speakers(str, Enum):
-    """Who speaks in support and queries."""
+    """How the speakers of support and queries relate."""
 
     disjoint = "disjoint"
     same = "same"
@@ -40,7 +40,7 @@ class Speakers(str, Enum):
 
 
 class Part(str, Enum):
-    """Which speakers of the protocol."""
+    """Which speakers of the evaluation protocol."""
 
     all = "all"
     train = "train"
@@ -49,7 +49,7 @@ class Part(str, Enum):
 
 
 class Classes(str, Enum):
-    """What the classes are."""
+    """The column that defines the classes."""
 
     label = "label"
     original_label = "original_label"
@@ -61,7 +61,7 @@ class Tune(str, Enum):
     """How the head is tuned on each support set."""
 
     none = "none"
-    split_ = "split"  # `split` is a method of text
+    split_ = "split"  # `str` has a method `split`
     pmf = "pmf"
     time = "time"
     views = "views"
@@ -69,54 +69,63 @@ class Tune(str, Enum):
 
 ModelArgument = Annotated[
     str,
-    typer.Argument(metavar="MODEL", callback=name_or_folder, help="A checkpoint, a bundle, or the name of one."),
+    typer.Argument(
+        metavar="MODEL",
+        callback=name_or_folder,
+        help="A checkpoint folder, a bundle folder, or the name of a shipped bundle.",
+    ),
 ]
 CorpusOption = Annotated[
     list[Path],
-    typer.Option("--corpus", metavar="DIR", help="A corpus or a CSV manifest; may come several times.", readable=False),
+    typer.Option("--corpus", metavar="DIR", help="A corpus folder or a CSV manifest. May be repeated.", readable=False),
 ]
-NWayOption = Annotated[int, typer.Option("--n-way", metavar="N", help="Classes of an episode.")]
-KShotOption = Annotated[int, typer.Option("--k-shot", metavar="K", help="Labelled clips of each class.")]
-NQueryOption = Annotated[int, typer.Option("--n-query", metavar="Q", help="Queries of each class, at most.")]
-EpisodesOption = Annotated[int, typer.Option("--episodes", metavar="N", help="How many episodes of each corpus.")]
+NWayOption = Annotated[int, typer.Option("--n-way", metavar="N", help="Classes per episode.")]
+KShotOption = Annotated[int, typer.Option("--k-shot", metavar="K", help="Labelled clips per class (shots).")]
+NQueryOption = Annotated[int, typer.Option("--n-query", metavar="Q", help="Clips to label per class, at most.")]
+EpisodesOption = Annotated[int, typer.Option("--episodes", metavar="N", help="Number of episodes per corpus.")]
 SpeakersOption = Annotated[
     Speakers,
     typer.Option(
         "--speakers",
         metavar="WHO",
-        help="disjoint: support and queries by different people; same: by one person; any: not looked at.",
+        help="Speakers of support and queries. disjoint: different speakers. same: one speaker. any: not controlled.",
     ),
 ]
 SplitOption = Annotated[
     Part,
-    typer.Option("--split", metavar="PART", help="Which speakers of the protocol: all, train, validation or test."),
+    typer.Option(
+        "--split", metavar="PART", help="Which speakers of the protocol to use: all, train, validation or test."
+    ),
 ]
 ClassesOption = Annotated[
     Classes,
-    typer.Option("--classes", metavar="COLUMN", help="What is told apart: label, original_label, speaker, language."),
+    typer.Option(
+        "--classes", metavar="COLUMN", help="The classes to recognise: label, original_label, speaker or language."
+    ),
 ]
 TuneOption = Annotated[
     Tune,
     typer.Option(
         "--tune",
         metavar="METHOD",
-        help="Tune the head on each episode's support set: split or pmf, with one shot time or views. "
-        "A bundle tunes as a device does, a checkpoint in PyTorch.",
+        help="Fine-tune the head on each episode's support set: none, split or pmf; with one shot also time or views. "
+        "A bundle is tuned as on a device, a checkpoint in PyTorch.",
     ),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Another seed draws other episodes.")]
+SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Random seed of the episodes.")]
 OutOption = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Write evaluation.json and confusion matrices.")
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Write evaluation.json and confusion matrices to this folder."),
 ]
 AgainstOption = Annotated[
-    Path | None, typer.Option("--against", metavar="FILE.json", help="Compare with another run's evaluation.json.")
+    Path | None, typer.Option("--against", metavar="FILE.json", help="Compare with the evaluation.json of another run.")
 ]
 CacheOption = Annotated[
-    Path | None, typer.Option("--cache", metavar="DIR", help="Where embeddings are kept between runs.")
+    Path | None, typer.Option("--cache", metavar="DIR", help="Store embeddings in this folder and reuse them.")
 ]
 
 
-def evaluate(  # noqa: PLR0913 # one parameter an option
+def evaluate(  # noqa: PLR0913 # one parameter per option
     *,
     model: ModelArgument,
     corpus: CorpusOption,
@@ -137,10 +146,10 @@ def evaluate(  # noqa: PLR0913 # one parameter an option
     strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure how well a model tells classes apart from a few labelled clips.
+    """Measure the few-shot accuracy of a model on labelled corpora.
 
-    Each episode draws classes and K labelled clips of each, and labels other clips. Two runs with the same options
-    see the same episodes, so --against gives the interval of their difference. A bundle needs no PyTorch.
+    Each episode draws N classes and K labelled clips per class, then labels other clips. Runs with the same options use
+    the same episodes; --against reports the confidence interval of their difference. A bundle needs no PyTorch.
     """
     from metaser.toolkit.episodes.sampler import EpisodeSampler, EpisodeSettings
     from metaser.toolkit.evaluation.embeddings import open_embedder
@@ -152,20 +161,20 @@ def evaluate(  # noqa: PLR0913 # one parameter an option
     sampler_of = partial(EpisodeSampler, settings=settings, seed=seed, column=classes.value)
     other = read_run(against) if against else None
     found = [_read(folder, split, strict=strict) for folder in corpus]
-    for own, _ in found:
-        sampler_of(own)  # a shortage is reported before the slow part
+    for clips, _ in found:
+        sampler_of(clips)  # a shortage is reported before the slow part
     embedder = open_embedder(model, provider=provider.value, threads=threads)
     tunable = None
     if tune is not Tune.none:
         tunable = open_tunable(model, tune.value, provider=provider.value, threads=threads)
     evaluations, left_out = [], []
-    for own, problems in found:
+    for clips, problems in found:
         if tunable:
-            framed = _frames(tunable, own, as_json, strict=strict)
+            framed = _frames(tunable, clips, as_json, strict=strict)
             evaluations.append(evaluate_tuned(tunable, framed, sampler_of(framed.utterances), episodes))
             left_out.append([*problems, *framed.problems])
         else:
-            embedded = _embed(embedder, own, cache, as_json, strict=strict)
+            embedded = _embed(embedder, clips, cache, as_json, strict=strict)
             evaluations.append(measure(embedded, sampler_of(embedded.utterances), episodes))
             left_out.append([*problems, *embedded.problems])
     run = Run({"name": embedder.name, "form": embedder.form, "key": embedder.key}, tuple(evaluations))
@@ -179,16 +188,18 @@ def evaluate(  # noqa: PLR0913 # one parameter an option
 
 
 def _read(path: Path, split: Part, *, strict: bool) -> tuple[tuple[Utterance, ...], tuple[Problem, ...]]:
-    """The readable clips of a part of a corpus, and what is wrong with other files."""
+    """The readable clips of a part of a corpus, and the problems of its other files."""
     from metaser.runtime import InputError
     from metaser.toolkit.data.corpora import read_any, readable
     from metaser.toolkit.episodes.sampler import split_of
 
     corpus = readable(read_any(path))
-    _tell(corpus.problems, len(corpus.utterances) + len(corpus.problems), strict=strict)
+    _report_problems(corpus.problems, len(corpus.utterances) + len(corpus.problems), strict=strict)
     clips = tuple(clip for clip in corpus.utterances if split is Part.all or split_of(clip) == split.value)
     if not clips:
-        raise InputError(f"{path}: none of its {len(corpus.utterances)} clips is of the {split.value} speakers")
+        raise InputError(
+            f"{path}: none of its {len(corpus.utterances)} clips is by a {split.value} speaker of the protocol"
+        )
     return clips, corpus.problems
 
 
@@ -199,7 +210,7 @@ def _embed(
 
     with SlowProgress("Embedding", as_json=as_json) as progress:
         embedded = embed_clips(embedder, clips, cache=cache, progress=progress)
-    _tell(embedded.problems, len(clips), strict=strict)
+    _report_problems(embedded.problems, len(clips), strict=strict)
     return embedded
 
 
@@ -208,19 +219,19 @@ def _frames(model: TunableModel, clips: tuple[Utterance, ...], as_json: bool, *,
 
     with SlowProgress("Reading frames", as_json=as_json) as progress:
         framed = frame_clips(model, clips, progress=progress)
-    _tell(framed.problems, len(clips), strict=strict)
+    _report_problems(framed.problems, len(clips), strict=strict)
     return framed
 
 
-def _tell(problems: tuple[Problem, ...], found: int, *, strict: bool) -> None:
-    """List files that are left out; with `strict` they are an error."""
+def _report_problems(problems: tuple[Problem, ...], found: int, *, strict: bool) -> None:
+    """Print the files that are left out; with `strict` they are an error."""
     from metaser.toolkit.data.utterances import refuse_problems
 
     if strict:
         refuse_problems(problems, found, "--strict")
     if problems:
         console = console_for(as_json=True)
-        console.print_line(f"left out, of {found} files: {len(problems)}", style="yellow")
+        console.print_line(f"{len(problems)} of {found} files left out:", style="yellow")
         print_skipped(console, problems)
 
 
@@ -249,12 +260,12 @@ def _print(console: PlainConsole, evaluations: tuple[Evaluation, ...], differenc
     protocol = evaluations[0].protocol
     title = (
         f"{protocol['n_way']}-way {protocol['k_shot']}-shot, speakers: {protocol['speaker_split']}, "
-        f"episodes: {protocol['episodes']}, per cent"
+        f"episodes: {protocol['episodes']}, in %"
     )
-    table = new_table("corpus", "accuracy", "95 % over speakers", "recall", title=title)
+    table = new_table("corpus", "accuracy", "95 % interval over speakers", "recall", title=title)
     if differences:
         table.add_column("difference")
-        table.add_column("over speakers")
+        table.add_column("interval over speakers")
         table.add_column("decided")
     for one in evaluations:
         row = [

@@ -1,4 +1,4 @@
-"""`metaser forget`: delete a profile and everything kept of it."""
+"""`metaser forget`: delete a profile and its undo copy."""
 
 import os
 from typing import Annotated
@@ -12,12 +12,12 @@ from metaser.cli.view.terminal import console_for
 
 def forget(
     profile: ProfileOption = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
 ) -> None:
-    """Delete the profile and the copy kept for undo.
+    """Delete the profile and the copy that is kept for undo.
 
-    Nothing of the clips remains in metaser afterwards. The clips themselves are not touched. If the profile is a link,
-    the file that it leads to is deleted with it.
+    Afterwards metaser stores nothing of the clips in this profile. The audio files themselves are not touched. If the
+    profile is a link, its target is deleted too.
     """
     from metaser.runtime import InputError
     from metaser.runtime import forget as delete
@@ -28,12 +28,15 @@ def forget(
     check_is_profile(behind_links(path))
     if not yes and (path.is_file() or undo_path(path).is_file()):
         if not can_ask():
-            raise InputError(f"nobody can be asked here: metaser forget --yes deletes {path} without a question")
+            raise InputError(
+                f"standard input is not a terminal, so metaser cannot ask: metaser forget --yes deletes {path} "
+                "without asking"
+            )
         if not typer.confirm(f"Delete the profile {plain(path)} and its undo copy?"):
             console_for(as_json=False).print_line("Nothing was deleted.")
             return
     for file in delete(path):
         emptied = os.path.lexists(file)
         console_for(as_json=False).print_line(
-            f"Emptied {file}, which is a mount of its own" if emptied else f"Deleted {file}"
+            f"Emptied {file}, which is a mount point and cannot be deleted" if emptied else f"Deleted {file}"
         )

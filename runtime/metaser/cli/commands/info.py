@@ -1,4 +1,4 @@
-"""`metaser info`: what a bundle or a profile is."""
+"""`metaser info`: describe a bundle or a profile."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ def info(
         typer.Argument(
             metavar="BUNDLE_OR_PROFILE",
             callback=name_or_folder,
-            help="A bundle's folder or name, or a profile's file.",
+            help="The folder or name of a bundle, or the file of a profile.",
         ),
     ] = None,
     bundle: BundleOption = None,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what a bundle or a profile is.
+    """Describe a bundle or a profile.
 
-    Without BUNDLE_OR_PROFILE it tells about the bundle and the profile that the other commands would use.
+    Without BUNDLE_OR_PROFILE, this describes the bundle and the profile that the other commands use, and prints where
+    they are stored.
     """
     from metaser.runtime import InputError, open_bundle
 
@@ -129,15 +130,15 @@ def _bundle_rows(facts: dict[str, Any]) -> dict[str, str]:
 
     backbone, head, audio = facts["backbone"], facts["head"], facts["audio"]
     accuracy = facts["accuracy"]
-    order = sorted(accuracy, key=lambda name: (name != "protocol", name))  # what it is of first
+    order = sorted(accuracy, key=lambda name: (name != "protocol", name))  # the protocol first
     return {
         "name": facts["name"],
         "folder": facts["folder"],
         "backbone": f"{backbone['source']} ({backbone['model_type']}), layers: {backbone['layers']}, "
         f"width: {backbone['width']}",
         "head": f"{head['kind']}, embedding of {head['embedding_size']}, scale {head['scale']:g}",
-        "precision": f"{facts['precision']}, meant for {', '.join(facts['providers'])}",
-        "window": f"up to {audio['max_window_s']:g} s, a frame each "
+        "precision": f"{facts['precision']}, for {', '.join(facts['providers'])}",
+        "window": f"up to {audio['max_window_s']:g} s, one frame per "
         f"{1000 * audio['hop_samples'] / audio['sample_rate_hz']:g} ms",
         "calibration": _numbers(facts["calibration"]),
         "size": f"{_size(facts['size_bytes'])} in {len(facts['files'])} files",
@@ -156,17 +157,17 @@ def _profile_rows(facts: dict[str, Any]) -> dict[str, str]:
         "file": facts["file"],
         "bundle": f"{facts['bundle']} (model {facts['model_id'][:ID_DIGITS]}, graphs {facts['graph_id'][:ID_DIGITS]})",
         "classes": ", ".join(f"{label} {count}" for label, count in facts["classes"].items()),
-        "clips": str(facts["clips"]) + (f", and {others} of other speech" if (others := facts["others"]) else ""),
+        "clips": str(facts["clips"]) + (f", and {others} of background speech" if (others := facts["others"]) else ""),
         "head": "tuned on these clips" if facts["tuned"] else "the bundle's own",
         "calibration": _numbers(facts["calibration"]),
         "expected": _numbers(facts["expected"]),
         "size": _size(facts["size_bytes"]),
-        "undo": "yes, metaser enroll --undo puts back the one before" if facts["undo"] else "no",
+        "undo": "yes, metaser enroll --undo restores the previous profile" if facts["undo"] else "no",
     }
 
 
 def _numbers(report: dict[str, Any]) -> str:
-    """The numbers of a report in free form; --json has all of it."""
+    """The numbers of a report on one line; --json prints the whole report."""
     numbers = [
         f"{name.replace('_', ' ')} {value:g}" for name, value in report.items() if isinstance(value, int | float)
     ]

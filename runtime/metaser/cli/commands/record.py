@@ -1,4 +1,4 @@
-"""`metaser record`: support clips from the microphone."""
+"""`metaser record`: record support clips from the microphone."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ REFUSALS = 5
 
 
 LabelArgument = Annotated[
-    str, typer.Argument(metavar="LABEL", help="The class that the clips belong to, a name for a folder.")
+    str, typer.Argument(metavar="LABEL", help="The class of the clips; also the name of their folder.")
 ]
-CountOption = Annotated[int, typer.Option("--count", metavar="N", help="How many clips to take.", min=1)]
-SecondsOption = Annotated[float, typer.Option("--seconds", metavar="SECONDS", help="How long each is.", min=1, max=60)]
-IntoOption = Annotated[Path, typer.Option("--into", metavar="SUPPORT", help="The support folder.")]
+CountOption = Annotated[int, typer.Option("--count", metavar="N", help="Number of clips to record.", min=1)]
+SecondsOption = Annotated[
+    float, typer.Option("--seconds", metavar="SECONDS", help="Length of each clip.", min=1, max=60)
+]
+IntoOption = Annotated[Path, typer.Option("--into", metavar="SUPPORT", help="The support folder to write to.")]
 DeviceOption = Annotated[
-    str | None, typer.Option("--device", metavar="NAME|NUMBER", help="Which microphone. Without it, the default.")
+    str | None,
+    typer.Option("--device", metavar="NAME|NUMBER", help="The microphone to use. Without it, the default one."),
 ]
 
 
@@ -39,9 +42,10 @@ def record(
     into: IntoOption = Path("support"),
     device: DeviceOption = None,
 ) -> None:
-    """Take support clips from the microphone into SUPPORT/LABEL/.
+    """Record clips of one class from the microphone into SUPPORT/LABEL/.
 
-    Press Enter before each take and speak. A take that is silent or clipped is refused and taken again.
+    Press Enter before each clip, then speak. A clip that is silent or too loud is refused and recorded again. Record
+    each of your classes, then run `metaser enroll`.
     """
     import soundfile
 
@@ -54,7 +58,7 @@ def record(
     label = check_label(label)
     if not is_folder_name(label):
         raise InputError(
-            f"{label!r} cannot be a folder's name: give a label without / and control characters that does not begin "
+            f"{label!r} cannot be a folder name: give a label without / and control characters that does not begin "
             f"with a dot, of at most {LONGEST_NAME_BYTES} bytes"
         )
     console = console_for(as_json=False)
@@ -82,7 +86,7 @@ def record(
 
 
 def _prompt(console: PlainConsole, take: str) -> None:
-    """Wait for Enter where somebody can press it, else say that it begins."""
+    """Wait for Enter on a terminal; otherwise print that the take begins."""
     if not (console.is_terminal and can_ask()):
         console.print_line(f"{take}: speak now.")
         return
@@ -93,10 +97,10 @@ def _prompt(console: PlainConsole, take: str) -> None:
 
 
 def _take(microphone: Microphone, seconds: float, console: PlainConsole) -> Waveform:
-    """One take at 16 kHz, with a level meter.
+    """Record one take at 16 kHz, with a level meter.
 
     Raises:
-        AudioError: it is silent or clipped, or a part of it was lost.
+        AudioError: the take is silent or clipped, or a part of it was lost.
     """
     import numpy as np
 
@@ -105,7 +109,7 @@ def _take(microphone: Microphone, seconds: float, console: PlainConsole) -> Wave
     from metaser.runtime.audio.load import check_array
     from metaser.runtime.audio.resampler import resample
 
-    microphone.skip()  # what was heard before Enter
+    microphone.skip()  # audio from before Enter
     blocks: list[Waveform] = []
     lost_before_ms = microphone.dropped_ms
     while (heard_s := sum(map(len, blocks)) / microphone.rate_hz) < seconds:

@@ -1,4 +1,4 @@
-"""`metaser reenroll`: renew a profile for another bundle, from the clips it was made of."""
+"""`metaser reenroll`: rebuild a profile for another bundle from its original clips."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ LISTED = 3
 
 SupportArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="SUPPORT", help="Where to look for clips that have moved.", readable=False),
+    typer.Argument(metavar="SUPPORT", help="A folder to search for clips that have moved.", readable=False),
 ]
 DropMissingOption = Annotated[
-    bool, typer.Option("--drop-missing", help="Go on without the clips that cannot be found.")
+    bool, typer.Option("--drop-missing", help="Continue without the clips that cannot be found.")
 ]
 
 
-def reenroll(  # noqa: PLR0913 # one parameter an option
+def reenroll(  # noqa: PLR0913 # one parameter per option
     *,
     support: SupportArgument = None,
     drop_missing: DropMissingOption = False,
@@ -49,10 +49,11 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Renew the profile after a new bundle or precision.
+    """Rebuild the profile for another bundle or precision, from its original clips.
 
-    A profile belongs to the bundle that made it. The clips it was made of are read again, if they are still where they
-    were and have not changed, or wherever in SUPPORT they are now. The profile before is kept for --undo.
+    A profile belongs to the bundle that made it. This command reads its clips again, from their original paths or
+    from anywhere in SUPPORT, provided that their content has not changed. The previous profile is kept for
+    `metaser enroll --undo`.
     """
     from metaser.runtime import Profile, profile_lock
 
@@ -74,10 +75,10 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
 
     what = "export of the same model" if before.model_id == manifest.model_id else "model"
     console.print_line(f"Another {what}: {before.bundle_name} before, {manifest.name} now.")
-    _tell(console, found)
+    _print_found(console, found)
     for line in lost_by_change(before, renewed):
         console.print_line(line)
-    console.print_line(f"Recognised when left out: {_recognised(before)} before, {_recognised(renewed)} now.")
+    console.print_line(f"Correct in leave-one-out: {_recognised(before)} before, {_recognised(renewed)} now.")
     console.print_line(f"Profile of {len(renewed.clips)} clips: {path}")
     if as_json:
         print_json(
@@ -94,7 +95,7 @@ def reenroll(  # noqa: PLR0913 # one parameter an option
 
 
 def _find(before: Profile, support: Path | None, *, drop_missing: bool) -> FoundClips:
-    """Where the clips are now; clips that are gone are an error unless they may be dropped."""
+    """Find the clips; missing clips are an error unless `drop_missing` is set."""
     from metaser.runtime import InputError, find_clips
     from metaser.runtime.system.os_errors import not_found
 
@@ -109,7 +110,7 @@ def _find(before: Profile, support: Path | None, *, drop_missing: bool) -> Found
     return found
 
 
-def _tell(console: PlainConsole, found: FoundClips) -> None:
+def _print_found(console: PlainConsole, found: FoundClips) -> None:
     from metaser.runtime.audio.recordings import summary
 
     for clip, place in found.moved[:LISTED]:
@@ -117,10 +118,10 @@ def _tell(console: PlainConsole, found: FoundClips) -> None:
     if len(found.moved) > LISTED:
         console.print_line(f"Moved: {len(found.moved) - LISTED} more")
     for clip in found.changed:
-        console.print_line(f"Left out: {clip.title} has another content now ({clip.path})")
+        console.print_line(f"Left out: {clip.title} has changed ({clip.path})")
     for clip in found.missing:
         console.print_line(
-            f"Left out: {clip.title} is gone" + (f" ({clip.path})" if clip.path else ", it was an array")
+            f"Left out: {clip.title} is gone" + (f" ({clip.path})" if clip.path else ", it was given as an array")
         )
     for clip in found.unreadable:
         console.print_line(f"Left out: {clip.title} cannot be read ({clip.path})")

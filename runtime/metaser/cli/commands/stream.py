@@ -41,39 +41,50 @@ if TYPE_CHECKING:
 
 FileArgument = Annotated[
     str | None,
-    typer.Argument(metavar="[FILE|-]", help="A recording, a pipe, or - for standard input."),
+    typer.Argument(metavar="[FILE|-]", help="An audio file, a pipe, or - for standard input."),
 ]
-MicOption = Annotated[bool, typer.Option("--mic", help="Listen to a microphone.")]
+MicOption = Annotated[bool, typer.Option("--mic", help="Label live speech from a microphone.")]
 DeviceOption = Annotated[
-    str | None, typer.Option("--device", metavar="NAME|NUMBER", help="Which microphone. Without it, the default.")
+    str | None,
+    typer.Option("--device", metavar="NAME|NUMBER", help="The microphone to use. Without it, the default one."),
 ]
-ListDevicesOption = Annotated[bool, typer.Option("--list-devices", help="Show the microphones and stop.")]
+ListDevicesOption = Annotated[bool, typer.Option("--list-devices", help="List the microphones and exit.")]
 LiveOption = Annotated[
-    bool, typer.Option("--live", help="With -: never wait for the model; what it cannot keep up with is lost.")
+    bool, typer.Option("--live", help="With -: treat the input as live. Audio is dropped if the model cannot keep up.")
 ]
-RateOption = Annotated[int, typer.Option("--rate", metavar="HZ", help="With -: the rate of raw samples.")]
-ChannelsOption = Annotated[int, typer.Option("--channels", metavar="N", help="With -: the channels of raw samples.")]
+RateOption = Annotated[int, typer.Option("--rate", metavar="HZ", help="With -: sample rate of raw samples.")]
+ChannelsOption = Annotated[
+    int, typer.Option("--channels", metavar="N", help="With -: number of channels of raw samples.")
+]
 SampleFormatOption = Annotated[
     str,
-    typer.Option("--sample-format", metavar="NAME", help="With -: raw samples are s16le, f32le, mulaw ..."),
+    typer.Option(
+        "--sample-format", metavar="NAME", help="With -: format of raw samples, such as s16le, f32le or mulaw."
+    ),
 ]
-RealtimeOption = Annotated[bool, typer.Option("--realtime", help="Go as fast as time does, not faster.")]
+RealtimeOption = Annotated[bool, typer.Option("--realtime", help="Play a file at real-time speed.")]
 WindowOption = Annotated[
-    float, typer.Option("--window", metavar="SECONDS", help="The longest stretch of speech a label looks back on.")
+    float, typer.Option("--window", metavar="SECONDS", help="Longest stretch of speech that a label is based on.")
 ]
-HopOption = Annotated[float, typer.Option("--hop", metavar="SECONDS", help="Time between two looks.")]
+HopOption = Annotated[float, typer.Option("--hop", metavar="SECONDS", help="Time between two windows.")]
 DwellOption = Annotated[
-    float, typer.Option("--dwell", metavar="SECONDS", help="How long another label must hold to be believed.")
+    float,
+    typer.Option(
+        "--dwell", metavar="SECONDS", help="How long a new label must hold before it replaces the current one."
+    ),
 ]
 RecordOption = Annotated[
-    Path | None, typer.Option("--record", metavar="DIR", help="Keep the audio and its labels in this folder.")
+    Path | None, typer.Option("--record", metavar="DIR", help="Save the audio and its labels in this folder.")
 ]
 FormOption = Annotated[
-    Format | None, typer.Option("--format", metavar="FORMAT", help="Print json, csv, srt or audacity.")
+    Format | None,
+    typer.Option(
+        "--format", metavar="FORMAT", help="Print segments as json, csv, srt (subtitles) or audacity (label track)."
+    ),
 ]
 
 
-def stream(  # noqa: PLR0913 # one parameter an option
+def stream(  # noqa: PLR0913 # one parameter per option
     *,
     file: FileArgument = None,
     mic: MicOption = False,
@@ -97,11 +108,11 @@ def stream(  # noqa: PLR0913 # one parameter an option
     form: FormOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Label speech as it comes: a microphone, standard input or a recording.
+    """Label live speech or a long recording: microphone, standard input or file.
 
-    Standard input is WAV, another file format, or raw samples; a format is recognised by its content. Speech is
-    detected and labelled after its first second, and the label follows the speaker. On a terminal you see it change;
-    elsewhere each finished segment is one line. Ctrl-C ends the stream with the summary.
+    metaser detects speech, labels it after its first second, and updates the label while the person speaks. A terminal
+    shows the label live; elsewhere each finished segment is printed as one line. Standard input is an audio file or raw
+    samples; the format is detected from the content. Ctrl-C ends the stream and prints a summary.
     """
     from metaser.runtime.audio.file import AudioFile
     from metaser.runtime.audio.formats.pcm import RawFormat
@@ -127,7 +138,7 @@ def stream(  # noqa: PLR0913 # one parameter an option
 
     with _open_source(file, device, raw, console, live=live) as source:
         if record and not console.is_terminal:
-            console.print_line(f"Recording what is heard into {record}.")
+            console.print_line(f"Recording audio and labels into {record}.")
         with _open_view(form, engine.provider, console, enrolled.labels, total_s, notice) as view:
             heard = _play(source, name, new_stream, view, record, realtime=realtime)
     _print_end(source, name, heard, raw, form, console, enrolled.labels)
@@ -156,7 +167,7 @@ def _settings(window_s: float, hop_s: float, dwell_s: float) -> StreamSettings:
     )
 
 
-def _play(  # noqa: PLR0913 # the source, the stream and what shows it
+def _play(  # noqa: PLR0913 # the source, the stream and its view
     source: Source, name: str, new_stream: Callable[[int], Stream], view: View, record: Path | None, *, realtime: bool
 ) -> Heard:
     """Play the source to its end, and record it if a folder is given."""
@@ -181,7 +192,7 @@ def _print_end(  # noqa: PLR0913, PLR0917 # what was played, and how it is print
     console: PlainConsole,
     labels: tuple[str, ...],
 ) -> None:
-    """The notices and the summary, if somebody still reads them."""
+    """Print the notices and the summary, unless the output pipe is closed."""
     from metaser.cli.streaming.live import print_summary
 
     if heard.pipe_closed:
@@ -195,7 +206,8 @@ def _print_end(  # noqa: PLR0913, PLR0917 # what was played, and how it is print
     print_summary(console, heard, labels)
     if source.pipe and source.pipe.is_raw and not heard.spans and not heard.pipe_closed:
         console.print_line(
-            f"It was read as raw {raw.sample_format}, {raw.channels} channel(s) at {raw.rate_hz} Hz: are these right?"
+            f"It was read as raw {raw.sample_format}, {raw.channels} channel(s) at {raw.rate_hz} Hz: "
+            "check --sample-format, --channels and --rate"
         )
 
 
@@ -209,11 +221,11 @@ def _one_format(form: Format | None, *, as_json: bool) -> Format | None:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the sound comes from."""
+    """An open audio source."""
 
     chunks: Iterable[Chunk]
     notices: list[str]
-    """What is noticed on the way, complete at the end."""
+    """Notices about the audio; the list is complete at the end of the stream."""
 
     pipe: PipedAudio | None = None
 
@@ -241,7 +253,7 @@ def _open_source(
 
 
 def _listen(microphone: Microphone, console: PlainConsole) -> Iterator[Chunk]:
-    """What the microphone hears, without an end; reported when it is gone and when it is back."""
+    """Yield the microphone's audio without end; print when the device disappears and when it is back."""
     gone, noticed = False, ""
     while True:
         yield microphone.read()
@@ -269,7 +281,7 @@ def _list_devices(console: PlainConsole) -> None:
     from metaser.runtime.audio.microphone import find_device
     from metaser.runtime.audio.microphone import list_devices as devices
 
-    find_device(None)  # says so where there is none
+    find_device(None)  # raises if there is none
     table = new_table("number", "name", "channels", "rate", "default")
     for device in devices():
         table.add_row(

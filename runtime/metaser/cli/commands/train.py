@@ -16,14 +16,18 @@ NEEDED = frozenset({"accelerate", "huggingface_hub", "tomli", "torch", "transfor
 
 def train(
     *,
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="The settings; configs/ has examples.")],
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in `out` stopped.")] = False,
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG.toml", help="The training configuration; configs/ has examples.")
+    ],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted run, from the folder `out` of the configuration.")
+    ] = False,
     strict: StrictOption = False,
 ) -> None:
     """Meta-train a network on labelled corpora.
 
-    The best checkpoint is OUT/best; make a bundle of it with `metaser export`. Ctrl-C saves the state.
-    This needs more than a device does: `pip install 'metaser[train]'`
+    The best checkpoint is written to OUT/best; convert it into a bundle with `metaser export`. Ctrl-C saves the state
+    for --resume. Training needs PyTorch: `pip install 'metaser[train]'`
     """
     from metaser.runtime import MissingDependencyError
 

@@ -1,4 +1,4 @@
-"""`metaser verify`: does this device compute what the bundle's golden vectors say?"""
+"""`metaser verify`: check that this device reproduces the golden vectors of a bundle."""
 
 from metaser.cli.open_engine import open_engine
 from metaser.cli.options import BundleOption, JsonOption, Provider, ProviderOption, ThreadsOption
@@ -13,10 +13,10 @@ def verify(
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check that this device computes what the bundle promises.
+    """Check that this device reproduces the bundle's reference results.
 
-    Every bundle holds a short synthetic sound and what the network makes of it. This runs the sound here and compares.
-    The exit code is 0 where they agree and 1 where they do not.
+    Every bundle contains a short synthetic sound and the reference outputs of the network for it. This command runs the
+    network on the sound and compares. The exit code is 0 if the results agree and 1 if they differ.
     """
     from metaser.runtime import WorkError
 
@@ -32,13 +32,13 @@ def verify(
             passed=found.passed,
         )
     else:
-        table = new_table("bundle", "provider", "largest difference of frames", "cosine of embeddings")
+        table = new_table("bundle", "provider", "largest frame difference", "embedding cosine")
         difference = f"{found.frames_max_difference:.1e} of the largest value"
         table.add_row(name, engine.provider, difference, f"{found.embedding_cosine:.6f}")
         console_for(as_json).print(table)
     if not found.passed:
         raise WorkError(
             f"{name} on {engine.provider} does not reproduce its golden vectors: "
-            "its labels are not to be trusted here; try --provider cpu"
+            "do not trust its labels on this device; try --provider cpu"
         )
-    console_for(as_json).print_line("This device computes what the bundle promises.")
+    console_for(as_json).print_line("This device reproduces the reference results of the bundle.")

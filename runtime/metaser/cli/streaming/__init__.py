@@ -1,1 +1,1 @@
-"""Playing a source into a stream, and showing and recording what it says."""
+"""Play a source into a stream; show and record its events."""

@@ -1,4 +1,4 @@
-"""Finished segments as CSV, subtitles or an Audacity label track, each written as soon as it is over."""
+"""Finished segments as CSV, subtitles or an Audacity label track, each written as soon as it ends."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from metaser.runtime import StreamEvent
 
 
-FORMULA_SIGNS = frozenset("=+-@＝＋－＠")  # noqa: RUF001 # the wide ones too
+FORMULA_SIGNS = frozenset("=+-@＝＋－＠")  # noqa: RUF001 # also the full-width ones
 CELL_STARTS = frozenset("\t\r\n")
-"""A spreadsheet takes a cell that begins with one of these for a formula (OWASP, CSV injection)."""
+"""A spreadsheet reads a cell that begins with one of these as a formula (OWASP, CSV injection)."""
 
 ARROW = "-->"
 NO_NAME = "(no name)"
-"""In place of a label that would be an empty line, which ends a subtitle."""
+"""Replaces a label that would be an empty line, because an empty line ends a subtitle."""
 
 
 class Format(str, Enum):
-    """What a stream prints for programs."""
+    """Output formats of a stream."""
 
     json = "json"
     csv = "csv"
@@ -34,7 +34,7 @@ class Format(str, Enum):
 
 
 class SegmentFormat:
-    """Every segment that is over, in one of the formats, on standard output."""
+    """Write each finished segment to standard output in one of the formats."""
 
     def __init__(self, form: Format) -> None:
         self._form = form
@@ -44,7 +44,7 @@ class SegmentFormat:
             self._rows.writerow(["start_s", "end_s", "label", "confidence"])
 
     def on_event(self, event: StreamEvent) -> None:
-        """Write the segment where it is over."""
+        """Write the segment if the event ends one."""
         if event.event != "leave":
             return
         assert event.end_s is not None
@@ -60,7 +60,7 @@ class SegmentFormat:
         sys.stdout.flush()
 
     def refresh(self, heard: Heard) -> None:
-        """Nothing moves."""
+        """Do nothing: this view has no live part."""
 
 
 def csv_cell(text: str) -> str:
@@ -70,13 +70,13 @@ def csv_cell(text: str) -> str:
 
 
 def audacity_line(event: StreamEvent) -> str:
-    """A segment that is over as a line of an Audacity label track."""
+    """A finished segment as a line of an Audacity label track."""
     label = UNKNOWN if event.label is None else event.label
     return f"{event.start_s:.6f}\t{event.end_s:.6f}\t{plain(label)}\n"
 
 
 def subtitle_text(label: str | None) -> str:
-    """A label as the one line of a subtitle, without the arrow that stands between its times."""
+    """A label as the one line of a subtitle, without the arrow that separates subtitle times."""
     return plain(UNKNOWN if label is None else label).replace(ARROW, "->").strip() or NO_NAME
 
 

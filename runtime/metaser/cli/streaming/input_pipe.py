@@ -1,4 +1,4 @@
-"""Standard input, and paths that are pipes: `-`, `/dev/stdin`, a FIFO or the shell's `<(...)`."""
+"""Standard input and paths that are pipes: `-`, `/dev/stdin`, a FIFO or the shell's `<(...)`."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ STANDARD_INPUT = "-"
 
 
 def is_pipe(file: str) -> bool:
-    """Whether FILE is read once from its start to its end."""
+    """Whether FILE can only be read once, from start to end."""
     if file == STANDARD_INPUT:
         return True
     try:
         mode = Path(file).stat().st_mode
-    except (OSError, ValueError):  # who reads it says why
+    except (OSError, ValueError):  # the reader reports why
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
 @contextmanager
 def open_pipe(file: str) -> Iterator[int]:
-    """The descriptor of standard input or of a pipe.
+    """Open standard input or a pipe; yields its descriptor.
 
     Raises:
-        InputError: it is closed, a terminal, or a device that holds no sound.
+        InputError: it is closed, a terminal, or a device without audio.
         AudioError: it cannot be opened.
     """
     from metaser.runtime import AudioError, InputError
@@ -50,10 +50,10 @@ def open_pipe(file: str) -> Iterator[int]:
 
 
 def standard_input(instead: str = "give --mic or a FILE") -> int:
-    """The descriptor of standard input; `instead` is what else its user can do.
+    """The descriptor of standard input; `instead` names the alternative in error messages.
 
     Raises:
-        InputError: it is closed, when another file may have its descriptor, or a terminal.
+        InputError: it is a terminal, or it is closed and another file may have its descriptor.
     """
     from metaser.runtime import InputError
 

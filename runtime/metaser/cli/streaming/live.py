@@ -1,4 +1,4 @@
-"""How a stream is shown: a live view on a terminal, a line a segment elsewhere, JSON for programs."""
+"""Views of a stream: live on a terminal, otherwise one line per segment, or JSON for programs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SCROLL_STEP_S = 5.0
 def open_view(
     console: PlainConsole, labels: tuple[str, ...], total_s: float, notice: str = ""
 ) -> AbstractContextManager[View]:
-    """The live view where there is a terminal to move about in, else a line a segment."""
+    """The live view on a terminal that can move its cursor, otherwise one line per segment."""
     palette = Palette(labels)
     if console.is_terminal and not console.is_dumb_terminal:
         return LiveView(console, palette, total_s, notice)
@@ -61,29 +61,29 @@ class JsonLines:
         )
 
     def refresh(self, heard: Heard) -> None:
-        """Nothing moves."""
+        """Do nothing: this view has no live part."""
 
 
 def overload_line(event: StreamEvent, lost_before_ms: float) -> str:
-    """What an overload means, for people."""
+    """An overload event as one line of text."""
     if event.end_s is None:
-        return f"{event.start_s:7.2f} s  too slow for this pace: looking less often"
+        return f"{event.start_s:7.2f} s  cannot keep up: labels are updated less often"
     if event.dropped_ms > lost_before_ms:
         return f"{event.start_s:7.2f} - {event.end_s:7.2f} s  audio was lost, {event.dropped_ms / 1000:.2f} s so far"
-    return f"{event.end_s:7.2f} s  fast enough again"
+    return f"{event.end_s:7.2f} s  keeps up again"
 
 
 class Lines:
-    """Every segment that is over as one line."""
+    """Each finished segment as one line."""
 
     def __init__(self, console: PlainConsole, palette: Palette) -> None:
         self._console = console
         self._palette = palette
-        self._lost_ms = 0.0  # of which was lines
+        self._lost_ms = 0.0  # audio loss that was already printed
         self._label_width = max(palette.name(label).cell_len for label in (*palette.labels, None))
 
     def on_event(self, event: StreamEvent) -> None:
-        """Print the segment where it is over."""
+        """Print a finished segment or an overload."""
         if event.event == "leave":
             name = self._palette.name(event.label)
             name.pad_right(self._label_width - name.cell_len)
@@ -94,11 +94,11 @@ class Lines:
             self._lost_ms = event.dropped_ms
 
     def refresh(self, heard: Heard) -> None:
-        """Nothing moves."""
+        """Do nothing: this view has no live part."""
 
 
 class LiveView(Lines):
-    """What is heard now, a bar a class, levels and labels in time; segments that are over scroll up above it."""
+    """Current label, one bar per class, and a timeline of levels and labels; finished segments scroll up above it."""
 
     def __init__(self, console: PlainConsole, palette: Palette, total_s: float, notice: str) -> None:
         super().__init__(console, palette)
@@ -107,7 +107,7 @@ class LiveView(Lines):
         self._open: StreamEvent | None = None
         self._drawn_at = 0.0
         self._notice = notice
-        self._scrolls = not total_s  # nobody knows how long a microphone will be heard
+        self._scrolls = not total_s  # a microphone has no known length
         self._hop_s = 0.0
         self._levels = LevelHistory()
         self._live = Live(console=console, auto_refresh=False, transient=True)
@@ -120,7 +120,7 @@ class LiveView(Lines):
         self._live.stop()
 
     def on_event(self, event: StreamEvent) -> None:
-        """Take the newest label."""
+        """Update the current label."""
         super().on_event(event)
         if event.event == "silence":
             self._levels.quiet_from(event.start_s)
@@ -130,7 +130,7 @@ class LiveView(Lines):
             self._open = None
 
     def refresh(self, heard: Heard) -> None:
-        """Draw again, at most ten times a second."""
+        """Redraw, at most ten times per second."""
         self._levels.add(heard.level_dbfs, heard.duration_s, in_speech=heard.in_speech)
         if time.monotonic() - self._drawn_at >= REFRESH_S:
             self._drawn_at = time.monotonic()
@@ -161,18 +161,18 @@ class LiveView(Lines):
         return Text("speech, no label yet" if heard.in_speech else "silence", "dim")
 
     def _scroll_s(self, heard: Heard) -> float:
-        """Where the timeline begins: at the start, or so that the newest half minute or more is seen."""
+        """Start of the timeline: 0, or late enough that the newest half minute or more is visible."""
         room = self._live.console.width - len(LEVEL_TRACK) - 2
         shown_s = MOMENT_S * (room // TICK_CELLS * TICK_CELLS)
         behind_s = heard.duration_s - shown_s
         return max(0.0, -(-behind_s // SCROLL_STEP_S) * SCROLL_STEP_S) if self._scrolls else 0.0
 
     def _status(self, heard: Heard) -> Text:
-        """Level, latency and what was lost."""
+        """Level, latency and lost audio."""
         level = f"level {level_meter(heard.level_dbfs, LEVEL_CELLS)} {heard.level_dbfs:4.0f} dB"
         parts = [level, f"latency {heard.latency_ms:.0f} ms"]
         parts += [f"lost {heard.dropped_ms / 1000:.1f} s"] if heard.dropped_ms else []
-        parts += [f"slow: a look every {heard.hop_s:g} s"] if heard.hop_s > self._hop_s else []
+        parts += [f"slow: one label every {heard.hop_s:g} s"] if heard.hop_s > self._hop_s else []
         return Text("  ".join(parts), "yellow" if heard.dropped_ms else "")
 
     def _bars(self) -> Table:
@@ -188,7 +188,7 @@ class LiveView(Lines):
 
 
 def print_summary(console: PlainConsole, heard: Heard, labels: tuple[str, ...]) -> None:
-    """Print how much of the recording each label took."""
+    """Print how much of the recording has each label."""
     palette = Palette(labels)
     if console.is_terminal and heard.spans:
         console.print("", Timeline({"": heard.spans}, heard.duration_s, palette, SUMMARY_ROWS))
@@ -209,4 +209,4 @@ def print_summary(console: PlainConsole, heard: Heard, labels: tuple[str, ...]) 
         + (f" Lost: {heard.dropped_ms / 1000:.2f} s." if heard.dropped_ms else "")
     )
     if not heard.spans and not heard.pipe_closed:
-        console.print_line("No speech was found: is this the right source, and is it loud enough?")
+        console.print_line("No speech was found: check that this is the right source and that it is loud enough.")

@@ -1,4 +1,4 @@
-"""Playing a source into a stream, in pieces short enough to keep the labels lively."""
+"""Push a source into a stream in chunks, and pass its events to a view."""
 
 from __future__ import annotations
 
@@ -20,48 +20,48 @@ if TYPE_CHECKING:
 
 @dataclass
 class Heard:
-    """What was made of a recording so far."""
+    """The results of a stream so far."""
 
     spans: list[Span] = field(default_factory=list)
-    """Labels that are over, in order of time."""
+    """Finished segments, in order of time."""
 
     duration_s: float = 0.0
-    """How much of the recording was heard."""
+    """Duration of the audio that was processed."""
 
     busy_s: float = 0.0
-    """Time spent on it, waiting and drawing excluded."""
+    """Computation time, without waiting and drawing."""
 
     in_speech: bool = False
-    """Somebody speaks at this moment."""
+    """Whether there is speech at the moment."""
 
     interrupted: bool = False
-    """Ctrl-C ended it before its end."""
+    """Whether Ctrl-C ended the stream."""
 
     pipe_closed: bool = False
-    """Nobody reads our output any more."""
+    """Whether the reader of our output closed its pipe."""
 
     level_dbfs: float = -100.0
-    """The newest chunk's peak."""
+    """Peak level of the newest chunk."""
 
     latency_ms: float = 0.0
-    """Of the newest label."""
+    """Latency of the newest label."""
 
     dropped_ms: float = 0.0
     """Audio lost so far."""
 
     hop_s: float = 0.0
-    """Time between two windows at this moment."""
+    """Current time between two windows."""
 
     error: AudioError | None = None
-    """What is wrong with the rest of the recording; what came before it was heard."""
+    """The error that ended the stream early; audio before it was processed."""
 
     @property
     def real_time_factor(self) -> float:
-        """Seconds of work for a second of recording."""
+        """Seconds of computation per second of audio."""
         return self.busy_s / self.duration_s if self.duration_s else 0.0
 
     def take(self, event: StreamEvent) -> None:
-        """Keep the label where one is over."""
+        """Store the latency of a label, or the segment that has ended."""
         if event.event in ("enter", "update"):
             self.latency_ms = event.latency_ms
         if event.event == "leave":
@@ -70,19 +70,19 @@ class Heard:
 
 
 class View(Protocol):
-    """What shows a stream: live, as lines or as JSON."""
+    """Shows a stream: live, as lines or as JSON."""
 
     def on_event(self, event: StreamEvent) -> None:
-        """Take an event of the stream."""
+        """Show an event of the stream."""
 
     def refresh(self, heard: Heard) -> None:
-        """Some more of the recording was heard."""
+        """Show the current state; called after each chunk."""
 
 
 def play(
     chunks: Iterable[Chunk], name: str, open_stream: Callable[[int], Stream], view: View, *, realtime: bool = False
 ) -> Heard:
-    """Push a source's chunks into the stream that `open_stream` opens for its rate; Ctrl-C or a closed pipe ends it.
+    """Push a source's chunks into the stream that `open_stream` opens for their rate; Ctrl-C or a closed pipe ends it.
 
     Raises:
         NotFoundError: there is no such file.

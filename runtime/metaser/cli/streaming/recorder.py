@@ -1,4 +1,4 @@
-"""`--record DIR`: the audio that was heard, its labels, and every labelled segment as a clip for enrolment."""
+"""`--record DIR`: save the audio, its labels, and each labelled segment as a clip for enrolment."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ BLOCK_SAMPLES = 65_536
 
 
 class StreamRecorder:
-    """Stands between a source and a view: `chunks` pass through it and are kept, and so do events.
+    """Records chunks and events while they pass from a source to a view.
 
-    DIR/heard-DATE.wav, DIR/heard-DATE.txt (an Audacity label track), DIR/LABEL/heard-DATE-SECOND.wav. A label that
-    cannot be a folder's name, such as one of a profile that somebody passed on, gets a safe one.
+    Writes DIR/heard-DATE.wav, DIR/heard-DATE.txt (an Audacity label track) and DIR/LABEL/heard-DATE-SECOND.wav. A label
+    that cannot be a folder name, for example in a profile from somebody else, is replaced by a safe name.
     """
 
     def __init__(self, folder: Path, view: View) -> None:
@@ -38,7 +38,7 @@ class StreamRecorder:
             self._name, self._labels = self._begin()
 
     def chunks(self, source: Iterable[Chunk]) -> Iterator[Chunk]:
-        """Keep what passes."""
+        """Save the chunks and pass them on."""
         from metaser.runtime.system.files import emptied
 
         for chunk in source:
@@ -52,7 +52,7 @@ class StreamRecorder:
             yield chunk
 
     def on_event(self, event: StreamEvent) -> None:
-        """Keep the segment if it is over, pass the event on."""
+        """Save a finished segment, and pass the event on."""
         if event.event == "leave" and event.end_s is not None and self._audio is not None:
             with self._writing():
                 self._labels.write(audacity_line(event).encode(errors="backslashreplace"))
@@ -62,25 +62,25 @@ class StreamRecorder:
         self._view.on_event(event)
 
     def refresh(self, heard: Heard) -> None:
-        """Pass it on."""
+        """Pass the state on to the view."""
         self._view.refresh(heard)
 
     def close(self) -> None:
-        """Finish the files."""
+        """Close the files."""
         with self._writing():
             self._labels.close()
             if self._audio is not None:
                 self._audio.close()
 
     def _begin(self) -> tuple[str, BinaryIO]:
-        """The name of this recording, and its label track; another stream may have begun in the same second."""
+        """A free name, and its open label track; another stream may have started in the same second."""
         from metaser.runtime.system.files import open_new
 
         name = time.strftime("heard-%Y%m%d-%H%M%S")
         for number in count(1):
-            own = name if number == 1 else f"{name}-{number}"
+            free = name if number == 1 else f"{name}-{number}"
             with suppress(FileExistsError):
-                return own, open_new(self._folder / f"{own}.txt")
+                return free, open_new(self._folder / f"{free}.txt")
         raise AssertionError("unreachable")
 
     @contextmanager
@@ -96,7 +96,9 @@ class StreamRecorder:
         except OSError as error:
             raise cannot_write(what, error) from error
         except (soundfile.LibsndfileError, AssertionError) as error:  # soundfile asserts that all was written
-            raise WorkError(f"cannot write {what}: not all was written; free space or choose another place") from error
+            raise WorkError(
+                f"cannot write {what}: only a part was written; free space or choose another folder"
+            ) from error
 
     def _cut(self, audio: soundfile.SoundFile, label: str, start_s: float, end_s: float) -> None:
         from metaser.runtime.enrolment.labels import on_disk, safe_name

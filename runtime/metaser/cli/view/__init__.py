@@ -1,1 +1,1 @@
-"""What is printed: lines, JSON, tables, bars and progress."""
+"""Printed output: lines, JSON, tables, bars and progress."""

@@ -1,4 +1,4 @@
-"""The plot of `metaser bench`: a bar a case, its stages stacked, with the 90th and 99th percentile marked."""
+"""The plot of `metaser bench`: one bar of stacked stages per case, with markers at p90 and p99."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from metaser.diagnostics.bench import Result
 
-INCH_A_CASE = 0.5
-DOTS_AN_INCH = 150
+INCHES_PER_CASE = 0.5
+DOTS_PER_INCH = 150
 
 
 def draw_cases(path: Path, results: list[Result], title: str) -> None:
-    """Write the PNG, whole or not at all; needs matplotlib.
+    """Write the PNG atomically; needs matplotlib.
 
     Raises:
-        InputError: what is at `path` is no regular file.
+        InputError: something other than a regular file is at `path`.
         WorkError: it cannot be written.
     """
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ def draw_cases(path: Path, results: list[Result], title: str) -> None:
     from metaser.runtime.system.files import SHARED
     from metaser.runtime.system.plot_file import save_figure
 
-    figure = Figure(figsize=(8, 1.5 + INCH_A_CASE * len(results)), layout="constrained")
+    figure = Figure(figsize=(8, 1.5 + INCHES_PER_CASE * len(results)), layout="constrained")
     axes = figure.subplots()
     places = list(range(len(results)))
     left = [0.0] * len(results)
@@ -38,6 +38,6 @@ def draw_cases(path: Path, results: list[Result], title: str) -> None:
         axes.scatter([result.latency_ms[name] for result in results], places, marker=marker, color="black", label=name)
     axes.set_yticks(places, names(results))
     axes.invert_yaxis()
-    axes.set(xlabel="milliseconds a window, medians", title=title)
+    axes.set(xlabel="milliseconds per window (median)", title=title)
     axes.legend()
-    save_figure(figure, path, dots_an_inch=DOTS_AN_INCH, mode=SHARED)
+    save_figure(figure, path, dots_an_inch=DOTS_PER_INCH, mode=SHARED)

@@ -1,4 +1,4 @@
-"""What is printed without rich: plain lines, errors and JSON."""
+"""Output without rich: plain lines, errors and JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GAP = 2  # between the columns of a table
 
 
 def print_status(line: str) -> None:
-    """Print a line about slow work that has to happen first; standard output is for results."""
+    """Print a status line on standard error; standard output is for results."""
     sys.stderr.write(plain(line) + "\n")
     sys.stderr.flush()
 
@@ -30,20 +30,20 @@ def plain(text: object) -> str:
 
 
 def print_error(error: object) -> None:
-    """Print an error in one line on standard error; if nobody can read that, the exit code still says it."""
+    """Print an error as one line on standard error; if that fails, only the exit code reports it."""
     with suppress(OSError):
         sys.stderr.write(f"metaser: {plain(error)}\n")
         sys.stderr.flush()
 
 
 def print_json(**values: Any) -> None:
-    """Print one JSON object in one line, at once."""
+    """Print one JSON object on one line and flush it."""
     sys.stdout.write(json.dumps(values) + "\n")
     sys.stdout.flush()
 
 
 def flush_or_drop(output: TextIO) -> None:
-    """Flush a standard output; what nobody takes is dropped, or the interpreter complains about it at its end."""
+    """Flush a standard stream; if that fails, drop its output, or the interpreter reports an error at exit."""
     try:
         output.flush()
     except OSError:
@@ -51,21 +51,21 @@ def flush_or_drop(output: TextIO) -> None:
 
 
 def flush_or_drop_stdout() -> None:
-    """Flush what was printed, or drop it if nobody takes it."""
+    """Flush standard output, or drop its output if that fails."""
     flush_or_drop(sys.stdout)
 
 
 def can_ask() -> bool:
-    """Whether there is somebody at standard input who can be asked."""
+    """Whether standard input is a terminal, so that the user can be asked."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Keep what ALSA and PortAudio write to standard error, past Python, off the screen; our lines still get there."""
+    """Hide what ALSA and PortAudio write directly to standard error; our own lines are still printed."""
     try:
         usual = sys.stderr.fileno() == STANDARD_ERROR
-    except OSError:  # it is no file
+    except OSError:  # not a real file
         usual = False
     if not usual:
         yield

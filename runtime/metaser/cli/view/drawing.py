@@ -1,4 +1,4 @@
-"""Labels in time, drawn as letters on coloured blocks, so that they read without colour too."""
+"""Timelines of labels, drawn as letters on coloured blocks, so that they are readable without colour."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNKNOWN = "unknown"
 UNKNOWN_KEY = "?"
 SILENCE_KEY = "."
 SPEECH_KEY = "-"
-"""Speech without a label yet."""
+"""Speech that has no label yet."""
 BLOCKS, ASCII_BLOCKS = " ▁▂▃▄▅▆▇█", " .:-=+*#"
 LEVEL_TRACK = "level"
 CELL_CHOICES_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
@@ -52,7 +52,7 @@ class Palette:
         return Text(plain(label) if label is not None else UNKNOWN, f"bold {self.colour(label)}")
 
     def bar(self, label: str, share: float, width: int) -> ProgressBar:
-        """A bar in the label's colour, filled by a share of 1."""
+        """A bar in the label's colour, filled to `share` (0 to 1)."""
         colour = self.colour(label)
         return ProgressBar(total=1, completed=share, width=width, complete_style=colour, finished_style=colour)
 
@@ -68,22 +68,22 @@ def _fits(letter: str) -> bool:
 
 @dataclass(frozen=True)
 class Timeline:
-    """Tracks of labels one above the other, wrapped, with a time axis; coarser where the recording is long."""
+    """Stacked, wrapped tracks of labels with a time axis; long recordings are drawn more coarsely."""
 
     tracks: dict[str, list[Span]]
-    """Name -> spans; one track without a name needs no margin."""
+    """Name -> spans; a single track without a name has no margin."""
 
     end_s: float
     palette: Palette
     max_rows: int
     start_s: float = 0.0
-    """What came before is not drawn."""
+    """Earlier audio is not drawn."""
 
     levels: LevelHistory | None = None
-    """Drawn above the tracks; also tells speech that has no label yet."""
+    """Drawn above the tracks; also marks speech that has no label yet."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        """Draw it as wide as there is room."""
+        """Draw the timeline in the available width."""
         names = [*self.tracks, *([LEVEL_TRACK] if self.levels else [])]
         margin = max(map(len, names)) + 2 if any(names) else 0
         cells = max(TICK_CELLS, (options.max_width - margin) // TICK_CELLS * TICK_CELLS)

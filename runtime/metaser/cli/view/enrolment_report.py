@@ -1,4 +1,4 @@
-"""The enrolment report as tables for people and as JSON for programs."""
+"""The enrolment report as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ if TYPE_CHECKING:
     from metaser.runtime.enrolment.report import ClipReport, Report
 
 FIRST_VERDICTS = 5
-"""How many are said without --report."""
+"""Number of findings that are printed without --report."""
 
 
 def say_verdicts(console: PlainConsole, report: Report, *, in_full: bool) -> None:
-    """Print what to do, in plain words."""
+    """Print the findings of the report as sentences."""
     if not report.verdicts:
-        console.print_line("No clip stands out and no two classes overlap.")
+        console.print_line("The check found no unusual clips and no overlapping classes.")
         return
-    said = report.verdicts if in_full else report.verdicts[:FIRST_VERDICTS]
-    for verdict in said:
+    shown = report.verdicts if in_full else report.verdicts[:FIRST_VERDICTS]
+    for verdict in shown:
         console.print_line(f"- {verdict}")
-    if more := len(report.verdicts) - len(said):
-        console.print_line(f"- {more} more: metaser enroll --report shows all")
+    if more := len(report.verdicts) - len(shown):
+        console.print_line(f"- {more} more: metaser enroll --report prints all")
 
 
 def say_expectations(console: PlainConsole, profile: Profile) -> None:
-    """Print what is expected of the answers, and how to change it."""
+    """Print the expected rates of unknown answers and wrong labels, and how to change them."""
     expected = profile.reliability
     if expected.false_rejects is None or expected.false_accepts is None:
-        console.print_line("Too few clips to tell how sure the answers will be: enrol two or more of each class.")
+        console.print_line("Too few clips to estimate the error rates: enrol two or more clips per class.")
         return
     console.print_line(
-        f"Expected: {percent(expected.false_rejects)} of right answers become unknown, and "
-        f"{percent(expected.false_accepts)} of clips of"
+        f"Expected: {percent(expected.false_rejects)} of correct labels become unknown, and "
+        f"{percent(expected.false_accepts)} of clips"
     )
-    console.print_line("other classes still get a label. To change that: metaser calibrate")
+    console.print_line("of other classes still get a label. To change this: metaser calibrate")
 
 
 def class_table(profile: Profile, report: Report | None) -> Table:
-    """A row a class."""
+    """One row per class."""
     table = new_table("label", "clips", "speech", *(("recognised",) if report else ()))
     for column in table.columns[1:]:
         column.justify = "right"
     for label in profile.labels:
-        own = [clip for clip in profile.clips if clip.label == label]
-        speech_s = sum(clip.quality.speech_s for clip in own if clip.quality)
-        cells = [plain(label), str(len(own)), f"{speech_s:.1f} s" if speech_s else ""]
+        members = [clip for clip in profile.clips if clip.label == label]
+        speech_s = sum(clip.quality.speech_s for clip in members if clip.quality)
+        cells = [plain(label), str(len(members)), f"{speech_s:.1f} s" if speech_s else ""]
         if report:
             found = next(each for each in report.classes if each.label == label)
             cells.append("" if found.recognised is None else f"{found.recognised} of {found.clips}")
@@ -60,7 +60,7 @@ def class_table(profile: Profile, report: Report | None) -> Table:
 
 
 def clip_table(report: Report) -> Table:
-    """A row a clip; one column of a few words is left for what is wrong."""
+    """One row per clip, with a column for remarks."""
     table = new_table("clip", "speech", "level", "noise", "own class", "remark")
     for column in table.columns[1:5]:
         column.justify = "right"
@@ -73,13 +73,13 @@ def clip_table(report: Report) -> Table:
             if quality
             else [""] * 3
         )
-        own = "" if each.probability is None else percent(each.probability)
-        table.add_row(plain(each.clip.title), *measured, own, plain(_remark(each)))
+        own_class = "" if each.probability is None else percent(each.probability)
+        table.add_row(plain(each.clip.title), *measured, own_class, plain(_remark(each)))
     return table
 
 
 def pair_table(report: Report) -> Table:
-    """A row for each two classes that were confused at all."""
+    """One row per pair of classes with at least one confusion."""
     table = new_table("classes", "", "confused")
     table.columns[2].justify = "right"
     for pair in report.pairs:
@@ -101,7 +101,7 @@ def _remark(each: ClipReport) -> str:
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """The report for programs."""
+    """The report for `--json`."""
     return {
         "clips": [
             {

@@ -1,4 +1,4 @@
-"""How loud a source is: now, as a meter, and lately, for the timeline."""
+"""Levels of a source: a meter for now, and a history for the timeline."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ if TYPE_CHECKING:
     from metaser.runtime.arrays import Waveform
 
 RANGE_DB = 60
-"""From full scale down to where a meter is empty."""
+"""Range of the meter below full scale."""
 
 FLOOR_DBFS = -100.0
 MOMENT_S = 0.5
 KEPT_MOMENTS = 72_000
-"""Ten hours; a microphone may be heard for longer."""
+"""Ten hours; a microphone stream may be longer."""
 
 
 def level_dbfs(samples: Waveform) -> float:
-    """The peak of samples [T]; -100 for none or for digital silence."""
+    """Peak level of samples [T], in dBFS; -100 for no samples or digital silence."""
     import numpy as np
 
     return float(20 * np.log10(max(10 ** (FLOOR_DBFS / 20), float(np.abs(samples).max(initial=0.0)))))
@@ -42,8 +42,8 @@ class LevelHistory:
         self._speech: set[int] = set()
 
     def add(self, level: float, end_s: float, *, in_speech: bool) -> None:
-        """Hear a chunk that ends at `end_s`, not longer than a moment."""
-        moment = max(0, -int(-end_s // MOMENT_S) - 1)  # the one that holds the chunk's last sample
+        """Add the level of a chunk that ends at `end_s` and is not longer than half a second."""
+        moment = max(0, -int(-end_s // MOMENT_S) - 1)  # the one with the chunk's last sample
         self._peaks[moment] = max(level, self._peaks.get(moment, FLOOR_DBFS))
         if in_speech:
             self._speech.add(moment)
@@ -53,7 +53,7 @@ class LevelHistory:
             self._speech.discard(oldest)
 
     def quiet_from(self, start_s: float) -> None:
-        """It has turned out that nobody has spoken since `start_s`."""
+        """Mark all time since `start_s` as without speech."""
         self._speech = {moment for moment in self._speech if moment * MOMENT_S < start_s}
 
     def peak(self, start_s: float, end_s: float) -> float:
@@ -61,7 +61,7 @@ class LevelHistory:
         return max((self._peaks.get(moment, FLOOR_DBFS) for moment in _moments(start_s, end_s)), default=FLOOR_DBFS)
 
     def is_speech(self, start_s: float, end_s: float) -> bool:
-        """Whether somebody spoke between two times."""
+        """Whether there was speech between two times."""
         return any(moment in self._speech for moment in _moments(start_s, end_s))
 
 

@@ -1,4 +1,4 @@
-"""A progress bar for work that turns out to be slow."""
+"""A progress bar for slow work."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SlowProgress:
         return self
 
     def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` are done."""
+        """Show progress: `done` of `total` items."""
         if not self._wanted or time.monotonic() - self._began < SLOW_S:
             return
         if self._progress is None:

@@ -1,4 +1,4 @@
-"""Files that are left out: listed for people, as JSON, or refused."""
+"""Files that are left out: as printed lines or as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from metaser.cli.view.terminal import PlainConsole
 LISTED = 20
 
 StrictOption = Annotated[
-    bool, typer.Option("--strict", help="Stop at a clip that cannot be used instead of leaving it out.")
+    bool, typer.Option("--strict", help="Fail if a clip cannot be used, instead of leaving it out.")
 ]
 
 
@@ -22,7 +22,7 @@ class SkippedFile(Protocol):
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """Its path."""
 
     @property
     def reason(self) -> str:
@@ -38,5 +38,5 @@ def print_skipped(console: PlainConsole, skipped: Sequence[SkippedFile]) -> None
 
 
 def skipped_json(skipped: Sequence[SkippedFile]) -> list[dict[str, str]]:
-    """All of them."""
+    """All skipped files, for `--json`."""
     return [{"file": str(each.path), "reason": each.reason} for each in skipped]

@@ -1,4 +1,4 @@
-"""What `metaser enroll --tune` did, for people and as JSON, and what a changed profile lost."""
+"""The result of `metaser enroll --tune` as text and JSON, and what a changed profile lost."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
 
 def tuning_line(tuned: TunedProfile) -> str:
-    """A line for people."""
+    """The result as one line of text."""
     if tuned.guard is None:
         return "Head tuned, without a check: a class has a single clip."
     guard = tuned.guard
     change = f"log-loss {guard.log_loss_before:.2f} -> {guard.log_loss_after:.2f} on held-out clips"
     if tuned.kept and guard.gain < 0:
-        return f"Head tuned as requested, although it looks harmful: {change}."
-    return f"Head tuned: {change}." if tuned.kept else f"Head not tuned, tuning does not help here: {change}."
+        return f"Head tuned as requested, although held-out clips got worse: {change}."
+    return f"Head tuned: {change}." if tuned.kept else f"Head not tuned, because it does not help here: {change}."
 
 
 def tuning_json(tuned: TunedProfile | None) -> dict[str, Any] | None:
-    """The same for `--json`; None if nothing was tuned."""
+    """The result for `--json`; None if nothing was tuned."""
     if tuned is None:
         return None
     guard = tuned.guard
@@ -34,10 +34,10 @@ def tuning_json(tuned: TunedProfile | None) -> dict[str, Any] | None:
 
 
 def lost_by_change(before: Profile | None, after: Profile, tuned: TunedProfile | None = None) -> list[str]:
-    """A line for each thing that a changed profile no longer has."""
+    """One line per thing that a changed profile no longer has."""
     lines = []
     if before and before.tuned and not after.tuned and not tuned:
-        lines.append("The tuned head was dropped with this change: metaser enroll --tune auto tunes again.")
+        lines.append("This change dropped the tuned head; to tune again: metaser enroll --tune auto")
     if before and (lost := len(before.others) - len(after.others)):
-        lines.append(f"Background clips that are no longer there: {lost} of {len(before.others)}.")
+        lines.append(f"Background clips dropped: {lost} of {len(before.others)}.")
     return lines

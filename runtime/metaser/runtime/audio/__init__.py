@@ -1,1 +1,1 @@
-"""Sound in: files, pipes and microphones to 16 kHz mono, where speech lies in it, and how good it is."""
+"""Audio input: files, pipes and microphones to 16 kHz mono, speech detection, and recording quality."""

@@ -1,4 +1,4 @@
-"""What every clip and every chunk of sound has to be: finite, in range, not silent and not clipped."""
+"""Checks of every clip and every chunk of sound: finite, in range, not silent and not clipped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from metaser.runtime.arrays import Waveform
 from metaser.runtime.errors import AudioError
 
 SILENT_PEAK = 1e-3
-"""-60 dBFS: a clip that never gets louder holds no speech."""
+"""-60 dBFS: a clip that is never louder contains no speech."""
 
 FULL_SCALE = 0.999
 CLIPPED_SHARE = 0.01
@@ -20,21 +20,21 @@ OUT_OF_RANGE_PEAK = 2.0
 
 
 def check_samples(samples: npt.NDArray[np.float32], name: str) -> None:
-    """Raise AudioError where samples are not finite or not scaled to [-1, 1]."""
+    """Raise AudioError if samples are not finite or not scaled to [-1, 1]."""
     if not np.isfinite(samples).all():
         raise AudioError(f"{name} holds NaN or infinite samples: export it again as 16-bit WAV or FLAC")
     peak = float(np.abs(samples).max(initial=0.0))
     if peak > OUT_OF_RANGE_PEAK:
-        raise AudioError(f"{name} has samples up to {peak:g} and the range is [-1, 1]: scale it first")
+        raise AudioError(f"{name} has samples up to {peak:g} but the range is [-1, 1]: scale it first")
 
 
 def count_clipped(samples: npt.NDArray[np.float32]) -> int:
-    """How many samples lie at full scale."""
+    """The number of samples at full scale."""
     return int(np.count_nonzero(np.abs(samples) >= FULL_SCALE))
 
 
 def check_clipping(share: float, name: str) -> None:
-    """Raise AudioError where too large a share of a clip's samples lies at full scale."""
+    """Raise AudioError if too large a share of a clip's samples is at full scale."""
     if share > CLIPPED_SHARE:
         raise AudioError(
             f"{name} is clipped ({share:.0%} of its samples at full scale): record it again at a lower level"
@@ -42,7 +42,7 @@ def check_clipping(share: float, name: str) -> None:
 
 
 def check_waveform(waveform: Waveform, name: str) -> None:
-    """Raise AudioError where a clip at 16 kHz is empty or silent."""
+    """Raise AudioError if a clip at 16 kHz is empty or silent."""
     if not len(waveform):
         raise AudioError(f"{name} holds no samples: record it again")
     peak = float(np.abs(waveform).max())

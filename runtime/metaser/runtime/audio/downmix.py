@@ -11,29 +11,29 @@ from metaser.runtime.arrays import Waveform
 
 CELL_S = 0.02
 MEMORY_S = 5.0
-"""Power is averaged over about this time."""
+"""Time constant of the averaged power."""
 
 CANCELLED = 0.5
-"""Times the mean's power if the channels had nothing in common: with less than that they cancel."""
+"""Limit as a share of the mean's power for unrelated channels: below it the channels cancel."""
 
 VANISHED = 0.02
-"""A cell whose mean has less than this of that limit leaves no doubt, and what was before does not count."""
+"""A cell whose mean is below this share of that limit is a clear case, and earlier cells do not count."""
 
 FAINT = 1e-3
-"""A cell with less than this of the averaged power is a pause."""
+"""A cell with less than this share of the averaged power is a pause."""
 
 LEFT = 1.5
-"""The channels cancel until the mean's power is this much above that limit."""
+"""The channels cancel until the mean's power exceeds that limit by this factor."""
 
 LOUDER = 4.0
-"""Another channel is taken from 6 dB above the one in use."""
+"""Power ratio, 6 dB, at which a louder channel replaces the one in use."""
 
 
 class Downmix:
     """The state of one source: push samples of all channels, get those of one.
 
-    A balanced microphone on a stereo input gives right = -left, whose mean is silence. Samples are looked at in cells
-    of 20 ms counted from the start, so the cutting into chunks cannot matter.
+    A balanced microphone on a stereo input gives right = -left, whose mean is silence. Samples are processed in cells
+    of 20 ms counted from the start, so the chunk size does not change the result.
     """
 
     def __init__(self, rate_hz: int, channels: int) -> None:
@@ -45,10 +45,10 @@ class Downmix:
         self._pending: npt.NDArray[np.float32] = np.zeros((0, channels), np.float32)
         self._channel: int | None = None
         self.notice = ""
-        """A line once channels were found to cancel."""
+        """One line once channels were found to cancel each other."""
 
     def push(self, samples: npt.NDArray[np.float32]) -> Waveform:
-        """[T, channels] -> the samples [T] of all cells that are whole."""
+        """[T, channels] -> the samples [T] of all complete cells."""
         if samples.shape[1] == 1:
             return samples[:, 0]
         if len(self._pending):
@@ -58,7 +58,7 @@ class Downmix:
         return self._mix(samples[:ready].reshape(-1, self._cell, samples.shape[1]))
 
     def finish(self) -> Waveform:
-        """The rest, at the end of the source."""
+        """The remaining samples, at the end of the source."""
         rest, self._pending = self._pending, self._pending[:0]
         return self._mix(rest[None]) if len(rest) else np.zeros(0, np.float32)
 
@@ -96,7 +96,7 @@ class Downmix:
 
 
 def _powers(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """[channels, cells, T] -> [channels, cells], an offset left out, as it is no sound."""
+    """[channels, cells, T] -> [channels, cells], without a constant offset, which is not sound."""
     energy = np.einsum("kct,kct->kc", planes, planes)
     offset = np.square(planes.sum(axis=2)) / planes.shape[2]
     return np.maximum(energy - offset, 0)

@@ -31,38 +31,38 @@ READ_BLOCK_S = 10.0
 MAX_PIPE_BYTES, COPY_BYTES = 1 << 29, 1 << 20
 CODECS = ("MP1", "MP2", "MP3", "Ogg Opus", "Ogg Vorbis")
 OTHER_CODEC = ("unsupported encoding", "unimplemented format", "Malformed 'fmt ' chunk")
-"""What libsndfile says of a WAV or CAF that holds AAC or the like."""
+"""libsndfile's messages for a WAV or CAF file with AAC or a similar codec."""
 
 TELL_S = 0.1
-"""Less than this is missing at the end of many files."""
+"""Missing audio is reported from here on: many files lack less than this at their end."""
 
 
 WANTED = "a path; samples in memory, for example of soundfile.read, go to Engine.classify with their sample_rate_hz"
 
 
 class AudioFile:
-    """A file of sound: iterate over its blocks once, then ask what was noticed."""
+    """An audio file: iterate over its blocks once, then read `notices`."""
 
     def __init__(self, path: str | Path, name: str | None = None) -> None:
         self.path = given_path(path, "the clip", AudioError, WANTED)
         self.name = name or self.path.name
         self._mixed = OneChannel(self.name)
         self.notices: list[str] = []
-        """What was wrong with the file and could be helped, each in a line without the file's name."""
+        """Faults of the file that did not prevent reading it, one line per fault, without the file's name."""
 
     @property
     def rate_hz(self) -> int:
-        """The rate of its blocks; known with the first of them."""
+        """The rate of its blocks; known after the first block."""
         return self._mixed.rate_hz
 
     @property
     def samples(self) -> int:
-        """How many were read, of one channel at `rate_hz`."""
+        """Number of samples that were read, of one channel at `rate_hz`."""
         return self._mixed.samples
 
     @property
     def clipped_share(self) -> float:
-        """Of all samples of all channels that were read, those at full scale."""
+        """The share of samples at full scale, over all channels that were read."""
         return self._mixed.clipped_share
 
     def blocks(self) -> Iterator[Waveform]:
@@ -78,7 +78,7 @@ class AudioFile:
             self.notices.append(self._mixed.notice)
 
     def chunks(self) -> Iterator[Chunk]:
-        """Yield what `blocks` does in pieces of at most 0.1 s.
+        """Yield the samples of `blocks` in pieces of at most 0.1 s.
 
         Raises:
             NotFoundError, AudioError: as `blocks`.
@@ -86,7 +86,7 @@ class AudioFile:
         return self._mixed.chunks(self.blocks())
 
     def duration_s(self) -> float:
-        """How long the recording is, without decoding it; 0 if that is not known or it cannot be read."""
+        """Duration of the recording, without decoding it; 0 if it is unknown or the file cannot be read."""
         try:
             with _regular(self.path) as path, _opened(path) as file:
                 kind = format_of(file.at(0, HEAD_BYTES))
@@ -105,7 +105,7 @@ class AudioFile:
         return kind is not None and kind not in READERS and has_media()
 
     def _whole(self, path: Path) -> Blocks:
-        """What is decoded; a damaged frame of a codec can decode to anything."""
+        """The decoded samples, checked, as a damaged frame of a codec can decode to anything."""
         with _opened(path) as file:
             kind = format_of(file.at(0, HEAD_BYTES))
             for block, rate_hz in self._decoded(path, file, kind):
@@ -121,7 +121,7 @@ class AudioFile:
             yield from self._by_libsndfile(path, file, kind)
         except _NotOpenedError as error:
             if kind in READERS and not has_media() and any(words in error.reason for words in OTHER_CODEC):
-                raise self._not_here(f"{kind} with another codec inside") from error
+                raise self._not_here(f"{kind} with an unsupported codec") from error
             if kind is None or not has_media():
                 raise self._refusal(kind, error.reason) from error
             try:
@@ -160,7 +160,7 @@ class AudioFile:
             is_cut, is_unfinished = is_cut or part.is_cut, is_unfinished or part.is_unfinished
         if is_unfinished:
             self.notices.append(
-                f"its header states no length, as after a recorder that was stopped: all {seconds:.1f} s were read"
+                f"its header states no length, as if the recorder was stopped: all {seconds:.1f} s were read"
             )
         if lost_s >= TELL_S:
             self.notices.append(f"it is damaged: {seconds:.1f} s were read and {lost_s:.1f} s cannot be decoded")
@@ -170,7 +170,7 @@ class AudioFile:
             self.notices.append(f"it is cut off, its end is missing: {seconds:.1f} s were read")
 
     def _refusal(self, kind: str | None, reason: str) -> AudioError:
-        """Why it cannot be read, and what to do."""
+        """The error for a file that cannot be read."""
         if self.path.suffix.lower() in (".raw", ".pcm"):
             return AudioError(
                 f"{self.name} has no header that states its rate: convert it to WAV or FLAC, "
@@ -184,18 +184,18 @@ class AudioFile:
 
     def _not_here(self, kind: str) -> AudioError:
         return AudioError(
-            f"{self.name} is {kind}: install what reads it, pip install 'metaser[media]', or convert it "
+            f"{self.name} is {kind}: install the decoder, pip install 'metaser[media]', or convert it "
             f"(ffmpeg -i {self.name} clip.wav)"
         )
 
 
 def cut_notice(seconds: float, missing_s: float) -> str:
-    """What is reported of a recording of which a part is missing."""
+    """The notice for a recording of which a part is missing."""
     return f"it is cut off: {seconds:.1f} s were read and {missing_s:.1f} s are missing"
 
 
 class _NotOpenedError(Exception):
-    """libsndfile does not take a file."""
+    """libsndfile cannot open a file."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -203,7 +203,7 @@ class _NotOpenedError(Exception):
 
 
 class _Sound(soundfile.SoundFile):  # type: ignore[misc]
-    """A file read from its start to its end: soundfile seeks after each block, which repeats sound of a damaged one."""
+    """A file read without seeking: soundfile seeks after each block, which repeats sound of a damaged file."""
 
     def seekable(self) -> bool:
         """No."""
@@ -211,21 +211,21 @@ class _Sound(soundfile.SoundFile):  # type: ignore[misc]
 
 
 def _next_block(sound: _Sound, size: int) -> npt.NDArray[np.float32]:
-    """[T, channels], none at the end."""
+    """[T, channels]; T is 0 at the end."""
     with quiet_stderr() if sound.subtype.startswith("MPEG") else nullcontext():  # libmpg123 writes to it
         return sound.read(size, dtype="float32", always_2d=True)
 
 
 def _open_part(path: Path, file: FileBytes, part: Part) -> _Sound:
     with quiet_stderr():
-        if not part.pieces and path.suffix.lower() != ".raw":  # which soundfile takes for samples without a header
+        if not part.pieces and path.suffix.lower() != ".raw":  # soundfile reads .raw files as samples without a header
             return _Sound(os.fsencode(path))  # as text, names that are not UTF-8 are refused
         return _Sound(PiecedFile(file, part.pieces or ((0, file.size),)))
 
 
 @contextmanager
 def _regular(path: Path) -> Iterator[Path]:
-    """The file itself, or a copy of what a pipe holds.
+    """Yield the file itself, or a copy of a pipe's content.
 
     Raises:
         NotFoundError: there is no such file.
@@ -233,7 +233,7 @@ def _regular(path: Path) -> Iterator[Path]:
     """
     try:
         mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # the last for a zero byte in the name
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a zero byte in the name
         raise NotFoundError(f"no such file: {path}") from error
     except OSError as error:
         raise _not_readable(path, error) from error
@@ -271,8 +271,8 @@ def _copy_pipe(path: Path, copy: IO[bytes]) -> None:
     if left == MAX_PIPE_BYTES:
         raise AudioError(f"{path} is an empty pipe: is the program that writes to it running?")
     if left <= 0:
-        raise AudioError(f"{path} holds more than {MAX_PIPE_BYTES >> 20} MB: use `metaser stream` for it")
+        raise AudioError(f"{path} holds more than {MAX_PIPE_BYTES >> 20} MB: use `metaser stream` instead")
 
 
 def _not_readable(path: Path, error: OSError) -> AudioError:
-    return AudioError(f"{path.name} cannot be read ({error.strerror}): check its rights and its disk")
+    return AudioError(f"{path.name} cannot be read ({error.strerror}): check its permissions and its disk")

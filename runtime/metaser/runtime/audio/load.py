@@ -1,4 +1,4 @@
-"""Loading clips: every rate, channel count and format that can be read, to 16 kHz mono float32."""
+"""Loading clips of any readable rate, channel count and format as 16 kHz mono float32."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ MAX_CLIP_S = 600.0
 
 @dataclass(frozen=True, eq=False)
 class LoadedAudio:
-    """A clip, and what was noticed while it was read."""
+    """A clip, and the notices from reading it."""
 
     waveform: Waveform
     """[T] at 16 kHz."""
 
     notices: tuple[str, ...] = ()
-    """What was wrong with the file and could be helped, each in a line without the file's name."""
+    """Faults of the file that did not prevent reading it, one line per fault, without the file's name."""
 
 
 def load_audio(path: str | Path, *, max_s: float = MAX_CLIP_S) -> Waveform:
     """Read a clip as float32 [T] at 16 kHz, one channel, samples in [-1, 1].
 
-    The channels are averaged; if they cancel each other the loudest is taken. A file that is cut off, or whose
-    recorder never finished it, is read as far as it goes, with an InputWarning.
+    The channels are averaged; if they cancel each other, the loudest is used. A truncated or unfinished file is read
+    as far as possible, with an InputWarning.
 
     Parameters:
-        max_s: the longest clip that is taken, in seconds.
+        max_s: the longest accepted clip, in seconds.
 
     Raises:
         NotFoundError: there is no such file.
-        AudioError: `path` is no path, or the clip cannot be read, is empty, longer than `max_s`, silent, clipped or
+        AudioError: `path` is not a path, or the clip cannot be read, is empty, longer than `max_s`, silent, clipped or
             holds NaN.
     """
     loaded = read_audio(path, max_s=max_s)
@@ -52,7 +52,7 @@ def load_audio(path: str | Path, *, max_s: float = MAX_CLIP_S) -> Waveform:
 
 
 def read_audio(path: str | Path, *, max_s: float = MAX_CLIP_S) -> LoadedAudio:
-    """Read a clip as `load_audio` does, and return what was noticed instead of warning of it.
+    """Read a clip as `load_audio` does, and return notices instead of issuing warnings.
 
     Raises:
         NotFoundError, AudioError: as `load_audio`.
@@ -74,7 +74,7 @@ def read_audio(path: str | Path, *, max_s: float = MAX_CLIP_S) -> LoadedAudio:
 
 
 def read_blocks(path: str | Path) -> Iterator[tuple[Waveform, int]]:
-    """Yield ([T] samples at the recording's own rate, that rate in Hz), ten seconds at a time, of a file of any length.
+    """Yield ([T] samples at the file's own rate, that rate in Hz), ten seconds at a time; the file may have any length.
 
     Raises:
         NotFoundError: there is no such file.
@@ -91,7 +91,7 @@ def check_array(samples: npt.ArrayLike, name: str, sample_rate_hz: int = SAMPLE_
 
     Raises:
         AudioError: it is not [T] floats or int16, empty, silent, clipped, longer than 600 s, out of range or holds NaN.
-        InputError: the sample rate is no whole number above 0.
+        InputError: the sample rate is not a whole number above 0.
     """
     rate_hz = check_rate(sample_rate_hz)
     given = as_samples(samples, name)

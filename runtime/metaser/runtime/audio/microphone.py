@@ -1,4 +1,4 @@
-"""A microphone through PortAudio: found by name or number, at 16 kHz or its own rate, waited for when it is gone."""
+"""A microphone through PortAudio, found by name or number, at 16 kHz or its own rate; reopened after a disconnect."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from metaser.runtime.audio.ring import Chunk, Ring
 from metaser.runtime.errors import AudioError, InputError, MissingDependencyError
 
 RING_S = 10.0
-"""What the ring holds: a model that is busy for longer loses audio, which is counted."""
+"""Capacity of the ring: if the model is busy for longer, audio is lost and counted."""
 
 BLOCK_S = 0.032
 GONE_S = 3.0
-"""A device that gives not a sample while it is listened to for this long is gone."""
+"""A device that delivers no sample for this long is considered disconnected."""
 
 RETRY_S = 1.0
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device that hears."""
+    """An input device."""
 
     index: int
     name: str
     channels: int
     rate_hz: int
-    """Its own rate."""
+    """Its default rate."""
 
     is_default: bool
 
@@ -55,7 +55,7 @@ def import_sounddevice() -> Any:
 
 
 def list_devices() -> list[Device]:
-    """Every device that hears.
+    """All input devices.
 
     Raises:
         MissingDependencyError: PortAudio is not on this machine.
@@ -70,11 +70,11 @@ def list_devices() -> list[Device]:
 
 
 def find_device(wanted: str | int | None) -> Device:
-    """The device of this number, or the one whose name holds this text; None is the system's default.
+    """The device with this number, or the one whose name contains this text; None is the system's default.
 
     Raises:
-        InputError: several fit.
-        MissingDependencyError: none does, or there is no microphone at all.
+        InputError: several devices match.
+        MissingDependencyError: no device matches, or there is no microphone at all.
     """
     devices = list_devices()
     if not devices:
@@ -99,7 +99,7 @@ def find_device(wanted: str | int | None) -> Device:
 
 
 class Microphone:
-    """One open microphone, a context; `read` gives what was heard since the last one."""
+    """One open microphone, a context manager; `read` returns the audio since the last read."""
 
     def __init__(self, device: str | int | None = None, *, ring_s: float = RING_S) -> None:
         self._wanted = device
@@ -107,23 +107,23 @@ class Microphone:
         self._stream: Any = None
         self._ring = Ring(1)
         self._downmix = Downmix(SAMPLE_RATE_HZ, 1)
-        self._lost = 0  # samples, at `rate_hz`, by whoever reads
-        self._overflowed = 0  # samples that PortAudio lost, by its own thread
-        self._heard_until = 0.0  # while the device is gone: what was up to this moment is read or owed
-        self._owed = 0  # samples of silence for the time without a device, not read yet
+        self._lost = 0  # samples at `rate_hz`, counted by the reader
+        self._overflowed = 0  # samples that PortAudio lost, counted by its thread
+        self._heard_until = 0.0  # while disconnected: audio up to this time was read or is owed
+        self._owed = 0  # unread samples of silence for the time without a device
         self._tried_at = 0.0
-        self._waited_s = 0.0  # for the next sample
+        self._waited_s = 0.0  # wait for the next sample
         self.name = ""
         self.rate_hz = 0
 
     @property
     def is_gone(self) -> bool:
-        """Whether the device was unplugged and is waited for."""
+        """Whether the device is disconnected and `read` tries to reopen it."""
         return self._stream is None
 
     @property
     def notice(self) -> str:
-        """A line if the microphone's channels cancel each other."""
+        """One line if the microphone's channels cancel each other."""
         return self._downmix.notice
 
     def __enter__(self) -> Microphone:
@@ -134,18 +134,18 @@ class Microphone:
         self._close()
 
     def skip(self) -> None:
-        """Forget what was heard since the last read."""
+        """Discard the audio since the last read."""
         self._ring.skip()
         self._owed = 0
         self._heard_until = time.perf_counter()
 
     def read(self, timeout_s: float = 0.1) -> Chunk:
-        """What was heard since the last read, lost audio as silence; empty where nothing came for `timeout_s`.
+        """The audio since the last read, with lost audio as silence; empty if nothing arrived for `timeout_s`.
 
-        A reader who was away for longer than the ring holds gets what was lost in pieces.
+        If more was lost than the ring holds, the silence for it comes in several reads.
 
         Raises:
-            AudioError: the device came back and cannot be opened at the rate it had.
+            AudioError: the device is back but cannot be opened at its former rate.
         """
         if self._stream is None or self._owed:
             return self._wait(timeout_s)
@@ -153,7 +153,7 @@ class Microphone:
         self._waited_s = 0.0 if len(samples) else self._waited_s + timeout_s
         if not len(samples) and (not self._stream.active or self._waited_s > GONE_S):
             self._close()
-            samples, lost, heard_at = self._ring.read(0.0)  # what came at the last moment
+            samples, lost, heard_at = self._ring.read(0.0)  # samples that arrived last
             self._heard_until, self._waited_s = heard_at, 0.0
         self._lost += lost
         return Chunk(self._downmix.push(samples), self.rate_hz, heard_at, self.dropped_ms)
@@ -170,7 +170,7 @@ class Microphone:
         ring = Ring(round(self._ring_s * rate_hz), channels)
 
         def hear(block: npt.NDArray[np.float32], frames: int, _: object, status: Any) -> None:
-            if status.input_overflow:  # PortAudio lost something before this block; how much, only the clock can tell
+            if status.input_overflow:  # PortAudio lost audio before this block; only the clock shows how much
                 passed = round((time.perf_counter() - ring.written_at) * rate_hz)
                 lost = max(frames, passed - frames)
                 self._overflowed += lost
@@ -188,10 +188,10 @@ class Microphone:
         self._ring, self._stream, self._downmix = ring, stream, Downmix(rate_hz, channels)
         self.name, self.rate_hz = device.name, rate_hz
         if self._wanted is not None:
-            self._wanted = device.name  # numbers change where devices come and go
+            self._wanted = device.name  # numbers change when devices come and go
 
     def _format(self, sd: Any, device: Device) -> tuple[int, int]:
-        """Channels and rate: mono at 16 kHz, or whatever comes next to it that the device takes."""
+        """Channels and rate: mono at 16 kHz, or the closest format that the device supports."""
         for rate_hz in (self.rate_hz or SAMPLE_RATE_HZ, SAMPLE_RATE_HZ, device.rate_hz):
             for channels in (1, min(2, device.channels), device.channels):
                 try:
@@ -207,7 +207,7 @@ class Microphone:
         )
 
     def _wait(self, timeout_s: float) -> Chunk:
-        """The device is gone: try again now and then; the time that passes is silence that was lost."""
+        """Retry a disconnected device from time to time; the time until then counts as lost audio."""
         if self._stream is None:
             now = time.perf_counter()
             if now - self._tried_at >= RETRY_S:
@@ -227,7 +227,7 @@ class Microphone:
     def _retry(self) -> None:
         sd = import_sounddevice()
         try:
-            while sd._initialized:  # the only way to have PortAudio look for devices again
+            while sd._initialized:  # the only way to make PortAudio search for devices again
                 sd._terminate()
             sd._initialize()
             self._open()

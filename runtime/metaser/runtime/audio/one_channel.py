@@ -1,4 +1,4 @@
-"""Blocks of any channel count and rate, as one channel at one rate, with what was noticed on the way."""
+"""Conversion of blocks of any channel count and rate to one channel at one rate, with notices."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ Blocks: TypeAlias = "Iterator[tuple[npt.NDArray[np.float32], int]]"
 
 
 class OneChannel:
-    """Make one channel of a source's blocks, at the rate of the first."""
+    """Convert a source's blocks to one channel, at the rate of the first block."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._values = self._clipped = 0
         self.rate_hz = 0
-        """Known with the first block."""
+        """Known after the first block."""
 
         self.samples = 0
-        """How many there were, at `rate_hz`."""
+        """Number of samples so far, at `rate_hz`."""
 
         self.notice = ""
-        """A line if channels cancelled each other."""
+        """One line if channels cancelled each other."""
 
     @property
     def clipped_share(self) -> float:
-        """Of all samples of all channels, those at full scale."""
+        """The share of samples at full scale, over all channels."""
         return self._clipped / max(1, self._values)
 
     def mix(self, blocks: Blocks) -> Iterator[Waveform]:
@@ -58,7 +58,7 @@ class OneChannel:
             self.notice = downmix.notice or self.notice
 
     def chunks(self, mixed: Iterable[Waveform]) -> Iterator[Chunk]:
-        """Cut what `mix` yields into pieces of at most 0.1 s, short enough to keep labels lively."""
+        """Cut the blocks of `mix` into pieces of at most 0.1 s, short enough for timely labels."""
         for block in mixed:
             size = max(1, int(CHUNK_S * self.rate_hz))
             for start in range(0, len(block), size):

@@ -1,4 +1,4 @@
-"""Sound on a pipe: recognised by its content, else raw samples as the caller describes them."""
+"""Audio on a pipe: recognised by its content, else raw samples in the format that the caller states."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from metaser.runtime.errors import AudioError, InputError
 from metaser.runtime.system.pipe_bytes import POLL_S, PipedBytes
 
 HEAD_BYTES = 4096
-"""Enough for two frames of MP3, by which it is recognised."""
+"""Enough for the two frames by which MP3 is recognised."""
 
 FEWEST_HEAD_BYTES = 16
 HEAD_WAIT_S = 0.3
 NOT_ON_PIPES = ("raw GSM",)
-"""Silence in raw A-law looks like it."""
+"""Formats that are not recognised on pipes, as silence in raw A-law looks like them."""
 
 STREAMED = ("FLAC", "MP1", "MP2", "MP3", "Ogg Opus", "Ogg Vorbis")
-"""What comes without an end, as from radio."""
+"""Formats of endless streams, such as radio."""
 
 SEEKING = ("MP4", "3GP", "QuickTime", "WavPack", "CAF")
-"""FFmpeg has to go back and forth in these."""
+"""Formats in which FFmpeg has to seek."""
 
 
 class PipedAudio:
-    """The sound that comes through a file descriptor; iterate over its chunks once, then ask what was noticed."""
+    """Audio from a file descriptor; iterate over its chunks once, then read `notices`."""
 
     def __init__(
         self,
@@ -58,16 +58,16 @@ class PipedAudio:
         self._notify = notify
         self._has_samples = False
         self.is_raw = False
-        """Whether it was taken for raw samples, once chunks came."""
+        """Whether it was read as raw samples; known after the first chunk."""
 
         self.notices: list[str] = []
-        """What was wrong with the sound and could be helped, each in a line without the pipe's name."""
+        """Faults of the audio that did not prevent reading it, one line per fault, without the pipe's name."""
 
     def __iter__(self) -> Iterator[Chunk]:
-        """Chunks as they come; an empty one if nothing came for a while.
+        """Yield chunks as they arrive; an empty one if nothing arrived for a while.
 
         Raises:
-            AudioError: there is nothing, it cannot be decoded, or a second header states another format.
+            AudioError: there is no audio, it cannot be decoded, or a second header states another format.
         """
         yield from self._wait()
         head = self._bytes.peek(1) and self._bytes.peek(min(HEAD_BYTES, self._bytes.buffered))
@@ -87,7 +87,7 @@ class PipedAudio:
             yield from self._samples(self._raw, None)
 
     def _wait(self) -> Iterator[Chunk]:
-        """Wait for what it takes to recognise the sound."""
+        """Wait for enough bytes to recognise the format."""
         came_at = float("inf")
         while self._bytes.buffered < HEAD_BYTES and not self._bytes.is_ended:
             self._bytes.fill()
@@ -100,7 +100,7 @@ class PipedAudio:
         return Chunk(np.zeros(0, np.float32), self._raw.rate_hz)
 
     def _headed(self, header: PcmHeader) -> Iterator[Chunk]:
-        """Samples behind a header, and behind the next one if recordings follow each other."""
+        """Samples after a header, and after further headers if several recordings follow each other."""
         first = header.form
         while True:
             self._bytes.take(header.header_bytes)
@@ -160,7 +160,7 @@ class PipedAudio:
             )
 
     def _encoded(self, kind: str) -> Iterator[Chunk]:
-        """Sound that has to be decoded: while it comes if FFmpeg's libraries are there, else when it has ended."""
+        """Encoded audio: decoded as it arrives if FFmpeg's libraries are installed, else after it has ended."""
         is_whole_here = kind in READERS and kind not in STREAMED and not self._live  # by libsndfile, also joined files
         if has_media() and not kind.endswith(SEEKING) and not is_whole_here:
             source, media = OneChannel(self._name), MediaFile(self._bytes, self._name, kind)
@@ -171,7 +171,7 @@ class PipedAudio:
             return
         if kind not in READERS and not has_media():
             raise AudioError(
-                f"{self._name} is {kind}: install what reads it, pip install 'metaser[media]', or pipe WAV "
+                f"{self._name} is {kind}: install the decoder, pip install 'metaser[media]', or pipe WAV "
                 "(ffmpeg -i FILE -f wav -)"
             )
         if self._live:
@@ -189,7 +189,7 @@ class PipedAudio:
 
 
 class LivePipe:
-    """Piped sound that does not wait: a thread reads it into a bounded ring, as a microphone is heard."""
+    """Piped audio in real time: a thread reads it into a bounded ring, like a microphone."""
 
     def __init__(self, source: PipedAudio, ring_s: float) -> None:
         self._source = source
@@ -198,10 +198,10 @@ class LivePipe:
         self._lost = 0
 
     def __iter__(self) -> Iterator[Chunk]:
-        """Chunks as they come; audio that was lost is silence.
+        """Yield chunks as they arrive; lost audio is silence.
 
         Raises:
-            AudioError: as the source does.
+            AudioError: as the source.
         """
         chunks = iter(self._source)
         first = next(chunks)

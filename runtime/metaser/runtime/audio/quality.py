@@ -1,4 +1,4 @@
-"""How good a support clip is as a recording: speech, level, noise and clipping, with the faults in plain words.
+"""Recording quality of a support clip: speech, level, noise and clipping, with its faults in plain words.
 
 Limits that concern accuracy come from `python -m benchmarks.research.enrolment limits`; see docs/enrolment.md.
 """
@@ -17,20 +17,20 @@ from metaser.runtime.audio.trim import utterances_in
 from metaser.runtime.audio.voice_activity import CHUNK_SAMPLES, Utterance
 
 LITTLE_SPEECH_S = 0.5
-"""With less speech one of five clips does more harm than a fifth clip does good."""
+"""With less speech than this, one of five clips does more harm than a fifth clip does good."""
 
 QUIET_DBFS = -50.0
 """Speech at this level uses about seven of 16 bits."""
 
 NOISY_DB = 5.0
-"""Where the estimate is lower the noise is about as loud as the speech or louder, and the same holds."""
+"""Below this estimate the noise is about as loud as the speech or louder, and the clip does harm likewise."""
 
 DISTORTED_SHARE = 0.001
-"""More samples at full scale can be heard; from ten times as many on the clip is refused."""
+"""A larger share of samples at full scale is audible; from ten times this share on the clip is refused."""
 
 SNR_RANGE_DB = (-10.0, 60.0)
 NOISE_SHARE = 0.1
-"""The quietest chunks of a clip, this share of them, are taken for its noise."""
+"""The share of a clip's chunks, the quietest, that counts as its noise."""
 
 MIN_POWER = 1e-12
 """-120 dBFS."""
@@ -42,24 +42,24 @@ class ClipQuality:
 
     duration_s: float
     speech_s: float
-    """What voice activity detection takes for speech."""
+    """Duration of the speech that voice activity detection finds."""
 
     level_dbfs: float
-    """Root mean square of the speech, or of the whole clip where there is none."""
+    """Root mean square of the speech, or of the whole clip if there is none."""
 
     snr_db: float
-    """Speech over the clip's quietest chunks, from -10 to 60: an estimate."""
+    """Estimated ratio of speech to the clip's quietest chunks, from -10 to 60."""
 
     clipped_share: float
-    """Samples at full scale."""
+    """The share of samples at full scale."""
 
     @property
     def is_bad(self) -> bool:
-        """Whether the clip does more harm than one clip fewer would, by measurement."""
+        """Whether the clip does more harm than leaving it out, by measurement."""
         return self.speech_s < LITTLE_SPEECH_S or self.snr_db < NOISY_DB
 
     def faults(self) -> list[str]:
-        """What is wrong with the recording, each in a few words."""
+        """Faults of the recording, each in a few words."""
         found = []
         if self.speech_s < LITTLE_SPEECH_S:
             found.append(f"only {self.speech_s:.1f} s of speech" if self.speech_s else "no speech found")
@@ -74,7 +74,7 @@ class ClipQuality:
 
 
 def measure(waveform: Waveform, utterances: Sequence[Utterance] | None = None) -> ClipQuality:
-    """Measure a clip, float32 [T] at 16 kHz; its utterances are looked for where they are not given."""
+    """Measure a clip, float32 [T] at 16 kHz; its utterances are detected if they are not given."""
     chunks = max(1, len(waveform) // CHUNK_SAMPLES)
     whole = np.resize(waveform, max(len(waveform), CHUNK_SAMPLES))[: chunks * CHUNK_SAMPLES]
     power = np.square(whole.astype(np.float64)).reshape(chunks, CHUNK_SAMPLES).mean(axis=1)  # [chunks]

@@ -1,4 +1,4 @@
-"""Whether raw samples are read in the format they were written in: sound is smooth, bytes read wrongly are noise."""
+"""Checking that raw samples are read in their own format: sound is smooth, wrongly decoded bytes are noise."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from metaser.runtime.audio.checks import OUT_OF_RANGE_PEAK
 from metaser.runtime.audio.formats.pcm import RawFormat, Samples
 
 CANDIDATES = ("f32le", "s16le", "s16be", "s24le", "s32le")
-"""Floats come first: read as integers of 32 bits they are smooth too."""
+"""Floats come first, as floats read as 32-bit integers are smooth too."""
 
 ROUGH, SMOOTH = 0.3, 0.8
 FEWEST_FRAMES = 400
 FAINTEST, SOME = 1e-9, 0.5
-"""Other bytes read as floats are of any size: fewer than this share are sound."""
+"""Other bytes read as floats can have any value: less than this share of them is within range."""
 
 TEXT_BYTES = 16
 MOSTLY = 0.7
 _LETTERS = bytes({*b"\t\n\f\r", *range(0x20, 0x7F), *range(0xA0, 0x100)})
-"""Of Latin-1 and its like."""
+"""Letters of Latin-1 and similar encodings."""
 
 _UTF_16, _UTF_32 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 CHECKED_S = 10.0
 
 
 def smoothness(content: bytes, form: RawFormat) -> float:
-    """The correlation of samples with the ones before them; 0 if the bytes are no sound in this format."""
+    """The correlation of adjacent samples; 0 if the bytes are not sound in this format."""
     if len(content) < FEWEST_FRAMES * form.frame_bytes:
         return 0.0
     samples = form.decode(content[: len(content) // form.frame_bytes * form.frame_bytes])  # [T, channels]
@@ -49,14 +49,14 @@ def is_in_range(samples: Samples) -> npt.NDArray[np.bool_]:
 
 
 class RawCheck:
-    """Looks at the first seconds of a source until they are sound in its format."""
+    """Check of the first seconds of a source, until they are sound in its format."""
 
     def __init__(self, form: RawFormat) -> None:
         self._form = form
         self._left = int(CHECKED_S * form.rate_hz * form.frame_bytes)
 
     def better_format(self, content: bytes) -> str | None:
-        """The sample format that the source's next bytes were written in, if it is plainly another one."""
+        """The sample format of the source's next bytes, if it clearly differs from the stated one."""
         if self._left <= 0:
             return None
         self._left -= len(content)
@@ -72,16 +72,16 @@ class RawCheck:
 
 
 def is_text(content: bytes) -> bool:
-    """Whether bytes are words and not samples, in Unicode or a code of one byte per letter."""
+    """Whether bytes are text and not samples, in Unicode or a single-byte encoding."""
     if len(content) < TEXT_BYTES:
         return False
     encoding = "utf-32" if content.startswith(_UTF_32) else "utf-16" if content.startswith(_UTF_16) else "utf-8"
-    if encoding == "utf-8" and not content.translate(None, _LETTERS):  # samples have all of the other bytes
+    if encoding == "utf-8" and not content.translate(None, _LETTERS):  # samples contain all other byte values
         return sum(byte < 0x7F for byte in content) > MOSTLY * len(content)
     try:
         text = content[: len(content) // 4 * 4].decode(encoding)
     except UnicodeDecodeError as error:
-        if error.start < len(content) - 7:  # more than a letter that was cut
+        if error.start < len(content) - 7:  # more than a truncated letter
             return False
         text = content[: error.start].decode(encoding)
     return all(letter.isprintable() or letter.isspace() for letter in text)

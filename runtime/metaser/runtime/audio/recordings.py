@@ -1,6 +1,6 @@
-"""Finding the recordings below a folder: whatever is there is a recording, or is named with the reason.
+"""Finding the recordings below a folder; every other file is listed with the reason.
 
-Links are followed. Hidden files and what systems leave behind are ignored.
+Links are followed. Hidden files and files of operating systems are ignored.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ AUDIO_SUFFIXES = frozenset({
     ".mpga", ".nist", ".oga", ".ogg", ".opus", ".pcm", ".ra", ".raw", ".rf64", ".snd", ".sph", ".spx", ".tta", ".voc",
     ".vox", ".w64", ".wav", ".wave", ".weba", ".webm", ".wma", ".wv",
 })  # fmt: skip
-"""A file called so is meant as a recording, and is an error if it cannot be read as one."""
+"""A file with such a suffix is meant as a recording; it is an error if it cannot be read as one."""
 
 FEW = 3
-"""So many files that are not audio are named in a line; JSON has all."""
+"""Number of files that are not audio to name in one line; JSON lists all."""
 
 LISTED = 20
-"""So many that cannot be read have a line of their own."""
+"""Number of unreadable files to list in separate lines."""
 
 IN_ITSELF = "is a link to a folder that it lies in"
 
@@ -42,46 +42,47 @@ class LeftOut:
 
     path: Path
     reason: str
-    """What is wrong with it, as the rest of a sentence that begins with its name."""
+    """The reason, as the rest of a sentence that begins with its name."""
 
     is_other: bool = False
-    """It was read and is not audio, such as notes beside the clips."""
+    """It can be read but is not audio, such as notes next to the clips."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What lies below a folder, each part sorted by path."""
+    """The content of a folder, each part sorted by path."""
 
     recordings: tuple[Path, ...]
     left_out: tuple[LeftOut, ...]
 
 
 def is_junk(name: str) -> bool:
-    """Whether a file or folder of this name is hidden, or left behind by a system, and ignored without a word."""
+    """Whether a file or folder of this name is hidden, or belongs to an operating system, and is silently ignored."""
     return name.startswith(".") or name.lower() in _JUNK
 
 
 def is_called_audio(path: Path) -> bool:
-    """Whether the suffix promises a recording."""
+    """Whether the suffix is that of a recording."""
     return path.suffix.strip().lower() in AUDIO_SUFFIXES
 
 
 def cannot_be_read(error: OSError) -> str:
-    """The reason in the words of the system, as the rest of a sentence that begins with the file's name."""
+    """The system's message, as the rest of a sentence that begins with the file's name."""
     if isinstance(error, FileNotFoundError):
         return "is not there"
     return f"cannot be read ({error.strerror or error})"
 
 
 def holds(folder: str | Path, path: str | Path) -> bool:
-    """Whether a path lies in a folder or is it, links resolved."""
+    """Whether a path is a folder or lies in it, with links resolved."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def find_recordings(folder: Path) -> Found:
-    """Look at everything below a folder, by content if the suffix does not promise audio.
+    """Search everything below a folder; files without an audio suffix are recognised by content.
 
-    A folder is looked into once, whatever links lead to it. One that cannot be listed is left out like a file.
+    Each folder is searched once, even if several links lead to it. A folder that cannot be listed is left out like a
+    file.
     """
     walk = _Walk(folder)
     recordings = tuple(sorted(walk.files()))
@@ -99,7 +100,7 @@ def why_none(left_out: Sequence[LeftOut]) -> str:
 
 
 def summary(left_out: Sequence[LeftOut]) -> list[str]:
-    """A line for each file that cannot be used, and one for all that are not audio."""
+    """One line per file that cannot be used, and one line for all that are not audio."""
     lines = [f"Left out: {each.path} {each.reason}" for each in left_out if not each.is_other]
     if len(lines) > LISTED:
         lines[LISTED:] = [f"Left out: {len(lines) - LISTED} more"]
@@ -115,7 +116,7 @@ def fault_of(path: Path) -> LeftOut | None:
         if not path.is_file():
             return LeftOut(path, "is not a regular file" if path.exists() else "is a link to nothing")
         if is_called_audio(path):
-            with path.open("rb"):  # whether it may be read
+            with path.open("rb"):  # check that it may be read
                 return None
         return None if looks_like_audio(path) else LeftOut(path, "is not audio", is_other=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A stream's samples to 16 kHz, in blocks of one size, so that the cutting into chunks cannot matter."""
+"""Resampling a stream to 16 kHz, in blocks of one size, so that the chunk size does not change the result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BLOCK_S = 0.02
 
 
 class Resampler:
-    """The state of one stream: push samples at its rate, get those at 16 kHz that are ready."""
+    """The state of one stream: push samples at its rate, get the samples at 16 kHz that are ready."""
 
     def __init__(self, rate_hz: int) -> None:
         self._block = max(1, round(BLOCK_S * rate_hz))
@@ -23,7 +23,7 @@ class Resampler:
         self._pending: Waveform = np.zeros(0, np.float32)
 
     def push(self, samples: Waveform) -> Waveform:
-        """Samples in, the samples at 16 kHz that are ready."""
+        """Take samples, return the samples at 16 kHz that are ready."""
         if self._stream is None:
             return samples
         self._pending = np.concatenate([self._pending, samples])
@@ -32,14 +32,14 @@ class Resampler:
         return np.concatenate([np.zeros(0, np.float32), *(self._stream.resample_chunk(block) for block in blocks)])
 
     def finish(self) -> Waveform:
-        """The rest, at the end of the stream."""
+        """The remaining samples, at the end of the stream."""
         if self._stream is None:
             return np.zeros(0, np.float32)
         return self._stream.resample_chunk(self._pending, last=True)
 
 
 def resample(blocks: Iterable[Waveform], rate_hz: int, to_hz: int) -> Iterator[Waveform]:
-    """Yield mono blocks at `rate_hz` as blocks at `to_hz`; together they equal one resampling of the whole."""
+    """Yield mono blocks at `rate_hz` as blocks at `to_hz`; together they equal resampling the whole at once."""
     if rate_hz == to_hz:
         yield from blocks
         return

@@ -1,4 +1,4 @@
-"""A bounded store of samples between the thread that hears and the one that works; what is lost is counted."""
+"""A bounded buffer of samples between the recording and the working thread; lost samples are counted."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from metaser.runtime.arrays import Waveform
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some samples of a source; may be empty where nothing came for a while."""
+    """Some samples of a source; may be empty if nothing arrived for a while."""
 
     samples: Waveform
     """[T] mono at `rate_hz`."""
 
     rate_hz: int
     heard_at: float | None = None
-    """When the last sample was there, by `time.perf_counter`; None for pulled sources."""
+    """Arrival time of the last sample by `time.perf_counter`; None for pulled sources."""
 
     dropped_ms: float = 0.0
-    """Audio lost so far. It is heard as silence, so that times stay right."""
+    """Audio lost so far. It is replaced by silence, so that times stay correct."""
 
 
 class Ring:
-    """Write blocks from one thread, read all there is from another; a full ring loses its oldest samples."""
+    """Write blocks from one thread, read all samples from another; a full ring loses its oldest samples."""
 
     def __init__(self, capacity: int, channels: int = 1) -> None:
         self._store: npt.NDArray[np.float32] = np.zeros((capacity, channels), np.float32)
-        self._written = 0  # samples ever
+        self._written = 0  # samples in all
         self._read = 0
         self._lost = 0  # never read
         self._written_at = time.perf_counter()
@@ -41,12 +41,12 @@ class Ring:
 
     @property
     def written_at(self) -> float:
-        """When the newest block came."""
+        """Arrival time of the newest block."""
         return self._written_at
 
     @property
     def is_closed(self) -> bool:
-        """Nothing more will come, and all was read."""
+        """Whether no more samples will come and all were read."""
         return self._closed and self._read == self._written
 
     def write(self, block: npt.NDArray[np.float32]) -> None:
@@ -63,21 +63,21 @@ class Ring:
             self._news.notify()
 
     def close(self) -> None:
-        """Notify that nothing more comes."""
+        """Mark the end of the source."""
         with self._news:
             self._closed = True
             self._news.notify()
 
     def skip(self) -> None:
-        """Forget what was not read yet."""
+        """Discard unread samples."""
         with self._news:
             self._read = self._written
 
     def read(self, timeout_s: float) -> tuple[npt.NDArray[np.float32], int, float]:
-        """All samples [T, channels] since the last read, how many of them were lost, when the newest came.
+        """All samples [T, channels] since the last read, the number of lost ones, the arrival time of the newest.
 
-        Lost samples are zeros before the others. More of them than the ring holds come in several reads, so that a
-        reader who was away for hours needs no memory for them.
+        Lost samples are zeros before the others. If more were lost than the ring holds, they come in several reads, so
+        that a long gap needs no extra memory.
         """
         capacity, channels = self._store.shape
         with self._news:

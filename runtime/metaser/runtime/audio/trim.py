@@ -1,5 +1,5 @@
-"""The part of a clip that a stream would hear, from the first speech to the last: enrolled and classified clips lose
-the pauses at both ends, so that all of them are alike.
+"""Trimming a clip to its speech, as a stream does: enrolled and classified clips lose the pauses at both ends, so that
+all of them are alike.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from metaser.runtime.audio.voice_activity import CHUNK_SAMPLES, Utterance, utter
 
 
 def load_speech(path: str | Path) -> Waveform:
-    """The speech of an audio file, float32 [T] at 16 kHz; all of it where no speech is found.
+    """The speech of an audio file, float32 [T] at 16 kHz; the whole file if no speech is found.
 
     Raises:
         NotFoundError, AudioError: as `load_audio`.
@@ -25,12 +25,12 @@ def load_speech(path: str | Path) -> Waveform:
 
 
 def speech_in(waveform: Waveform) -> Waveform:
-    """A clip, float32 [T] at 16 kHz, without the pauses at its ends; all of it where no speech is found."""
+    """A clip, float32 [T] at 16 kHz, without the pauses at its ends; the whole clip if no speech is found."""
     return without_pauses(waveform, utterances_in(waveform))
 
 
 def without_pauses(waveform: Waveform, utterances: Sequence[Utterance]) -> Waveform:
-    """From the start of a clip's first utterance to the end of its last; the clip where there is none."""
+    """The clip from the start of its first utterance to the end of its last; the whole clip if there is none."""
     return waveform[utterances[0].start : utterances[-1].end] if utterances else waveform
 
 
@@ -40,7 +40,7 @@ def utterances_in(waveform: Waveform) -> list[Utterance]:
 
 
 def speech_probabilities(waveform: Waveform) -> list[float]:
-    """The probability of speech in each 32 ms of a clip, float32 [T] at 16 kHz; zeros fill up the last."""
+    """The probability of speech in each 32 ms of a clip, float32 [T] at 16 kHz; the last is padded with zeros."""
     detector = SpeechDetector()
     whole = len(waveform) // BLOCK_SAMPLES * BLOCK_SAMPLES
     rest = np.pad(waveform[whole:], (0, -len(waveform) % CHUNK_SAMPLES))

@@ -1,4 +1,4 @@
-"""Where speech starts and ends, from Silero's speech probability of every 32 ms.
+"""Detecting the start and end of speech from Silero's speech probability of every 32 ms.
 
 probability  ....##.#######..####...........
 onset             |-| three chunks in a row start an utterance, a little before the first of them
@@ -18,13 +18,13 @@ CHUNK_S = CHUNK_SAMPLES / SAMPLE_RATE_HZ
 
 @dataclass(frozen=True)
 class VoiceActivitySettings:
-    """When speech begins and when it is over."""
+    """Rules for the start and end of speech."""
 
     speech_probability: float = 0.5
-    """A chunk at least this likely can begin an utterance."""
+    """A chunk with at least this probability can begin an utterance."""
 
     silence_probability: float = 0.35
-    """Inside an utterance a chunk is silence only below this."""
+    """Inside an utterance a chunk is silence only below this probability."""
 
     onset_s: float = 0.096
     """Speech for this long begins an utterance."""
@@ -33,7 +33,7 @@ class VoiceActivitySettings:
     """Silence for this long ends it."""
 
     padding_s: float = 0.064
-    """What is added before the first and after the last chunk of speech."""
+    """Margin before the first and after the last chunk of speech."""
 
 
 @dataclass(frozen=True)
@@ -42,28 +42,28 @@ class Utterance:
 
     start: int
     end: int | None
-    """None while the utterance runs."""
+    """None while the utterance continues."""
 
     quiet: bool = False
-    """The utterance runs, and the newest chunk of it is silence."""
+    """The utterance continues, and its newest chunk is silence."""
 
 
 class VoiceActivity:
-    """The state of one stream: push the probability of chunk after chunk, read the utterance that runs or has ended."""
+    """The state of one stream: push the probability of each chunk, get the utterance that continues or has ended."""
 
     def __init__(self, settings: VoiceActivitySettings) -> None:
         self._settings = settings
         self._onset_chunks = max(1, round(settings.onset_s / CHUNK_S))
         self._hangover_chunks = max(1, round(settings.hangover_s / CHUNK_S))
         self._padding = round(settings.padding_s * SAMPLE_RATE_HZ)
-        self._position = 0  # samples heard
+        self._position = 0  # samples processed
         self._earliest = 0  # where the next utterance can start: the end of the last one
         self._speech_chunks = 0  # in a row, before an utterance
         self._start: int | None = None
         self._speech_end = 0  # end of the newest chunk of speech
 
     def push(self, probability: float) -> Utterance | None:
-        """Take the probability of speech in the next 512 samples; the utterance that runs or ends there, or None."""
+        """Take the probability of speech in the next 512 samples; return the current or ended utterance, or None."""
         self._position += CHUNK_SAMPLES
         if self._start is None:
             self._speech_chunks = self._speech_chunks + 1 if probability >= self._settings.speech_probability else 0
@@ -78,7 +78,7 @@ class VoiceActivity:
         return Utterance(self._start, None, quiet=self._speech_end < self._position)
 
     def close(self) -> Utterance | None:
-        """End the utterance that runs, if one does, as at the end of a stream."""
+        """End the current utterance, if there is one, as at the end of a stream."""
         if self._start is None:
             return None
         end = min(self._speech_end + self._padding, self._position)
@@ -88,7 +88,7 @@ class VoiceActivity:
 
 
 def utterances_by(probabilities: Iterable[float]) -> list[Utterance]:
-    """The utterances of a clip by the probability of speech in each of its chunks, as a stream finds them."""
+    """The utterances of a clip from the probability of speech in each of its chunks, as in a stream."""
     voice = VoiceActivity(VoiceActivitySettings())
     heard = (voice.push(probability) for probability in probabilities)
     ended = [utterance for utterance in heard if utterance and utterance.end is not None]

@@ -26,7 +26,7 @@ TENSORRT_GRAPH = "encoder.tensorrt.onnx"
 """Optional: the encoder for one static window, which `metaser export --tensorrt` adds."""
 
 DEFAULT_BUNDLES = ("default", "frozen")
-"""The first of these that an installation has is the one without a choice."""
+"""The first of these that is installed is the default."""
 
 MAX_NAME = 100
 
@@ -46,12 +46,12 @@ class Bundle:
 
 
 def shipped_folder() -> Path:
-    """Where the bundles and the demonstration clips of this installation lie."""
+    """The folder of this installation's bundles and demonstration clips."""
     return Path(str(resources.files("metaser.runtime") / "data"))
 
 
 def shipped_bundles() -> list[str]:
-    """Names that `--bundle` and `Engine.open` take besides a folder."""
+    """Names that `--bundle` and `Engine.open` accept, apart from a folder."""
     return sorted(path.parent.name for path in (shipped_folder() / "bundles").glob(f"*/{MANIFEST}"))
 
 
@@ -61,7 +61,7 @@ def is_bundle(name: str | Path) -> bool:
 
 
 def default_bundle() -> str:
-    """The name of the shipped bundle that is used without a choice."""
+    """The name of the shipped bundle that is used by default."""
     shipped = shipped_bundles()
     return next((name for name in DEFAULT_BUNDLES if name in shipped), DEFAULT_BUNDLES[0])
 
@@ -71,7 +71,7 @@ def open_bundle(bundle: str | Path | None = None) -> Bundle:
 
     Raises:
         NotFoundError: there is no such folder.
-        BundleError: it is no bundle, a file is missing, changed, unlisted or outside the folder, or it is too new.
+        BundleError: it is not a bundle, a file is missing, changed, unlisted or outside the folder, or it is too new.
     """
     folder = _folder(bundle)
     manifest_path = folder / MANIFEST
@@ -84,7 +84,7 @@ def open_bundle(bundle: str | Path | None = None) -> Bundle:
     _check_files(folder, manifest)
     if manifest.audio.sample_rate_hz != SAMPLE_RATE_HZ:
         raise BundleError(
-            f"{folder} is for {manifest.audio.sample_rate_hz} Hz and metaser works at {SAMPLE_RATE_HZ} Hz"
+            f"{folder} is for {manifest.audio.sample_rate_hz} Hz but metaser works at {SAMPLE_RATE_HZ} Hz"
         )
     return Bundle(folder, manifest, _head_parameters(folder, manifest))
 
@@ -123,7 +123,7 @@ def contained(folder: Path, name: str) -> Path:
         BundleError: the name, or the link behind it, leads elsewhere.
     """
     plain = name == Path(name).name and name.isprintable() and len(name) <= MAX_NAME
-    path = Path(os.path.realpath(folder / name)) if plain else folder  # Path.resolve raises for links in a circle
+    path = Path(os.path.realpath(folder / name)) if plain else folder  # Path.resolve raises for circular links
     if path.parent != Path(os.path.realpath(folder)):
         raise BundleError(f"{folder / MANIFEST} names {name!r}, which lies outside its folder: do not use this bundle")
     return path
@@ -154,9 +154,9 @@ def golden_vectors(bundle: Bundle) -> dict[str, npt.NDArray[np.float32]]:
     """A bundle's waveform, frames and embedding."""
     golden = read_tensors(bundle.folder / "golden.safetensors")
     if set(golden) != {"waveform", "frames", "embedding"}:
-        raise BundleError("golden.safetensors holds other tensors than it must: export the bundle again")
+        raise BundleError("golden.safetensors does not hold the expected tensors: export the bundle again")
     if not all(value.dtype == np.float32 and np.isfinite(value).all() and value.any() for value in golden.values()):
-        raise BundleError("golden.safetensors holds numbers that no network gives: export the bundle again")
+        raise BundleError("golden.safetensors holds values that no network computes: export the bundle again")
     return golden
 
 

@@ -13,7 +13,7 @@ PERMITTED = {
     "ISC": "any use, with its notice kept",
     "MIT": "any use, with its notice kept",
 }
-"""SPDX licences that ask for no more than credit."""
+"""SPDX licences that require at most credit."""
 
 RESTRICTED = {
     "CC-BY-NC-4.0": "no commercial use; give credit",
@@ -26,13 +26,13 @@ JOINTS = re.compile(r"\s+(?:AND|OR|WITH)\s+|[()]")
 
 
 def is_permissive(licence: str) -> bool:
-    """Whether every part of an SPDX expression asks for no more than credit."""
+    """Whether every part of an SPDX expression requires at most credit."""
     found = parts(licence)
     return bool(found) and set(found) <= set(PERMITTED)
 
 
 def what_it_allows(licence: str) -> str:
-    """A sentence for an SPDX expression: of the part that allows least, as far as metaser knows."""
+    """A sentence for an SPDX expression: what its most restrictive part allows, as far as metaser knows."""
     found = parts(licence)
     unknown = [part for part in found if part not in PERMITTED and part not in RESTRICTED]
     if unknown or not found:

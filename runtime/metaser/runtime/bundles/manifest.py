@@ -1,10 +1,10 @@
-"""What `bundle.json` says: the typed manifest of a bundle, read with checks and written in one canonical form."""
+"""The manifest of a bundle, `bundle.json`: typed, checked when it is read, and written in one canonical form."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from metaser.runtime.errors import BundleError
 from metaser.runtime.scoring.calibration import CalibrationPrior
@@ -14,16 +14,21 @@ from metaser.runtime.system.strict_json import read_json_text
 FORMAT = "metaser-bundle"
 VERSION = 1
 MAX_WINDOW_SAMPLES = 2**31
-PRECISIONS = ("fp32", "fp16", "int8")
+
+Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
+Role: TypeAlias = Literal[
+    "encoder", "tensorrt", "head", "tune", "parameters", "golden", "model_card", "licence", "notice", "external_data"
+]
+"""What a file of a bundle is."""
+
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True)
 class FileEntry:
     """One file of a bundle."""
 
-    role: str
-    """encoder, tensorrt, head, tune, parameters, golden, model_card, licence, notice or external_data."""
-
+    role: Role
     sha256: str
     size_bytes: int
 
@@ -74,7 +79,7 @@ class Manifest:
     backbone: BackboneEntry
     head: HeadEntry
     audio: AudioEntry
-    precision: str
+    precision: Precision
     opset: int
     providers: list[str]
     calibration: Calibration
@@ -89,7 +94,7 @@ class Manifest:
     accuracy: dict[str, Any] = field(default_factory=dict)
     tuning: dict[str, Any] = field(default_factory=dict)
     prior: CalibrationPrior | None = None
-    """What calibrating a profile starts from, where it was measured."""
+    """The prior of a profile's calibration; None if it was not measured."""
 
     equal_graphs: list[str] = field(default_factory=list)
     """Graph ids of earlier exports whose embeddings these graphs reproduce, so that their profiles are accepted."""
@@ -108,7 +113,7 @@ class Manifest:
         """Read and check the text of `bundle.json`.
 
         Raises:
-            BundleError: it is not a manifest, is of a newer version, or a field is missing or of the wrong type.
+            BundleError: it is not a manifest, has a newer version, or a field is missing or of the wrong type.
         """
         try:
             document = read_json_text(text)
@@ -120,7 +125,7 @@ class Manifest:
             )
         if document.get("version") != VERSION:
             raise BundleError(
-                f"bundle.json is of version {document.get('version')} and this metaser reads {VERSION}: update metaser"
+                f"bundle.json has version {document.get('version')} but this metaser reads {VERSION}: update metaser"
             )
         values = {key: value for key, value in document.items() if key not in ("format", "version")}
         try:
@@ -161,15 +166,17 @@ def _check_types(manifest: Manifest) -> None:
     if min(audio.sample_rate_hz, audio.hop_samples, audio.receptive_field_samples, audio.max_window_s) <= 0:
         raise BundleError("bundle.json has a rate, hop, receptive field or window that is not above zero")
     if not 2 * audio.receptive_field_samples <= audio.max_window_s * audio.sample_rate_hz <= MAX_WINDOW_SAMPLES:
-        raise BundleError(f"bundle.json has a window of {audio.max_window_s:g} s, which the encoder cannot have")
+        raise BundleError(f"bundle.json has a window of {audio.max_window_s:g} s, out of range: export it again")
     if not manifest.calibration.is_valid:
         raise BundleError(f"bundle.json has a temperature of {manifest.calibration.temperature:g}: export it again")
     if manifest.prior is not None and not manifest.prior.is_valid:
-        raise BundleError("bundle.json has a prior for calibration that is not in order: export the bundle again")
+        raise BundleError("bundle.json has an invalid prior for calibration: export the bundle again")
 
 
 TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str,
+    "Precision": str,
+    "Role": str,
     "int": int,
     "bool": bool,
     "float": (int, float),

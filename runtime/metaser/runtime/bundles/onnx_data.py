@@ -1,4 +1,4 @@
-"""Which other files an ONNX file wants to read, found without the onnx package.
+"""Finding the other files that an ONNX file reads, without the onnx package.
 
 A walk over the protobuf wire format (protobuf.dev/programming-guides/encoding) along the few fields of onnx.proto
 that can hold tensors. Payloads are skipped, not copied, so a file of a gigabyte takes milliseconds.
@@ -34,7 +34,7 @@ def external_files(model: bytes | memoryview) -> set[str]:
     """The `location` of every tensor that is stored outside the model's own bytes.
 
     Raises:
-        BundleError: the bytes are no protobuf message.
+        BundleError: the bytes are not a protobuf message.
     """
     try:
         return set(_locations(memoryview(model), "Model"))

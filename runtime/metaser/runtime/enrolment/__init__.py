@@ -1,1 +1,1 @@
-"""Enrolment: support sets, profiles, what changes a profile, and the report about it."""
+"""Enrolment: support sets, profiles, changes of a profile, and its report."""

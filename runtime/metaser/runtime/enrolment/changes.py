@@ -1,7 +1,7 @@
-"""What changes a profile: calibrating it, adding and removing clips, embedding its clips again.
+"""Changes of a profile: calibrating it, adding and removing clips, embedding its clips again.
 
-Other speech and noise is kept as embedded by the head in force; where a change puts another head in force it is
-embedded again from its files, and left out where they are gone.
+Other speech and noise is kept as embedded by the active head. If a change activates another head, it is embedded again
+from its files, and left out if they are gone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def calibrate_profile(
     model: Model, profile: Profile, *, false_accepts: float | None = None, others: EmbeddedClips | None = None
 ) -> Profile:
-    """The profile with temperature and thresholds from its own clips, left out in turn."""
+    """The profile with temperature and thresholds from its own clips by leave-one-out."""
     if false_accepts is not None and not 0 < false_accepts < 1:
         raise InputError(f"a false-accept rate of {false_accepts:g}: give one between 0 and 1, such as 0.05")
     if others is not None:
@@ -52,7 +52,7 @@ def calibrate_profile(
 
 
 def recalibrate(model: Model, changed: Profile, before: Profile) -> Profile:
-    """A changed profile, calibrated as the one before it was."""
+    """A changed profile, with the same kind of calibration as before."""
     others = None
     if before.others and (changed.tuned is not before.tuned or changed.graph_id != before.graph_id):
         changed = changed.without_others()
@@ -78,13 +78,13 @@ def new_profile(model: Model, support: EmbeddedClips) -> Profile:
 
 
 def reenroll(model: Model, before: Profile, found: FoundClips | None, progress: Progress | None) -> Profile:
-    """A profile of the model's bundle from the clips of another bundle's, at the places where they were found."""
+    """A profile of the model's bundle from the clips of another bundle's profile, at the paths that were found."""
     if found is None:
         found = find_clips(before.clips)
         if found.lost:
             raise SupportError(
                 f"{len(found.lost)} of {len(before.clips)} clips have changed or are gone, such as "
-                f"{found.lost[0].title}: look for them with find_clips(profile.clips, FOLDER), and give what it finds"
+                f"{found.lost[0].title}: look for them with find_clips(profile.clips, FOLDER), and pass the result"
             )
     if len({clip.label for clip in found.clips}) < 2:
         raise SupportError("clips of fewer than two classes were found: enrol again from a folder of clips")
@@ -93,7 +93,7 @@ def reenroll(model: Model, before: Profile, found: FoundClips | None, progress: 
 
 
 def embed_others(model: Model, folder: str | Path, profile: Profile, progress: Progress | None = None) -> EmbeddedClips:
-    """Embed other speech and noise for `calibrate` by the head in force; unusable clips are reported, not raised."""
+    """Embed other speech and noise for `calibrate` by the active head; unusable clips are reported, not raised."""
     found = read_others(folder)
     read = embed_clips(found.clips, lambda waveform: model.embed(waveform, profile.head), progress, model.workers)
     return replace(read, left_out=found.left_out) if read.clips else read.checked()
@@ -102,6 +102,6 @@ def embed_others(model: Model, folder: str | Path, profile: Profile, progress: P
 def embed_files(
     model: Model, clips: Sequence[Clip], progress: Progress | None, head: HeadParameters | None = None
 ) -> EmbeddedClips:
-    """Embed the files of clips, by the bundle's head or by one with other parameters."""
+    """Embed the files of clips, by the bundle's head or with other parameters."""
     found = [SupportClip(clip) for clip in clips]
     return embed_clips(found, lambda waveform: model.embed(waveform, head), progress, model.workers).checked()

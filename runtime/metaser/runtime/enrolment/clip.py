@@ -1,4 +1,4 @@
-"""A clip of a profile: its label, its content and where it was enrolled from."""
+"""A clip of a profile: its label, its content and its path at enrolment."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from metaser.runtime.errors import SupportError
 
 @dataclass(frozen=True, order=True)
 class Clip:
-    """Where one row of a profile's embeddings came from."""
+    """The source of one row of a profile's embeddings."""
 
     label: str
     sha256: str
-    """Of the file's bytes, or of the float32 samples where an array was enrolled."""
+    """Hash of the file's bytes, or of the float32 samples of an array."""
 
     name: str
     path: str
@@ -29,29 +29,29 @@ class Clip:
     """Names of files with the same content in the same class; they count once."""
 
     quality: ClipQuality | None = field(default=None, compare=False)
-    """What was measured at enrolment; None in profiles of before."""
+    """Measured at enrolment; None in profiles written by older versions."""
 
     @property
     def title(self) -> str:
-        """Label, group and name, as `metaser enroll --remove` takes them."""
+        """Label, group and name, in the form for `metaser enroll --remove`."""
         return "/".join(part for part in (self.label, self.group, self.name) if part)
 
 
 def with_tidy_label(clip: Clip) -> Clip:
-    """The clip of a profile made before labels were tidied, as it is enrolled now."""
+    """The clip of an older profile, with its label normalised as at enrolment now."""
     return replace(clip, label=tidy(clip.label) or clip.label)
 
 
 def names_of(clip: Clip) -> tuple[str, ...]:
-    """What a clip is called: `LABEL/GROUP/NAME`, `LABEL/NAME`, `LABEL/SHA256`."""
+    """The names of a clip: `LABEL/GROUP/NAME`, `LABEL/NAME`, `LABEL/SHA256`."""
     return clip.title, f"{clip.label}/{clip.name}", f"{clip.label}/{clip.sha256}"
 
 
 def rows_named(clips: Sequence[Clip], name: str) -> set[int]:
-    """The rows of a class or of a clip: exactly as it is called, else as it may be typed.
+    """The rows of a class or of a clip: by its exact name, else by a name that is typed differently.
 
     Raises:
-        SupportError: it is no text, or the name of both a class and a clip.
+        SupportError: it is not text, or is the name of both a class and a clip.
     """
     if not isinstance(name, str):
         raise SupportError(f"{name!r} is {type(name).__name__}: give the label as text")
@@ -60,7 +60,7 @@ def rows_named(clips: Sequence[Clip], name: str) -> set[int]:
         of_clip = {row for row, clip in enumerate(clips) if form(name) in map(form, names_of(clip))} - of_class
         if of_class and of_clip:
             raise SupportError(
-                f"{name} is a class and a clip of another: name the clip LABEL/SHA256, as "
+                f"{name} is both a class and a clip of another class: name the clip LABEL/SHA256, as "
                 "`metaser enroll --report --json` shows it, or rename the class"
             )
         if of_class or of_clip:
@@ -69,5 +69,5 @@ def rows_named(clips: Sequence[Clip], name: str) -> set[int]:
 
 
 def _typed(name: str) -> str:
-    """A name of a class or clip in the form in which differences of typing are gone."""
+    """The name of a class or clip, normalised so that differences of typing do not matter."""
     return "/".join(tidy(part) for part in name.rstrip("/").split("/"))

@@ -1,4 +1,4 @@
-"""Clips with their embeddings and measurements, on the way into a profile."""
+"""Embedding and measuring clips for a profile."""
 
 from __future__ import annotations
 
@@ -38,25 +38,25 @@ class EmbeddedClips:
     refused: tuple[RefusedClip, ...] = ()
 
     left_out: tuple[LeftOut, ...] = ()
-    """Files and folders that are no clips or cannot be opened."""
+    """Files and folders that are not clips or cannot be opened."""
 
     notices: tuple[str, ...] = ()
-    """Sentences about labels that were made one, and about clips of which a part is missing and the like."""
+    """Sentences about merged labels, and about faults of clips such as a missing part."""
 
     @property
     def errors(self) -> tuple[AudioError, ...]:
-        """What is wrong with each clip that cannot be used."""
+        """One error per clip that cannot be used."""
         return tuple(each.error for each in self.refused)
 
     def warnings(self) -> list[str]:
-        """A sentence per notice, per group of labels that look alike, and per kind of file that is left out."""
+        """One sentence per notice, per group of labels that look alike, and per kind of skipped file."""
         return [*self.notices, *look_alikes(clip.label for clip in self.clips), *summary(self.left_out)]
 
     def checked(self) -> EmbeddedClips:
-        """These clips, where all could be used.
+        """These clips, if all could be used.
 
         Raises:
-            AudioError: some could not; it names the first and how many more there are.
+            AudioError: some could not; it names the first and the number of the others.
         """
         if len(self.errors) > 1:
             more = len(self.errors) - 1
@@ -66,10 +66,10 @@ class EmbeddedClips:
         return self
 
     def good(self) -> tuple[EmbeddedClips, list[str]]:
-        """The clips that help, and a line for each that was left out.
+        """The clips of sufficient quality, and one line per clip that was left out.
 
         Raises:
-            SupportError: nothing of a class is left.
+            SupportError: a class has no clip left.
         """
         faults = [clip.quality.faults() if clip.quality and clip.quality.is_bad else [] for clip in self.clips]
         kept = [row for row, found in enumerate(faults) if not found]
@@ -95,10 +95,10 @@ def embed_clips(
     progress: Progress | None,
     workers: int = 1,
 ) -> EmbeddedClips:
-    """Decode and measure clips and embed their speech; what cannot be used is kept as an error that names it.
+    """Decode and measure clips and embed their speech; clips that cannot be used are kept as errors that name them.
 
     Parameters:
-        workers: clips that are worked on at once, each in a thread.
+        workers: number of clips that are processed at once, each in a thread.
     """
     usable: list[_Embedded] = []
     refused: list[RefusedClip] = []
@@ -138,5 +138,5 @@ def _embed_clip(clip: SupportClip, embed: Callable[[Waveform], Embedding]) -> _E
         reason = str(error).removeprefix(f"{title} ").removeprefix(f"{clip.clip.name} ")
         message = f"{title} {reason}" if reason != str(error) else f"{title}: {error}"
         return RefusedClip(clip.clip, AudioError(message))
-    except OSError as error:  # it is gone, or the disk is damaged
+    except OSError as error:  # the file is gone, or the disk is damaged
         return RefusedClip(clip.clip, AudioError(f"{title} {cannot_be_read(error)}"))

@@ -1,4 +1,4 @@
-"""Renewing a profile after a new bundle: the clips that are still where they were are embedded again."""
+"""Finding the clips of a profile, so that a new bundle can embed them again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class FoundClips:
     """Where the clips of a profile are now."""
 
     clips: tuple[Clip, ...]
-    """At the path where they are now."""
+    """Clips with their current path."""
 
     moved: tuple[tuple[Clip, str], ...]
     """Clips that were found elsewhere, with their new path."""
@@ -29,10 +29,10 @@ class FoundClips:
     """Clips without a file, and those that were enrolled as arrays."""
 
     unreadable: tuple[Clip, ...] = ()
-    """Clips whose file the system does not let us read."""
+    """Clips whose file cannot be read."""
 
     left_out: tuple[LeftOut, ...] = ()
-    """What of the folder cannot be read, so that clips may be there."""
+    """Parts of the folder that cannot be read and may hold clips."""
 
     @property
     def lost(self) -> tuple[Clip, ...]:
@@ -70,5 +70,5 @@ def _state(clip: Clip) -> str:
         if not clip.path or not path.is_file():
             return "missing"
         return "there" if sha256_of(path) == clip.sha256 else "changed"
-    except (OSError, ValueError):  # the second for a path that no system takes
+    except (OSError, ValueError):  # ValueError: an invalid path
         return "unreadable"

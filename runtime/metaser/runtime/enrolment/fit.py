@@ -1,4 +1,4 @@
-"""Whether a bundle made a profile, or one whose answers are the same."""
+"""Checking that a profile was made by a bundle, or by one with the same results."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def check_fits(profile: Profile, manifest: Manifest, name: object, *, accept_precision: bool) -> None:
-    """Raise ProfileError where a bundle did not make this profile, called `name`."""
+    """Raise ProfileError if the bundle did not make this profile, called `name`."""
     if profile.model_id != manifest.model_id or profile.embeddings.shape[1] != manifest.head.embedding_size:
         raise ProfileError(
-            f"{name} was made with the bundle {profile.bundle_name} and this is {manifest.name}, another model: "
+            f"{name} was made with the bundle {profile.bundle_name} but this is {manifest.name}, another model: "
             f"renew it with `metaser reenroll --bundle {_word(manifest.name)}`, "
             f"or use it with --bundle {_word(profile.bundle_name)}"
         )
@@ -31,7 +31,7 @@ def check_fits(profile: Profile, manifest: Manifest, name: object, *, accept_pre
 
 
 def _word(bundle: str) -> str:
-    """What to give as --bundle: the name of a shipped one, the place of any other."""
+    """The value for --bundle: the name of a shipped bundle, a placeholder for any other."""
     return bundle if bundle in shipped_bundles() else "FOLDER"
 
 

@@ -1,4 +1,4 @@
-"""Labels of classes: the form in which they are kept, which of them look alike, and safe names of files for them."""
+"""Labels of classes: their normal form, labels that look alike, and safe file names for them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from metaser.runtime.audio.recordings import is_junk
 from metaser.runtime.errors import SupportError
 
 UNKNOWN = "unknown"
-"""The answer if the clip resembles no class; no class can be called so."""
+"""The answer if the clip resembles no class; no class may have this label."""
 
 INVISIBLE = "\u200b\u2060\ufeff"
-"""Zero-width space, word joiner and byte order mark, which are no white space for Unicode."""
+"""Zero-width space, word joiner and byte order mark, which Unicode does not count as white space."""
 
 JOINERS = "\u200c\u200d"
-"""Zero-width, and a part of words in Persian and Hindi and of emoji."""
+"""Zero-width characters that occur in Persian and Hindi words and in emoji."""
 
 LONGEST_NAME_BYTES = 255
 HASH_DIGITS = 12
@@ -29,13 +29,13 @@ _NOT_IN_NAMES = frozenset('<>:"/\\|?*')
 _DEVICES = frozenset({"con", "prn", "aux", "nul", "conin$", "conout$"} | {
     f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³"
 })  # fmt: skip
-"""Names that Windows keeps for devices, whatever comes after a dot."""
+"""Names that Windows reserves for devices, with any suffix."""
 
 
 def tidy(label: str) -> str:
-    """The label in Unicode's form NFC and without white space around it, as it is kept and compared.
+    """The label in Unicode's form NFC without surrounding white space, as it is stored and compared.
 
-    What Python read as single bytes, because the locale is not UTF-8, becomes text if it is UTF-8.
+    If the locale is not UTF-8, Python reads other bytes as surrogates; they become text if they are UTF-8.
     """
     with suppress(UnicodeError):
         label = label.encode("utf-8", "surrogateescape").decode("utf-8")
@@ -46,14 +46,14 @@ def tidy(label: str) -> str:
 
 
 def check_label(label: object) -> str:
-    """The label of a new class, tidy.
+    """The label of a new class, normalised by `tidy`.
 
     Raises:
-        SupportError: it is no text, is empty, or is `unknown` in any case and width of letters.
+        SupportError: it is not text, is empty, or is `unknown` in any case and width of letters.
     """
     if not isinstance(label, str):
         raise SupportError(
-            f"the label {label!r} is {type(label).__name__} and labels are text: give str(label), {str(label)!r}"
+            f"the label {label!r} is {type(label).__name__} but labels are text: give str(label), {str(label)!r}"
         )
     tidied = tidy(label)
     if not tidied:
@@ -85,9 +85,9 @@ def look_alikes(labels: Iterable[str]) -> list[str]:
 
 
 def safe_name(label: str, longest_bytes: int = LONGEST_NAME_BYTES) -> str:
-    """A name for a file or folder of this label: one part of a path, on every system, and not hidden.
+    """A file or folder name for this label: one part of a path, valid on every system, and not hidden.
 
-    A label that can be such a name is its own. Any other is changed and gets a hash, so that two labels never share a
+    A label that is a valid name stays as it is. Any other is changed and gets a hash, so that two labels never share a
     name: "a/b" -> "a_b-c14cddc033f6".
     """
     name = "".join(letter if _is_safe(letter) else "_" for letter in unicodedata.normalize("NFC", label))
@@ -102,12 +102,12 @@ def safe_name(label: str, longest_bytes: int = LONGEST_NAME_BYTES) -> str:
 
 
 def on_disk(name: str) -> str:
-    """The name as a part of a path that is UTF-8 on the disk, also where the locale is not UTF-8; `tidy` undoes it."""
+    """The name as a part of a path that is UTF-8 on the disk, even if the locale is not UTF-8; `tidy` reverses it."""
     return os.fsdecode(name.encode("utf-8", "surrogateescape"))
 
 
 def is_folder_name(label: str) -> bool:
-    """Whether a folder here can be called so, and is a class at enrolment."""
+    """Whether a folder on this system can have this name and is a class at enrolment."""
     is_one_part = not is_junk(label) and "/" not in label and os.sep not in label
     return (
         is_one_part

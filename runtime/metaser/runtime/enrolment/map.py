@@ -1,4 +1,4 @@
-"""A map of a profile's clips: the two directions in which their embeddings differ most."""
+"""A map of a profile's clips by the two principal components of their embeddings."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ SIZE_INCH = 6.0
 
 
 def coordinates(profile: Profile) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
-    """[M, 2] of the clips and [C, 2] of the prototypes by principal components, and the share of the spread they show.
+    """[M, 2] of the clips and [C, 2] of the prototypes by principal components, and the explained share of variance.
 
-    The components are those of the unit embeddings, each turned so that its largest weight is positive.
+    The components are those of the unit embeddings, with signs such that the largest weight of each is positive.
     """
     clips, prototypes = unit(profile.embedded), unit(profile.prototypes)
     centre = clips.mean(axis=0)
     _, spread, directions = np.linalg.svd(clips - centre, full_matrices=False)
     axes = directions[:2]
     axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]
-    axes = np.concatenate([axes, np.zeros((2 - len(axes), axes.shape[1]))])  # a single direction is a line
+    axes = np.concatenate([axes, np.zeros((2 - len(axes), axes.shape[1]))])  # a single component gives a line
     total = float(np.square(spread).sum())
     shown = float(np.square(spread[:2]).sum()) / total if total else 1.0
     return (clips - centre) @ axes.T, (prototypes - centre) @ axes.T, shown
 
 
 def draw_map(profile: Profile, path: Path) -> None:
-    """Write the map as PNG: a mark a clip, a cross a prototype.
+    """Write the map as PNG: one mark per clip, one cross per prototype.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.

@@ -48,17 +48,17 @@ class Profile:
     """Sorted by label and sha256."""
 
     embeddings: Embeddings
-    """[M, E] by the untuned head, one row a clip, in the order of `clips`."""
+    """[M, E] by the untuned head, one row per clip, in the order of `clips`."""
 
     reliability: ExpectedRates = field(default_factory=ExpectedRates)
     others: tuple[Clip, ...] = ()
-    """Other speech and noise that `metaser calibrate` was given, without labels."""
+    """Other speech and noise given to `metaser calibrate`, without labels."""
 
     other_embeddings: Embeddings | None = None
-    """[O, E] by the head in force, one row a clip of `others`; None where there are none."""
+    """[O, E] by the active head, one row per clip of `others`; None if there are none."""
 
     tuned: TunedHead | None = None
-    """A head tuned on these very clips; it is dropped where clips are added or removed."""
+    """A head tuned on exactly these clips; it is dropped when clips are added or removed."""
 
     def __post_init__(self) -> None:
         order = sorted(range(len(self.clips)), key=lambda row: self.clips[row])
@@ -66,7 +66,7 @@ class Profile:
         object.__setattr__(self, "embeddings", self.embeddings[order])
         if self.tuned and self.tuned.clips != tuple(clip.sha256 for clip in self.clips):
             object.__setattr__(self, "tuned", None)
-            object.__setattr__(self, "others", ())  # they were embedded by that head
+            object.__setattr__(self, "others", ())  # embedded by that head
             object.__setattr__(self, "other_embeddings", None)
         if self.other_embeddings is not None and not len(self.other_embeddings):
             object.__setattr__(self, "other_embeddings", None)
@@ -79,7 +79,7 @@ class Profile:
     @cached_property
     def targets(self) -> npt.NDArray[np.int64]:
         """[M] the position of each clip's class in `labels`."""
-        number = {label: number for number, label in enumerate(self.labels)}  # NumPy's text loses zeros at its end
+        number = {label: number for number, label in enumerate(self.labels)}  # NumPy's text drops trailing zeros
         return np.array([number[clip.label] for clip in self.clips], np.int64)
 
     @cached_property
@@ -89,27 +89,27 @@ class Profile:
 
     @property
     def embedded(self) -> Embeddings:
-        """[M, E] the clips by the head in force, the tuned one or the bundle's own."""
+        """[M, E] the clips by the active head, the tuned one or the bundle's own."""
         return self.tuned.embeddings if self.tuned else self.embeddings
 
     @property
     def head(self) -> HeadParameters | None:
-        """The parameters of the tuned head; None if the bundle's own head is in force."""
+        """The parameters of the tuned head; None if the bundle's own head is active."""
         return self.tuned.parameters if self.tuned else None
 
     def scale(self, of_bundle: float) -> float:
-        """The factor on cosines of the head in force: the tuned one's, or that of the bundle's own."""
+        """The factor on cosines of the active head, the tuned one or the bundle's own."""
         return self.tuned.scale if self.tuned else of_bundle
 
     @cached_property
     def cross_fitted(self) -> LeftOutScores:
-        """The clips against prototypes, and a tuned head, that have not seen them."""
+        """Scores of the clips against prototypes, and a tuned head, made without them."""
         if self.tuned:
             return fitted_by_fold(self.tuned.cross_fitted, self.targets, len(self.labels))
         return cross_fit(self.embeddings, self.targets)
 
     def with_clips(self, clips: Sequence[Clip], embeddings: Embeddings) -> Profile:
-        """This profile and more clips; one that is enrolled already counts once, at its newer path.
+        """This profile with more clips; a clip that is already enrolled counts once, at its newer path.
 
         Raises:
             SupportError: a recording is enrolled in another class.
@@ -120,7 +120,7 @@ class Profile:
             twin = enrolled.get(clip.sha256)
             if twin and twin.label != clip.label:
                 raise SupportError(
-                    f"{clip.title} is enrolled as {twin.title}: remove it there first, "
+                    f"{clip.title} is already enrolled as {twin.title}: remove it there first, "
                     f"metaser enroll --remove {twin.title}"
                 )
         new = {clip.sha256 for clip in clips}
@@ -134,10 +134,10 @@ class Profile:
     def without(self, what: str) -> Profile:
         """This profile without a class, `LABEL`, or one clip of it: `LABEL/NAME`, `LABEL/GROUP/NAME`, `LABEL/SHA256`.
 
-        Unicode's form and outer white space do not matter, unless two classes differ in them.
+        Unicode's form and surrounding white space do not matter, unless two classes differ in them.
 
         Raises:
-            SupportError: there is no such class or clip, it is the name of both, or fewer than two classes would be
+            SupportError: there is no such class or clip, the name is that of both, or fewer than two classes would be
                 left.
         """
         gone = rows_named(self.clips, what)
@@ -159,7 +159,7 @@ class Profile:
         return replace(self, others=(), other_embeddings=None)
 
     def answering(self, unknown: Unknown) -> Profile:
-        """This profile with another idea of when to say that it does not know.
+        """This profile with another rule for the answer `unknown`.
 
         `off`: always a label. `calibrated`: as calibrated. `strict`: about 1 in 20 clips of no enrolled class pass.
 
@@ -172,20 +172,20 @@ class Profile:
         if unknown == "strict":
             if now.strict_cosine <= -1:
                 raise ProfileError(
-                    "this profile does not know how near is near: enrol at least two clips of each class, and "
-                    "calibrate a profile of before with `metaser calibrate --false-accepts 0.05`"
+                    "this profile has no distance threshold: enrol at least two clips of each class, and "
+                    "calibrate a profile of an older version with `metaser calibrate --false-accepts 0.05`"
                 )
             return replace(self, calibration=replace(now, min_cosine=now.strict_cosine))
         return self
 
     def save(self, path: str | Path) -> None:
-        """Write the profile whole or not at all; what it replaces is kept as `FILE.undo`.
+        """Write the profile atomically; the file that it replaces is kept as `FILE.undo`.
 
-        A link is followed. A new file is for its owner alone, and one that is replaced keeps its mode and owner. To
-        read a profile, change it and save it with no change of another process lost, do so in `profile_lock(path)`.
+        A link is followed. Only its owner can read a new file; a replaced file keeps its mode and owner. To read,
+        change and save a profile without losing changes of another process, do so in `profile_lock(path)`.
 
         Raises:
-            ProfileError: what is there is no profile, or no regular file.
+            ProfileError: the existing file is not a profile, or not a regular file.
             WorkError: the file cannot be written, and an older profile is untouched; or another process is changing it.
         """
         path = given_path(path, "the profile", ProfileError)
@@ -194,7 +194,7 @@ class Profile:
         with profile_lock(path):
             sweep(path)
             undo = None
-            with suppress(ProfileError, NotFoundError):  # a damaged one is not worth going back to
+            with suppress(ProfileError, NotFoundError):  # a damaged profile is not kept for undo
                 Profile.load(path)
                 undo = undo_path(path)
             if undo and path.read_bytes() == content:
@@ -207,7 +207,7 @@ class Profile:
 
         Raises:
             NotFoundError: there is no such file.
-            ProfileError: it is damaged, no profile, or of a newer version.
+            ProfileError: it is damaged, not a profile, or of a newer version.
         """
         path = given_path(path, "the profile", ProfileError)
         content = read_content(path)
@@ -221,7 +221,7 @@ class Profile:
         read = from_bytes(content, path)
         try:
             profile = cls(**read)
-        except (LookupError, TypeError, ValueError) as error:  # rows that are missing, or no array
+        except (LookupError, TypeError, ValueError) as error:  # missing rows, or not an array
             raise damaged(path) from error
         if not profile._is_valid():
             raise damaged(path)
@@ -229,7 +229,7 @@ class Profile:
 
     @classmethod
     def _finished(cls, path: Path) -> Profile:
-        """The profile after a write in place that goes on has ended; one that was cut off is finished from its copy."""
+        """The profile after a running write in place has ended; an interrupted write is finished from its copy."""
         copy = unfinished(behind_links(path))
         with profile_lock(path):
             try:
@@ -241,7 +241,7 @@ class Profile:
                     raise
                 content = copy.read_bytes()
                 profile = cls._from_bytes(content, path)
-                with suppress(WorkError):  # then the next open tries it again
+                with suppress(WorkError):  # the next open tries again
                     replace_file(path, content)
             return profile
 
@@ -261,7 +261,7 @@ class Profile:
 
 
 def check_others(others: Sequence[Clip], profile: Profile) -> None:
-    """Raise SupportError where a clip of other speech is enrolled as a class."""
+    """Raise SupportError if a clip of other speech is enrolled in a class."""
     enrolled = {clip.sha256: clip.title for clip in profile.clips}
     if both := [clip for clip in others if clip.sha256 in enrolled]:
         raise SupportError(
@@ -271,11 +271,11 @@ def check_others(others: Sequence[Clip], profile: Profile) -> None:
 
 
 def undo(path: str | Path) -> None:
-    """Put back the profile that was replaced last.
+    """Restore the profile that was replaced last.
 
     Raises:
         NotFoundError: nothing was replaced.
-        ProfileError: the copy is damaged, or what stands in its way is no profile or no regular file.
+        ProfileError: the copy is damaged, or the current file is not a profile or not a regular file.
         WorkError: the file cannot be written, or another process is changing it.
     """
     path = given_path(path, "the profile", ProfileError)

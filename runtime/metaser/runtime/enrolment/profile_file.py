@@ -1,4 +1,4 @@
-"""The file of a profile on disk: recognising it, its undo copy, a write in place that was cut off, deleting it."""
+"""The file of a profile on disk: recognising it, its undo copy, interrupted writes in place, deleting it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from metaser.runtime.system.locks import profile_lock
 from metaser.runtime.system.os_errors import advice
 
 FORMAT = "metaser-profile"
-"""The key under which the header holds everything but the embeddings; it stands near the file's first byte."""
+"""The key under which the header holds everything but the embeddings; it is near the start of the file."""
 
 SIGNATURE_BYTES = 64
 
@@ -24,7 +24,7 @@ def read_content(path: Path) -> bytes:
 
     Raises:
         NotFoundError: there is no such file.
-        ProfileError: it is no profile, or cannot be read.
+        ProfileError: it is not a profile, or cannot be read.
     """
     check_is_profile(path)
     try:
@@ -41,9 +41,9 @@ def _cannot_read(path: Path, error: OSError) -> ProfileError:
 
 
 def check_is_profile(path: Path) -> None:
-    """Raise ProfileError if something is there that is no profile, so that a wrong path costs nobody a document.
+    """Raise ProfileError if something other than a profile exists there, so that a wrong path destroys no document.
 
-    A named pipe or a device is not opened for that.
+    A named pipe or a device is not opened for this check.
     """
     if found := what_is_no_file(path):
         raise ProfileError(f"{path} is {found}: give a file for the profile")
@@ -59,19 +59,19 @@ def check_is_profile(path: Path) -> None:
 
 
 def undo_path(path: Path) -> Path:
-    """Where the profile that was replaced last is kept: beside the file, or beside the one that a link leads to."""
+    """Path of the profile that was replaced last: next to the file, or next to the target of a link."""
     path = behind_links(path)
     return path.with_name(path.name + ".undo")
 
 
 def forget(path: str | Path) -> list[Path]:
-    """Delete a profile, its undo copy and what an interrupted write left; the paths that were deleted.
+    """Delete a profile, its undo copy and files of interrupted writes; return the deleted paths.
 
-    If `path` is a link, the file that it leads to is deleted, and then the link.
+    If `path` is a link, its target is deleted, and then the link.
 
     Raises:
-        NotFoundError: there is nothing of this profile.
-        ProfileError: what is there is no profile, or no regular file.
+        NotFoundError: no file of this profile exists.
+        ProfileError: the file is not a profile, or not a regular file.
         WorkError: a file cannot be deleted, or another process is changing the profile.
     """
     path = given_path(path, "the profile", ProfileError)
@@ -89,7 +89,7 @@ def forget(path: str | Path) -> list[Path]:
 
 
 def delete(path: Path) -> None:
-    """Delete a file; one that is a mount of its own is emptied."""
+    """Delete a file; a file that is a mount point is emptied instead."""
     try:
         try:
             path.unlink()

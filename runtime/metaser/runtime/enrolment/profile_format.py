@@ -51,7 +51,7 @@ def from_bytes(content: bytes, path: Path) -> Fields:
     """The fields that a file's bytes hold; `path` is for messages.
 
     Raises:
-        ProfileError: the bytes are damaged, or of another version.
+        ProfileError: the bytes are damaged, or have another version.
     """
     try:
         tensors = load(content)
@@ -69,7 +69,7 @@ def from_bytes(content: bytes, path: Path) -> Fields:
     ) as error:
         raise damaged(path) from error
     if version != VERSION:
-        raise ProfileError(f"{path} is of version {version} and this metaser reads {VERSION}: update metaser")
+        raise ProfileError(f"{path} has version {version} but this metaser reads {VERSION}: update metaser")
     return fields
 
 

@@ -1,7 +1,7 @@
-"""The enrolment report: what a profile's clips are worth, what it will confuse, and what to do about it.
+"""The enrolment report: quality of a profile's clips, confused classes, and what to do about both.
 
-It is made from the profile alone, so it can be read again when the clips are gone. Every score is of a clip against
-prototypes that have not seen it. Where the limits come from: docs/enrolment.md.
+It is made from the profile alone, so it needs no clips. Every score compares a clip with prototypes made without it.
+docs/enrolment.md explains the limits.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from metaser.runtime.scoring.decision import softmax, unit
 from metaser.runtime.scoring.leave_one_out import LeftOutScores
 
 FEW_CLIPS = 3
-"""From so many clips a class can be judged at all; five are a good start."""
+"""Least number of clips for judging a class; five are a good start."""
 
 DOUBTFUL = 0.02
 """A clip whose own class gets a lower probability when it is left out may have the wrong label."""
 
 TWIN_COSINE = 0.9995
-"""Two clips this near each other are one recording, coded twice."""
+"""Two clips with at least this cosine are one recording, encoded twice."""
 
 LONG_S = 15.0
 LONG_TIMES = 5.0
-"""A clip is long from so many seconds on, if it is also so many times as long as the median of the others."""
+"""A clip is long from this duration on, if it is also this many times as long as the median of the others."""
 
 OVERLAP = 0.3
-"""Two classes overlap where this share of their left-out clips is nearer to the other of the two."""
+"""Two classes overlap if this share of their left-out clips is nearer to the other of the two."""
 
 
 CUT_IT = "it counts as one clip, so cut clips of a few seconds from it"
@@ -43,23 +43,23 @@ class ClipReport:
 
     clip: Clip
     faults: tuple[str, ...]
-    """What is wrong with the recording."""
+    """Faults of the recording."""
 
     is_long: bool
-    """It is many times as long as the others; then `faults` says so too."""
+    """It is many times as long as the others; `faults` then contains this too."""
 
     twin: str | None
     """Another clip that is nearly the same recording."""
 
     nearest: str | None
-    """The class it would be given if it were not enrolled; None where its class has no other clip."""
+    """The predicted class if it were not enrolled; None if its class has no other clip."""
 
     probability: float | None
-    """Of its own class, likewise."""
+    """Probability of its own class, likewise."""
 
     @property
     def is_outlier(self) -> bool:
-        """Whether it is far more like another class."""
+        """Whether it is much more similar to another class."""
         return self.probability is not None and self.probability < DOUBTFUL
 
 
@@ -71,10 +71,10 @@ class ClassReport:
     clips: int
     speech_s: float | None
     cohesion: float | None
-    """Mean cosine of its left-out clips to the rest of it."""
+    """Mean cosine of its left-out clips to its other clips."""
 
     recognised: int | None
-    """Left-out clips that are given their class."""
+    """Left-out clips with the correct predicted label."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,13 @@ class PairReport:
 
     @property
     def overlaps(self) -> bool:
-        """Whether they will often be taken for each other."""
+        """Whether they will often be confused."""
         return self.confused >= OVERLAP
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a profile's clips are worth."""
+    """The report on a profile."""
 
     clips: tuple[ClipReport, ...]
     classes: tuple[ClassReport, ...]
@@ -103,11 +103,11 @@ class Report:
     """Most confused first."""
 
     verdicts: tuple[str, ...]
-    """What to do, most important first; empty where nothing stands out."""
+    """What to do, most important first; empty if nothing stands out."""
 
 
 def make_report(profile: Profile, scale: float) -> Report:
-    """The report on a profile; `scale` is that of the head in force, `Engine.scale`."""
+    """The report on a profile; `scale` is that of the active head."""
     fitted = profile.cross_fitted
     clips = _clips(profile, fitted, scale)
     classes = _classes(profile, fitted)
@@ -121,7 +121,7 @@ def make_report(profile: Profile, scale: float) -> Report:
 
 
 def pair_confusions(fitted: LeftOutScores) -> dict[tuple[int, int], float]:
-    """The share of each two classes' left-out clips that are nearer to the other of the two."""
+    """For each pair of classes the share of left-out clips that are nearer to the other class of the pair."""
     found = {}
     for pair in combinations(range(fitted.cosines.shape[1]), 2):
         own = np.isin(fitted.targets, pair)
@@ -151,7 +151,7 @@ def _clips(profile: Profile, fitted: LeftOutScores, scale: float) -> tuple[ClipR
 
 
 def usual_if_long(duration_s: float, durations: Sequence[float]) -> float | None:
-    """The median of the other clips, if one of this duration is long beside them."""
+    """The median of the other clips, if a clip of this duration is long compared with them."""
     others = list(durations)
     others.remove(duration_s)
     usual_s = float(np.median(others)) if others else duration_s
@@ -159,7 +159,7 @@ def usual_if_long(duration_s: float, durations: Sequence[float]) -> float | None
 
 
 def _twins(profile: Profile) -> dict[int, str]:
-    """The later of two clips of a class that are nearly the same recording, with the title of the earlier."""
+    """Row of the later of two nearly equal recordings in a class -> title of the earlier."""
     twins: dict[int, str] = {}
     for number in range(len(profile.labels)):
         rows = np.flatnonzero(profile.targets == number)
@@ -194,21 +194,21 @@ def _advice(report: ClipReport) -> str:
 
 
 def _verdicts(clips: tuple[ClipReport, ...], classes: tuple[ClassReport, ...], pairs: list[PairReport]) -> list[str]:
-    said = [f"{each.clip.title}: {', '.join(each.faults)}; {_advice(each)}" for each in clips if each.faults]
-    said += [
+    found = [f"{each.clip.title}: {', '.join(each.faults)}; {_advice(each)}" for each in clips if each.faults]
+    found += [
         f"{each.clip.title} sounds more like {each.nearest}: check its label"
         for each in clips
         if each.is_outlier and not each.faults
     ]
-    said += [f"{each.clip.title} repeats {each.twin} and adds nothing: record another" for each in clips if each.twin]
-    said += [
+    found += [f"{each.clip.title} repeats {each.twin} and adds nothing: record another" for each in clips if each.twin]
+    found += [
         f"{each.clip.title} is there twice, as {', '.join(each.clip.copies)}" for each in clips if each.clip.copies
     ]
-    said += [f"{each.label} has {each.clips} {'clip' if each.clips == 1 else 'clips'}: five are a good start"
-             for each in classes if each.clips < FEW_CLIPS]  # fmt: skip
-    said += [
+    found += [f"{each.label} has {each.clips} {'clip' if each.clips == 1 else 'clips'}: five are a good start"
+              for each in classes if each.clips < FEW_CLIPS]  # fmt: skip
+    found += [
         f"{pair.labels[0]} and {pair.labels[1]} overlap: add two clips of each"
         for pair in pairs
         if pair.overlaps and pair.clips >= 2 * FEW_CLIPS
     ]
-    return said
+    return found

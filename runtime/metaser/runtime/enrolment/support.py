@@ -1,4 +1,4 @@
-"""Reading a support set, one folder per class or arrays by label: its clips, and what is left out of it."""
+"""Reading a support set, one folder per class or arrays by label: its clips and its skipped files."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class SupportClip:
-    """A clip of a support set, not yet decoded where it is a file."""
+    """A clip of a support set; a file is not yet decoded."""
 
     clip: Clip
     samples: Waveform | None = None
-    """Of an array, checked; None for a file."""
+    """Checked samples of an array; None for a file."""
 
     def load(self) -> LoadedAudio:
-        """The clip, checked, and what was noticed while its file was read.
+        """The clip, checked, and the notices from reading its file.
 
         Raises:
             NotFoundError, AudioError: as `read_audio`.
@@ -58,29 +58,29 @@ class SupportClip:
 
 @dataclass(frozen=True)
 class SupportSet:
-    """The clips of a support set, and what else was found in it."""
+    """The clips of a support set, and everything else that was found in it."""
 
     clips: tuple[SupportClip, ...]
-    """Sorted by label and content; the same recording twice in a class counts once."""
+    """Sorted by label and content; a recording that is twice in a class counts once."""
 
     left_out: tuple[LeftOut, ...] = ()
-    """Files and folders that are no clips or cannot be opened."""
+    """Files and folders that are not clips or cannot be opened."""
 
     notices: tuple[str, ...] = ()
-    """Sentences about labels that were made one."""
+    """Sentences about merged labels."""
 
 
 def read_support(support: Support, *, min_classes: int = 2, sample_rate_hz: int = SAMPLE_RATE_HZ) -> SupportSet:
     """List the clips of a support set, `support/<label>/clips` or {label: [waveforms]}; files are not decoded yet.
 
-    Labels are in Unicode's form NFC and have no outer white space; those that are then the same are one class.
+    Labels are in Unicode's form NFC without surrounding white space; labels that are then equal are one class.
 
     Raises:
         NotFoundError: there is no such folder.
-        InputError: the sample rate is no whole number above 0, or was given for a folder.
+        InputError: the sample rate is not a whole number above 0, or was given for a folder.
         SupportError: neither a folder nor {label: [waveforms]}, fewer classes than `min_classes`, a class without clips
-            or with a label that none can have, a folder that cannot be read, or one recording in two classes.
-        AudioError: an array is no clip.
+            or with an invalid label, a folder that cannot be read, or one recording in two classes.
+        AudioError: an array is not a clip.
     """
     rate_hz = check_rate(sample_rate_hz)
     if isinstance(support, Mapping):
@@ -90,7 +90,7 @@ def read_support(support: Support, *, min_classes: int = 2, sample_rate_hz: int 
             support, "the support set", SupportError, "a folder of LABEL/clips, or {label: [waveforms]}"
         )
         if rate_hz != SAMPLE_RATE_HZ:
-            raise InputError(f"sample_rate_hz={rate_hz} and a folder, whose files state their own rate: leave it out")
+            raise InputError(f"sample_rate_hz={rate_hz} with a folder, whose files state their own rate: leave it out")
         found = _from_folder(folder, min_classes)
     unique: dict[str, SupportClip] = {}
     for clip in found.clips:
@@ -123,16 +123,16 @@ def read_others(folder: str | Path) -> SupportSet:
 
 
 def _from_folder(folder: Path, min_classes: int) -> SupportSet:
-    folders, beside = _class_folders(folder)
-    if not folders and beside.recordings:
-        raise SupportError(f"{folder} holds clips and no folders: give the folder above it, with one for each class")
+    folders, other = _class_folders(folder)
+    if not folders and other.recordings:
+        raise SupportError(f"{folder} holds clips but no folders: give the folder above it, with one folder per class")
     _check_classes(
         list(folders),
         f"{folder} has {{}}: put clips in {folder}/LABEL/, a folder for each class",
         min_classes,
     )
     clips = []
-    left_out = [*beside.left_out, *(LeftOut(path, "is in no folder of a class") for path in beside.recordings)]
+    left_out = [*other.left_out, *(LeftOut(path, "is not in a class folder") for path in other.recordings)]
     for label, paths in folders.items():
         own: list[SupportClip] = []
         faults: list[LeftOut] = []
@@ -149,7 +149,7 @@ def _from_folder(folder: Path, min_classes: int) -> SupportSet:
 
 
 def _class_folders(folder: Path) -> tuple[dict[str, list[Path]], Found]:
-    """The folders of each class by label, and what lies beside them."""
+    """The folders of each class by label, and the other content of the support folder."""
     folders: defaultdict[str, list[Path]] = defaultdict(list)
     recordings: list[Path] = []
     left_out: list[LeftOut] = []
@@ -167,7 +167,7 @@ def _class_folders(folder: Path) -> tuple[dict[str, list[Path]], Found]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What a folder holds, sorted, without hidden files and those of systems.
+    """The content of a folder, sorted, without hidden files and files of operating systems.
 
     Raises:
         NotFoundError: there is no such folder.
@@ -182,7 +182,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def hash_recordings(folder: Path) -> tuple[dict[Path, str], list[LeftOut]]:
-    """The sha256 of each recording below a folder, sorted by path, and what is left out."""
+    """The sha256 of each recording below a folder, sorted by path, and the skipped files."""
     found = find_recordings(folder)
     digests: dict[Path, str] = {}
     left_out = list(found.left_out)
@@ -212,9 +212,9 @@ def _clips_in(folder: Path, label: str) -> tuple[list[SupportClip], list[LeftOut
 
 
 def _merged(counts: Mapping[str, int], what: str) -> tuple[str, ...]:
-    """A sentence for each label that several folders or keys have."""
+    """One sentence per label that several folders or keys have."""
     return tuple(
-        f"{count} {what} are one class, {label}: their names differ only in outer spaces or in Unicode's form"
+        f"{count} {what} are one class, {label}: their names differ only in surrounding spaces or in Unicode's form"
         for label, count in counts.items()
         if count > 1
     )
@@ -241,13 +241,13 @@ def _from_arrays(arrays: Mapping[str, Iterable[npt.ArrayLike]], min_classes: int
 
 
 def _waveforms(label: str, given: object) -> list[npt.ArrayLike]:
-    """The waveforms of a class; a single one is no list of them."""
+    """The waveforms of a class; a single waveform is refused."""
     wanted = f"give {{{label!r}: [waveform, ...]}}, float samples [T] or int16 each"
     if isinstance(given, (str, bytes, os.PathLike, Mapping)) or not isinstance(given, Iterable):
-        raise SupportError(f"class {label} is a {type(given).__name__} and no list of waveforms: {wanted}")
+        raise SupportError(f"class {label} is a {type(given).__name__} and not a list of waveforms: {wanted}")
     listed = list(given)
     if listed and all(isinstance(each, Real) or getattr(each, "ndim", None) == 0 for each in listed):
-        raise SupportError(f"class {label} is one waveform and no list of them: {wanted}")
+        raise SupportError(f"class {label} is one waveform and not a list of them: {wanted}")
     return listed
 
 
@@ -255,4 +255,4 @@ def _check_classes(labels: list[str], advice: str, min_classes: int) -> None:
     if not labels:
         raise SupportError(advice.format("no classes"))
     if len(labels) < min_classes:
-        raise SupportError(advice.format(f"one class ({labels[0]}) and at least two are needed"))
+        raise SupportError(advice.format(f"one class ({labels[0]}) but at least two are needed"))

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TunedProfile:
-    """A profile after tuning, and how the guard judged."""
+    """A profile after tuning, and the guard's measurement."""
 
     profile: Profile
-    """With the tuned head where it was kept, else with the bundle's own."""
+    """The profile, with the tuned head if it was kept, else with the bundle's own."""
     guard: Guard | None
-    """None where a class has a single clip."""
+    """None if a class has a single clip."""
 
     @property
     def kept(self) -> bool:
@@ -45,14 +45,14 @@ class TunedProfile:
 
 
 def tuner_of(model: Model, temperature: float, settings: HeadTuningSettings | None = None) -> GuardedTuner:
-    """What tunes the head of a model's bundle, by the settings of its manifest unless others are given.
+    """The tuner of a bundle's head; without `settings`, by those of its manifest.
 
     Raises:
         BundleError: the bundle has no tuning graph.
     """
     bundle = model.bundle
     if TUNE_GRAPH not in bundle.manifest.files:
-        raise BundleError(f"{bundle.folder} has no {TUNE_GRAPH} and its head cannot be tuned: export the bundle again")
+        raise BundleError(f"{bundle.folder} has no {TUNE_GRAPH}, so its head cannot be tuned: export the bundle again")
     return GuardedTuner(
         head_tuner=HeadTuner(bundle.folder / TUNE_GRAPH, model.threads),
         pool=lambda head, support: model.pool_batch(support.frames, support.mask, head),
@@ -74,7 +74,7 @@ def tune_profile(  # noqa: PLR0913 # four of the six are options
     """Tune the head on a profile's clips, always from the bundle's own head and at the bundle's temperature.
 
     Parameters:
-        samples: the enrolled arrays by their hash.
+        samples: the enrolled arrays by hash.
     """
     tuner = tuner_of(model, model.bundle.manifest.calibration.temperature, settings)
 
@@ -103,7 +103,7 @@ def tune_profile(  # noqa: PLR0913 # four of the six are options
 
 
 def enrolled_arrays(support: Support | None, sample_rate_hz: int) -> dict[str, Waveform]:
-    """The enrolled arrays by their hash; files are read where they lie."""
+    """The enrolled arrays by hash; files are read from their own path later."""
     clips = read_support(support, sample_rate_hz=sample_rate_hz).clips if isinstance(support, Mapping) else ()
     return {clip.clip.sha256: clip.samples for clip in clips if clip.samples is not None}
 
@@ -116,12 +116,12 @@ def _waveform(clip: Clip, samples: Mapping[str, Waveform]) -> Waveform:
         if clip.path and path.is_file() and sha256_of(path) == clip.sha256:
             return load_speech(path)
     except OSError as error:
-        raise SupportError(f"{clip.title} {cannot_be_read(error)} and tuning needs it") from error
-    raise SupportError(f"{clip.title} is not where it was enrolled from and tuning needs it: enrol again with --tune")
+        raise SupportError(f"{clip.title} {cannot_be_read(error)} but tuning needs it") from error
+    raise SupportError(f"{clip.title} is no longer at its path and tuning needs it: enrol again with --tune")
 
 
 def _half(frames: Frames) -> npt.NDArray[np.float16]:
-    """Frames as a profile keeps them."""
+    """Frames in the precision of a profile."""
     with np.errstate(over="ignore"):
         halves = frames.astype(np.float16)
     check_finite(halves, "the output of the encoder, in float16,")

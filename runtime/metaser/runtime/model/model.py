@@ -51,7 +51,7 @@ class Model:
         self._head = PoolingHead(head, bundle.head_parameters, bundle.manifest.head.embedding_size)
 
     @classmethod
-    def open(  # noqa: PLR0913 # a bundle, and where and how it is to run
+    def open(  # noqa: PLR0913 # a bundle, and where and how it runs
         cls,
         bundle: str | Path | None = None,
         *,
@@ -85,7 +85,7 @@ class Model:
     def _on_first(
         cls, bundle: Bundle, providers: list[str], threads: int | None, engines: Callable[[], EngineCache]
     ) -> Model:
-        """On the first provider that starts; only `auto` names more than one."""
+        """The model on the first provider that starts; only `auto` names more than one."""
         for provider in providers[:-1]:
             with suppress(MissingDependencyError):
                 return cls._on(bundle, provider, threads, engines)
@@ -99,7 +99,7 @@ class Model:
 
         from metaser.runtime.providers.check import check_profile
 
-        with TemporaryDirectory(prefix="metaser-") as folder:  # the profiles of one run, which prove who ran it
+        with TemporaryDirectory(prefix="metaser-") as folder:  # profiles of one run, which prove what ran where
             model = cls._open(bundle, provider, threads, engines, Path(folder))
             try:
                 model.pool(model.frames(golden_vectors(bundle)["waveform"]))
@@ -128,7 +128,7 @@ class Model:
             encoder = open_session(bundle.folder / "encoder.onnx", provider, threads, ENCODER_NAMES, profile=profile)
         head = open_session(
             bundle.folder / "head.onnx",
-            "cpu" if provider == "tensorrt" else provider,  # the head is small, and takes any length
+            "cpu" if provider == "tensorrt" else provider,  # the head is small and takes any length
             threads,
             HEAD_NAMES,
             profile=profiles and profiles / "head",
@@ -136,7 +136,7 @@ class Model:
         return cls(bundle, encoder, head, provider, threads)
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled and copied.
+        """Refuse pickling and copying.
 
         Raises:
             InputError: always.
@@ -162,7 +162,7 @@ class Model:
 
         Raises:
             AudioError: the window is too short or too long.
-            BundleError: the encoder gives another shape than the manifest states.
+            BundleError: the encoder's output differs in shape from the manifest.
             WorkError: the run failed, or gave numbers that are not finite.
         """
         if not self.min_samples <= len(waveform) <= self.max_samples:
@@ -175,15 +175,15 @@ class Model:
         return self._checked(run(self._encoder, "last_hidden_state", feeds))
 
     def _checked(self, frames: npt.NDArray[np.float32]) -> Frames:
-        """[1, N, D], or whatever a graph gives that is not the bundle's -> [N, D]."""
+        """[1, N, D] -> [N, D]; the graph of another bundle may give another shape."""
         width = self.bundle.manifest.backbone.width
         if frames.ndim != 3 or len(frames) != 1 or not frames.shape[1] or frames.shape[2] != width:
-            raise BundleError(f"the encoder gives {frames.shape} and not (1, N, {width}): export the bundle again")
+            raise BundleError(f"the encoder gives {frames.shape}, not (1, N, {width}): export the bundle again")
         check_finite(frames, "the output of the encoder")
         return frames[0]
 
     def pool(self, frames: Frames, head: HeadParameters | None = None) -> Embedding:
-        """[N, D] frames -> [E] by the bundle's pooling head, or by one with other parameters."""
+        """[N, D] frames -> [E] by the bundle's pooling head, or with other parameters."""
         return self.pool_batch(frames[None], np.ones((1, len(frames)), np.float32), head)[0]
 
     def pool_batch(

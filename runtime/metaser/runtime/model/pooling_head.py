@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class PoolingHead:
-    """A session of `head.onnx` on any provider, and the parameters that it gets unless others are given."""
+    """A session of `head.onnx` on any provider, and its default parameters."""
 
     def __init__(self, session: onnxruntime.InferenceSession, parameters: HeadParameters, embedding_size: int) -> None:
         self.session = session
@@ -34,13 +34,13 @@ class PoolingHead:
 
         Raises:
             WorkError: the run failed, or gave numbers that are not finite.
-            BundleError: the embeddings have another size than the manifest states.
+            BundleError: the size of the embeddings differs from the manifest.
         """
         named = {f"parameter.{name}": value for name, value in (parameters or self._parameters).items()}
         taken = {name: value for name, value in named.items() if name in self._inputs}
         embeddings = run(self.session, "embedding", {"frames": frames, "frame_mask": frame_mask, **taken})
         wanted = (len(frames), self._embedding_size)
         if embeddings.shape != wanted:
-            raise BundleError(f"head.onnx gives {embeddings.shape} and not {wanted}: export the bundle again")
+            raise BundleError(f"head.onnx gives {embeddings.shape}, not {wanted}: export the bundle again")
         check_finite(embeddings, "the embedding")
         return embeddings

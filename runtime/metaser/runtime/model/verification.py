@@ -1,4 +1,4 @@
-"""Whether this device computes as the one that exported a bundle: its golden vectors, computed again."""
+"""Verification that this device reproduces the golden vectors that a bundle's export computed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from metaser.runtime.model.model import Model
 
 SAME_PRECISION_COSINE = 0.98
-"""Embeddings of one clip by two exports of a model agree at least this well, or the device computes wrongly."""
+"""Least agreement of one clip's embeddings by two exports of a model; below it the device computes wrongly."""
 
 FP32_TOLERANCE = 1e-3
 """Largest difference to the golden vectors, relative to their largest value, on any fp32 device."""

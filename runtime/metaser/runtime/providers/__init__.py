@@ -1,1 +1,1 @@
-"""ONNX Runtime: sessions, its execution providers, and what they really run."""
+"""ONNX Runtime: sessions, its execution providers, and which operators each of them ran."""

@@ -1,4 +1,4 @@
-"""Proof that a provider does the work: what ONNX Runtime's own profile of one run says ran where."""
+"""Checking that a provider does the work, by ONNX Runtime's own profile of one run."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 from metaser.runtime.errors import MissingDependencyError, WorkError
 
 HEAVY = ("MatMul", "Gemm", "Conv", "Attention", "Quantize", "QLinear", "Einsum")
-"""Parts of the names of operators that carry the cost: matrix products, convolutions, attention, quantisation.
+"""Parts of the names of the costly operators: matrix products, convolutions, attention, quantisation.
 
-ONNX Runtime names what it fuses after them: FusedMatMul, DynamicQuantizeMatMul, NhwcFusedConv, MultiHeadAttention.
+ONNX Runtime names fused operators after them: FusedMatMul, DynamicQuantizeMatMul, NhwcFusedConv, MultiHeadAttention.
 """
 
 
 def check_profile(profile: Path, provider: str, graph: str) -> None:
-    """Refuse a run whose costly operators were not all on `provider`, by ONNX Runtime's name of it.
+    """Refuse a run whose costly operators were not all on `provider` (ONNX Runtime's name).
 
-    A session may list a provider and still leave it nothing to do: what it cannot take goes to the CPU, silently. An
-    operator that a provider has compiled into a part of its own counts by that part. Shapes and masks may stay on the
-    CPU; where nothing at all ran on the provider, it was not obtained either.
+    A session may list a provider and still run nothing on it: unsupported operators go to the CPU silently. Operators
+    that a provider has compiled into one part of its own count as that part. Shapes and masks may stay on the CPU. If
+    nothing at all ran on the provider, the run is refused too.
 
     Raises:
         MissingDependencyError: a costly operator ran elsewhere, or nothing ran on the provider.
@@ -33,13 +33,13 @@ def check_profile(profile: Path, provider: str, graph: str) -> None:
         if where != provider and any(part in operator for part in HEAVY):
             elsewhere[f"{operator} on {where}"] += runs
     if elsewhere:
-        told = ", ".join(f"{runs} {name}" for name, runs in elsewhere.most_common(3))
+        listed = ", ".join(f"{runs} {name}" for name, runs in elsewhere.most_common(3))
         raise MissingDependencyError(
-            f"{provider} was asked for and ran not all of {graph} ({told}): "
+            f"{provider} was requested but did not run all of {graph} ({listed}): "
             "run with --provider cpu, or use a bundle that was exported for it"
         )
     if not any(where == provider for where, _ in ran):
-        raise MissingDependencyError(f"{provider} was asked for and ran nothing of {graph}: run with --provider cpu")
+        raise MissingDependencyError(f"{provider} was requested but ran nothing of {graph}: run with --provider cpu")
 
 
 def _operators(profile: Path) -> Counter[tuple[str, str]]:

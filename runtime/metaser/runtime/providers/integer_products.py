@@ -1,8 +1,8 @@
-"""Whether ONNX Runtime multiplies uint8 by int8 exactly on this processor, found out by a product of extreme values.
+"""Checking whether ONNX Runtime multiplies uint8 by int8 exactly on this processor, by a product of extreme values.
 
-x86 processors without VNNI add pairs of such products in 16 bits, where 2 * 255 * 127 overflows. ONNX Runtime has exact
-kernels for them, at 40 % of the speed on processors with VNNI, and takes those if a session asks for them. It does not
-look at the processor itself, so the runtime does, once per process.
+x86 processors without VNNI add pairs of such products in 16 bits, in which 2 * 255 * 127 overflows. ONNX Runtime has
+exact kernels, which run at 40 % of the speed on processors with VNNI. It uses them only if a session option asks for
+them. It does not check the processor itself, so the runtime checks it once per process.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ PROBE = Path(__file__).parents[1] / "data" / "integer_products.onnx"
 
 DEPTH, COLUMNS = 64, 32
 ROWS = (1, 8)
-"""One row and several rows take different kernels."""
+"""One row and several rows use different kernels."""
 
 EXACT_KERNELS = "session.x64quantprecision"
-"""ONNX Runtime's name of the option that asks for exact kernels (onnxruntime_session_options_config_keys.h)."""
+"""ONNX Runtime's option for exact kernels (onnxruntime_session_options_config_keys.h)."""
 
 
 def ask_for_exact_products(options: onnxruntime.SessionOptions) -> None:

@@ -1,4 +1,4 @@
-"""The library of a provider of ONNX Runtime, and the library that it needs and this machine lacks."""
+"""The shared library of an ONNX Runtime provider, and libraries that it needs but this machine lacks."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any
 
 NOT_FOUND = "cannot open shared object file"
-"""In the dynamic linker's message; its other messages are about how it was asked here."""
+"""Part of the dynamic linker's message; its other messages are about the way the library was loaded here."""
 
 
 def load_cuda_libraries(onnxruntime: Any) -> None:
     """Load CUDA and cuDNN from NVIDIA's Python packages, as in `onnxruntime-gpu[cuda,cudnn]`, if they are there.
 
-    The dynamic linker does not look into those packages. What is missing everywhere is reported by whoever needs it, so
-    what ONNX Runtime prints about it is dropped.
+    The dynamic linker does not search those packages. ONNX Runtime's printed messages are dropped, because code that
+    needs a missing library reports it.
     """
     with redirect_stdout(io.StringIO()):
         onnxruntime.preload_dlls(msvc=False)
 
 
 def missing_library(package: Path, provider: str) -> str | None:
-    """What the dynamic linker says about a provider ("cuda", ...) that it cannot load; None if it misses nothing.
+    """The dynamic linker's error for a provider ("cuda", ...) that it cannot load; None if no library is missing.
 
     ONNX Runtime itself writes this to standard error and raises nothing.
 

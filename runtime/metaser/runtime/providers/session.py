@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions with the settings of a small device, on the provider that was asked for."""
+"""ONNX Runtime sessions with the settings of a small device, on the requested provider."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def import_onnxruntime() -> Any:
     an exception from its callbacks into Python aborts the process.
 
     Raises:
-        MissingDependencyError: none of its packages is installed, or uninstalling one took files of another away.
+        MissingDependencyError: none of its packages is installed, or uninstalling one deleted files of another.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
@@ -55,16 +55,16 @@ def import_onnxruntime() -> Any:
         ) from error
     if not hasattr(onnxruntime, "InferenceSession"):
         raise MissingDependencyError(
-            "onnxruntime is damaged, as it is where one of two packages of it was uninstalled: see metaser doctor"
+            "onnxruntime is damaged, as after uninstalling one of two packages of it: see metaser doctor"
         )
     return onnxruntime
 
 
 def choose_providers(asked: str, intended: list[str], precision: str) -> list[str]:
-    """The names ("cpu", "cuda", ...) to try in turn; `auto` means those the bundle is meant for that may be here.
+    """The names ("cpu", "cuda", ...) to try in turn; `auto`: the bundle's intended providers that onnxruntime has.
 
     Raises:
-        InputError: the name is not known, or the precision is not for it.
+        InputError: the name is unknown, or it does not support the precision.
         MissingDependencyError: the provider is not in this installation of onnxruntime.
     """
     available = import_onnxruntime().get_available_providers()
@@ -85,7 +85,7 @@ def choose_providers(asked: str, intended: list[str], precision: str) -> list[st
 def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
     """The settings of every session: those of a small device, with integer products that are exact on every processor.
 
-    Without `threads` there is one per core, of those that this process may use.
+    Without `threads` there is one thread per core that this process may use.
 
     Raises:
         InputError: `threads` is not above zero.
@@ -95,14 +95,14 @@ def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
     options = import_onnxruntime().SessionOptions()
     options.log_severity_level = ERRORS_ONLY
     options.inter_op_num_threads = 1
-    options.intra_op_num_threads = threads or limited_threads() or 0  # 0: a thread per core of the machine
-    options.enable_mem_pattern = False  # it keeps a plan, and memory, for every length ever seen
-    options.add_session_config_entry("session.force_spinning_stop", "1")  # it burns a core between windows, not within
+    options.intra_op_num_threads = threads or limited_threads() or 0  # 0: one thread per core of the machine
+    options.enable_mem_pattern = False  # it keeps a plan, with its memory, for every length
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # spinning wastes a core between windows
     ask_for_exact_products(options)
     return options
 
 
-def open_session(  # noqa: PLR0913 # a graph, where it runs, and what is asked of it
+def open_session(  # noqa: PLR0913 # a graph, where it runs, and its options
     path: Path,
     provider: str,
     threads: int | None,
@@ -111,13 +111,13 @@ def open_session(  # noqa: PLR0913 # a graph, where it runs, and what is asked o
     provider_options: dict[str, str] | None = None,
     profile: Path | None = None,
 ) -> onnxruntime.InferenceSession:
-    """A session for one graph, which is on `provider` or not at all; `needs` are inputs and outputs it must have.
+    """A session for one graph on exactly this `provider`; `needs` are inputs and outputs that it must have.
 
-    With `profile`, the start of a file's path, ONNX Runtime writes down what ran where until `end_profiling`.
+    With `profile`, the prefix of a file's path, ONNX Runtime records what ran where until `end_profiling`.
 
     Raises:
         InputError: `threads` is not above zero.
-        BundleError: onnxruntime refuses the graph, or it is another one than its name says.
+        BundleError: onnxruntime refuses the graph, or inputs or outputs are missing.
         MissingDependencyError: the provider did not start on this machine, or cannot run this graph.
     """
     options = session_options(threads)
@@ -153,15 +153,15 @@ def _open_on_cpu(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime
 def _open_on_provider(
     path: Path, provider: str, options: onnxruntime.SessionOptions, provider_options: dict[str, str]
 ) -> onnxruntime.InferenceSession:
-    """The CPU is named too, for the shapes and masks that no other provider takes; nothing falls back to it as a whole.
+    """List the CPU too, for shapes and masks that no other provider supports, but never run the whole graph on it.
 
-    With its fall-back on, the InferenceSession prints to standard output and begins again on the CPU.
+    With its fallback enabled, the InferenceSession prints to standard output and starts again on the CPU.
     """
     ort = import_onnxruntime()
     if provider in GPU_PROVIDERS:
         load_cuda_libraries(ort)
     options.log_severity_level = FATAL_ONLY  # the error is raised as well, and reported in one line
-    ort.set_default_logger_severity(FATAL_ONLY)  # that of what happens before there is a session
+    ort.set_default_logger_severity(FATAL_ONLY)  # for messages before the session exists
     try:
         return ort.InferenceSession(
             str(path),
@@ -191,13 +191,13 @@ def run(session: onnxruntime.InferenceSession, output: str, feeds: dict[str, Any
     """One output of a graph.
 
     Raises:
-        WorkError: the run failed, for want of memory say.
+        WorkError: the run failed, e.g. out of memory.
     """
     return run_all(session, feeds, [output])[output]
 
 
 def check_finite(values: npt.NDArray[np.floating], what: str) -> None:
-    """Raise WorkError where a graph gave NaN or infinity: no answer can be made of that."""
+    """Raise WorkError if a graph's output holds NaN or infinity."""
     if not np.isfinite(values).all():
         raise WorkError(f"{what} is not finite: check the bundle with `metaser verify`, or use another provider")
 
@@ -205,10 +205,10 @@ def check_finite(values: npt.NDArray[np.floating], what: str) -> None:
 def run_all(
     session: onnxruntime.InferenceSession, feeds: dict[str, Any], outputs: list[str] | None = None
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """The outputs of a graph by name, all of them where none are named.
+    """The outputs of a graph by name; all of them if none are named.
 
     Raises:
-        WorkError: the run failed, for want of memory say.
+        WorkError: the run failed, e.g. out of memory.
     """
     names = outputs or [given.name for given in session.get_outputs()]
     try:
@@ -218,7 +218,7 @@ def run_all(
 
 
 def run_bound(session: onnxruntime.InferenceSession, binding: onnxruntime.IOBinding) -> None:
-    """Run a graph on arrays that were bound once, which is quicker for small graphs.
+    """Run a graph on arrays that were bound once, which is faster for small graphs.
 
     Raises:
         WorkError: as `run`.
@@ -230,16 +230,16 @@ def run_bound(session: onnxruntime.InferenceSession, binding: onnxruntime.IOBind
 
 
 def _reason(error: Exception) -> str:
-    """The last line, without a place in onnxruntime's source; the lines before it are such places."""
+    """The last line, without the location in onnxruntime's source; the lines before it are only locations."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return SOURCE_PLACE.sub("", lines[-1]) if lines else type(error).__name__
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What onnxruntime raises for a graph it cannot load or run.
+    """The exceptions that onnxruntime raises for a graph it cannot load or run.
 
-    Its own classes, unrelated and each straight under Exception, and what Python makes of exceptions of C++, of names
-    that are not UTF-8, and of inputs that are missing.
+    These are its own classes, each a direct subclass of Exception, and Python's exceptions for C++ errors, for names
+    that are not UTF-8, and for missing inputs.
     """
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 

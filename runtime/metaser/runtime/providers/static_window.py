@@ -1,4 +1,4 @@
-"""An encoder whose graph has one static window: shorter clips are padded, and their padding's frames are cut off."""
+"""An encoder whose graph has one static window: shorter clips are padded, and the frames of the padding removed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def has_static_window(session: onnxruntime.InferenceSession) -> bool:
     """Whether the graph takes one clip of one length.
 
     Raises:
-        BundleError: it takes no clips.
+        BundleError: its input is not a clip.
     """
     return isinstance(_input_shape(session)[-1], int)
 
@@ -26,7 +26,7 @@ def has_static_window(session: onnxruntime.InferenceSession) -> bool:
 def _input_shape(session: onnxruntime.InferenceSession) -> list[int | str | None]:
     shapes = {given.name: list(given.shape) for given in session.get_inputs()}
     if "input_values" not in shapes:
-        raise BundleError(f"this graph takes {', '.join(shapes)} and is no encoder: export the bundle again")
+        raise BundleError(f"this graph takes {', '.join(shapes)} and is not an encoder: export the bundle again")
     return shapes["input_values"]
 
 
@@ -48,7 +48,7 @@ class StaticEncoder:
             AudioError: the clip is longer than the window.
         """
         if len(waveform) > self.window_samples:
-            raise AudioError(f"a window of {len(waveform)} samples: this graph takes {self.window_samples} at most")
+            raise AudioError(f"a window of {len(waveform)} samples: this graph takes at most {self.window_samples}")
         padded = np.zeros((1, self.window_samples), np.float32)
         padded[0, : len(waveform)] = waveform
         feeds = {"input_values": padded, "input_lengths": np.array([len(waveform)], np.int64)}

@@ -1,10 +1,10 @@
-"""From cross-fitted scores and a prior to a profile's temperature, thresholds and expected errors.
+"""Calibration of a profile: temperature, thresholds and expected errors from cross-fitted scores and a prior.
 
-temperature    least log-loss of the left-out clips, held near the bundle's own, or near their spread where the bundle
-               was never calibrated
+temperature    least log-loss of the left-out clips, held near the bundle's own, or near their spread if the bundle was
+               never calibrated
 threshold      the confidence that 1 in 20 correct answers misses, held near the bundle's own
-min_cosine     where a wanted share of clips of no enrolled class is still taken for one. The prior says how such clips
-               lie beside the support set's own left-out clips, in their standard deviations:
+min_cosine     the cosine at which the target share of clips of no enrolled class still gets a label. The prior holds
+               such cosines relative to the support set's own left-out clips, in their standard deviations:
 
     cosine to the nearest prototype   ---foreign clips---|--left-out clips---
                                             min_cosine --^  mean + deviation · quantile of the prior
@@ -26,55 +26,55 @@ LEVELS = (*(level / 20 for level in range(20)), 0.98, 0.99, 1.0)
 """The levels of the prior's quantiles."""
 
 STRICT_FALSE_ACCEPTS = 0.05
-"""The share of foreign clips that `--unknown strict` lets through, and `calibrate` where no rate was asked for."""
+"""The false accept rate of `--unknown strict`, and of `calibrate` if no rate was given."""
 
 FALSE_REJECTS = 0.05
 """The share of correct answers that the confidence threshold may turn into unknown."""
 
 TEMPERATURE_WEIGHT = 10.0
-"""How firmly the prior holds the temperature: its logarithm has a standard deviation of 1 at this many clips."""
+"""Weight of the prior on the temperature: its logarithm has a standard deviation of 1 at this many clips."""
 
 PRIOR_CLIPS = 20.0
-"""The prior counts as much as this many clips of the person's own in thresholds and expected rates."""
+"""The prior's weight in thresholds and expected rates, in clips of the support set."""
 
 MIN_LEFT_OUT = 4
-"""With fewer clips that can be left out nothing is known of how near is near."""
+"""With fewer clips that can be left out there is no distance threshold."""
 
 SPREAD_LOGITS = 3.0
-"""How many logits a clip's scores deviate from each other, before anything of a bundle was measured."""
+"""Standard deviation of a clip's logits for a bundle that was never calibrated."""
 
 ERROR_GROUPS = 4
 ROUNDING = 1e-9
-"""The cosine of one clip alone and of the same clip among others may differ, by much less."""
+"""Tolerance: the cosine of a clip may differ, by much less, when it is computed alone or among others."""
 
 
 @dataclass(frozen=True)
 class CalibrationPrior:
-    """How clips lie beside the left-out clips of a support set, measured on training speakers for a bundle.
+    """Distances of clips relative to the left-out clips of a support set, measured on training speakers for a bundle.
 
     Each row holds quantiles at `LEVELS` of (cosine to the nearest prototype - mean) / deviation, where mean and
     deviation are those of the support set's own left-out clips.
     """
 
     shots: list[int]
-    """Clips a class of each row."""
+    """Clips per class of each row."""
 
     foreign: list[list[float]]
-    """Of clips of classes that were not enrolled."""
+    """Quantiles for clips of classes that were not enrolled."""
 
     own: list[list[float]]
-    """Of clips that get their correct label."""
+    """Quantiles for clips with a correct predicted label."""
 
     false_accepts: float
     """The share of foreign clips that the bundle's confidence threshold alone lets through."""
 
     def nearest(self, shots: float) -> int:
-        """The row for so many clips a class."""
+        """The row for this number of clips per class."""
         return min(range(len(self.shots)), key=lambda row: abs(self.shots[row] - shots))
 
     @property
     def is_valid(self) -> bool:
-        """Whether it has as many numbers as it must, all finite and in order."""
+        """Whether the number of values is correct, and all are finite and in order."""
         try:
             rows = np.array([self.foreign, self.own], dtype=np.float64)
             rates = np.array([*self.shots, self.false_accepts], dtype=np.float64)
@@ -86,16 +86,16 @@ class CalibrationPrior:
 
 @dataclass(frozen=True)
 class ExpectedRates:
-    """What is expected of a profile's answers; None where the support set is too small to tell."""
+    """Expected rates of a profile's answers; None if the support set is too small."""
 
     wanted_false_accepts: float | None = None
-    """What `metaser calibrate` was asked for; None: only doubtful answers are unknown."""
+    """The rate given to `metaser calibrate`; None: only doubtful answers are unknown."""
 
     false_accepts: float | None = None
-    """The share of clips of a class that was not enrolled that get a label."""
+    """The false accept rate: the share of clips of classes that are not enrolled that get a label."""
 
     false_rejects: float | None = None
-    """The share of correct answers that become unknown."""
+    """The false reject rate: the share of correct answers that become unknown."""
 
     strict_false_accepts: float | None = None
     strict_false_rejects: float | None = None
@@ -103,16 +103,16 @@ class ExpectedRates:
     """The share of the other speech and noise given to `metaser calibrate` that gets a label."""
 
     confidence_error: float | None = None
-    """Expected calibration error: how far confidence lies from the share of correct answers, on left-out clips."""
+    """Expected calibration error on left-out clips: the difference of confidence and accuracy."""
 
 
 @dataclass(frozen=True, eq=False)
 class CalibrationInputs:
-    """What a calibration is made from."""
+    """The inputs of a calibration."""
 
     fitted: LeftOutScores
     shots: float
-    """Clips a class, the median."""
+    """Clips per class, the median."""
 
     others: Floats
     """[O], the cosine of each clip of other speech and noise to the nearest prototype."""
@@ -125,7 +125,7 @@ class CalibrationInputs:
 
 
 def calibrate(evidence: CalibrationInputs, wanted_false_accepts: float | None) -> tuple[Calibration, ExpectedRates]:
-    """The calibration of a profile, and what to expect of it."""
+    """The calibration of a profile, and its expected rates."""
     fitted, base = evidence.fitted, evidence.base
     if len(fitted.rows) < MIN_LEFT_OUT:
         return base, ExpectedRates(wanted_false_accepts)
@@ -152,7 +152,7 @@ def calibrate(evidence: CalibrationInputs, wanted_false_accepts: float | None) -
 
 
 def fit_temperature(fitted: LeftOutScores, scale: float, prior: float) -> float:
-    """The temperature of least log-loss on the left-out clips, plus a pull of its logarithm to that of the prior."""
+    """The temperature of least log-loss on the left-out clips, with a penalty on its distance to the prior."""
 
     def loss(temperature: float) -> float:
         rows = softmax(scale / temperature * fitted.cosines)
@@ -162,14 +162,14 @@ def fit_temperature(fitted: LeftOutScores, scale: float, prior: float) -> float:
     candidates = prior * np.exp(np.linspace(-2, 2, 161))  # 2.5 % apart
     losses = np.array([loss(candidate) for candidate in candidates])
     best = min(max(int(losses.argmin()), 1), len(candidates) - 2)
-    # the lowest point of a parabola through three losses: rounding, as of another processor, moves it by no whole step
+    # the minimum of a parabola through three losses: rounding, e.g. on another processor, does not move it by a step
     below, least, above = losses[best - 1 : best + 2]
     steps = (below - above) / (2 * max(below - 2 * least + above, np.finfo(np.float64).tiny))
     return float(candidates[best] * np.exp(np.clip(steps, -1, 1) * np.log(candidates[1] / candidates[0])))
 
 
 def spread_temperature(fitted: LeftOutScores, scale: float) -> float:
-    """Where a bundle has no calibration: by it the cosines of a clip to the classes deviate by three logits (ours)."""
+    """The prior for a bundle without calibration: cosines of a clip to the classes deviate by three logits (ours)."""
     deviation = float(fitted.cosines.std(axis=1).mean())
     return scale * deviation / SPREAD_LOGITS if deviation > ROUNDING else 1.0
 
@@ -193,7 +193,7 @@ def expected_rates(evidence: CalibrationInputs, calibration: Calibration) -> tup
 
 
 def confidence_error(confidence: Floats, correct: npt.NDArray[np.bool_], groups: int = ERROR_GROUPS) -> float:
-    """Expected calibration error (Guo et al., arXiv 1706.04599) over a few groups of equally many clips."""
+    """Expected calibration error (Guo et al., arXiv 1706.04599) over a few groups of equal size."""
     order = np.argsort(confidence, kind="stable")
     parts = np.array_split(order, min(groups, len(order)))
     gaps = [len(group) * abs(float(confidence[group].mean() - correct[group].mean())) for group in parts]
@@ -217,7 +217,7 @@ def _nearest(fitted: LeftOutScores) -> Floats:
 
 
 def _floor(evidence: CalibrationInputs, rate: float) -> float:
-    """The cosine that this share of clips of no enrolled class reaches."""
+    """The cosine that this share of clips of no enrolled class reaches or exceeds."""
     nearest, prior = _nearest(evidence.fitted), evidence.prior
     if prior is None:
         return float(np.quantile(evidence.fitted.others.max(axis=1), 1 - rate))
@@ -226,7 +226,7 @@ def _floor(evidence: CalibrationInputs, rate: float) -> float:
 
 
 def _others_floor(evidence: CalibrationInputs, rate: float) -> float:
-    """The cosine that at most this share of the other speech and noise reaches; -1 where none was given."""
+    """The cosine that at most this share of the other speech and noise reaches; -1 if none was given."""
     others = np.sort(evidence.others)
     if not len(others):
         return -1.0

@@ -1,8 +1,8 @@
-"""From an embedding to a label: cosine to each prototype, softmax, and `unknown` where that is the better answer.
+"""From an embedding to a label: cosine to each prototype, softmax, and `unknown` if no label is certain enough.
 
-An answer is unknown where the best class is not likely enough (`threshold`, `margin`), or where the clip resembles no
-class (`min_cosine`). A clip of the second kind has scores that sum to nearly 0, so that the mean of a stream's windows
-is unknown where most of them are.
+An answer is unknown if the best class is not probable enough (`threshold`, `margin`), or if the clip resembles no class
+(`min_cosine`). In the second case the clip's scores sum to nearly 0, so that the mean of a stream's windows is unknown
+if most of them are.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Calibration:
     """The label is unknown below this confidence."""
 
     margin: float = 0.0
-    """The label is unknown where the best class leads the second by less than this."""
+    """The label is unknown if the best class leads the second by less than this."""
 
     min_cosine: float = -1.0
-    """The label is unknown where no prototype has this cosine to the clip; -1 asks for none."""
+    """The label is unknown if no prototype has this cosine to the clip; -1 disables the rule."""
 
     strict_cosine: float = -1.0
-    """The same for `--unknown strict`; -1 where it is not known."""
+    """The same for `--unknown strict`; -1 if it was not measured."""
 
     @property
     def is_valid(self) -> bool:
@@ -42,14 +42,14 @@ class Calibration:
 
 TEMPERATURES = (1e-20, 1e20)
 SCALES = (1e-3, 1e6)
-"""The least and the largest temperature, and factor on cosines, by which confidences can be computed."""
+"""Limits of the temperature, and of the factor on cosines, within which confidences can be computed."""
 
 
 UNFAMILIAR = 1e-6
-"""What the scores of a clip that resembles no class sum to."""
+"""The sum of the scores of a clip that resembles no class."""
 
 HALF = 0.5
-"""An answer is unknown where the scores sum to less: most windows resemble no class."""
+"""An answer is unknown if the scores sum to less: most windows resemble no class."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Decision:
     """The class, or None for unknown."""
 
     confidence: float
-    """Probability of the best class, also where the label is unknown."""
+    """Probability of the best class, also if the label is unknown."""
 
     scores: dict[str, float]
     """Probability of each class; they sum to 1."""
@@ -114,7 +114,7 @@ def decide(scores: npt.NDArray[np.float64], labels: tuple[str, ...], calibration
     """[C] scores of a clip, or their mean over windows, in the order of `labels` -> the decision."""
     total = float(scores.sum())
     familiar = total >= HALF
-    if not np.isclose(total, 1.0, rtol=0.0, atol=1e-9):  # windows that resemble no class are among them
+    if not np.isclose(total, 1.0, rtol=0.0, atol=1e-9):  # some windows resemble no class
         scores = scores / total
     best = int(scores.argmax())
     confidence = float(scores[best])

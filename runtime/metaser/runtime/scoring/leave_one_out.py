@@ -1,7 +1,7 @@
-"""What a support set says of itself: each clip against prototypes that have not seen it.
+"""Leave-one-out scores of a support set: each clip against prototypes that were made without it.
 
-leave one out     a clip against the prototypes of all classes, its own without it: how queries will fare
-leave a class out a clip against the prototypes of the other classes: how clips of a class not enrolled will fare
+leave one out     a clip against the prototypes of all classes, its own without it: accuracy to expect of queries
+leave a class out a clip against the prototypes of the other classes: cosines of classes not enrolled
 
 Letters: M clips, C classes, R clips that can be left out, which need another clip of their class, E embedding size.
 """
@@ -22,7 +22,7 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class LeftOutScores:
-    """The cosines of a support set's clips to prototypes that have not seen them."""
+    """The cosines of a support set's clips to prototypes that were made without them."""
 
     cosines: Floats
     """[R, C], clips left out of their own class's prototype."""
@@ -38,7 +38,7 @@ class LeftOutScores:
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
-        """[R] whether the clip would be given its class."""
+        """[R] whether the predicted label is correct."""
         return self.cosines.argmax(axis=1) == self.targets
 
 
@@ -58,7 +58,7 @@ def cross_fit(embeddings: Embeddings, targets: Indices) -> LeftOutScores:
 
 
 def fitted_by_fold(cosines: npt.NDArray[np.floating] | None, targets: Indices, classes: int) -> LeftOutScores:
-    """[M, C] cosines to prototypes that were made without the clip's fold; None where no clip could be left out."""
+    """[M, C] cosines to prototypes that were made without the clip's fold; None if no clip could be left out."""
     if cosines is None:
         return LeftOutScores(np.zeros((0, classes)), targets[:0], targets[:0], np.zeros((0, classes - 1)))
     wide = cosines.astype(np.float64)

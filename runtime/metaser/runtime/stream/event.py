@@ -1,15 +1,18 @@
-"""What a stream has to say."""
+"""The events of a stream."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+EventKind: TypeAlias = Literal["enter", "update", "leave", "silence", "overload"]
 
 
 @dataclass(frozen=True)
 class StreamEvent:
-    """What a stream has to say; times are seconds from the stream's first sample."""
+    """An event of a stream; times are seconds from the stream's first sample."""
 
-    event: str
+    event: EventKind
     """`enter` a label, `update` it, `leave` it for good, `silence` begins, `overload` of a live stream."""
 
     label: str | None
@@ -17,7 +20,7 @@ class StreamEvent:
 
     start_s: float
     end_s: float | None
-    """None while open."""
+    """None while it continues."""
 
     confidence: float
     """Probability of the label; of the best class if it is unknown."""
@@ -26,7 +29,7 @@ class StreamEvent:
     """Probability of each class; empty for silence and for an overload."""
 
     latency_ms: float
-    """From the sample that made the event due, or in a pulled stream from the push that held it, to the event."""
+    """From the sample that made the event due, or in a pulled stream from the push with that sample, to the event."""
 
     dropped_ms: float = 0.0
     """Audio lost so far; pulled sources lose none."""

@@ -1,10 +1,10 @@
 """Stable labels from the scores of overlapping windows: smoothing, and a dwell before a label may change.
 
-Within an utterance the label is that of the mean score so far. While windows still reach back to its start, each holds
-all that was said, so the newest replaces the one before it. Later, when the newest windows say something else, they are
-held back; if they keep saying it for the dwell, a new segment starts where they began, else they join the mean. If they
-are still held when the utterance ends, they lower the confidence and change no label. So a window between two labels
-weighs the same whichever of them it says. A label that was given stays while the confidence is a little below the
+Within an utterance the label is that of the mean score so far. While windows still reach back to its start, each
+contains all speech so far, so the newest replaces the one before it. Later, when the newest windows give another label,
+they are held back. If they keep giving it for the dwell, a new segment starts at the first of them, else they join the
+mean. If they are still held when the utterance ends, they lower the confidence but do not change the label. So a window
+between two labels has the same weight with either label. A label stays while the confidence is a little below the
 threshold.
 """
 
@@ -22,7 +22,7 @@ Scores = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SegmentRules:
-    """What all segments of a stream share."""
+    """Rules for all segments of a stream."""
 
     labels: tuple[str, ...]
     calibration: Calibration
@@ -50,11 +50,11 @@ class Window:
     """Its first sample."""
 
     news_start: int
-    """The first sample that the window before it had not heard."""
+    """The first sample that was not in the window before it."""
 
 
 class Segment:
-    """One label's stretch of an utterance."""
+    """The part of an utterance with one label."""
 
     def __init__(self, start: int, rules: SegmentRules) -> None:
         self.start = start
@@ -64,11 +64,11 @@ class Segment:
         self._grows = True  # every window so far began with the first
         self._first_start = start
         self._given: str | None = None  # the label that has entered
-        self._held: list[Window] = []  # windows that disagree
+        self._held: list[Window] = []  # windows with another label
 
     @property
     def is_empty(self) -> bool:
-        """No window was heard yet."""
+        """Whether there is no window yet."""
         return self._windows == 0
 
     @property
@@ -82,7 +82,7 @@ class Segment:
         return entering
 
     def hear(self, window: Window) -> Segment | None:
-        """Take a window; a new segment where the label has changed for the whole dwell."""
+        """Take a window; return a new segment if the label has changed for the whole dwell."""
         if self._windows == 0:
             self._first_start = window.start
         self._grows = self._grows and window.start == self._first_start
@@ -94,14 +94,14 @@ class Segment:
             successor = self._next_segment()
             if successor.decision.label != self.decision.label:
                 return successor
-            self._take_held()  # unknown follows unknown: nothing new for a person
+            self._take_held()  # unknown follows unknown: no visible change
             return None
         self._take_held()
         self._add(window)
         return None
 
     def close(self) -> Decision:
-        """The decision at the end of the utterance; windows that are still held join the mean, and change no label."""
+        """The decision at the end of the utterance; windows still held join the mean but keep the label."""
         label = self.decision.label
         self._take_held()
         final = self.decision

@@ -1,4 +1,4 @@
-"""How a stream is cut into windows, and when a label is given, kept and changed."""
+"""How a stream is cut into windows, and when a label enters, stays and changes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from metaser.runtime.errors import InputError
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """How a stream is cut into windows, and when a label is given, kept and changed."""
+    """How a stream is cut into windows, and when a label enters, stays and changes."""
 
     window_s: float = 3.0
-    """The longest stretch of speech a label looks back on."""
+    """The longest stretch of speech that a label is based on."""
 
     hop_s: float = 0.5
     """Time between two windows."""
@@ -26,13 +26,13 @@ class StreamSettings:
     """Shorter bursts get no label."""
 
     dwell_s: float = 1.5
-    """How long a new label must hold inside an utterance before it is believed."""
+    """How long a new label must persist inside an utterance before it is accepted."""
 
     leave_share: float = 0.8
     """A label enters at the calibration's threshold and margin, and stays down to this share of them."""
 
     widest_hop_s: float = 8.0
-    """A live stream that cannot keep up widens its hop as far as this."""
+    """The widest hop of a live stream that cannot keep up."""
 
     voice_activity: VoiceActivitySettings = field(default_factory=VoiceActivitySettings)
 

@@ -1,14 +1,14 @@
 """A stream: any chunks of samples in, label events out.
 
-samples   |512|512|512|...                      cut to Silero's chunks, whatever comes in
+samples   |512|512|512|...                      cut to Silero's chunks, for any chunk size
 speech        [=================]               utterances, see voice_activity.py
-windows       [------]                          the first when `min_window_s` was heard, then every hop,
+windows       [------]                          the first after `min_window_s` of speech, then every hop,
               [----------]                      reaching back to the utterance's start or `window_s`
                   [---------]
 events        enter   update ... leave silence
 
-A pulled stream (a file, a pipe) depends on the samples alone. A live one leaves out windows that come too late and
-widens its hop while the model is slower than real time.
+The events of a pulled stream (a file, a pipe) depend on the samples alone. A live stream skips windows that are late
+and widens its hop while the model is slower than real time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from metaser.runtime.audio.silero import SpeechDetector
 from metaser.runtime.audio.voice_activity import CHUNK_SAMPLES, Utterance, VoiceActivity
 from metaser.runtime.errors import InputError
 from metaser.runtime.scoring.decision import Calibration, Decision
-from metaser.runtime.stream.event import StreamEvent
+from metaser.runtime.stream.event import EventKind, StreamEvent
 from metaser.runtime.stream.pace import Pace
 from metaser.runtime.stream.segment import Scores, Segment, SegmentRules, Window
 from metaser.runtime.stream.settings import StreamSettings
@@ -38,7 +38,7 @@ __all__ = ["Stream", "StreamEvent", "StreamSettings"]
 
 
 class Stream:
-    """The state of one stream; made by `Engine.stream`. Not safe from two threads at once; two streams are."""
+    """The state of one stream, made by `Engine.stream`. One stream must not be used by two threads at once."""
 
     def __init__(  # noqa: PLR0913 # made by Engine.stream
         self,
@@ -61,24 +61,24 @@ class Stream:
         self._resampler = Resampler(check_rate(sample_rate_hz))
         self._detector = SpeechDetector()
         self._voice = VoiceActivity(settings.voice_activity)
-        self._pending: Waveform = np.zeros(0, np.float32)  # heard, and did not go through voice activity
-        self._probabilities: deque[float] = deque()  # of speech in the first chunks of those
-        self._history: Waveform = np.zeros(0, np.float32)  # the newest samples that went through voice activity
-        self._position = 0  # samples that went through voice activity
+        self._pending: Waveform = np.zeros(0, np.float32)  # not processed by voice activity yet
+        self._probabilities: deque[float] = deque()  # of speech in the first of these chunks
+        self._history: Waveform = np.zeros(0, np.float32)  # the newest samples processed by voice activity
+        self._position = 0  # samples processed by voice activity
         self._heard = 0  # samples at 16 kHz, padding excluded
         self._segment: Segment | None = None
         self._next_window = 0  # sample at which the next window ends
         self._last_window = 0  # sample at which the last one ended
         self._pushed_at = 0.0
         self._dropped_ms = 0.0
-        self._loss: tuple[float, float, float] | None = None  # that goes on: from, to as was told, to
+        self._loss: tuple[float, float, float] | None = None  # that continues: start, end as reported, end
         self._overload_start_s: float | None = None
         self._finished = False
         history_s = settings.window_s + settings.voice_activity.hangover_s + settings.voice_activity.onset_s
         self._history_samples = round(history_s * SAMPLE_RATE_HZ) + 4 * CHUNK_SAMPLES + self._hop
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled and copied.
+        """Refuse pickling and copying.
 
         Raises:
             InputError: always.
@@ -87,12 +87,12 @@ class Stream:
 
     @property
     def position_s(self) -> float:
-        """Seconds of audio that were heard and decided on."""
+        """Seconds of audio that were processed."""
         return self._position / SAMPLE_RATE_HZ
 
     @property
     def hop_s(self) -> float:
-        """Time between two windows; wider than it was asked for while a live stream is overloaded."""
+        """Time between two windows; wider than requested while a live stream is overloaded."""
         return self._pace.hop_s
 
     @property
@@ -101,16 +101,16 @@ class Stream:
 
     @property
     def in_speech(self) -> bool:
-        """Whether an utterance runs."""
+        """Whether an utterance continues at this moment."""
         return self._segment is not None
 
     def push(
         self, chunk: npt.ArrayLike, *, heard_at: float | None = None, dropped_ms: float = 0.0
     ) -> list[StreamEvent]:
-        """Hear a chunk, float samples [T] or int16 of any length at the stream's rate; the events it completes.
+        """Process a chunk, float samples [T] or int16 of any length at the stream's rate; return the resulting events.
 
-        A live source says when the chunk's last sample was there (`time.perf_counter`), from which the latency is
-        counted, and how much audio it has lost so far.
+        A live source passes the arrival time of the chunk's last sample (`time.perf_counter`), from which the latency
+        is measured, and the audio lost so far.
 
         Raises:
             AudioError: not [T] float samples or int16, not finite or far out of [-1, 1]; the stream is as before.
@@ -122,24 +122,24 @@ class Stream:
         check_samples(samples, "a chunk")
         self._pushed_at = time.perf_counter() if heard_at is None else heard_at
         events = list(self._lost(dropped_ms))
-        return events + list(self._hear(self._resampler.push(samples)))
+        return events + list(self._process(self._resampler.push(samples)))
 
     def finish(self) -> list[StreamEvent]:
-        """Hear what is left, close the last utterance; the events this completes."""
+        """Process remaining samples and close the last utterance; return the resulting events."""
         if self._finished:
             return []
         self._pushed_at = time.perf_counter()
         events = list(self._lost(self._dropped_ms))
-        events += self._hear(self._resampler.finish())
+        events += self._process(self._resampler.finish())
         if rest := len(self._pending):
-            events += self._hear(np.zeros(CHUNK_SAMPLES - rest, np.float32), heard=0)
+            events += self._process(np.zeros(CHUNK_SAMPLES - rest, np.float32), heard=0)
         if utterance := self._voice.close():
             events += self._close(utterance)
         self._finished = True
         return events
 
     def _lost(self, dropped_ms: float) -> Iterator[StreamEvent]:
-        """Notify that audio was lost since the last chunk: at once, and how much in all when a chunk has come whole."""
+        """Report audio lost since the last chunk: at once, and the total when a chunk without loss has arrived."""
         lost_ms, self._dropped_ms = dropped_ms - self._dropped_ms, max(dropped_ms, self._dropped_ms)
         if lost_ms > 0:
             end_s = self.position_s + lost_ms / 1000
@@ -152,10 +152,10 @@ class Stream:
             if end_s > told_s:
                 yield self._overload(start_s, end_s)
 
-    def _hear(self, samples: Waveform, heard: int | None = None) -> Iterator[StreamEvent]:
+    def _process(self, samples: Waveform, heard: int | None = None) -> Iterator[StreamEvent]:
         self._heard += len(samples) if heard is None else heard
         self._pending = np.concatenate([self._pending, samples])
-        known = len(self._probabilities) * CHUNK_SAMPLES  # more than 0 if the push before ended with an error
+        known = len(self._probabilities) * CHUNK_SAMPLES  # above 0 if the previous push ended with an error
         whole = len(self._pending) // CHUNK_SAMPLES * CHUNK_SAMPLES
         self._probabilities.extend(self._detector.hear(self._pending[known:whole]).tolist())
         while self._probabilities:
@@ -171,7 +171,7 @@ class Stream:
                 yield from self._run(utterance)
 
     def _run(self, utterance: Utterance) -> Iterator[StreamEvent]:
-        """An utterance runs: label its newest window where one is due; in a pause it waits."""
+        """Label the newest window of the current utterance if one is due, except in a pause."""
         if self._segment is None:
             self._segment = self._new_segment(utterance.start)
             self._next_window = utterance.start + self._min_window
@@ -183,14 +183,14 @@ class Stream:
                 self._next_window += self._hop
 
     def _is_late(self) -> bool:
-        """Whether a newer window than the one that is due is already here: a live stream labels only that."""
+        """Whether a window newer than the due one is complete: a live stream labels only the newer one."""
         return self._live and len(self._pending) >= self._hop
 
     def _close(self, utterance: Utterance) -> Iterator[StreamEvent]:
-        """An utterance is over: label what its windows have not heard, and leave."""
+        """End an utterance: label the part that no window covers yet, and leave."""
         assert utterance.end is not None
         end = min(utterance.end, self._heard)
-        if self._segment is None:  # it began and ended within one push of voice activity
+        if self._segment is None:  # it began and ended within one push
             self._segment = self._new_segment(utterance.start)
             self._last_window = utterance.start
         long_enough = end - utterance.start >= self._settings.min_utterance_s * SAMPLE_RATE_HZ
@@ -204,7 +204,7 @@ class Stream:
         self._segment = None
 
     def _label(self, utterance_start: int, end: int) -> Iterator[StreamEvent]:
-        """Score the window that ends at `end` and say what follows from it."""
+        """Score the window that ends at `end` and yield the resulting events."""
         assert self._segment is not None
         first = self._position - len(self._history)  # the sample the history starts with
         start = max(utterance_start, end - self._window, first)
@@ -222,7 +222,7 @@ class Stream:
             yield self._changed_hop()
 
     def _changed_hop(self) -> StreamEvent:
-        """Notify that the hop is wider, since when, or is as it was asked for again."""
+        """Report that the hop is wider, since when, or that it is as requested again."""
         if self._overload_start_s is None:
             self._overload_start_s = self.position_s
         start_s = self._overload_start_s
@@ -237,7 +237,9 @@ class Stream:
     def _new_segment(self, start: int) -> Segment:
         return Segment(start, self._rules)
 
-    def _event(self, name: str, segment: Segment, end: int | None, decision: Decision | None = None) -> StreamEvent:
+    def _event(
+        self, name: EventKind, segment: Segment, end: int | None, decision: Decision | None = None
+    ) -> StreamEvent:
         decision = decision or segment.decision
         return StreamEvent(
             event=name,
@@ -251,5 +253,5 @@ class Stream:
         )
 
     def _latency_ms(self) -> float:
-        waiting_s = len(self._pending) / SAMPLE_RATE_HZ if self._live else 0.0  # heard, but after what this is about
+        waiting_s = len(self._pending) / SAMPLE_RATE_HZ if self._live else 0.0  # received after the event
         return 1000 * (time.perf_counter() - self._pushed_at + waiting_s)

@@ -1,7 +1,7 @@
-"""Turns at the processor: no more calculations at once than there are cores, in the order in which they were asked for.
+"""Turns at the processor: at most one calculation per core at once, in the order of the requests.
 
-Many streams that calculate at once all end late, since the system divides the cores among them. In turn, each ends as
-early as those before it allow, and none is passed over.
+If many streams calculate at once, all finish late, since the system divides the cores among them. In turn, each
+finishes as early as those before it allow, and none is skipped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from types import TracebackType
 
 
 class Turns:
-    """A context that at most `count` threads are inside of; the others wait in the order of their coming."""
+    """A context manager that at most `count` threads hold at once; others wait in order of arrival."""
 
     def __init__(self, count: int) -> None:
         self._free = count
@@ -29,7 +29,7 @@ class Turns:
             self._waiting.append(gate)
         try:
             gate.acquire()
-        except BaseException:  # Ctrl-C: leave the queue, or pass on the turn that has just come
+        except BaseException:  # Ctrl-C: leave the queue, or pass on a turn just received
             with self._lock:
                 if gate in self._waiting:
                     self._waiting.remove(gate)

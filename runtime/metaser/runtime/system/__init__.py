@@ -1,1 +1,1 @@
-"""What metaser asks of the operating system: files, locks, folders, cores."""
+"""Access to the operating system: files, locks, folders, cores."""

@@ -1,14 +1,14 @@
-"""How many of the machine's cores this process may use, by its CPU affinity and the CPU quotas of its control groups.
+"""The number of cores that this process may use, by its CPU affinity and the CPU quotas of its control groups.
 
-More threads than that take turns: one waits for another that may not run, and burns the quota of both while it waits.
+More threads than that take turns: one waits for another that may not run, and wastes the quota of both while it waits.
 
-A container, a service or a pod with a quota gets so much CPU time per period, and is stopped for the rest of it:
+A container, a service or a pod with a quota gets this CPU time per period, and is stopped for the rest of it:
 
 - cgroup v2: `cpu.max` holds `QUOTA PERIOD` in microseconds, or `max PERIOD` (Linux, admin-guide/cgroup-v2).
 - cgroup v1: `cpu.cfs_quota_us` and `cpu.cfs_period_us`, -1 for no quota (Linux, scheduler/sched-bwc).
 
-`/proc/self/cgroup` names the group of the process below the mount point, and every group above it may have a quota too.
-Inside a container the path is often that of the host, and the mount point is the group itself.
+`/proc/self/cgroup` names the process's group below the mount point. Every group above it may have a quota too. Inside a
+container the path is often that of the host, and the mount point is the group itself.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def usable_cores(root: Path = Path("/")) -> int:
 
 
 def limited_threads(root: Path = Path("/")) -> int | None:
-    """How many threads are best for a process that may not use all cores; None for one that may."""
+    """The best number of threads for a process that may not use all cores; None if it may use all."""
     return None if usable_cores(root) >= (os.cpu_count() or 1) else best_threads(root)
 
 
 def best_threads(root: Path = Path("/")) -> int:
-    """How many threads make the most of the cores that the process may use.
+    """The best number of threads for the cores that the process may use.
 
-    Two logical processors of one core share its arithmetic, so that a thread per core is enough.
+    Two logical processors of one core share its arithmetic units, so one thread per core is enough.
     """
     return min(usable_cores(root), _physical_cores(root))
 
@@ -53,7 +53,7 @@ def _cpus() -> set[int]:
 
 
 def _physical_cores(root: Path) -> int:
-    """How many cores the usable logical processors are; each counts as one if the kernel does not tell."""
+    """The number of cores of the usable logical processors; each counts as one core if the kernel gives no topology."""
     cpus = _cpus()
     folder = root / "sys/devices/system/cpu"
     return len({read_text(folder / f"cpu{cpu}/topology/thread_siblings_list") or str(cpu) for cpu in cpus})
@@ -65,7 +65,7 @@ def _quotas(root: Path) -> Iterator[float]:
     for line in (read_text(root / "proc/self/cgroup") or "").splitlines():
         _, separator, named = line.partition(":")
         controllers, _, path = named.partition(":")
-        if separator and not controllers:  # version 2, alone or beside version 1
+        if separator and not controllers:  # version 2, alone or together with version 1
             for group in (*_groups(mounts, path), *_groups(mounts / "unified", path)):
                 yield _quota((read_text(group / "cpu.max") or "").split())
         elif CPU_CONTROLLER in controllers.split(","):
@@ -82,7 +82,7 @@ def _groups(mount: Path, path: str) -> Iterator[Path]:
 
 
 def _quota(words: list[str]) -> float:
-    """Microseconds and the period they are for -> cores; 0 for no quota."""
+    """[quota, period] in microseconds -> cores; 0 for no quota."""
     try:
         quota, period = map(int, words)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a new file needs before it may take the place of another one: to be on the disk, and to have its rights."""
+"""Preparing a new file to replace another one: flushing it to the disk, and copying the permissions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def move_over(path: Path, to: Path) -> None:
-    """Rename a file, over another one if that is there."""
+    """Rename a file, replacing an existing one."""
     os.replace(path, to)  # noqa: PTH105 # pathlib of Python 3.10 keeps a function of its own, which tests cannot replace
 
 
@@ -23,15 +23,15 @@ def flush(path: Path) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Force a rename, which is done already, to the disk, if the folder can be read and its file system knows how."""
+    """Force a finished rename to the disk, if the folder is readable and its file system supports it."""
     with suppress(OSError):
         flush(folder)
 
 
 def take_over(new: Path, old: Path) -> bool:
-    """Give `new` the owner, group, mode and access list of `old`; whether this user may.
+    """Give `new` the owner, group, mode and access list of `old`; return whether this user may.
 
-    If the group cannot be kept, no group gets any right.
+    If the group cannot be kept, the group gets no permissions.
     """
     theirs, own = old.stat(), new.stat()
     try:
@@ -51,13 +51,13 @@ def take_over(new: Path, old: Path) -> bool:
 
 
 def set_mode(path: Path, mode: int) -> None:
-    """Set a file's mode, if it is another one: some file systems have one mode for all files and refuse."""
+    """Set a file's mode if it differs: some file systems have one mode for all files and refuse."""
     if stat.S_IMODE(path.stat().st_mode) != mode:
         path.chmod(mode)
 
 
 def _copy_attributes(old: Path, new: Path) -> None:
-    """Copy the extended attributes, of which an access list is one, as far as the system has and allows them."""
+    """Copy the extended attributes, including the access list, as far as the system supports and allows it."""
     with suppress(OSError, AttributeError):
         for name in os.listxattr(old):
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Random access to the bytes of a file, and a file that is put together from pieces of another."""
+"""Random access to the bytes of a file, and a file assembled from pieces of another."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import TypeAlias
 CACHE_BYTES = 1 << 18
 
 Piece: TypeAlias = "bytes | tuple[int, int]"
-"""Bytes of their own, or (start, end) of the file that is read."""
+"""Literal bytes, or (start, end) of the underlying file."""
 
 
 class FileBytes:
-    """A file opened for reading at any place; a context."""
+    """A file opened for reading at any offset; a context manager."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDONLY)
@@ -26,7 +26,7 @@ class FileBytes:
         self._start, self._cache = 0, b""
 
     def at(self, start: int, size: int) -> bytes:
-        """Up to `size` bytes from `start` on; fewer at the end of the file, which a damaged header may lie about."""
+        """Up to `size` bytes from `start` on; fewer at the end of the file, for which a damaged header may be wrong."""
         size = min(size, self.size - start)
         if size <= 0:
             return b""
@@ -37,7 +37,7 @@ class FileBytes:
         return self._cache[start - self._start : start - self._start + size]
 
     def find(self, what: bytes, start: int, end: int) -> int:
-        """The first place of `what` at or after `start` and before `end`, or -1."""
+        """The first offset of `what` at or after `start` and before `end`, or -1."""
         while start < end:
             block = self.at(start, min(CACHE_BYTES, end - start + len(what) - 1))
             found = block.find(what)
@@ -56,7 +56,7 @@ class FileBytes:
 
 
 class PiecedFile(io.RawIOBase):
-    """Pieces, one after the other, as one file to read."""
+    """A read-only file of consecutive pieces."""
 
     def __init__(self, file: FileBytes, pieces: Sequence[Piece]) -> None:
         super().__init__()
@@ -75,17 +75,17 @@ class PiecedFile(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """The place of the next byte."""
+        """The offset of the next byte."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a place from the start, from here or from the end."""
+        """Move to an offset from the start, the current offset or the end."""
         origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._ends[-1]}[whence]
         self._position = max(0, origin + offset)
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill a buffer with the next bytes; how many there were."""
+        """Fill a buffer with the next bytes; return their number."""
         done = 0
         while done < len(buffer) and self._position < self._ends[-1]:
             number = bisect_right(self._ends, self._position)
@@ -96,7 +96,7 @@ class PiecedFile(io.RawIOBase):
                 content = piece[len(piece) - left :][:size]
             else:
                 content = self._file.at(piece[1] - left, size)
-                if not content:  # the file was cut since it was opened
+                if not content:  # the file was truncated since it was opened
                     break
             buffer[done : done + len(content)] = content
             done += len(content)

@@ -1,6 +1,6 @@
-"""Writing the files of metaser: no other module but `in_place` opens a file for writing.
+"""Writing the files of metaser: only this module and `in_place` open files for writing.
 
-A file appears whole or not at all. Beside a file NAME there may be
+Files are written atomically. Next to a file NAME there may be
 
     .NAME.RANDOM.tmp        what is being written; only a killed process leaves it, and `sweep` deletes it
     .NAME.unfinished.tmp    the content of a file that is being written in place, see `in_place`
@@ -24,10 +24,10 @@ from metaser.runtime.system.in_place import overwrite, unfinished
 from metaser.runtime.system.os_errors import cannot_write
 
 PERSONAL = 0o600
-"""The mode of new files that tell something of a person: their owner alone may read them."""
+"""The mode of new files with personal data: only their owner may read them."""
 
 SHARED = 0o666
-"""The mode of new files that are made to be passed on, such as bundles and results; the umask takes its part off."""
+"""The mode of new files for sharing, such as bundles and results, before the umask."""
 
 KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -37,13 +37,13 @@ KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 NO_RENAME = (errno.EBUSY, errno.EXDEV)
-"""What renaming over a file that is a mount of its own gives."""
+"""The error of renaming over a file that is a mount point."""
 
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def behind_links(path: Path) -> Path:
-    """The file that a link leads to; the path itself if it is no link."""
+    """The target of a link; the path itself if it is not a link."""
     return Path(os.path.realpath(path)) if _is_link(path) else path
 
 
@@ -52,7 +52,7 @@ def _is_link(path: Path) -> bool:
 
 
 def what_is_no_file(path: Path) -> str | None:
-    """In words, what is at `path` if that is neither a regular file, a link to one, nor nothing: "a folder"."""
+    """A name such as "a folder" for what is at `path`; None for a regular file, a link to one, or nothing."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -60,15 +60,15 @@ def what_is_no_file(path: Path) -> str | None:
     except OSError as error:
         return "a link that leads back to itself" if error.errno == errno.ELOOP else None
     except ValueError:
-        return "no path, as it holds a zero byte"
+        return "not a path, as it contains a zero byte"
     return next((words for is_kind, words in KINDS if is_kind(mode)), None)
 
 
 def replace_file(path: Path, content: bytes, *, mode: int = PERSONAL, undo: Path | None = None) -> None:
-    """Write a file whole or not at all, as `replacing` does.
+    """Write a file atomically, as `replacing` does.
 
     Raises:
-        InputError: what is at `path`, or at `undo`, is no regular file.
+        InputError: what is at `path`, or at `undo`, is not a regular file.
         WorkError: it cannot be written; an older file is untouched.
     """
     with replacing(path, mode=mode, undo=undo) as file:
@@ -76,25 +76,25 @@ def replace_file(path: Path, content: bytes, *, mode: int = PERSONAL, undo: Path
 
 
 def replace_text(path: Path, text: str, *, mode: int = PERSONAL) -> None:
-    """Write text in UTF-8 whole or not at all; errors as `replace_file`."""
+    """Write text in UTF-8 atomically; errors as `replace_file`."""
     replace_file(path, text.encode(), mode=mode)
 
 
 @contextmanager
 def replacing(path: Path, *, mode: int = PERSONAL, undo: Path | None = None) -> Iterator[BinaryIO]:
-    """Yield a new file that takes the place of `path` when the block ends; if the block fails nothing changes.
+    """Yield a new file that replaces `path` when the block ends; if the block fails, nothing changes.
 
-    A library that wants a path may write to the file's `name` instead. The content is on the disk when this ends. A
-    link is followed. A file that exists keeps its mode, owner and access list, and other hard links keep the content of
-    before. If it cannot be renamed over, because it is a mount of its own, or if its owner cannot be kept, it is
-    written in place.
+    A library that requires a path may write to the file's `name` instead. The content is on the disk when this ends. A
+    link is followed. An existing file keeps its mode, owner and access list, and other hard links keep the older
+    content. If it cannot be renamed over, because it is a mount point, or if its owner cannot be kept, it is written in
+    place.
 
     Parameters:
-        mode: of a file that does not exist yet, before the umask.
-        undo: where to keep what is replaced, on the same file system and with the same rights.
+        mode: mode of a file that does not exist yet, before the umask.
+        undo: path for the replaced file, on the same file system; it gets the same permissions.
 
     Raises:
-        InputError: what is at `path`, or at `undo`, is no regular file.
+        InputError: what is at `path`, or at `undo`, is not a regular file.
         WorkError: it cannot be written; an older file, and an older copy at `undo`, are untouched.
     """
     for each in (path, undo):
@@ -105,7 +105,7 @@ def replacing(path: Path, *, mode: int = PERSONAL, undo: Path | None = None) -> 
         target.parent.mkdir(parents=True, exist_ok=True)
         before = target if target.exists() else None
         with _temporary(target) as temporary:
-            with _create_beside(target, temporary, mode if before is None else PERSONAL) as file:
+            with _create_next_to(target, temporary, mode if before is None else PERSONAL) as file:
                 granted = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
                 yield file
             kept = _finish(temporary, before, granted)
@@ -134,10 +134,10 @@ def open_new(path: Path, *, mode: int = PERSONAL) -> BinaryIO:
 
 
 def emptied(path: Path, *, mode: int = PERSONAL) -> Path:
-    """The path of an empty file, for a library that lets it grow and wants a path.
+    """The path of an empty file, for a library that requires a path and lets the file grow.
 
     Raises:
-        InputError: what is at `path` is no regular file.
+        InputError: what is at `path` is not a regular file.
         WorkError: it cannot be written.
     """
     _open_checked(path, "w+b", mode).close()
@@ -148,22 +148,22 @@ def open_to_append(path: Path, *, mode: int = PERSONAL) -> BinaryIO:
     """Open a file that grows while it is used, to write at its end.
 
     Raises:
-        InputError: what is at `path` is no regular file.
+        InputError: what is at `path` is not a regular file.
         WorkError: it cannot be written.
     """
     return _open_checked(path, "ab", mode)
 
 
 def leftovers(path: Path) -> list[Path]:
-    """What killed processes left beside a file, and beside its undo copy."""
+    """Temporary files that killed processes left next to a file and next to its undo copy."""
     path = behind_links(path)
     return sorted(path.parent.glob(f".{escape(path.name)}.*.tmp")) if path.parent.is_dir() else []
 
 
 def sweep(path: Path) -> None:
-    """Delete what killed processes left of writing a file and its undo copy; nobody else may be writing it now.
+    """Delete what killed processes left of writing a file and its undo copy; no other process may be writing it.
 
-    The content of an unfinished write in place stays: it may be the only one that is whole.
+    The copy of an unfinished write in place stays: it may be the only complete one.
     """
     path = behind_links(path)
     ours = re.compile(rf"\.{re.escape(path.name)}(\.undo)?\.[0-9a-f]{{8}}\.tmp")
@@ -175,7 +175,7 @@ def sweep(path: Path) -> None:
 
 @contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
-    """A new name beside `target`; what is left under it when the block ends is deleted."""
+    """Yield a new name next to `target`; a file left under it when the block ends is deleted."""
     temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
     try:
         yield temporary
@@ -188,7 +188,7 @@ def _create(path: Path, mode: int) -> BinaryIO:
     return open(path, "x+b", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, mode))
 
 
-def _create_beside(target: Path, temporary: Path, mode: int) -> BinaryIO:
+def _create_next_to(target: Path, temporary: Path, mode: int) -> BinaryIO:
     try:
         return _create(temporary, mode)
     except OSError as error:
@@ -207,9 +207,9 @@ def _open_checked(path: Path, how: Literal["w+b", "ab"], mode: int) -> BinaryIO:
 
 
 def _finish(temporary: Path, like: Path | None, mode: int) -> bool:
-    """Give a written file its rights and flush it; whether it now has the owner of `like`.
+    """Set the permissions of a written file and flush it; return whether it now has the owner of `like`.
 
-    By name, as a library may have put a file of its own there.
+    The file is opened by name, as a library may have replaced it.
     """
     if like is None:
         set_mode(temporary, mode)
@@ -221,7 +221,7 @@ def _finish(temporary: Path, like: Path | None, mode: int) -> bool:
 
 
 def _put(temporary: Path, target: Path, *, rename: bool) -> None:
-    """Put a finished file in the place of `target`, by renaming it if that can be."""
+    """Replace `target` with a finished file, by renaming it if possible."""
     try:
         if rename:
             move_over(temporary, target)
@@ -232,12 +232,12 @@ def _put(temporary: Path, target: Path, *, rename: bool) -> None:
     if not rename:
         overwrite(target, temporary)
     with suppress(OSError):
-        unfinished(target).unlink(missing_ok=True)  # of an earlier write, and older than this
+        unfinished(target).unlink(missing_ok=True)  # from an earlier write
     flush_folder(target.parent)
 
 
 def _link_or_move(path: Path, to: Path) -> None:
-    """Give a file a second name, so that it never lacks its first; a file system without links moves it."""
+    """Give a file a second name, so that the first always exists; on a file system without links, move it."""
     try:
         os.link(path, to)  # as with `os.replace`, which tests replace
     except OSError:

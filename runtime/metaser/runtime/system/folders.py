@@ -1,11 +1,11 @@
-"""Writing a folder of several files whole or not at all.
+"""Writing a folder of several files atomically.
 
-Beside a folder NAME there may be
+Next to a folder NAME there may be
 
     .NAME.new    what is being written
-    .NAME.old    what was there before, while the new folder takes its place
+    .NAME.old    the older folder, while the new one takes its place
 
-Only a killed process leaves one of them, and `recover` puts that in order before the next write.
+Only a killed process leaves one of them; `recover` cleans up before the next write.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from metaser.runtime.system.os_errors import cannot_write
 
 @contextmanager
 def replacing_folder(folder: Path, what: object = None) -> Iterator[Path]:
-    """Yield an empty folder that takes the place of `folder` when the block ends; if the block fails nothing changes.
+    """Yield an empty folder that replaces `folder` when the block ends; if the block fails, nothing changes.
 
     Parameters:
-        what: how messages call it, by default its path.
+        what: its name in messages, by default its path.
 
     Raises:
-        InputError: what is at `folder` is no folder.
+        InputError: what is at `folder` is not a folder.
         WorkError: it cannot be written.
     """
     what = what or folder
@@ -48,7 +48,7 @@ def replacing_folder(folder: Path, what: object = None) -> Iterator[Path]:
         try:
             yield new
         except WorkError as error:
-            if isinstance(error.__cause__, OSError):  # of a file in it
+            if isinstance(error.__cause__, OSError):  # from a file in it
                 raise cannot_write(what, error.__cause__) from error
             raise
         try:
@@ -60,10 +60,10 @@ def replacing_folder(folder: Path, what: object = None) -> Iterator[Path]:
 
 
 def recover(folder: Path) -> None:
-    """Put in order what a killed write of `folder` left: the old folder comes back if no new one took its place.
+    """Clean up after a killed write of `folder`: restore the old folder if no new one took its place.
 
     Raises:
-        OSError: the disk or the rights do not allow it.
+        OSError: the disk or the permissions do not allow it.
     """
     new, old = (folder.with_name(f".{folder.name}.{end}") for end in ("new", "old"))
     if old.is_dir() and not os.path.lexists(folder):
@@ -75,11 +75,11 @@ def recover(folder: Path) -> None:
 def replace_folder(folder: Path, new: Path) -> None:
     """Rename the finished sibling `new` to `folder`; an older folder of that name is removed last.
 
-    The older folder's mode and owner are kept, as far as this user may. A crash leaves the old folder whole, at worst
-    under the name `.FOLDER.old`.
+    The older folder's mode and owner are kept, as far as this user may. After a crash the old folder is complete, at
+    worst under the name `.FOLDER.old`.
 
     Raises:
-        OSError: the disk or the rights do not allow it.
+        OSError: the disk or the permissions do not allow it.
     """
     for path in (*new.rglob("*"), new):
         flush(path)

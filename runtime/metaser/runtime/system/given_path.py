@@ -1,4 +1,4 @@
-"""Paths that a caller gives."""
+"""Checking path arguments."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from metaser.runtime.errors import InputError
 
 
 def given_path(given: object, what: str, error: type[InputError] = InputError, wanted: str = "a path") -> Path:
-    """The path that was given for `what`, where `wanted` was.
+    """The path that was given for `what`, for which `wanted` is accepted.
 
     Raises:
-        InputError: of the kind `error`: it is no path.
+        InputError: of the type `error`: it is not a path.
     """
     if isinstance(given, (str, os.PathLike)):
         path = os.fspath(given)

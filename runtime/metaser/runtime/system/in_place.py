@@ -1,7 +1,7 @@
-"""Writing a file in place: for one that cannot be renamed over, such as a profile that is bind-mounted by itself.
+"""Writing a file in place, if it cannot be renamed over, such as a bind-mounted profile.
 
-A crash may cut such a write. So the whole content first goes to a copy beside the file, and the file begins with zeros
-until the rest of it is on the disk: nothing takes it for whole, and the next open restores it from the copy.
+A crash may interrupt such a write. So the content first goes to a copy next to the file, and the file begins with zeros
+until the rest of it is on the disk: no reader accepts it as complete, and the next open restores it from the copy.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from pathlib import Path
 from metaser.runtime.system.disk import flush, flush_folder, move_over
 
 START_BYTES = 8
-"""The first bytes of a file; while they are zero the rest of it is not whole."""
+"""Number of first bytes of a file; while they are zero, the rest of it is incomplete."""
 
 
 def unfinished(path: Path) -> Path:
-    """Where the content of a file lies while that is written in place."""
+    """Path of the copy of a file's content while the file is written in place."""
     return path.with_name(f".{path.name}.unfinished.tmp")
 
 
 def overwrite(target: Path, new: Path) -> None:
-    """Write the content of `new`, a finished file beside `target`, into `target`; `new` is used up.
+    """Write the content of `new`, a finished file next to `target`, into `target`; `new` is consumed.
 
     Raises:
         OSError: it cannot be written; the older content is put back.
@@ -34,7 +34,7 @@ def overwrite(target: Path, new: Path) -> None:
         try:
             _write(descriptor, content)
         except BaseException:
-            _write(descriptor, before)  # if this fails as well, the copy stays for the next open
+            _write(descriptor, before)  # if this fails too, the copy stays for the next open
             copy.unlink()
             raise
     finally:
@@ -43,7 +43,7 @@ def overwrite(target: Path, new: Path) -> None:
 
 
 def empty(path: Path) -> None:
-    """Leave nothing in a file that cannot be deleted, as it is a mount of its own.
+    """Empty a file that cannot be deleted because it is a mount point.
 
     Raises:
         OSError: it cannot be written.

@@ -1,4 +1,4 @@
-"""Ctrl-C in code that cannot take an exception at any place."""
+"""Handling Ctrl-C in code that an exception must not interrupt."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from typing import Any
 
 INTERRUPTED = 130
-"""The exit code of a process that Ctrl-C ended, as shells count: 128 and the number of the signal."""
+"""The exit code of a process that Ctrl-C ended, by the convention of shells: 128 plus the signal's number."""
 
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Let Ctrl-C wait until the block ends.
+    """Delay Ctrl-C until the block ends.
 
-    In the main thread alone, as Python runs the handlers of signals there.
+    This has an effect only in the main thread, in which Python runs signal handlers.
     """
     usual = signal.getsignal(signal.SIGINT)
     if not callable(usual) or threading.current_thread() is not threading.main_thread():
@@ -34,9 +34,9 @@ def interrupts_held() -> Iterator[None]:
 
 @contextmanager
 def interrupts_as_requests(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
-    """Yield what tells whether one of the signals came; the first raises nothing, a second one is handled as usual.
+    """Yield a function: whether a signal was received. The first one raises nothing, a second one is handled as usual.
 
-    In the main thread alone; in others nothing comes.
+    This has an effect only in the main thread; in others the function always returns False.
     """
     came = False
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""The small files in which Linux says what a machine is and does."""
+"""Reading the small files in which Linux describes a machine and its state."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def read_text(path: Path) -> str | None:
-    """What a file of the kernel says, without the zero byte or newline at its end; None if it cannot be read."""
+    """The text of a kernel file, without the zero byte or newline at its end; None if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip("\0\n ") or None
     except OSError:
@@ -14,7 +14,7 @@ def read_text(path: Path) -> str | None:
 
 
 def read_number(path: Path) -> float | None:
-    """The number in a file of the kernel; None if there is none."""
+    """The number in a kernel file; None if there is none."""
     try:
         return float(read_text(path) or "")
     except ValueError:

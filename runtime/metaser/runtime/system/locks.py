@@ -1,4 +1,4 @@
-"""Locks between processes: the system frees one when the process that holds it ends, however it ends."""
+"""Locks between processes: the system releases a lock when its process ends for any reason."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 QUIET_S = 1.0
-"""A wait that is over sooner is not reported."""
+"""A shorter wait is not reported."""
 
 PATIENCE_S = 120.0
-"""A profile that is in use for longer is reported as an error."""
+"""It is an error if a profile is in use for longer."""
 
 POLL_S = 0.02
 
@@ -30,24 +30,24 @@ POLL_S = 0.02
 def profile_lock(
     path: str | Path, *, notify: Callable[[str], object] | None = None, patience_s: float = PATIENCE_S
 ) -> Iterator[None]:
-    """Keep every other process and thread of this user from changing a profile while the block reads and changes it.
+    """Prevent other processes and threads of this user from changing a profile while the block reads and changes it.
 
-    `Profile.save`, `undo` and `forget` take this lock themselves; take it around them to read, change and save with
-    nothing lost in between. A thread that holds it may take it again. Reading needs no lock.
+    `Profile.save`, `undo` and `forget` take this lock themselves; take it around them to read, change and save without
+    losing changes of others. A thread that holds it may take it again. Reading needs no lock.
 
         with profile_lock("me.safetensors"):
             profile = engine.open_profile("me.safetensors")
             engine.add(profile, clips).save("me.safetensors")
 
-    The lock is a file in the user's runtime folder, named by the sha256 of the profile's real path, so it holds behind
-    links as well. If there is no such folder it lies beside the profile.
+    The lock is a file in the user's runtime folder, named by the sha256 of the profile's real path, so it also
+    works through links. If there is no such folder, it is next to the profile.
 
     Parameters:
-        notify: hears one line if another process holds the lock for more than a second.
+        notify: called with one line if another process holds the lock for more than a second.
         patience_s: how long to wait for that process, in seconds.
 
     Raises:
-        ProfileError: `path` is no path.
+        ProfileError: `path` is not a path.
         WorkError: another process held the lock for all that time, or no lock file can be written.
     """
 
@@ -63,17 +63,17 @@ def profile_lock(
 
 
 def take(file: Path, tell: Callable[[], object], *, quiet_s: float, patience_s: float = -1) -> BaseFileLock:
-    """Take the lock of a file, which is made if it must be; the caller has to release it.
+    """Take the lock of a file, which is created if necessary; the caller has to release it.
 
     Parameters:
-        tell: is called once if the lock is not free after `quiet_s` seconds.
-        patience_s: how long to wait after that; below 0 for ever.
+        tell: called once if the lock is not free after `quiet_s` seconds.
+        patience_s: how long to wait after that; below 0 without limit.
 
     Raises:
         TimeoutError: it was not free for all that time.
-        OSError: the file cannot be written, or its file system knows no locks.
+        OSError: the file cannot be written, or its file system does not support locks.
     """
-    from filelock import FileLock, Timeout  # for changes alone: classifying has no need of it
+    from filelock import FileLock, Timeout  # imported here, as classifying does not need it
 
     lock = FileLock(file, is_singleton=True)  # one per path, so that a thread may take it again
     try:
@@ -83,14 +83,14 @@ def take(file: Path, tell: Callable[[], object], *, quiet_s: float, patience_s: 
             tell()
             lock.acquire(timeout=patience_s, poll_interval=POLL_S)
     except NotImplementedError as error:
-        raise OSError(None, "the file system knows no locks") from error
+        raise OSError(None, "the file system does not support locks") from error
     return lock
 
 
 def _take_profile_lock(path: Path, tell: Callable[[], object], patience_s: float) -> BaseFileLock:
     try:
         return take(_lock_file(path), tell, quiet_s=QUIET_S, patience_s=patience_s)
-    except BrokenPipeError:  # of `tell`
+    except BrokenPipeError:  # from `tell`
         raise
     except TimeoutError as error:
         raise WorkError(
@@ -101,7 +101,7 @@ def _take_profile_lock(path: Path, tell: Callable[[], object], patience_s: float
 
 
 def _lock_file(path: Path) -> Path:
-    """A file in the user's own folder, else beside the profile, where something has to be written anyway."""
+    """A file in the user's own folder, else next to the profile, a folder that is written to anyway."""
     real = Path(os.path.realpath(path))
     name = f"{hashlib.sha256(os.fsencode(real)).hexdigest()}.lock"
     with suppress(WorkError, OSError):

@@ -1,4 +1,4 @@
-"""What to do about an error of the operating system: one phrase per number, for reading and for writing."""
+"""Advice for errors of the operating system: one phrase per error number, for reading and for writing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 from metaser.runtime.errors import NotFoundError, WorkError
 
-RIGHTS = "check the rights of the file and of its folder, or choose another place"
+RIGHTS = "check the permissions of the file and of its folder, or choose another place"
 SPACE = "free space or choose another place"
 
 ADVICE = {
@@ -16,14 +16,14 @@ ADVICE = {
     errno.EDQUOT: f"your quota is used up: {SPACE}",
     errno.EACCES: RIGHTS,
     errno.EPERM: RIGHTS,
-    errno.EROFS: "choose a place that can be written, or mount this one for writing",
+    errno.EROFS: "choose a writable place, or mount this one for writing",
     errno.ENAMETOOLONG: "give a shorter name",
     errno.ENOTDIR: "a part of the path is a file and not a folder: choose another place",
     errno.EISDIR: "it is a folder: give a file",
     errno.EEXIST: "a file is in the way: choose another place",
     errno.ENOENT: "a folder of the path does not exist: make it, or choose another place",
     errno.ELOOP: "its links lead back to themselves: give the file itself",
-    errno.EBUSY: "it is in use or a mount of its own: choose another place",
+    errno.EBUSY: "it is in use or a mount point: choose another place",
     errno.EMFILE: "too many files are open: raise the limit with `ulimit -n`",
     errno.ENFILE: "too many files are open on this machine: close some programs",
     errno.EFBIG: "the file system, or `ulimit -f`, allows no file of this size: choose another place",
@@ -35,7 +35,7 @@ ADVICE = {
 
 
 def advice(error: OSError) -> str | None:
-    """What to do about the error, as the end of a sentence; None if nothing is known."""
+    """Advice for the error, as the end of a sentence; None if there is none."""
     return ADVICE.get(error.errno or 0)
 
 
@@ -45,7 +45,7 @@ def cannot_write(what: object, error: OSError) -> WorkError:
 
 
 def not_found(path: Path, wanted: Literal["file", "folder"]) -> NotFoundError:
-    """The error to raise when `path` is not what is wanted: nothing is there, or something else is."""
+    """The error to raise when `path` is not of the wanted kind, or does not exist."""
     if not path.exists():
         return NotFoundError(f"no such {wanted}: {path}")
     found = "a folder" if path.is_dir() else "a file" if path.is_file() else "a device, a pipe or a socket"

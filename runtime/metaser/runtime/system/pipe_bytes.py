@@ -1,4 +1,4 @@
-"""Bytes that come through a descriptor, looked at before they are taken."""
+"""Bytes from a file descriptor that can be peeked at before they are taken."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ POLL_S = 0.1
 
 
 class PipedBytes:
-    """What a pipe holds; also a file to read from its start to its end."""
+    """The content of a pipe; also a file for sequential reading."""
 
     def __init__(self, descriptor: int, name: str) -> None:
         self._descriptor = descriptor
@@ -20,11 +20,11 @@ class PipedBytes:
 
     @property
     def buffered(self) -> int:
-        """Bytes that are there and were not taken."""
+        """Number of bytes that have arrived and were not taken."""
         return len(self._buffer)
 
     def fill(self) -> None:
-        """Get some more bytes, or none if none come soon."""
+        """Get more bytes, or none if none arrive soon."""
         ready, _, _ = select.select([self._descriptor], [], [], POLL_S)
         if ready:
             content = os.read(self._descriptor, READ_BYTES)
@@ -38,7 +38,7 @@ class PipedBytes:
         return self._buffer[:size]
 
     def take(self, size: int) -> bytes:
-        """Up to `size` of the bytes that are there."""
+        """Up to `size` of the bytes that have arrived."""
         taken, self._buffer = self._buffer[:size], self._buffer[size:]
         return taken
 

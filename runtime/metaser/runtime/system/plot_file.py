@@ -1,4 +1,4 @@
-"""A figure and its file; matplotlib is imported when one is drawn."""
+"""Drawing a figure and writing its file; matplotlib is imported on first use."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def new_figure(width_inch: float, height_inch: float) -> tuple[Figure, Axes]:
 
 
 def drawn(label: str) -> str:
-    """A label as matplotlib draws it: without mathematics between dollars, and a box for control characters."""
+    """A label to draw with matplotlib: dollars do not start formulas, and control characters are boxes."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in label).replace("$", r"\$")
 
 
 def save_figure(figure: Figure, path: Path, *, dots_an_inch: int = 120, mode: int = PERSONAL) -> None:
-    """Write a figure as PNG, whole or not at all; `mode` as `replacing` takes it.
+    """Write a figure as PNG atomically; `mode` as for `replacing`.
 
     Raises:
-        InputError: what is at `path` is no regular file.
+        InputError: what is at `path` is not a regular file.
         WorkError: the file cannot be written.
     """
     picture = BytesIO()

@@ -13,7 +13,7 @@ _LOCK = threading.Lock()
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Send what is written to descriptor 2 nowhere, for a moment; what Python writes to it meanwhile is lost too."""
+    """Discard what is written to descriptor 2 during the block, including Python's own output to it."""
     with _LOCK:
         try:
             before = os.dup(STANDARD_ERROR)

@@ -1,4 +1,4 @@
-"""Reading JSON that another program may have written or a disk damaged: finite numbers, and no deep nesting."""
+"""Reading untrusted or damaged JSON: only finite numbers, and no deep nesting."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import math
 from typing import Any
 
 MAX_DEPTH = 32
-"""Lists and objects in each other; Python's own functions fail at some hundreds."""
+"""Most levels of nested lists and objects; Python's own functions fail at some hundreds."""
 
 MAX_DIGITS = 18
-"""Of a whole number, so that it fits into 64 bits."""
+"""Most digits of a whole number, so that it fits into 64 bits."""
 
 
 def read_json_text(text: str | bytes) -> Any:
-    """What a JSON text says.
+    """The value of a JSON text.
 
     Raises:
         ValueError: it is not JSON, holds a number that is not finite or too large, or is nested too deeply.
@@ -32,7 +32,7 @@ def finite(value: Any) -> float:
     """A number, or the text of one, as a float.
 
     Raises:
-        TypeError, ValueError: it is no number, or not a finite one.
+        TypeError, ValueError: it is not a number, or not finite.
     """
     number = float(value)
     if not math.isfinite(number):
@@ -42,7 +42,7 @@ def finite(value: Any) -> float:
 
 def _whole(text: str) -> int:
     if len(text.lstrip("-")) > MAX_DIGITS:
-        raise ValueError(f"{text[:MAX_DIGITS]}... is too large a number")
+        raise ValueError(f"{text[:MAX_DIGITS]}... is too large")
     return int(text)
 
 

@@ -1,14 +1,14 @@
-"""The folders that metaser keeps for this user, also if the user has no home folder or cannot write it.
+"""The folders of this user, also if the user has no home folder or cannot write to it.
 
-| folder | what it holds | where | without a home folder that can be written |
+| folder | content | path | without a writable home folder |
 |---|---|---|---|
-| data | the profile | `$XDG_DATA_HOME`, else below the home | an error, as what is enrolled must not get lost |
+| data | the profile | `$XDG_DATA_HOME`, else below the home | an error, as enrolled clips must not be lost |
 | cache | what can be computed again | `$XDG_CACHE_HOME`, else below the home | a private temporary folder |
-| state | which licences were shown | `$XDG_STATE_HOME`, else below the home | a private temporary folder |
+| state | licences that were shown | `$XDG_STATE_HOME`, else below the home | a private temporary folder |
 | runtime | lock files | `$XDG_RUNTIME_DIR`, else `/run/user/UID` | a private temporary folder |
 
 The home folder is `$HOME`, or that of the user's passwd entry. A container that runs as `--user 12345` has neither, or
-has `HOME=/`, which it cannot write.
+has `HOME=/`, which is not writable.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RUNTIME_FOLDERS = Path("/run/user")
 
 
 def data_folder() -> Path:
-    """The folder of what the user enrolled; it need not exist yet.
+    """The folder of the user's profile; it need not exist yet.
 
     Raises:
         InputError: the user has no home folder.
@@ -41,7 +41,7 @@ def data_folder() -> Path:
 
 
 def default_profile() -> Path:
-    """The profile's file if none is named; it need not exist yet.
+    """The default profile file; it need not exist yet.
 
     Raises:
         InputError: the user has no home folder.
@@ -50,10 +50,10 @@ def default_profile() -> Path:
 
 
 def cache_folder() -> Path:
-    """The folder of what can be computed again; it need not exist yet.
+    """The folder of data that can be computed again; it need not exist yet.
 
     Raises:
-        WorkError: there is neither a home folder nor a temporary folder that only this user can write.
+        WorkError: there is neither a home folder nor a temporary folder that only this user can write to.
     """
     from platformdirs import user_cache_path
 
@@ -61,7 +61,7 @@ def cache_folder() -> Path:
 
 
 def state_folder() -> Path:
-    """The folder of what metaser remembers of earlier runs; it need not exist yet.
+    """The folder of data about earlier runs; it need not exist yet.
 
     Raises:
         WorkError: as `cache_folder`.
@@ -97,9 +97,9 @@ def expand_home(path: str | Path) -> Path:
 
 
 def can_write(path: Path) -> bool:
-    """Whether this process may write `path`, or make it in the nearest folder above it that exists."""
+    """Whether this process may write `path`, or create it in the nearest existing folder above it."""
     found = path.absolute()
-    while not os.path.lexists(found):  # or in a folder that cannot be searched
+    while not os.path.lexists(found):  # also for a folder that cannot be searched
         found = found.parent
     if found == path.absolute() and not found.is_dir():
         return os.access(found, os.W_OK)
@@ -107,7 +107,7 @@ def can_write(path: Path) -> bool:
 
 
 def _below_home(find: Callable[[str], Path]) -> Path | None:
-    """What platformdirs finds; None without a home folder, for which some of its versions raise and others give `~`."""
+    """The folder by platformdirs; None without a home folder, for which some versions raise and others give `~`."""
     try:
         folder = find(NAME)
     except RuntimeError:
@@ -116,14 +116,14 @@ def _below_home(find: Callable[[str], Path]) -> Path | None:
 
 
 def _found_or_private(folder: Path | None, variable: str, name: str) -> Path:
-    """The folder if a variable asks for it, if what is in it can be read, or if it can be made."""
+    """The folder if a variable sets it, if its content can be read, or if it can be created."""
     if folder and (variable in os.environ or os.access(folder, os.R_OK | os.X_OK) or can_write(folder)):
         return folder
     return _private(name)
 
 
 def _private(name: str) -> Path:
-    """A folder that only this user can write, in the temporary folder; made at once, so that nobody else makes it."""
+    """A temporary folder that only this user can write to; created at once, before another user can create it."""
     try:
         folder = Path(tempfile.gettempdir()) / f"{NAME}-{os.getuid()}"
         folder.mkdir(mode=stat.S_IRWXU, exist_ok=True)
@@ -135,7 +135,7 @@ def _private(name: str) -> Path:
 
 
 def _is_private(folder: Path) -> bool:
-    """Whether it is a folder, and no link to one, that belongs to this user and that nobody else can write."""
+    """Whether it is a folder, not a link, that belongs to this user and that nobody else can write to."""
     try:
         found = folder.lstat()
     except OSError:

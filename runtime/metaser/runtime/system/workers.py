@@ -11,13 +11,13 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 AHEAD = 2
-"""Items per worker that are begun before their result is wanted: enough that no worker waits, and memory stays flat."""
+"""Items per worker that start before their result is needed: no worker waits, and memory use stays constant."""
 
 
 def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """Yield `work(item)` for each item, in order, by so many threads; one worker works in the caller's thread.
+    """Yield `work(item)` for each item, in order, by `workers` threads; one worker runs in the caller's thread.
 
-    After an exception, Ctrl-C or `close()` of the iterator, no further item is begun, and those that were begun end
+    After an exception, Ctrl-C or `close()` of the iterator, no further item is started, and started items finish
     first. An exception of `work` is raised when the result of its item is due.
     """
     if workers == 1:

@@ -1,11 +1,11 @@
 """Compiled engines on disk: built once, by one process at a time, used only when complete, dropped when broken.
 
 CACHE/
-├── lock          held by the process that builds; the system frees it when that process ends, however it ends
+├── lock          held by the process that builds; the system releases it when that process ends for any reason
 ├── KEY/          an engine: what the provider wrote and, written last, complete.json
-└── .KEY.new/     one that is being built, or that a killed process left: the next to build removes it
+└── .KEY.new/     one that is being built, or left by a killed process: the next build removes it
 
-KEY is a hash of everything an engine depends on, so that another model, version, device or precision is another engine.
+KEY is a hash of everything an engine depends on: each model, version, device and precision has its own engine.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ Opened = TypeVar("Opened")
 
 
 def print_nothing(_: str) -> None:
-    """A `Notify` for callers that show no progress."""
+    """A `Notify` for callers that do not show progress."""
 
 
 def cache_key(facts: Mapping[str, str]) -> str:
-    """The name of the engine that depends on these facts, whatever their order."""
+    """The name of the engine that depends on these facts, in any order."""
     text = json.dumps(dict(facts), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]
 
@@ -52,18 +52,18 @@ class EngineCache:
 
     root: Path
     notify: Notify
-    """Hears a line when a build begins, every `tell_every_s` while it runs, and when it ends."""
+    """Called with one line when a build begins, every `tell_every_s` while it runs, and when it ends."""
 
     tell_every_s: float = 10.0
 
     def open(self, facts: Mapping[str, str], build: Callable[[Path], object], load: Callable[[Path], Opened]) -> Opened:
-        """What `load` makes of the engine's folder, after `build` has filled that folder where it must.
+        """The result of `load` on the engine's folder, after `build` has filled that folder if necessary.
 
-        An engine that is complete and still does not load is built again, once.
+        An engine that is complete but does not load is built again, once.
 
         Raises:
             WorkError: the cache cannot be written, or `build` left nothing.
-            MetaserError: what `build`, or `load` on a fresh engine, raises.
+            MetaserError: raised by `build`, or by `load` on a new engine.
         """
         folder = self.root / cache_key(facts)
         try:
@@ -81,25 +81,25 @@ class EngineCache:
             raise cannot_write(self.root, error) from error
 
     def _build(self, folder: Path, facts: Mapping[str, str], build: Callable[[Path], object]) -> bool:
-        """Whether the engine had to be built by us."""
+        """Build the engine if necessary; return whether this process built it."""
         if is_complete(folder, facts):
             return False
         self.root.mkdir(parents=True, exist_ok=True)
         with _locked(self.root / LOCK, self.notify):
-            if is_complete(folder, facts):  # by the process that we waited for
+            if is_complete(folder, facts):  # built by the process that held the lock
                 return False
             if folder.exists():
                 self.notify("the engine in the cache is damaged: building it again")
                 shutil.rmtree(folder)
             with replacing_folder(folder) as new:
-                with self._telling():
+                with self._progress():
                     build(new)
                 _write_marker(new, facts)
         return True
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Notify that the work goes on, from a thread: the build itself is one call that takes minutes."""
+    def _progress(self) -> Iterator[None]:
+        """Report progress from a thread, as the build itself is one call that takes minutes."""
         began, ended = time.monotonic(), threading.Event()
 
         def tell() -> None:
@@ -118,7 +118,7 @@ class EngineCache:
 
 
 def is_complete(folder: Path, facts: Mapping[str, str]) -> bool:
-    """Whether the folder holds an engine of these facts, every file as it was when its build ended."""
+    """Whether the folder holds a complete engine of these facts, with every file unchanged since its build."""
     try:
         marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
         files: dict[str, str] = dict(marker["files"])
@@ -132,14 +132,14 @@ def is_complete(folder: Path, facts: Mapping[str, str]) -> bool:
 def _write_marker(folder: Path, facts: Mapping[str, str]) -> None:
     files = {str(path.relative_to(folder)): sha256_of(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     if not files:
-        raise WorkError("the provider built an engine and wrote none: its cache options do not work in this version")
+        raise WorkError("the provider built an engine but did not write it: cache options fail in this version")
     document: dict[str, Any] = {"facts": dict(facts), "files": files}
     replace_text(folder / MARKER, json.dumps(document, indent=2, sort_keys=True), mode=SHARED)
 
 
 @contextmanager
 def _locked(path: Path, notify: Notify) -> Iterator[None]:
-    """Hold the lock file; a lock of a process that is gone is none."""
+    """Hold the lock file; a lock left by a dead process is ignored."""
     lock = take(path, lambda: notify("another process is building an engine: waiting for it"), quiet_s=0)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The NVIDIA processor and the TensorRT of this machine, asked of their own libraries."""
+"""The NVIDIA GPU and the TensorRT version of this machine, read from their own libraries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEW_SCHEME_FROM = 10_000
 
 
 def gpu_facts() -> dict[str, str]:
-    """Name, compute capability and driver of the first NVIDIA processor.
+    """Name, compute capability and driver of the first NVIDIA GPU.
 
     Raises:
         MissingDependencyError: there is none, or no driver.
@@ -33,7 +33,7 @@ def gpu_facts() -> dict[str, str]:
     _check(cuda.cuInit(0), "cuInit")
     _check(cuda.cuDeviceGetCount(ctypes.byref(count)), "cuDeviceGetCount")
     if count.value == 0:
-        raise MissingDependencyError("no NVIDIA GPU: its driver is here and finds none; run with --provider cpu")
+        raise MissingDependencyError("no NVIDIA GPU: the driver is installed but finds none; run with --provider cpu")
     _check(cuda.cuDeviceGet(ctypes.byref(device), 0), "cuDeviceGet")
     _check(cuda.cuDeviceGetName(name, MAX_NAME_BYTES, device), "cuDeviceGetName")
     _check(cuda.cuDeviceGetAttribute(ctypes.byref(major), CAPABILITY_MAJOR, device), "cuDeviceGetAttribute")
@@ -47,7 +47,7 @@ def gpu_facts() -> dict[str, str]:
 
 
 def tensorrt_version() -> str:
-    """The version of TensorRT's library, such as "10.3.0"; it stays loaded, so that ONNX Runtime finds it.
+    """The version of TensorRT's library, such as "10.3.0"; the library stays loaded for ONNX Runtime.
 
     Raises:
         MissingDependencyError: it is not on this machine.
@@ -55,7 +55,7 @@ def tensorrt_version() -> str:
     library = _load([*_tensorrt_in_site_packages(), *TENSORRT_LIBRARIES])
     if library is None:
         raise MissingDependencyError(
-            "TensorRT is not on this machine (no libnvinfer): install the version that your onnxruntime-gpu names, "
+            "TensorRT is not on this machine (no libnvinfer): install the version that your onnxruntime-gpu requires, "
             "or run with --provider cuda"
         )
     return decoded_version(int(library.getInferLibVersion()))
@@ -68,7 +68,7 @@ def decoded_version(number: int) -> str:
 
 
 def _tensorrt_in_site_packages() -> list[str]:
-    """Where `pip install tensorrt` puts the library, which the system's loader does not search."""
+    """Library paths of `pip install tensorrt`, which the system's loader does not search."""
     found = find_spec("tensorrt_libs")
     folders = list(found.submodule_search_locations or []) if found else []
     paths = [path for folder in folders for path in Path(folder).glob("libnvinfer.so.*")]
@@ -77,11 +77,11 @@ def _tensorrt_in_site_packages() -> list[str]:
 
 def _load(names: list[str]) -> ctypes.CDLL | None:
     for name in names:
-        with suppress(OSError):  # there is none of that name
+        with suppress(OSError):  # there is no library of that name
             return ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
     return None
 
 
 def _check(code: int, call: str) -> None:
     if code != 0:
-        raise MissingDependencyError(f"the NVIDIA driver does not answer ({call}: error {code}): run --provider cpu")
+        raise MissingDependencyError(f"the NVIDIA driver fails ({call}: error {code}): run with --provider cpu")

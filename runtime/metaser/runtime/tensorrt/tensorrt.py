@@ -1,4 +1,4 @@
-"""The encoder on TensorRT: the engine is built on this device, once, and kept in a cache."""
+"""The encoder on TensorRT: its engine is built once on this device and kept in a cache."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     import onnxruntime
 
 TIMINGS = "timings"
-"""A folder of the cache that all builds share: how long each kernel took on this device."""
+"""A cache folder that all builds share: the time of each kernel on this device."""
 
 
 def open_tensorrt_encoder(
     bundle: Bundle, threads: int | None, engines: EngineCache, profile: Path | None = None
 ) -> onnxruntime.InferenceSession:
-    """A session of the bundle's static graph on TensorRT; `profile` as `open_session` takes it.
+    """A session of the bundle's static graph on TensorRT; `profile` as for `open_session`.
 
     Raises:
         InputError: the bundle was exported without --tensorrt.
@@ -62,7 +62,7 @@ def tensorrt_graph_path(bundle: Bundle) -> Path:
 
 
 def engine_facts(bundle: Bundle, gpu: dict[str, str], tensorrt: str) -> dict[str, str]:
-    """All that an engine depends on."""
+    """Everything that an engine depends on."""
     graphs = {name: entry.sha256 for name, entry in bundle.manifest.files.items() if name.startswith(TENSORRT_GRAPH)}
     return {
         **{f"sha256 of {name}": digest for name, digest in graphs.items()},
@@ -74,7 +74,7 @@ def engine_facts(bundle: Bundle, gpu: dict[str, str], tensorrt: str) -> dict[str
 
 
 def provider_options(folder: Path, precision: str, timings: Path | None = None) -> dict[str, str]:
-    """Options of ONNX Runtime's TensorRT provider for an engine in `folder`; `timings` is for builds alone.
+    """Options of ONNX Runtime's TensorRT provider for an engine in `folder`; `timings` is only for builds.
 
     In fp16, layer norms stay in float32, as they are in the graph.
     """

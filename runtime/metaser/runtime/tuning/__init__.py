@@ -1,1 +1,1 @@
-"""Fine-tuning a pooling head on the device, and the guard that decides whether it is kept."""
+"""Fine-tuning a pooling head on the device, and the guard that decides whether to keep it."""

@@ -1,4 +1,4 @@
-"""Fine-tuning a head on a support set, and the guard that keeps it only where clips it was not tuned on gain.
+"""Fine-tuning a head on a support set, and the guard that keeps it only if held-out clips improve.
 
 Letters: M support clips, N frames, D frame width, E embedding size, C classes.
 """
@@ -20,29 +20,29 @@ from metaser.runtime.tuning.steps import Indices
 
 MAX_FOLDS = 5
 COOLINGS = np.geomspace(1, 64, 61)
-"""Factors on a head's temperature that the guard tries; calibration is never made hotter on so few clips."""
+"""Factors on a head's temperature that the guard tries; none is below 1, as there are too few clips for that."""
 
 Pool: TypeAlias = Callable[[HeadParameters, SupportFrames], Embeddings]
-"""The embeddings [M, E] of a support set by a head."""
+"""Support set, head -> embeddings [M, E]."""
 
 
 @dataclass(frozen=True)
 class Guard:
-    """What the guard measured: the mean log-loss of clips that neither prototypes nor tuning had seen.
+    """The guard's measurement: the mean log-loss of clips that neither prototypes nor tuning had seen.
 
-    Each head is judged at its own best temperature: tuning makes a head more sure of itself, which costs log-loss and
-    is not what the guard is to find.
+    Each head is measured at its own best temperature: tuning makes a head more confident, which raises the log-loss
+    and is not what the guard looks for.
     """
 
     folds: int
     log_loss_before: float
     log_loss_after: float
     cooling: float = 1.0
-    """What the tuned head's temperature has to be multiplied by, to be as sure as it may be."""
+    """Factor on the temperature that corrects the tuned head's overconfidence."""
 
     @property
     def gain(self) -> float:
-        """The share of the log-loss that tuning removed; negative where it harmed."""
+        """The share of the log-loss that tuning removed; negative if it harmed."""
         return 1 - self.log_loss_after / self.log_loss_before
 
 
@@ -51,31 +51,31 @@ class TuningOutcome:
     """The outcome of tuning."""
 
     head: HeadParameters | None
-    """The tuned parameters; None where the guard refused them."""
+    """The tuned parameters; None if the guard refused them."""
     guard: Guard | None
-    """None where a class has a single clip, which leaves nothing to measure on."""
+    """None if a class has a single clip, which leaves nothing to measure on."""
     cosines: npt.NDArray[np.float64] | None = None
-    """[M, C] of each clip to the prototypes, by a head tuned without its fold; None likewise."""
+    """[M, C] cosines of each clip to the prototypes, by a head tuned without its fold; None likewise."""
 
 
 @dataclass(frozen=True)
 class GuardedTuner:
-    """All that tuning needs of a bundle."""
+    """Tuning of a bundle's head, with the guard."""
 
     head_tuner: HeadTuner
     pool: Pool
     head: HeadParameters
     """The bundle's own."""
     temperature: float
-    """Of the calibration. Tuning works with logits of scale / temperature, with which confidence is computed."""
+    """The bundle's temperature. Tuning uses logits of scale / temperature, as the confidence does."""
     settings: HeadTuningSettings
 
     def tune_if_useful(self, support: SupportFrames, *, force: bool) -> TuningOutcome:
-        """Tune on all clips; without `force` only where the guard finds the gain that the settings ask for.
+        """Tune on all clips; without `force` only if the guard measures the gain that the settings require.
 
         Raises:
             SupportError: a class has a single clip and tuning is not forced.
-            WorkError: tuning ran away to values that are no numbers.
+            WorkError: tuning diverged (weights that are not finite).
         """
         guard = cosines = None
         if np.bincount(support.targets).min() > 1:
@@ -92,7 +92,7 @@ class GuardedTuner:
         return TuningOutcome({**tuned, "scale": cooled}, guard, cosines)
 
     def tune(self, support: SupportFrames) -> HeadParameters:
-        """The head tuned on these clips; its scale is, as the bundle's is, still to be divided by the temperature."""
+        """The head tuned on these clips; its scale, like the bundle's, has not been divided by the temperature."""
         scale = np.asarray(self.head["scale"] / self.temperature, np.float32)
         tuned = self.head_tuner.tune({**self.head, "scale": scale}, support, self.settings)
         if not all(np.isfinite(value).all() for value in tuned.values()):
@@ -100,11 +100,11 @@ class GuardedTuner:
         return {**tuned, "scale": np.asarray(tuned["scale"] * self.temperature, np.float32)}
 
     def measure(self, support: SupportFrames) -> Guard:
-        """Cross-fitted log-loss without and with tuning: each fold is scored by what is learnt from the others."""
+        """Cross-fitted log-loss without and with tuning: each fold is scored by a head tuned on the others."""
         return self.cross_fit(support)[0]
 
     def cross_fit(self, support: SupportFrames) -> tuple[Guard, npt.NDArray[np.float64]]:
-        """What `measure` gives, and the cosines [M, C] of each clip to prototypes by a head tuned without its fold."""
+        """As `measure`, and the cosines [M, C] of each clip to prototypes by a head tuned without its fold."""
         folds = fold_of(support.targets, self.settings.seed)
         classes = int(support.targets.max()) + 1
         cosines, logits = np.zeros((2, 2, len(folds), classes))
@@ -125,7 +125,7 @@ class GuardedTuner:
 
 
 def least_log_loss(logits: npt.NDArray[np.float64], targets: Indices) -> tuple[float, float]:
-    """[M, C] logits -> the least mean log-loss when they are divided by a factor from 1 on, and that factor."""
+    """[M, C] logits -> the lowest mean log-loss over division by a factor of at least 1, and that factor."""
     cooled = logits / COOLINGS[:, None, None]  # [coolings, M, C]
     log_sums = np.log(np.exp(cooled - cooled.max(-1, keepdims=True)).sum(-1)) + cooled.max(-1)
     losses = (log_sums - cooled[:, np.arange(len(targets)), targets]).mean(-1)
@@ -133,7 +133,7 @@ def least_log_loss(logits: npt.NDArray[np.float64], targets: Indices) -> tuple[f
 
 
 def fold_of(targets: Indices, seed: int) -> Indices:
-    """[M] the fold of each clip: min(K, 5) folds for K clips in the smallest class, each class dealt out in turn."""
+    """[M] the fold of each clip: min(K, 5) folds for K clips in the smallest class; classes are spread evenly."""
     count = min(int(np.bincount(targets).min()), MAX_FOLDS)
     rng = np.random.default_rng(seed)
     folds = np.zeros(len(targets), np.int64)

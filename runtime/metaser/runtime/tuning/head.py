@@ -31,7 +31,7 @@ EPSILON = 1e-8
 
 @dataclass(frozen=True)
 class HeadTuningSettings:
-    """How a head is tuned on a support set and when that is kept; a bundle's manifest may set each.
+    """How a head is tuned on a support set and when it is kept; a bundle's manifest may override each setting.
 
     Raises:
         InputError: a value is out of its range.
@@ -39,7 +39,7 @@ class HeadTuningSettings:
 
     method: Method = "split"
     one_shot_method: Method = "time"
-    """Where a class has a single clip."""
+    """The method if a class has a single clip."""
     steps: int = 50
     learning_rate: float = 3e-4
     weight_decay: float = 0.0
@@ -59,7 +59,7 @@ class HeadTuningSettings:
 
     @classmethod
     def of_manifest(cls, tuning: Mapping[str, Any]) -> HeadTuningSettings:
-        """What a manifest's `tuning` sets, and the defaults for the rest.
+        """The settings in a manifest's `tuning`, and the defaults for the rest.
 
         Raises:
             BundleError: a value of the manifest cannot be used.
@@ -68,10 +68,10 @@ class HeadTuningSettings:
         try:
             return cls(**{name: value for name, value in tuning.items() if name in known})
         except (TypeError, InputError) as error:
-            raise BundleError(f"bundle.json cannot be tuned by ({error}): export the bundle again") from error
+            raise BundleError(f"bundle.json has unusable tuning settings ({error}): export the bundle again") from error
 
     def method_for(self, targets: Indices) -> Method:
-        """The method, or the one-shot method where a class has a single clip."""
+        """The method, or the one-shot method if a class has a single clip."""
         return self.method if np.bincount(targets).min() > 1 else self.one_shot_method
 
 
@@ -82,7 +82,7 @@ class SupportFrames:
     frames: npt.NDArray[np.float32]
     """[M, N, D]"""
     lengths: Indices
-    """[M] frames of each clip."""
+    """[M] number of frames of each clip."""
     targets: Indices
     """[M] classes, 0 to C - 1."""
 
@@ -107,7 +107,7 @@ class SupportFrames:
 
 
 class HeadTuner:
-    """A tuning graph on the CPU, whatever runs the encoder: a head is small."""
+    """A tuning graph, always on the CPU, as a head is small."""
 
     def __init__(self, graph: Path, threads: int | None = None) -> None:
         self._session = open_session(graph, "cpu", threads, TUNE_NAMES)
@@ -118,8 +118,8 @@ class HeadTuner:
 
         Raises:
             SupportError: fewer than two classes, or a clip without frames.
-            BundleError: the graph takes other parameters than the head has.
-            WorkError: a step failed, for want of memory say.
+            BundleError: the graph's parameters differ from the head's.
+            WorkError: a step failed, e.g. out of memory.
         """
         sampler = StepSampler(
             support.targets, support.lengths, settings.method_for(support.targets), settings.seed, settings.masks
@@ -146,6 +146,6 @@ class HeadTuner:
             after = run_all(self._session, {**state, **fixed, **data})
             nothing = np.zeros(0)
             if lost := [name for name in state if after.get(f"{name}.next", nothing).shape != state[name].shape]:
-                raise BundleError(f"{TUNE_GRAPH} gives no {lost[0]}.next as it must be: export the bundle again")
+                raise BundleError(f"{TUNE_GRAPH} gives no valid {lost[0]}.next: export the bundle again")
             state = {name: after[f"{name}.next"] for name in state}
         return {name: state[f"parameter.{name}"] for name in head}

@@ -1,10 +1,10 @@
-"""What each step of tuning takes from a support set, by a seed: clips, masks and weights, alike on every machine.
+"""Sampling of each tuning step from a support set by a seed: clips, masks and weights, equal on every machine.
 
 method   inner support                 inner query                   rows B
 pmf      every clip, clean             every clip, masked            2 M     P>M>F, arXiv 2204.07305
 split    half of each class, masked    the other half, masked        M       Ion et al., arXiv 2410.04633
-time     a part of every clip, masked  its other part, masked        2 M     ours, works with one clip a class
-views    every clip, masked            every clip, masked otherwise  2 M     ours, works with one clip a class
+time     a part of every clip, masked  its other part, masked        2 M     ours, works with one clip per class
+views    every clip, masked            every clip, masked otherwise  2 M     ours, works with one clip per class
 
 Letters: M support clips, C classes, B rows of a step, N frames.
 """
@@ -31,18 +31,18 @@ SHORTEST_PART = 1 / 3
 
 @dataclass(frozen=True)
 class MaskSettings:
-    """How frames are hidden (SpecAugment in time, arXiv 1904.08779); at least one frame of a row always stays.
+    """How frames are masked (SpecAugment in time, arXiv 1904.08779); at least one frame of a row always stays.
 
     Raises:
         InputError: a number is out of its range.
     """
 
     stripes: int = 2
-    """Stretches of hidden frames in a row."""
+    """Number of masked stretches per row."""
     stripe_share: float = 0.2
     """The longest stretch, as a share of the row's frames."""
     frame_dropout: float = 0.0
-    """The chance of every single frame to be hidden."""
+    """The probability that a single frame is masked."""
 
     def __post_init__(self) -> None:
         if self.stripes < 0:
@@ -54,16 +54,16 @@ class MaskSettings:
 
 @dataclass(frozen=True, eq=False)
 class TuningStep:
-    """What the loss of one step needs: sum of `query_weights` x cross-entropy of each row to the prototypes."""
+    """Inputs of the loss of one step: sum of `query_weights` x cross-entropy of each row to the prototypes."""
 
     rows: Indices
-    """[B] support clips; one can come twice."""
+    """[B] support clips; a clip can occur twice."""
     frame_mask: npt.NDArray[np.float32]
-    """[B, N] 1 where a frame counts."""
+    """[B, N] 1 for frames that count."""
     support_weights: npt.NDArray[np.float32]
     """[C, B] the mean over each class's inner support; its rows sum to 1."""
     query_weights: npt.NDArray[np.float32]
-    """[B, C] the share of each inner query in the loss, at its class; every class has 1 / C in all."""
+    """[B, C] the weight of each inner query in the loss, at its class; a class sums to 1 / C."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,7 @@ class StepSampler:
             raise InputError(f"the method is {self.method!r}: choose one of {', '.join(get_args(Method))}")
         if len(self.targets) != len(self.frame_lengths):
             raise InputError(
-                f"{len(self.targets)} targets and {len(self.frame_lengths)} frame lengths: give one a clip"
+                f"{len(self.targets)} targets and {len(self.frame_lengths)} frame lengths: give one per clip"
             )
         counts = np.bincount(self.targets)
         if len(counts) < 2 or not counts.all():
@@ -101,7 +101,7 @@ class StepSampler:
             )
 
     def draw(self, index: int) -> TuningStep:
-        """Step number `index`, counted from 0; always the same one."""
+        """Step number `index`, counted from 0; the same at every call."""
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(index,)))
         whole = np.arange(self.frame_lengths.max()) < self.frame_lengths[:, None]  # [M, N]
         inner = _METHODS[self.method](self.targets, whole, rng, self.masks)
@@ -129,7 +129,7 @@ class Inner:
 
 
 def inner_halves(targets: Indices, rng: np.random.Generator) -> tuple[Indices, Indices]:
-    """Split the clips of every class at random in two halves, the first the larger where the number is odd."""
+    """Split the clips of every class at random in two halves; the first is larger if the number is odd."""
     support, query = [], []
     for number in range(targets.max() + 1):
         clips = rng.permutation(np.flatnonzero(targets == number))
@@ -140,7 +140,7 @@ def inner_halves(targets: Indices, rng: np.random.Generator) -> tuple[Indices, I
 
 
 def hide_frames(kept: Kept, rng: np.random.Generator, masks: MaskSettings) -> Kept:
-    """Hide stripes and single frames of each row of `kept` [B, N]; one frame, drawn at random, always stays."""
+    """Mask stripes and single frames of each row of `kept` [B, N]; one frame, drawn at random, always stays."""
     count = kept.sum(1)  # [B]
     rank = kept.cumsum(1) - 1  # [B, N] the position among the kept frames of its row
     hidden = rng.random(kept.shape) < masks.frame_dropout
@@ -153,7 +153,7 @@ def hide_frames(kept: Kept, rng: np.random.Generator, masks: MaskSettings) -> Ke
 
 
 def cut_in_time(kept: Kept, rng: np.random.Generator) -> tuple[Kept, Kept]:
-    """Cut each row [B, N] of contiguous frames in two parts, in random order; a single frame is in both."""
+    """Cut each row [B, N] of contiguous frames in two parts, in random order; a row of one frame is in both."""
     count = kept.sum(1)  # [B]
     shortest = np.clip((SHORTEST_PART * count).astype(np.int64), 1, None)
     cut = rng.integers(shortest, np.maximum(count - shortest, shortest) + 1)  # [B]

@@ -1,4 +1,4 @@
-"""A tuned head in a profile: its parameters, what it makes of the clips, and their frames to tune again from.
+"""A tuned head in a profile: its parameters, the clips' embeddings, and their frames for tuning again.
 
 tensor              shape        what
 head.NAME           its own      the parameters
@@ -29,7 +29,7 @@ HEAD = "head."
 
 @dataclass(frozen=True, eq=False)
 class TunedHead:
-    """A head that was tuned on exactly these clips; with one more or one less it is no longer theirs."""
+    """A head that was tuned on exactly these clips; it is not valid if one is added or removed."""
 
     clips: tuple[str, ...]
     """sha256 of each clip, in the profile's order."""
@@ -39,9 +39,9 @@ class TunedHead:
     frames: npt.NDArray[np.float16]
     """[sum of N, D]"""
     lengths: Indices
-    """[M] frames of each clip."""
+    """[M] number of frames of each clip."""
     guard: Guard | None
-    """What the guard measured; None where a class has a single clip."""
+    """The guard's measurement; None if a class has a single clip."""
     cross_fitted: npt.NDArray[np.float32] | None = None
     """[M, C] cosines of each clip to the prototypes, by a head tuned without its fold; None likewise."""
 
@@ -55,7 +55,7 @@ class TunedHead:
         return SupportFrames.of(np.split(self.frames, np.cumsum(self.lengths)[:-1]), targets)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """All that goes into the profile's file as tensors."""
+        """The tensors to store in the profile's file."""
         return {
             **{f"{HEAD}{name}": np.asarray(value) for name, value in self.parameters.items()},
             "tuned_embeddings": self.embeddings,
@@ -65,7 +65,7 @@ class TunedHead:
         }
 
     def header(self) -> dict[str, Any]:
-        """And what goes into its header."""
+        """The values to store in its header."""
         return {"clips": list(self.clips), "guard": asdict(self.guard) if self.guard else None}
 
     @classmethod
@@ -73,7 +73,7 @@ class TunedHead:
         """The reverse of `header` and `tensors`.
 
         Raises:
-            KeyError, TypeError, ValueError: something is missing or of another kind.
+            KeyError, TypeError, ValueError: something is missing or has the wrong type.
         """
         guard = header["guard"]
         return cls(
@@ -87,7 +87,7 @@ class TunedHead:
         )
 
     def is_valid(self, clips: Sequence[str]) -> bool:
-        """Whether the parts fit each other and these clips, and every number is one."""
+        """Whether the parts fit each other and these clips, and every number is finite."""
         floats = [*self.parameters.values(), self.embeddings]
         return (
             self.clips == tuple(clips)
@@ -104,7 +104,7 @@ class TunedHead:
         )
 
     def has_classes(self, count: int) -> bool:
-        """Whether the cross-fitted cosines are of so many classes."""
+        """Whether the cross-fitted cosines have this many classes."""
         found = self.cross_fitted
         return found is None or (found.shape == (len(self.clips), count) and bool(np.isfinite(found).all()))
 

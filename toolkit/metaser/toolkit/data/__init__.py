@@ -1,1 +1,1 @@
-"""Labelled clips: corpora, tables of clips, and the decoded speech on disk."""
+"""Labelled clips: corpora, tables of clips, and decoded speech on disk."""

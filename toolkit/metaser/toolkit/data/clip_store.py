@@ -1,4 +1,4 @@
-"""The speech of a list of utterances, kept on disk or in memory, and checked before the first episode."""
+"""Store the speech of a list of utterances on disk or in memory, and check it before the first episode."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from metaser.runtime.system.files import replacing
 from metaser.toolkit.data.utterances import Problem, Utterance, refuse_problems
 
 SHORTEST_S = 0.1
-"""A shorter clip holds no emotion, and hardly a frame."""
+"""Minimum clip length; a shorter clip has too few frames."""
 
 
 class ClipStore:
     """The waveforms of utterances, float32 [T] at 16 kHz; safe to use from several threads.
 
-    On disk a clip is an .npy file named after path, size and time of change of its source: a changed clip is decoded
-    anew. A second of speech takes 64 kB.
+    On disk a clip is an .npy file named after path, size and modification time of its source, so a changed clip is
+    decoded again. One second of speech takes 64 kB.
     """
 
     def __init__(self, utterances: Sequence[Utterance], cache: Literal["disk", "memory", "none"], folder: Path) -> None:
@@ -36,14 +36,14 @@ class ClipStore:
         self._decoded: dict[int, Waveform] = {}
 
     def keep(self, indices: Sequence[int]) -> ClipStore:
-        """A store of these utterances alone, with what was decoded of them."""
+        """A store of only these utterances, with their decoded clips."""
         kept = ClipStore([self.utterances[index] for index in indices], self._cache, self._folder)
         decoded = ((position, self._decoded.get(index)) for position, index in enumerate(indices))
         kept._decoded = {position: clip for position, clip in decoded if clip is not None}
         return kept
 
     def load(self, index: int) -> Waveform:
-        """The clip of utterance `index`; with the disk cache its samples are read as they are used.
+        """The clip of utterance `index`; with the disk cache it is memory-mapped.
 
         Raises:
             NotFoundError: there is no such file.
@@ -68,7 +68,7 @@ class ClipStore:
         stored = self._folder / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.npy"
         try:
             kept: Waveform = np.load(stored, mmap_mode="r")
-        except (FileNotFoundError, ValueError, EOFError):  # the last two: cut short by a crash
+        except (FileNotFoundError, ValueError, EOFError):  # the last two: truncated by a crash
             kept = _decode(path)
             with replacing(stored) as file:
                 np.save(file, kept)
@@ -76,10 +76,10 @@ class ClipStore:
 
 
 def check_clips(store: ClipStore, *, strict: bool, threads: int) -> tuple[tuple[int, ...], tuple[Problem, ...]]:
-    """Decode every clip once: the indices of those that can be used, and what is wrong with the others.
+    """Decode every clip once; return the indices of usable clips, and the problems of the others.
 
     Raises:
-        InputError: with `strict`, some cannot be used.
+        InputError: with `strict`, some clips cannot be used.
     """
 
     def fault(index: int) -> str:

@@ -1,4 +1,4 @@
-"""Finding the labelled clips of a corpus below a folder, by the names of published corpora or by label folders."""
+"""Find the labelled clips of a corpus below a folder, by the names of published corpora or by label folders."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ FOLDERS = "folders"
 
 
 def read_corpus(root: str | Path, name: str | None = None) -> Corpus:
-    """Read the corpus below `root`, with the reader called `name`, by default the one whose naming fits most files.
+    """Read the corpus below `root` with the reader `name`, by default the one whose naming matches most files.
 
-    Where no reader fits at least half of the files, the folders are the labels: `<root>/<label>/<speaker>/clip` or
-    `<root>/<label>/clip`, and the root's name is the corpus's. A second copy of a clip is left out as a problem, and so
-    is what cannot be read. Recordings are known by content, other files are ignored.
+    If no reader matches at least half of the files, the folders are the labels: `<root>/<label>/<speaker>/clip` or
+    `<root>/<label>/clip`, and the root's name is the corpus's name. Second copies of a clip and unreadable files become
+    problems. Recordings are recognised by content; other files are ignored.
 
     Raises:
         NotFoundError: there is no such folder.
@@ -90,7 +90,7 @@ def read_any(path: Path) -> Corpus:
 
 
 def _detect(root: Path, paths: Sequence[Path]) -> Reader | None:
-    """The reader that matches most files, the folder's name deciding a tie; None where it matches less than half."""
+    """The reader that matches most files, with ties broken by the folder's name; None if it matches less than half."""
     matched = {reader.name: sum(matches(reader, path) for path in paths) for reader in READERS.values()}
     folder = root.resolve().name.lower()
     best = max(READERS, key=lambda name: (matched[name], name in folder))

@@ -1,7 +1,7 @@
-"""What the file names of the published emotion corpora say: one row a corpus.
+"""Naming schemes of the published emotion corpora: one row per corpus.
 
 A row is data: a pattern that must match the whole file stem, the language, the corpus's emotion codes in the shared
-vocabulary, and how the speaker is formed from the pattern's named groups. Folder names are never read, except SAVEE's.
+vocabulary, and the speaker's id from the pattern's named groups. Folder names are never read, except SAVEE's.
 """
 
 from __future__ import annotations
@@ -14,43 +14,43 @@ from pathlib import Path
 from metaser.runtime.errors import InputError
 
 VOCABULARY = ("anger", "joy", "sadness", "fear", "disgust", "surprise", "neutral", "calm", "boredom")
-"""Every reader's labels are among these, so that classes of different corpora have one name."""
+"""Shared vocabulary: the labels of every reader, so that classes of different corpora have one name."""
 
 SYNONYMS: Mapping[str, str] = {name: name for name in VOCABULARY} | {
     "angry": "anger", "happiness": "joy", "happy": "joy", "sad": "sadness", "fearful": "fear", "afraid": "fear",
     "disgusted": "disgust", "surprised": "surprise", "ps": "surprise", "neutrality": "neutral", "bored": "boredom",
 }  # fmt: skip
-"""Words, in lower case, that name a class of the vocabulary."""
+"""Lower-case synonyms of the classes of the vocabulary."""
 
 
 class NotUsedError(InputError):
-    """A file that its corpus is known to hold and that is never used."""
+    """A known file of a corpus that is never used."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """How one corpus names its clips."""
+    """The naming scheme of one corpus."""
 
     name: str
     language: str
-    """ISO 639-1, with a region where the corpus is of one."""
+    """ISO 639-1, with a region if the corpus is regional."""
     stem: str
     """Regular expression for the whole file stem; its group `emotion` is a key of `labels`."""
     labels: Mapping[str, str]
-    """Emotion code to a word of the vocabulary."""
+    """Emotion code to class of the vocabulary."""
     speaker: str = "{speaker}"
     """The speaker's id as a format string over the pattern's groups."""
     only: Mapping[str, str] = field(default_factory=dict)
-    """Values that groups must have; clips with others are reported and left out."""
+    """Required values of groups; clips with other values are reported and skipped."""
     bad: Mapping[str, str] = field(default_factory=dict)
-    """Stems known to be unusable, with the reason."""
+    """Stems of unusable files, with the reason."""
     speaker_folders: frozenset[str] = frozenset()
-    """Folders that name the speaker where the stem does not."""
+    """Folders that name the speaker if the stem does not."""
 
 
 @dataclass(frozen=True)
 class ClipName:
-    """What a clip's path says about it."""
+    """Properties of a clip that its path encodes."""
 
     label: str
     original_label: str
@@ -104,7 +104,7 @@ READERS: Mapping[str, Reader] = {
                 "ps": "surprise", "sad": "sadness",
             },
         ),
-        Reader(  # copies are flat (`DC_a01`) or have a folder a speaker (`DC/a01`)
+        Reader(  # copies are flat (`DC_a01`) or have one folder per speaker (`DC/a01`)
             name="savee",
             language="en",
             stem=r"(?:(?P<speaker>DC|JE|JK|KL)_)?(?P<emotion>a|d|f|h|n|sa|su)(?P<sentence>\d\d)",
@@ -131,7 +131,7 @@ READERS: Mapping[str, Reader] = {
                 "C": "anger", "D": "disgust", "J": "joy", "N": "neutral", "P": "fear", "S": "surprise", "T": "sadness",
             },
         ),
-        Reader(  # F is female in front and fear in the middle
+        Reader(  # F is female at the start and fear in the middle
             name="shemo",
             language="fa",
             stem=r"(?P<gender>[FM])(?P<number>\d\d)(?P<emotion>[AFHNSW])(?P<clip>\d+)",
@@ -145,7 +145,7 @@ READERS: Mapping[str, Reader] = {
             labels={"A": "anger", "H": "joy", "N": "neutral", "S": "sadness"},
             speaker="{gender}{number}",
         ),
-        Reader(  # names tell child, female or male voices and no persons: groups are disjoint, but are not one person
+        Reader(  # names encode child, female or male voices, not persons: groups are disjoint but hold several
             name="mesd",
             language="es-MX",
             stem=r"(?P<emotion>Anger|Disgust|Fear|Happiness|Neutral|Sadness)_(?P<speaker>[CFM])_(?P<list>[AB])_(?P<word>.+)",
@@ -168,15 +168,15 @@ READERS: Mapping[str, Reader] = {
 
 
 def matches(reader: Reader, path: Path) -> bool:
-    """Whether the file's stem is one of the corpus's."""
+    """Whether the file's stem matches the corpus."""
     return re.fullmatch(reader.stem, path.stem, re.ASCII) is not None
 
 
 def read_name(reader: Reader, path: Path) -> ClipName:
-    """What the corpus's naming says about a clip; `original_label` is the emotion's code in the name.
+    """Parse the name of a clip; `original_label` is the emotion's code in the name.
 
     Raises:
-        NotUsedError: it is a known bad file, or of a part of the corpus that is not used.
+        NotUsedError: it is a known bad file, or belongs to a part of the corpus that is not used.
         InputError: the stem does not match, or names an unknown emotion or no speaker.
     """
     match = re.fullmatch(reader.stem, path.stem, re.ASCII)

@@ -1,4 +1,4 @@
-"""What a corpus holds: clips, classes, speakers, minutes and problems, from the headers of its files."""
+"""Statistics of a corpus: clips, classes, speakers, minutes and problems, from the headers of its files."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from metaser.toolkit.data.utterances import Corpus, Problem
 
 @dataclass(frozen=True)
 class Report:
-    """What a corpus holds, counted over its readable clips."""
+    """Statistics over the readable clips of a corpus."""
 
     name: str
     clips: int
     minutes: float
     classes: Mapping[str, int]
-    """Label to clips, most first."""
+    """Label to number of clips, in descending order."""
     speakers: Mapping[str, int]
-    """`corpus/speaker` to clips; clips of unknown speakers are left out."""
+    """`corpus/speaker` to number of clips; clips of unknown speakers are not counted."""
     languages: tuple[str, ...]
     sample_rates_hz: tuple[int, ...]
     problems: tuple[Problem, ...]
@@ -85,7 +85,7 @@ def _read_header(path: Path) -> _Header:
         raise AudioError("an empty file")
     file = AudioFile(path)
     duration_s, rate_hz = file.duration_s(), _rate_hz(path)
-    if not (duration_s and rate_hz):  # the start of it says more, or why it cannot be read
+    if not (duration_s and rate_hz):  # decode its start to get more, or the reason why it cannot be read
         try:
             next(iter(file.blocks()), None)
         except AudioError as error:
@@ -97,8 +97,8 @@ def _read_header(path: Path) -> _Header:
 
 
 def _rate_hz(path: Path) -> int:
-    """The rate by the header; 0 if libsndfile does not know the format."""
+    """The sample rate from the header; 0 if libsndfile does not know the format."""
     try:
-        return int(soundfile.info(os.fsencode(path)).samplerate)  # as text, names that are not UTF-8 are refused
-    except (soundfile.LibsndfileError, TypeError):  # the second for a suffix of raw samples
+        return int(soundfile.info(os.fsencode(path)).samplerate)  # str refuses names that are not UTF-8
+    except (soundfile.LibsndfileError, TypeError):  # TypeError: a file name suffix of raw samples
         return 0

@@ -1,4 +1,4 @@
-"""Labelled clips listed in a CSV table, for corpora with no reader and classes that are not emotions."""
+"""Labelled clips listed in a CSV table, for corpora without a reader and classes that are not emotions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MANIFEST_COLUMNS = ("path", "label", "speaker", "language", "corpus")
 def read_manifest(csv_path: str | Path) -> Corpus:
     """Read a CSV table with the columns path, label, speaker, language, corpus; paths are relative to its folder.
 
-    Speaker and language may be empty; an empty corpus is the table's name. Files that do not exist become problems.
+    Speaker and language may be empty; an empty corpus becomes the table's name. Missing files become problems.
 
     Raises:
         NotFoundError: there is no such table.
@@ -30,7 +30,7 @@ def read_manifest(csv_path: str | Path) -> Corpus:
     try:
         text = csv_path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{csv_path.name} is not UTF-8 ({error.reason} at byte {error.start}): save it so") from error
+        raise InputError(f"{csv_path.name} is not UTF-8 ({error.reason} at byte {error.start}): convert it") from error
     utterances: list[Utterance] = []
     problems: list[Problem] = []
     line_of: dict[Path, int] = {}
@@ -51,13 +51,13 @@ def read_manifest(csv_path: str | Path) -> Corpus:
 
 
 def _place(folder: Path, name: str) -> Path:
-    """Where a clip is; a table and a file of two systems may write one name in two of Unicode's forms."""
+    """The path of a clip; the table and the file system may use different Unicode normal forms of one name."""
     forms = [folder / name, folder / unicodedata.normalize("NFC", name), folder / unicodedata.normalize("NFD", name)]
     return next((path for path in forms if _is_there(path)), forms[0])
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is such a file, or the rights do not allow to look, which the survey reports."""
+    """Whether the file exists, or access is denied, which the survey reports."""
     try:
         return path.is_file()
     except OSError:

@@ -1,4 +1,4 @@
-"""Labelled clips, not decoded, and their grouping into classes by any column."""
+"""Labelled clips before decoding, and their grouping into classes by any column."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from metaser.runtime.errors import InputError
 from metaser.toolkit.data.corpus_formats import SYNONYMS
 
 Column: TypeAlias = Literal["label", "original_label", "speaker", "language", "corpus"]
-"""What can be the class of an episode: emotions by `label`, persons by `speaker`, accents by a manifest's `label`."""
+"""Columns for the class of an episode: emotions by `label`, persons by `speaker`, accents by a manifest's `label`."""
 
 Indices: TypeAlias = npt.NDArray[np.int64]
 """Positions in a list of utterances."""
@@ -28,24 +28,24 @@ class Utterance:
 
     path: Path
     label: str
-    """In the shared vocabulary where it has a word for it."""
+    """In the shared vocabulary if it has a word for the class."""
     speaker: str
-    """Unique within its corpus; empty where unknown."""
+    """Unique within its corpus; empty if unknown."""
     language: str
-    """ISO 639-1; empty where unknown."""
+    """ISO 639-1; empty if unknown."""
     corpus: str
     original_label: str
-    """What the corpus itself calls the class."""
+    """The corpus's own name of the class."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that was found, or named in a manifest, and is not used."""
+    """A file that was found or listed in a manifest and is not used."""
 
     path: Path
     reason: str
     expected: bool = False
-    """The corpus is known to hold it: a bad file, another part of the corpus, a second copy. It is never fatal."""
+    """A known file of the corpus: a bad file, another part of the corpus, a second copy. It is never fatal."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class Corpus:
 
     name: str
     utterances: tuple[Utterance, ...]
-    """Sorted by path below the root, so in the same order on every machine."""
+    """Sorted by path below the root: the same order on every machine."""
     problems: tuple[Problem, ...]
 
 
 def classes_by(utterances: Sequence[Utterance], column: Column = "label") -> dict[str, Indices]:
-    """Indices of the utterances of each class, [clips] a class, by class name; an empty value is no class.
+    """Indices of the utterances of each class, one [clips] per class, by class name; an empty value is not a class.
 
     Raises:
         InputError: there is no such column.
@@ -74,16 +74,16 @@ def classes_by(utterances: Sequence[Utterance], column: Column = "label") -> dic
 
 
 def refuse_problems(problems: Sequence[Problem], found: int, switch: str) -> None:
-    """Raise InputError where any of the problems among `found` files is not expected; `switch` asked for that."""
+    """Raise InputError if any problem among `found` files is not expected; `switch` is the option that requires it."""
     fatal = [problem for problem in problems if not problem.expected]
     if fatal:
         raise InputError(
-            f"{len(fatal)} of {found} clips cannot be used and {switch} forbids to leave them out; the first is "
+            f"{len(fatal)} of {found} clips cannot be used and {switch} does not allow skipping them; the first is "
             f"{fatal[0].path.name}: {fatal[0].reason}"
         )
 
 
 def to_vocabulary(label: str) -> str:
-    """The shared word for a label, or the label itself, tidy, if there is none."""
+    """The shared word for a label, or the normalised label itself if there is none."""
     tidied = tidy(label)
     return SYNONYMS.get(tidied.lower(), tidied)

@@ -1,1 +1,1 @@
-"""N-way K-shot episodes and the protocol of speakers."""
+"""N-way K-shot episodes and the evaluation protocol."""

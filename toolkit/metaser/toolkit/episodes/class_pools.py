@@ -1,4 +1,4 @@
-"""The classes among which an episode chooses, checked for enough clips and speakers before the first episode."""
+"""Classes from which episodes are drawn, checked for enough clips and speakers before the first episode."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from metaser.toolkit.data.utterances import Column, Indices, Utterance, classes_
 from metaser.toolkit.episodes.protocol import EpisodeSettings
 
 MAX_HALVES = 2000
-"""How often an episode redraws the halves of the speakers."""
+"""Maximum number of redraws of the speaker halves per episode."""
 CHECKED_HALVES = 100
-"""How many halves are tried before the first episode; where these find one, the redraws of an episode do."""
+"""Number of halves tried before the first episode; if one of them fits, the redraws of an episode find one too."""
 LISTED_CLASSES = 10
-"""A message about a shortage lists the clips of so many classes."""
+"""Number of classes that a message about a shortage lists."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,21 +32,21 @@ class Pool:
     speakers: tuple[Indices, ...]
     """The number of the speaker of each of `clips`."""
     corpora: tuple[Indices, ...]
-    """The numbers of the speakers of each corpus."""
+    """The speaker numbers of each corpus."""
     counts: Indices
-    """[classes, speakers] clips."""
+    """[classes, speakers] number of clips."""
 
     def eligible(self, in_support: npt.NDArray[np.bool_], k_shot: int) -> Indices:
-        """The classes with K clips of the support's speakers, [speakers] bool, and a query of the others."""
+        """Classes with K clips by the support speakers, [speakers] bool, and a query by the others."""
         return np.flatnonzero((self.counts @ in_support >= k_shot) & (self.counts @ ~in_support >= 1))
 
     def draw_half(
         self, settings: EpisodeSettings, rng: np.random.Generator, tries: int = MAX_HALVES
     ) -> npt.NDArray[np.bool_]:
-        """Which speakers are the support's, [speakers] bool: half of each corpus's, the larger where they are odd.
+        """Draw the support speakers, [speakers] bool: half of each corpus, rounded up.
 
         Raises:
-            InputError: no half of the many drawn leaves enough classes.
+            InputError: no drawn half leaves enough classes.
         """
         for _ in range(tries):
             in_support = np.zeros(self.counts.shape[1], dtype=np.bool_)

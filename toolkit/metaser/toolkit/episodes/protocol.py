@@ -1,4 +1,4 @@
-"""The protocol of every reported accuracy: the speakers that are held out, and how an episode is drawn."""
+"""Protocol of every reported accuracy: held-out speakers and episode sampling."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Sampling: TypeAlias = Literal["within", "free"]
 
 MIN_SAME_SPEAKER_CLIPS = 8
 MIN_SAME_SPEAKER_QUERIES = 3
-"""With 'same', a person's class takes part from 8 clips on, or more where K leaves fewer than 3 of them as queries."""
+"""With 'same', a person's class needs 8 clips, or more if K leaves fewer than 3 of them as queries."""
 
 SPLITS: Mapping[Split, Mapping[str, frozenset[str]]] = {
     "validation": {
@@ -29,14 +29,14 @@ SPLITS: Mapping[Split, Mapping[str, frozenset[str]]] = {
         "nemo": frozenset({"SM0", "TP0", "WR0"}),
     },
 }
-"""Corpus to speakers; everyone else trains, but for the unseen corpora."""
+"""Corpus to speakers; all others train, except for the unseen corpora."""
 
 UNSEEN_CORPORA = frozenset({"urdu"})
-"""Test as a whole, so that their language is in neither training nor validation."""
+"""Corpora used only for testing, so that their language is in neither training nor validation."""
 
 
 def split_of(utterance: Utterance) -> Split:
-    """The part of the protocol that a clip belongs to, by its corpus and speaker."""
+    """The partition of a clip, by its corpus and speaker."""
     if utterance.corpus in UNSEEN_CORPORA:
         return "test"
     for split, speakers in SPLITS.items():
@@ -47,22 +47,22 @@ def split_of(utterance: Utterance) -> Split:
 
 @dataclass(frozen=True)
 class EpisodeSettings:
-    """How an episode is drawn.
+    """Settings of episode sampling.
 
     Raises:
-        InputError: a number is too small or a word is none of the choices.
+        InputError: a number is too small or a word is not one of the choices.
     """
 
     n_way: int = 4
     k_shot: int = 5
     n_query: int = 15
-    """Queries a class; fewer where the class has fewer."""
+    """Queries per class; fewer if the class has fewer."""
     speaker_split: SpeakerSplit = "disjoint"
     """`disjoint`: support from one random half of a corpus's speakers, queries from the other. `same`: all clips of an
-    episode are one person's. `any`: speakers are ignored."""
+    episode are by one person. `any`: speakers are ignored."""
     sampling: Sampling = "within"
-    """`within`: an episode's classes are of one corpus, the corpora drawn evenly. `free`: of any corpus; a label of two
-    corpora is two classes, as in MetaAudio (arXiv 2204.02121), so that a prototype is never a mean over corpora."""
+    """`within`: an episode's classes come from one corpus, corpora drawn uniformly. `free`: from any corpus; a label of
+    two corpora is two classes, as in MetaAudio (arXiv 2204.02121), so that a prototype is never a mean over corpora."""
 
     def __post_init__(self) -> None:
         for name, least in (("n_way", 2), ("k_shot", 1), ("n_query", 1)):
@@ -74,7 +74,7 @@ class EpisodeSettings:
 
     @property
     def min_clips(self) -> int:
-        """The fewest clips with which a class takes part."""
+        """The minimum number of clips of a class."""
         if self.speaker_split == "same":
             return max(MIN_SAME_SPEAKER_CLIPS, self.k_shot + MIN_SAME_SPEAKER_QUERIES)
         return self.k_shot + 1

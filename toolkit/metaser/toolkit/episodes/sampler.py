@@ -1,6 +1,6 @@
-"""N-way K-shot episodes from a list of utterances: seeded, resumable, in the three speaker splits of the protocol.
+"""Sample N-way K-shot episodes from a list of utterances: seeded, resumable, in the three speaker splits.
 
-Letters: N classes an episode, K shots, Q queries of a class, Q at most n_query.
+Letters: N classes per episode, K shots, Q queries of a class, Q at most n_query.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class Episode:
     """The clips of one episode, as indices into the sampler's utterances."""
 
     classes: tuple[str, ...]
-    """N names, in random order: the label, with `corpus/` in front under free sampling."""
+    """N names in random order: the label, prefixed by `corpus/` under free sampling."""
     support: Indices
     """[N, K]"""
     query: tuple[Indices, ...]
-    """N arrays [Q], where Q can differ between classes."""
+    """N arrays [Q]; Q can differ between classes."""
 
     @property
     def query_indices(self) -> Indices:
-        """All queries, class after class, [sum of Q]."""
+        """All queries, class by class, [sum of Q]."""
         return np.concatenate(self.query)
 
     @property
@@ -51,11 +51,11 @@ class Episode:
 
 
 class EpisodeSampler:
-    """Draws episodes; episode `index` depends on the utterances, the settings, the seed and `index` alone.
+    """Draws episodes; episode `index` depends only on the utterances, the settings, the seed and `index`.
 
-    So a run resumes at any index, and ranks share a run by taking different indices. With `column` 'speaker' persons
-    are the classes and the speaker split must be 'any'. Utterances whose `column` is empty are left out, and so are
-    classes, and with 'same' persons, of too few clips where enough others remain.
+    So a run resumes at any index, and ranks share a run by taking different indices. With `column` 'speaker', speakers
+    are the classes and the speaker split must be 'any'. Utterances whose `column` is empty are skipped. Classes (and
+    with 'same', speakers) with too few clips are skipped if enough others remain.
 
     Raises:
         InputError: there are too few classes, clips or speakers for the settings; the message has the numbers.
@@ -73,7 +73,7 @@ class EpisodeSampler:
         self._groups = make_groups(self.utterances, settings, column)
 
     def draw(self, index: int) -> Episode:
-        """Episode number `index`, counted from 0; always the same one."""
+        """Episode number `index`, counted from 0; always the same."""
         settings = self.settings
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(index,)))
         group = self._groups[rng.integers(len(self._groups))]
@@ -83,7 +83,7 @@ class EpisodeSampler:
         if settings.speaker_split == "disjoint":
             in_support = pool.draw_half(settings, rng)  # [speakers] bool
             eligible = pool.eligible(in_support, settings.k_shot)
-            halves = [in_support[speakers] for speakers in pool.speakers]  # [clips] bool a class
+            halves = [in_support[speakers] for speakers in pool.speakers]  # [clips] bool per class
             sides = [(clips[half], clips[~half]) for clips, half in zip(pool.clips, halves, strict=True)]
         chosen = rng.choice(eligible, settings.n_way, replace=False)  # [N]
         support = [rng.permutation(sides[number][0])[: settings.k_shot] for number in chosen]

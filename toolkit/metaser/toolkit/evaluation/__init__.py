@@ -1,1 +1,1 @@
-"""Few-shot accuracy by the protocol, with and without tuning, and its intervals."""
+"""Few-shot accuracy by the protocol, with and without tuning, with intervals."""

@@ -14,7 +14,7 @@ from metaser.runtime.system.plot_file import drawn, new_figure, save_figure
 
 INCH_A_CLASS = 0.6
 DARK = 0.5
-"""Above this share a cell is dark and its figure white."""
+"""Above this share a cell is dark and its number is white."""
 
 
 def draw_confusion(path: Path, confusion: npt.NDArray[np.int64], classes: Sequence[str], title: str) -> None:
@@ -40,7 +40,7 @@ def draw_confusion(path: Path, confusion: npt.NDArray[np.int64], classes: Sequen
 def draw_lines(
     path: Path, x: Sequence[Any], lines: Mapping[str, Sequence[tuple[float, float]]], labels: tuple[str, str]
 ) -> None:
-    """Write a line a name over `x`, each point a value with half of its interval; `labels` of the x and y axis.
+    """Plot one line per name over `x`; each point is a value with half of its interval; `labels` of the x and y axis.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.

@@ -1,4 +1,4 @@
-"""Embeddings of many clips by a checkpoint or a bundle, kept on disk by model and by content of the clip."""
+"""Embed many clips with a checkpoint or a bundle, with a disk cache keyed by model and clip content."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ if TYPE_CHECKING:
     from metaser.toolkit.model.network import ProtoNet
 
 SPEECH = "silero-6.2-float"
-"""What cuts the pauses of clips; another name whenever that changes, as the embeddings do then."""
+"""Version of the pause trimming; change it whenever the trimming, and so the embeddings, change."""
 
 WINDOW_S = 10.0
-"""A checkpoint embeds longer clips in windows, as the bundles that are exported from it do."""
+"""A checkpoint embeds longer clips in windows, like the bundles exported from it."""
 
 
 @dataclass(frozen=True)
 class Embedder:
-    """A model that embeds clips, whichever form it has."""
+    """A model that embeds clips: a checkpoint or a bundle."""
 
     name: str
     form: str
     """'bundle' or 'checkpoint'."""
     key: str
-    """Hexadecimal; another key whenever the embeddings differ."""
+    """Hexadecimal; differs whenever the embeddings differ."""
     embed: Callable[[Waveform], Embedding]
-    """[T] at 16 kHz -> [E]; AudioError where the clip is too short."""
+    """[T] at 16 kHz -> [E]; AudioError if the clip is too short."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,16 +59,16 @@ class Embedded:
     embeddings: Embeddings
     """[M, E]"""
     problems: tuple[Problem, ...]
-    """Clips that could not be embedded and are left out."""
+    """Clips that could not be embedded and are skipped."""
 
 
 def open_embedder(model: str | Path, *, provider: str = "auto", threads: int | None = None) -> Embedder:
-    """A checkpoint's folder, a bundle's folder or the name of a shipped bundle; only a checkpoint needs torch.
+    """Open a checkpoint's folder, a bundle's folder or a shipped bundle by name; only a checkpoint needs torch.
 
     Raises:
         NotFoundError: there is no such model.
         InputError: the folder holds neither, or is damaged.
-        MissingDependencyError: what the model needs is not installed.
+        MissingDependencyError: a package that the model needs is not installed.
     """
     folder = Path(model)
     if is_bundle(model):
@@ -96,7 +96,7 @@ def _open_checkpoint(folder: Path, threads: int | None) -> Embedder:
 
 
 def embed_by(network: ProtoNet, waveform: Waveform) -> Embedding:
-    """Float32 [T] at 16 kHz -> [E] by a network, as `Engine.embed` does it.
+    """Float32 [T] at 16 kHz -> [E] by a network, in the same way as `Engine.embed`.
 
     Raises:
         AudioError: the clip is shorter than one frame.
@@ -115,10 +115,10 @@ def embed_by(network: ProtoNet, waveform: Waveform) -> Embedding:
 def embed_clips(
     embedder: Embedder, utterances: Sequence[Utterance], *, cache: Path | None = None, progress: Progress | None = None
 ) -> Embedded:
-    """Embed the speech of clips, or read it from the cache; what is done is kept where the work is interrupted.
+    """Embed the speech of clips, or read embeddings from the cache; finished clips are saved on interruption.
 
     Parameters:
-        cache: a folder with one file per model; by default one in the user's cache, which is not needed.
+        cache: a folder with one file per model; by default in the user's cache folder, where writing may fail.
 
     Raises:
         WorkError: `cache` cannot be written.
@@ -152,7 +152,7 @@ def embed_clips(
 
 
 def _read(path: Path) -> dict[str, npt.NDArray[np.float32]]:
-    """Embeddings by sha256; none where the file is absent or damaged, as they can be computed again."""
+    """Embeddings by sha256; empty if the file is missing or damaged, because they can be computed again."""
     try:
         tensors = load_file(path)
         digests = [row.tobytes().hex() for row in tensors["sha256"]]

@@ -1,4 +1,4 @@
-"""Few-shot accuracy by the protocol: prototypes, cosines and answers of many episodes, and two runs compared in pairs.
+"""Few-shot accuracy by the protocol over many episodes, and the paired comparison of two runs.
 
 Letters: M clips, E embedding size, C classes of the corpus, N classes of an episode, Q queries of an episode.
 """
@@ -28,30 +28,30 @@ from metaser.toolkit.evaluation.intervals import (
 )
 
 Answers = npt.NDArray[np.int64]
-"""[Q] positions among an episode's classes."""
+"""[Q] class positions within an episode."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The answers to every query of some episodes."""
+    """The predictions for every query of some episodes."""
 
     corpus: str
     protocol: Mapping[str, Any]
     """Settings, seed and column of the episodes."""
     episodes_id: str
-    """A hash over the content of the clips of every episode, so that pairing is safe."""
+    """A hash over the clip contents of every episode, to make pairing safe."""
     classes: tuple[str, ...]
     """C, sorted."""
     targets: tuple[Answers, ...]
-    """An array [Q] an episode, positions in `classes`."""
+    """One array [Q] per episode, positions in `classes`."""
     answers: tuple[Answers, ...]
-    """The same for what was answered."""
+    """The same for the predictions."""
     speakers: tuple[str, ...]
-    """`corpus/speaker` of all queries, episode after episode; empty where unknown."""
+    """`corpus/speaker` of all queries, episode by episode; empty if unknown."""
 
     @cached_property
     def correct(self) -> tuple[npt.NDArray[np.bool_], ...]:
-        """An array [Q] an episode."""
+        """One array [Q] per episode."""
         return tuple(target == answer for target, answer in zip(self.targets, self.answers, strict=True))
 
     @property
@@ -76,7 +76,7 @@ class Evaluation:
 
     @property
     def confusion(self) -> npt.NDArray[np.int64]:
-        """[C, C] queries by class (rows) and answer (columns)."""
+        """[C, C] number of queries by class (rows) and prediction (columns)."""
         counts = np.zeros((len(self.classes), len(self.classes)), np.int64)
         np.add.at(counts, (np.concatenate(self.targets), np.concatenate(self.answers)), 1)
         return counts
@@ -84,20 +84,20 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How much better the first of two runs on the same episodes is."""
+    """The accuracy of one run minus that of another on the same episodes."""
 
     by_episodes: Interval
     by_speakers: Interval | None
-    """None with fewer than two known speakers."""
+    """None if there are fewer than two known speakers."""
 
     @property
     def decided(self) -> bool:
-        """Whether both intervals exclude zero; without one over speakers nothing is known of other voices."""
+        """Whether both intervals exclude zero; False without one over speakers, because it covers no other voices."""
         return self.by_episodes.excludes_zero and self.by_speakers is not None and self.by_speakers.excludes_zero
 
 
 def evaluate(embedded: Embedded, sampler: EpisodeSampler, count: int) -> Evaluation:
-    """Answer the queries of `count` episodes, drawn by a sampler over these very clips, from their embeddings.
+    """Classify the queries of `count` episodes from the embeddings; the sampler must draw from the same clips.
 
     Raises:
         InputError: there are fewer than 2 episodes.
@@ -110,9 +110,9 @@ def evaluate(embedded: Embedded, sampler: EpisodeSampler, count: int) -> Evaluat
 def evaluate_by(
     answer_of: Callable[[Episode], Answers], sampler: EpisodeSampler, digests: Sequence[str], indices: range
 ) -> Evaluation:
-    """Collect the answers, [Q] positions among an episode's classes, that a function gives to the episodes `indices`.
+    """Collect the predictions of a function, [Q] class positions per episode, for the episodes `indices`.
 
-    `digests` names the content of each of the sampler's clips.
+    `digests` holds a content hash for each of the sampler's clips.
     """
     clips = sampler.utterances
     episodes = [sampler.draw(index) for index in indices]
@@ -132,14 +132,14 @@ def evaluate_by(
 
 
 def answer(embeddings: Embeddings, episode: Episode) -> Answers:
-    """[M, E] -> [Q] the class of each query: the highest cosine to a mean of un-normalised embeddings."""
+    """[M, E] -> [Q] the class of each query: highest cosine to the mean of un-normalised support embeddings."""
     prototypes = unit(embeddings[episode.support].astype(np.float64).mean(axis=1))  # [N, E]
     cosines = unit(embeddings[episode.query_indices]) @ prototypes.T  # [Q, N]
     return cosines.argmax(axis=1)
 
 
 def compare(first: Evaluation, second: Evaluation) -> Comparison:
-    """The accuracy of `first` minus that of `second`, in pairs.
+    """The paired accuracy difference, `first` minus `second`.
 
     Raises:
         InputError: they were not measured on the same episodes.

@@ -1,4 +1,4 @@
-"""A run of `metaser evaluate`: a model's evaluations on some corpora, as JSON and back, to be compared with another."""
+"""Write and read a run of `metaser evaluate` as JSON: a model's evaluations on some corpora; compare two runs."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What one model reached."""
+    """Evaluations of one model."""
 
     model: Mapping[str, str]
     """Its name, form and key."""
     evaluations: tuple[Evaluation, ...]
-    """One a corpus."""
+    """One per corpus."""
 
 
 def to_document(run: Run) -> dict[str, Any]:
-    """A run as JSON, with the answer to every query."""
+    """A run as JSON, with the prediction for every query."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -40,7 +40,7 @@ def to_document(run: Run) -> dict[str, Any]:
 
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:
-    """The figures of one corpus; accuracies and recall are shares from 0 to 1."""
+    """The results of one corpus; accuracies and recall are shares from 0 to 1."""
     return {
         "corpus": evaluation.corpus,
         "protocol": dict(evaluation.protocol),
@@ -53,7 +53,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def comparison_summary(comparison: Comparison) -> dict[str, Any]:
-    """The difference of two runs, in shares."""
+    """The difference of two runs, as shares."""
     return {
         "by_episodes": interval(comparison.by_episodes),
         "by_speakers": interval(comparison.by_speakers),
@@ -67,11 +67,11 @@ def interval(found: Interval | None) -> dict[str, float] | None:
 
 
 def read_run(path: str | Path) -> Run:
-    """Read what `to_document` made.
+    """Read a run from the JSON of `to_document`.
 
     Raises:
         NotFoundError: there is no such file.
-        InputError: it is something else, damaged, or of a newer version.
+        InputError: it is not a run, damaged, or of a newer version.
     """
     path = Path(path)
     if not path.is_file():
@@ -95,7 +95,7 @@ def compare_runs(first: Run, second: Run) -> dict[str, Comparison]:
     """The differences of two runs by corpus.
 
     Raises:
-        InputError: another corpus, or other episodes.
+        InputError: the corpora or the episodes differ.
     """
     others = {one.corpus: one for one in second.evaluations}
     if missing := [one.corpus for one in first.evaluations if one.corpus not in others]:

@@ -1,4 +1,4 @@
-"""The statistics of the protocol: intervals over episodes and over speakers, and unweighted average recall."""
+"""Statistics of the protocol: intervals over episodes and over speakers, and unweighted average recall."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from metaser.runtime.errors import InputError
 
 Z_95 = 1.96
-"""Standard deviations either side of the mean that hold 95 % of a normal distribution."""
+"""Standard deviations on each side of the mean that cover 95 % of a normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether a difference is decided."""
+        """Whether a difference is decided, that is, the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
 
 def episode_interval(values: npt.ArrayLike) -> Interval:
-    """mean ± 1.96 · sigma / sqrt(n) over the values of n episodes, [n], with the sample's standard deviation.
+    """mean ± 1.96 · sigma / sqrt(n) over the values of n episodes, [n], with the sample standard deviation.
 
     Raises:
         InputError: fewer than two values, or not [n].
@@ -56,10 +56,10 @@ def paired_interval(values: npt.ArrayLike, others: npt.ArrayLike) -> Interval:
 def speaker_interval(
     values: npt.ArrayLike, speakers: npt.ArrayLike, *, resamples: int = 10_000, seed: int = 0
 ) -> Interval:
-    """The percentile interval of the mean over queries when speakers, not queries, are drawn anew (cluster bootstrap).
+    """The percentile interval of the mean over queries when speakers, not queries, are resampled (cluster bootstrap).
 
     `values` [queries] is each query's correctness (0 or 1), or the difference of two methods' correctness for a paired
-    interval; `speakers` [queries] says who speaks, unique across corpora. All queries of a drawn speaker come along.
+    interval; `speakers` [queries] names the speaker, unique across corpora. All queries of a drawn speaker are used.
 
     Raises:
         InputError: fewer than two speakers, or the numbers of values and speakers differ.
@@ -79,14 +79,14 @@ def speaker_interval(
 
 
 def interval_over_speakers(values: npt.ArrayLike, speakers: Sequence[str]) -> Interval | None:
-    """`speaker_interval` of values [queries]; None with one speaker alone, or where one of them is not known ("")."""
+    """`speaker_interval` of values [queries]; None with only one speaker, or if one of them is unknown ("")."""
     if len(set(speakers)) < 2 or "" in speakers:
         return None
     return speaker_interval(values, speakers)
 
 
 def unweighted_recall(targets: npt.ArrayLike, predictions: npt.ArrayLike) -> float:
-    """The mean over classes of the share of a class's queries that are correct; both [queries], of names or numbers.
+    """The mean over classes of the share of correct queries per class; both [queries], names or numbers.
 
     Raises:
         InputError: there are no queries, or the numbers of targets and predictions differ.

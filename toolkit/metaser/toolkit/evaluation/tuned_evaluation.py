@@ -1,7 +1,7 @@
-"""Few-shot accuracy with the head tuned on each episode's support set: a bundle as a device does it, or in PyTorch.
+"""Few-shot accuracy with the head tuned on each episode's support set: with a bundle as on a device, or in PyTorch.
 
-Both paths take the same episodes, frames in float16, splits and masks, so their answers can be compared one by one.
-No guard looks at the result: what is measured is the method.
+Both paths use the same episodes, frames in float16, splits and masks, so their predictions can be compared one by one.
+The tuning guard is off, so that the method alone is measured.
 
 Letters: M clips, N frames, D frame width, E embedding size.
 """
@@ -37,10 +37,10 @@ EmbedTuned: TypeAlias = Callable[[SupportFrames, SupportFrames, int], tuple[Embe
 
 @dataclass(frozen=True)
 class TunableModel:
-    """A model whose head can be tuned, whichever form it has."""
+    """A model whose head can be tuned: a checkpoint or a bundle."""
 
     frames: Callable[[Waveform], Frames]
-    """[T] of at most one window -> [N, D]."""
+    """[T], at most one window -> [N, D]."""
     embed_tuned: EmbedTuned
     max_samples: int
     method: Method
@@ -54,15 +54,15 @@ class Framed:
     digests: tuple[str, ...]
     frames: tuple[npt.NDArray[np.float16], ...]
     problems: tuple[Problem, ...]
-    """Clips that could not be read and are left out."""
+    """Clips that could not be read and are skipped."""
 
 
 def open_tunable(model: str, method: Method, *, provider: str = "auto", threads: int | None = None) -> TunableModel:
-    """A bundle, tuned by its `tune.onnx`, or a checkpoint, tuned in PyTorch; `method` is how support sets are split.
+    """Open a bundle, tuned by its `tune.onnx`, or a checkpoint, tuned in PyTorch; `method` splits the support sets.
 
     Raises:
         InputError: the folder holds neither, is damaged, or is a bundle without a tuning graph.
-        MissingDependencyError: what the model needs is not installed.
+        MissingDependencyError: a package that the model needs is not installed.
     """
     if is_bundle(model):
         return _bundle(Model.open(model, provider=provider, threads=threads), method)
@@ -113,7 +113,7 @@ def _checkpoint(folder: Path, method: Method) -> TunableModel:
 
 
 def frame_clips(model: TunableModel, utterances: Sequence[Utterance], *, progress: Progress | None = None) -> Framed:
-    """The frames of clips, of the first window where one is longer."""
+    """The frames of clips; longer clips are cut to the first window."""
     found: list[tuple[Utterance, str, npt.NDArray[np.float16]]] = []
     problems: list[Problem] = []
     for done, utterance in enumerate(utterances, start=1):
@@ -131,7 +131,7 @@ def frame_clips(model: TunableModel, utterances: Sequence[Utterance], *, progres
 
 
 def evaluate_tuned(model: TunableModel, framed: Framed, sampler: EpisodeSampler, count: int) -> Evaluation:
-    """Tune on the support set of each of `count` episodes, seeded by its number, and answer its queries."""
+    """Tune on the support set of each of `count` episodes, seeded by its number, and classify its queries."""
     seeds = iter(range(count))
 
     def answer_of(episode: Episode) -> Answers:

@@ -1,7 +1,7 @@
-"""Meta-test tuning: some steps of Adam on the support set itself, of the head alone or of the whole network.
+"""Meta-test tuning: a few Adam steps on the support set, for the head alone or the whole network.
 
-The methods and their inner splits are those of `metaser.runtime.tuning.steps`, which the device shares. The network
-stays in eval mode, so that dropout is off, and the masks are drawn here, so that they are on.
+The methods and their inner splits are those of `metaser.runtime.tuning.steps`, which devices also use. The network
+stays in eval mode, so dropout is off; the masks are drawn here, so they stay active.
 
 Letters: M support clips, B rows of a step, N frames, D frame width, T samples, C classes.
 """
@@ -27,7 +27,7 @@ Tuning: TypeAlias = Literal["none"] | Method
 
 @dataclass(frozen=True)
 class TuningSettings:
-    """How a support set tunes; rates and steps are to be chosen on validation speakers.
+    """Settings of tuning on a support set; choose rates and steps on validation speakers.
 
     Raises:
         InputError: an unknown method, no steps, or a rate that is not above zero.
@@ -36,11 +36,11 @@ class TuningSettings:
     method: Tuning = "split"
     steps: int = 40
     learning_rate: float = 1e-3
-    """Of the head."""
+    """Learning rate of the head."""
     backbone_learning_rate: float = 1e-5
-    """Of the backbone, where that is tuned."""
+    """Learning rate of the backbone, if it is tuned."""
     weight_decay: float = 0.0
-    """Decoupled (AdamW); with 0 it is Adam."""
+    """Decoupled (AdamW); 0: Adam."""
     masks: MaskSettings = field(default_factory=MaskSettings)
 
     def __post_init__(self) -> None:
@@ -54,7 +54,7 @@ class TuningSettings:
 
 
 def tune_head(head: Head, support: SupportFrames, settings: TuningSettings, seed: int) -> Head:
-    """A tuned copy of a head.
+    """Return a tuned copy of a head.
 
     Raises:
         SupportError: the support set is too small for the method.
@@ -66,7 +66,7 @@ def tune_head(head: Head, support: SupportFrames, settings: TuningSettings, seed
 
 
 def tune_model(model: ProtoNet, clips: Clips, targets: Indices, settings: TuningSettings, seed: int) -> ProtoNet:
-    """A tuned copy of a network, in eval mode; clips are waveforms [M, T] with lengths [M].
+    """Return a tuned copy of a network, in eval mode; clips are waveforms [M, T] with lengths [M].
 
     Raises:
         SupportError: the support set is too small for the method.
@@ -78,7 +78,7 @@ def tune_model(model: ProtoNet, clips: Clips, targets: Indices, settings: Tuning
 
 
 def head_steps(head: Head, support: SupportFrames, settings: TuningSettings, seed: int) -> Iterator[float]:
-    """Tune `head` itself, step by step; yields the loss that each step began with."""
+    """Tune `head` in place, step by step; yields the loss before each step."""
     if settings.method == "none":
         return
     sampler = StepSampler(support.targets, support.lengths, settings.method, seed, settings.masks)
@@ -96,9 +96,9 @@ def head_steps(head: Head, support: SupportFrames, settings: TuningSettings, see
 def model_steps(
     model: ProtoNet, clips: Clips, targets: Indices, settings: TuningSettings, seed: int
 ) -> Iterator[float]:
-    """Tune `model` itself, step by step; yields the loss that each step began with.
+    """Tune `model` in place, step by step; yields the loss before each step.
 
-    Hidden frames are silent in the waveform as well, as neither the backbone nor the head may see them.
+    Masked frames are also zeroed in the waveform, so that neither the backbone nor the head sees them.
     """
     if settings.method == "none":
         return
@@ -110,8 +110,8 @@ def model_steps(
 
     def embed(step: TuningStep) -> Tensor:
         rows, mask = torch.from_numpy(step.rows), torch.from_numpy(step.frame_mask)
-        heard = _by_sample(1 - whole[rows] + mask, waveform.shape[1], model.backbone.hop_samples)  # [B, T]
-        frames, _ = model.backbone(waveform[rows] * heard, lengths[rows])  # [B, N, D]
+        kept = _by_sample(1 - whole[rows] + mask, waveform.shape[1], model.backbone.hop_samples)  # [B, T]
+        frames, _ = model.backbone(waveform[rows] * kept, lengths[rows])  # [B, N, D]
         embedding: Tensor = model.head(frames, mask)
         return embedding  # [B, E]
 
@@ -143,6 +143,6 @@ def _steps(
 
 
 def _by_sample(by_frame: Tensor, n_samples: int, hop_samples: int) -> Tensor:
-    """[B, N] -> [B, T]: each frame's value for its hop of samples, the last frame's for what follows."""
+    """[B, N] -> [B, T]: each frame's value over its hop of samples, the last frame's value for the rest."""
     frame = np.minimum(np.arange(n_samples) // hop_samples, by_frame.shape[1] - 1)
     return by_frame[:, torch.from_numpy(frame)]

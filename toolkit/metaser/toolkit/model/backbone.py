@@ -52,23 +52,23 @@ ARCHITECTURES: dict[str, Architecture] = {
     "data2vec-audio": (Wav2Vec2Backbone, Data2VecAudioConfig, Data2VecAudioModel),
     "whisper": (WhisperBackbone, WhisperConfig, WhisperEncoder),
 }
-"""By `model_type`: our module, transformers' configuration, transformers' modules."""
+"""By `model_type`: metaser's module, transformers' configuration, transformers' modules."""
 
 DESCRIPTIONS = (
     *("config.json", PROCESSOR_FILE, EXTRACTOR_FILE),
-    *("adapter_config.json", "hyperparams.yaml", "config.yaml", "configuration.json"),  # of models of other formats
+    *("adapter_config.json", "hyperparams.yaml", "config.yaml", "configuration.json"),  # files of other model formats
 )
 LARGEST = 65_536
-"""The largest size or count of an architecture, eight times that of the largest encoders there are."""
+"""The largest size or count of an architecture: eight times that of the largest existing encoders."""
 
 MOST_LAYERS = 256
-"""Five times those of the deepest encoder."""
+"""Five times the depth of the deepest existing encoder."""
 
 NOT_VALID = (
     ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
     StrictDataclassError,
 )  # fmt: skip
-"""What transformers and torch raise for configurations that make no model."""
+"""Exceptions of transformers and torch for invalid configurations."""
 
 PICKLES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 
@@ -98,7 +98,7 @@ def load_backbone(source: str | Path, layers: int | None = None) -> Backbone:
         raise NotFoundError(f"no config.json in {source}: give {HUB_LAYOUT}")
     config = read_json(folder / "config.json")
     if "model_type" not in config:
-        raise InputError(f"config.json of {source} names no model_type: add that of the model, such as wav2vec2")
+        raise InputError(f"config.json of {source} has no model_type: add the type of the model, for example wav2vec2")
     settings = read_preprocessor(folder)
     backbone_class, config_class, _ = architecture(config.get("model_type"))
     depth = config.get(backbone_class.depth_field, getattr(config_class(), backbone_class.depth_field))
@@ -118,7 +118,7 @@ def load_backbone(source: str | Path, layers: int | None = None) -> Backbone:
 
 
 def build_backbone(description: Mapping[str, Any]) -> Backbone:
-    """The backbone of a `Backbone.description()`, in eval mode; its weights are undefined until they are loaded."""
+    """Build the backbone of a `Backbone.description()`, in eval mode; its weights are undefined until loaded."""
     try:
         backbone_class, config_class, model_class = architecture(description["model_type"])
         settings = {**description["config"], backbone_class.depth_field: description["layers"]}
@@ -137,7 +137,7 @@ def build_backbone(description: Mapping[str, Any]) -> Backbone:
 
 
 def _check_sizes(settings: Mapping[str, Any]) -> None:
-    """Raise InputError for a size or a count that no encoder has, before any memory is asked for."""
+    """Raise InputError for a size or a count that no encoder has, before any memory is allocated."""
     for name, value in settings.items():
         numbers = value if isinstance(value, list | tuple) else (value,)
         if name.endswith("dropout"):
@@ -151,14 +151,14 @@ def _check_sizes(settings: Mapping[str, Any]) -> None:
 
 
 def architecture(model_type: object) -> Architecture:
-    """The classes of an architecture, or an error that names the known ones."""
+    """The classes of an architecture; the error for an unknown one lists the known ones."""
     if model_type not in ARCHITECTURES:
         raise InputError(f"the architecture {model_type!r} is not known; known are {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[str(model_type)]
 
 
 def find_folder(source: str | Path) -> Path:
-    """The folder that `source` is, or the hub's copy of the model that it names."""
+    """The folder `source`, or the local copy of the hub model of that name."""
     path = expand_home(source)
     if path.is_dir():
         return path
@@ -172,9 +172,9 @@ def find_folder(source: str | Path) -> Path:
 
 
 def download(name: str) -> Path:
-    """The hub's copy of a model, or the one in the hub's cache when the hub cannot be reached."""
+    """Download a hub model, or take the copy in the hub's cache if the hub cannot be reached."""
     files = [*DESCRIPTIONS, "model*.safetensors", "model.safetensors.index.json"]
-    # without a home folder the hub's own default is still `~/.cache`, which fails
+    # without a home folder the hub's default, `~/.cache`, fails
     cache = cache_folder() / "huggingface" if HF_HUB_CACHE.startswith("~") else None
     try:
         folder = Path(snapshot_download(name, allow_patterns=files, cache_dir=cache))

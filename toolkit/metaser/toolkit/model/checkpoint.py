@@ -1,4 +1,4 @@
-"""A checkpoint: a folder that holds a whole network, and what one must know to use it.
+"""A checkpoint: a folder with a whole network and the metadata to use it.
 
 checkpoint.json      format, version, backbone and head, source, licence, corpora, languages, calibration
 model.safetensors    the weights, `backbone.*` and `head.*`, stored as float32 or float16
@@ -29,10 +29,10 @@ WEIGHTS_FILE = "model.safetensors"
 
 @dataclass(frozen=True)
 class CheckpointMetadata:
-    """What is known of a checkpoint besides its network."""
+    """Metadata of a checkpoint."""
 
     source: str
-    """The pre-trained encoder it started from: a hub id or a name, never a path."""
+    """The pre-trained encoder of the network: a hub id or a name, never a path."""
     licence: str
     """The licence of the weights."""
     corpora: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class CheckpointMetadata:
     languages: tuple[str, ...] = ()
     """The languages of those corpora."""
     calibration: Mapping[str, Any] | None = None
-    """Defaults for tuning and calibration, if they were measured."""
+    """Measured defaults for tuning and calibration, if any."""
 
 
 def save_checkpoint(
@@ -48,8 +48,8 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint, or replace one.
 
-    Everything is written beside `folder`, flushed, and renamed: a crash leaves the old checkpoint whole, at worst under
-    the name `.FOLDER.old`.
+    Everything is written next to `folder`, flushed, and renamed: a crash leaves the old checkpoint complete, at worst
+    under the name `.FOLDER.old`.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def load_checkpoint(folder: str | Path, layers: int | None = None) -> tuple[Prot
     NotFoundError
         no such folder
     InputError
-        not a checkpoint, of a newer version, damaged, or with another number of layers than the `layers` asked for
+        not a checkpoint, of a newer version, damaged, or with a number of layers other than `layers`
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -110,7 +110,7 @@ def load_checkpoint(folder: str | Path, layers: int | None = None) -> tuple[Prot
     except (KeyError, TypeError) as error:
         raise InputError(f"{folder / DESCRIPTION_FILE} is not complete or not valid: {error!r}") from error
     if layers not in (None, backbone.layers):
-        raise InputError(f"{folder} has {backbone.layers} layers and was trained so; it cannot be used with {layers}")
+        raise InputError(f"{folder} has {backbone.layers} layers, as it was trained; it cannot be used with {layers}")
     model = ProtoNet(backbone, head).eval()
     fill(model, read_file(folder / WEIGHTS_FILE), str(folder))
     return model, metadata

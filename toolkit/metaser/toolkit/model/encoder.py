@@ -1,7 +1,7 @@
-"""What every backbone is: the first L layers of a pre-trained speech encoder, waveform in, frames out.
+"""Base class of every backbone: the first L layers of a pre-trained speech encoder, waveform in, frames out.
 
-The modules are transformers' own, under transformers' names; only the order of calls is ours, so that every clip of a
-padded batch gives what it gives alone.
+The modules and their names are those of transformers; only the order of calls is metaser's, so that every clip of a
+padded batch gives the same frames as alone.
 """
 
 import math
@@ -18,7 +18,7 @@ from metaser.toolkit.model.layer_sum import WeightedSum
 
 @dataclass(frozen=True)
 class MaskedPart:
-    """Where SpecAugment masks a backbone: the output of a module, [B, N, D] or, with frequencies, [B, F, M]."""
+    """The tensor that SpecAugment masks: the output of a module, [B, N, D] or, with frequencies, [B, F, M]."""
 
     module: nn.Module
     hop_samples: int
@@ -28,9 +28,9 @@ class MaskedPart:
 class Backbone(nn.Module):
     """Waveform [B, T] float32 at 16 kHz, lengths [B] int64 -> frames [B, N, D], frame_lengths [B] int64.
 
-    Frames are transformers' `hidden_states[L]` of each clip alone, before any final norm, or with a `layer_sum` that
-    sum over `hidden_states[0 ... L]`; padded frames are exactly 0.
-    In train mode dropout is active, as the configuration says; transformers' own SpecAugment and LayerDrop never are.
+    Frames are transformers' `hidden_states[L]` of each clip alone, before any final norm. With a `layer_sum` they are
+    that sum over `hidden_states[0 ... L]`. Padded frames are exactly 0.
+    In train mode dropout is active, as configured; transformers' own SpecAugment and LayerDrop are never active.
     `strides` holds kernel and stride of each convolution between samples and frames.
     """
 
@@ -44,7 +44,7 @@ class Backbone(nn.Module):
     """The other fields of the transformers configuration that the modules depend on."""
 
     is_divisible: ClassVar[bool] = False
-    """Whether `listen` and `attend` run apart, so that layers can start from stored frames or see some of them."""
+    """Whether `listen` and `attend` run separately, so that layers can start from stored frames or a subset of them."""
 
     def __init__(self, config: PreTrainedConfig, strides: list[tuple[int, int]], do_normalize: bool) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Backbone(nn.Module):
 
     @property
     def max_samples(self) -> int | None:
-        """The longest clip that it takes; None if there is no limit."""
+        """Longest supported clip; None: no limit."""
         return None
 
     @property
@@ -70,34 +70,34 @@ class Backbone(nn.Module):
 
     @property
     def masked_part(self) -> MaskedPart:
-        """Where SpecAugment masks it."""
+        """The tensor that SpecAugment masks."""
         raise NotImplementedError
 
     def limited_to(self, max_samples: int) -> "Backbone":  # noqa: ARG002 # a family may need none
-        """The backbone without what only longer clips need."""
+        """The backbone without the parts that only longer clips need."""
         return self
 
     def keep_float32(self) -> None:
-        """Exempt from autocast what needs the range of float32."""
+        """Exempt the parts that need the range of float32 from autocast."""
 
     def listen(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, T] and [B] -> what the first layer takes, [B, N, D], and the number of frames of each clip, [B]."""
+        """[B, T] and [B] -> the input of the first layer, [B, N, D], and the number of frames of each clip, [B]."""
         raise NotImplementedError
 
     def attend(
         self, frames: Tensor, frame_lengths: Tensor, start: int = 0, stop: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The layers `start` to `stop` - 1: what goes into the first of them, or some frames -> [B, N, D] and [B]."""
+        """Run layers `start` to `stop` - 1: the input of the first one, or some of its frames -> [B, N, D] and [B]."""
         raise NotImplementedError
 
     def combine(self, states: Iterable[Tensor]) -> Tensor:
-        """The input of the first layer and the output of each, [B, N, D] -> frames [B, N, D]."""
+        """The input of the first layer and the output of each layer, [B, N, D] -> frames [B, N, D]."""
         if self.layer_sum is not None:
             return self.layer_sum(states)
         return deque(states, maxlen=1).pop()
 
     def description(self) -> dict[str, Any]:
-        """What `build_backbone` needs to build this backbone again, weights aside; JSON, and free of paths."""
+        """The input of `build_backbone` for this backbone, without weights; JSON, without paths."""
         fields = {name: getattr(self.config, name) for name in self.described_fields if hasattr(self.config, name)}
         summed = {"weighted_sum": True} if self.layer_sum is not None else {}
         return {
@@ -110,7 +110,7 @@ class Backbone(nn.Module):
 
 
 def receptive_field(strides: list[tuple[int, int]]) -> int:
-    """Samples that one output sees through convolutions of these kernels and strides."""
+    """Receptive field in samples of convolutions with these kernels and strides."""
     samples, hop = 1, 1
     for kernel, stride in strides:
         samples += (kernel - 1) * hop

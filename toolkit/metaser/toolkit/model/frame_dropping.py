@@ -1,7 +1,7 @@
-"""Training on some of the frames: the layers cost less, and no frame can be relied on.
+"""Train on a random subset of the frames: cheaper layers, and regularisation.
 
-As PatchDropout (Liu et al., arXiv 2208.07220) does for images: positions are added before, so that what is kept knows
-where it was. Neighbouring frames of speech, 20 ms apart, are much alike.
+Like PatchDropout (Liu et al., arXiv 2208.07220) for images: position encodings are added before frames are dropped.
+Neighbouring frames of speech, 20 ms apart, are similar.
 
 Letters: B batch, N frames, K frames that are kept, D frame width, T samples.
 """
@@ -17,7 +17,7 @@ from metaser.toolkit.model.network import Clips, ProtoNet
 
 
 def embed_thinned(network: ProtoNet, clips: Clips, share: float, rng: np.random.Generator, start: int = 0) -> Tensor:
-    """Clips, or what layer `start` takes of them, [B, N, D] and [B] -> [B, E] from a random share of their frames.
+    """Clips, or their input to layer `start`, [B, N, D] and [B] -> [B, E] from a random share of their frames.
 
     Only for a backbone that is divisible.
     """
@@ -28,7 +28,7 @@ def embed_thinned(network: ProtoNet, clips: Clips, share: float, rng: np.random.
 
 
 def thin(frames: Tensor, frame_lengths: Tensor, share: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """[B, N, D] and [B] -> [B, K, D] and [B]: of each clip so many of its frames, in order and at least one."""
+    """[B, N, D] and [B] -> [B, K, D] and [B]: a share of the frames of each clip, in order, at least one."""
     lengths = frame_lengths.cpu().numpy()
     counts = np.maximum(np.round(share * lengths).astype(np.int64), 1)  # [B]
     rows = np.zeros((len(lengths), counts.max()), np.int64)

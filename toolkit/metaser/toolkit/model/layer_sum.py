@@ -1,4 +1,4 @@
-"""A learnt weighted sum of layers, in place of the output of the last one."""
+"""A learnt weighted sum of layers, which replaces the output of the last layer."""
 
 from collections.abc import Iterable
 
@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 
 class WeightedSum(nn.Module):
-    """L + 1 hidden states [B, N, D] -> [B, N, D], their mean under softmax weights, even at first.
+    """L + 1 hidden states [B, N, D] -> [B, N, D], their mean with softmax weights, initially equal.
 
-    The states are the input of the first layer and the output of each, as in SUPERB (Yang et al., 2021).
+    The states are the input of the first layer and the output of each layer, as in SUPERB (Yang et al., 2021).
     """
 
     def __init__(self, layers: int) -> None:

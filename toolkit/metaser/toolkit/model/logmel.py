@@ -18,11 +18,11 @@ FRAMES_PER_STEP = 2
 STEP_SAMPLES = FRAMES_PER_STEP * HOP_SAMPLES
 
 TAIL_FRAMES = 2
-"""Frames beyond M that still touch the clip: they are cut off, but their bins count for the floor."""
+"""Frames beyond M that still overlap the clip: they are cut off, but their bins count for the floor."""
 
 
 class LogMel(nn.Module):
-    """Waveform [B, T], lengths [B] -> log-mel [B, mel_bins, M], each clip as `WhisperFeatureExtractor` sees it alone.
+    """Waveform [B, T], lengths [B] -> log-mel [B, mel_bins, M], each clip as by `WhisperFeatureExtractor` alone.
 
     Clip i of length T_i has M_i = 2 * ceil(T_i / 320) valid frames, zeros beyond; frame m is centred on sample 160 m::
 
@@ -31,14 +31,14 @@ class LogMel(nn.Module):
         |--- frame 0: 400 ---|
              |--- frame 1: 400 ---|
 
-    The clip's loudest bin sets the floor, 80 dB below. Frames that only see zeros lie at the smallest value there is
-    and so never set it: other clips of the batch change nothing.
+    The floor is 80 dB below the clip's loudest bin. Frames of zeros have the smallest possible value and so never set
+    it: other clips of the batch have no influence.
     """
 
     def __init__(self, mel_bins: int) -> None:
         super().__init__()
         self.keeps_float32 = False
-        """Whether autocast is kept away."""
+        """Whether autocast is disabled."""
         filters = mel_filter_bank(
             num_frequency_bins=WINDOW_SAMPLES // 2 + 1,
             num_mel_filters=mel_bins,

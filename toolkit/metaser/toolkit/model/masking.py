@@ -1,4 +1,4 @@
-"""Padding: which samples or frames belong to a clip, and statistics over those alone.
+"""Padding masks, and statistics over the valid samples or frames only.
 
 Letters: B batch, T samples, N frames, D frame width, C channels.
 """
@@ -13,12 +13,12 @@ def frame_mask(frame_lengths: Tensor, n: int) -> Tensor:
 
 
 def masked_mean(frames: Tensor, mask: Tensor) -> Tensor:
-    """[B, N, D] and [B, N] -> [B, D], the mean over the frames of mask 1; zeros where a clip has none."""
+    """[B, N, D] and [B, N] -> [B, D], the mean over the frames with mask 1; zeros if a clip has none."""
     return (frames * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
 
 
 def masked_standardise(x: Tensor, mask: Tensor, eps: float, dim: int = -1) -> Tensor:
-    """Zero mean and unit variance over the axis of time, where mask is 1; zeros elsewhere.
+    """Normalise to zero mean and unit variance over time, for mask 1; zeros elsewhere.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def masked_standardise(x: Tensor, mask: Tensor, eps: float, dim: int = -1) -> Te
 def attention_bias(mask: Tensor) -> Tensor:
     """[B, N] -> [B, 1, N, N] to add to attention scores: 0 for valid keys, the most negative float for padding.
 
-    Finite, so that a clip without any valid frame gives numbers and not NaN.
+    Finite, so that a clip without valid frames does not give NaN.
     """
     bias = (1 - mask) * torch.finfo(mask.dtype).min  # [B, N]
     return bias[:, None, None, :].expand(-1, 1, mask.shape[1], -1)

@@ -1,7 +1,7 @@
 """The network: frames of a backbone -> pooling head -> embedding -> prototypes -> scaled cosines.
 
 Source of the method: Ion et al., "A Cross-Lingual Meta-Learning Method Based on Domain Adaptation for Speech Emotion
-Recognition" (arXiv 2410.04633). Sizes and the order of projection, gate and pooling are our choice.
+Recognition" (arXiv 2410.04633). Sizes and the order of projection, gate and pooling are metaser's choice.
 
 Letters: B batch, N frames, D frame width, E embedding size, C classes, M support clips, Q queries.
 """
@@ -67,7 +67,7 @@ class MeanFC(Head):
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         """[B, N, D] and [B, N] -> [B, E]."""
         embedding: Tensor = self.projection(masked_mean(frames, mask))  # [B, E]
-        return embedding * mask.amax(1, keepdim=True)  # no bias where there is no frame
+        return embedding * mask.amax(1, keepdim=True)  # no bias if there is no frame
 
 
 class LateralInhibition(Head):
@@ -121,14 +121,14 @@ HEADS: dict[str, type[Head]] = {head.kind: head for head in (MeanFC, LateralInhi
 
 
 def make_head(kind: str, width: int, embedding_size: int = EMBEDDING_SIZE) -> Head:
-    """A freshly initialised head for frames of this width."""
+    """A newly initialised head for frames of this width."""
     if kind not in HEADS:
         raise InputError(f"the head {kind!r} is not known; known are {', '.join(HEADS)}")
     return HEADS[kind](width, embedding_size)
 
 
 def identity_head(width: int) -> MeanFC:
-    """The head of an untrained model: Mean-FC with E = D whose embedding is the mean frame."""
+    """The identity head of an untrained model: Mean-FC with E = D; the embedding is the mean frame."""
     head = MeanFC(width, width)
     nn.init.eye_(head.projection.weight)
     nn.init.zeros_(head.projection.bias)

@@ -1,4 +1,4 @@
-"""Models that are not in the hub's layout: what a folder or file is instead, and what to do with it."""
+"""Recognise models that are not in the hub's layout, and say what to do with them."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ SINGLE_FILES = {
     ".gguf": f"a model of llama.cpp or whisper.cpp, which metaser does not read: give {HUB_LAYOUT}",
     **dict.fromkeys(
         (".pt", ".pth", ".ckpt"),
-        "a checkpoint of PyTorch alone, for example of fairseq or Lightning: convert it with the conversion script of "
+        "a plain PyTorch checkpoint, for example from fairseq or Lightning: convert it with the conversion script of "
         f"its architecture in transformers and give {HUB_LAYOUT}",
     ),
     **dict.fromkeys((".zip", ".tar", ".gz", ".tgz"), "an archive: unpack it and give the folder"),
@@ -22,19 +22,19 @@ SINGLE_FILES = {
 
 
 def describe_file(path: Path) -> str | None:
-    """What a file is that was given as a model, and what to do; None if it is not known."""
+    """Describe a file that was given as a model, and what to do; None if it is unknown."""
     return SINGLE_FILES.get(path.suffix.lower())
 
 
 def describe_folder(folder: Path) -> str | None:
-    """What a folder is that is not a whole model in the hub's layout, and what to do; None if it is one, or not known.
+    """Describe a folder that is not a whole model in the hub's layout, and what to do; None if it is one, or unknown.
 
     The words continue a sentence "FOLDER is ...".
     """
     if (folder / "adapter_config.json").is_file():
         base = _text(folder / "adapter_config.json", "base_model_name_or_path")
         return (
-            f"a PEFT (LoRA) adapter for {base or 'a base model'} and no whole model: load both with peft, "
+            f"a PEFT (LoRA) adapter for {base or 'a base model'} and not a whole model: load both with peft, "
             "call merge_and_unload() and save_pretrained(), and give the folder that this writes"
         )
     if (folder / "config.json").is_file() and weight_files(folder):
@@ -61,7 +61,7 @@ def _weights_of_another_kind(folder: Path) -> str | None:
     if next(folder.glob("*.onnx"), None) or next(folder.glob("onnx/*.onnx"), None):
         return "a folder of ONNX graphs: give the folder of the PyTorch model that they were exported from"
     if (folder / "tf_model.h5").exists() or (folder / "flax_model.msgpack").exists():
-        return f"a model with weights of TensorFlow or Flax alone: give one with weights of PyTorch, {HUB_LAYOUT}"
+        return f"a model with only TensorFlow or Flax weights: give one with PyTorch weights, {HUB_LAYOUT}"
     for variant in sorted([*folder.glob("model.*.safetensors"), *folder.glob("pytorch_model.*.bin")]):
         name = variant.name.split(".")
         return f"a model whose weights are a variant, {variant.name}: rename the file to {name[0]}.{name[-1]}"
@@ -72,7 +72,7 @@ def _weights_of_another_kind(folder: Path) -> str | None:
 
 
 def _place_of_the_model(folder: Path) -> str | None:
-    """The model may lie deeper: in the snapshot of a cache of the hub, or in a folder of its own."""
+    """Look for the model in a folder below: the snapshot of a hub cache, or a subfolder."""
     for path in sorted([*folder.glob("snapshots/*/config.json"), *folder.glob("*/config.json")]):
         if weight_files(path.parent):
             return f"a folder above a model: give {path.parent}"

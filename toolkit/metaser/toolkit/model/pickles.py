@@ -1,4 +1,4 @@
-"""Reading PyTorch's files without running code of theirs, and with one error for whatever is wrong with them."""
+"""Read PyTorch's files without running their code, and raise one error for anything wrong with them."""
 
 import struct
 import warnings
@@ -15,11 +15,11 @@ DAMAGED = (
     ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, MemoryError, OSError,
     RuntimeError, TypeError, UnpicklingError, ValueError, struct.error,
 )  # fmt: skip
-"""What torch's readers raise for damaged files, by where in them the damage is."""
+"""Exceptions of torch's readers for damaged files; the kind depends on the place of the damage."""
 
 
 def load_pickle(path: Path, what: str, *, mapped: bool = False) -> dict[Any, Any]:
-    """The dictionary in a file of `torch.save`; `what` is in words what the file has to be.
+    """Read the dictionary in a file of `torch.save`; `what` describes the expected file for messages.
 
     Parameters
     ----------
@@ -30,14 +30,14 @@ def load_pickle(path: Path, what: str, *, mapped: bool = False) -> dict[Any, Any
     NotFoundError
         there is no such file
     InputError
-        it is damaged, holds something else, or needs code to be run
+        it is damaged, holds something else, or needs to run code
     """
     if not path.exists():
         raise NotFoundError(f"no {path.name} in {path.parent}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a protocol that is not the usual one: what cannot be read raises
-            # files that are no archive, as PyTorch wrote them before 1.6, cannot be mapped into memory
+            warnings.simplefilter("ignore")  # about an unusual protocol: unreadable files raise anyway
+            # files that are not archives, written by PyTorch before 1.6, cannot be mapped into memory
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and is_zipfile(path))
     except DAMAGED as error:
         raise InputError(f"{path} is damaged or not {what}: {_reason(error)}") from error

@@ -1,4 +1,4 @@
-"""What a folder in the hub's layout says of the sound that its encoder takes: the settings of its feature extractor."""
+"""Read the settings of the feature extractor from a folder in the hub's layout."""
 
 from pathlib import Path
 from typing import Any
@@ -8,17 +8,17 @@ from metaser.runtime.errors import InputError
 from metaser.toolkit.model.weights import read_json
 
 PROCESSOR_FILE = "processor_config.json"
-"""Of a whole processor; transformers 5 nests the feature extractor's settings in it and writes no other file."""
+"""Settings of a whole processor; transformers 5 nests the feature extractor's in it and writes no other file."""
 
 EXTRACTOR_FILE = "preprocessor_config.json"
 NESTED = ("feature_extractor", "audio_processor")
 
 
 def read_preprocessor(folder: Path) -> dict[str, Any]:
-    """The settings of the feature extractor, from the file that transformers would take; empty if there is none.
+    """The settings of the feature extractor, from the file that transformers would use; empty if there is none.
 
     Raises:
-        InputError: a file is damaged, or the settings are for sound at another rate.
+        InputError: a file is damaged, or the settings are for another sample rate.
     """
     settings = _nested(folder / PROCESSOR_FILE)
     path = folder / EXTRACTOR_FILE
@@ -41,6 +41,6 @@ def _nested(path: Path) -> dict[str, Any] | None:
         if name in processor:
             settings = processor[name]
             if not isinstance(settings, dict):
-                raise InputError(f"{path} is damaged: {name} is no JSON object")
+                raise InputError(f"{path} is damaged: {name} is not a JSON object")
             return settings
     return None

@@ -19,16 +19,16 @@ from metaser.toolkit.config import AugmentConfig
 from metaser.toolkit.model.encoder import Backbone
 
 LARGEST_SHARE = 4
-"""No mask is longer than one part in so many of its clip."""
+"""No mask is longer than the clip's length divided by this."""
 
 
 @contextmanager
 def masked(
     backbone: Backbone, lengths: Sequence[int], settings: AugmentConfig, rng: np.random.Generator
 ) -> Iterator[None]:
-    """Blank stretches and bands of every clip that the backbone embeds inside this block: one batch of these lengths.
+    """Apply time and frequency masks to every clip that the backbone embeds in this block: one batch of these lengths.
 
-    What is blanked becomes 0, near the mean of the log-mel and of the projected features.
+    Masked values become 0, which is near the mean of the log-mel and of the projected features.
     """
     part = backbone.masked_part
     frames = np.maximum(np.asarray(lengths) // part.hop_samples, 1)  # [B]

@@ -1,4 +1,4 @@
-"""Wav2Vec2 and its relatives with padding that changes nothing: the order of calls around transformers' modules."""
+"""Wav2Vec2 and related encoders, unaffected by padding: the order of calls around transformers' modules."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ from metaser.toolkit.model.encoder import Backbone, MaskedPart
 from metaser.toolkit.model.masking import attention_bias, frame_mask, masked_standardise
 
 INPUT_EPS = 1e-7
-"""What transformers' feature extractor adds to a clip's variance."""
+"""The value that transformers' feature extractor adds to a clip's variance."""
 
 
 class Wav2Vec2Backbone(Backbone):
@@ -39,7 +39,7 @@ class Wav2Vec2Backbone(Backbone):
         self.feature_projection = model.feature_projection
         self.encoder = model.encoder
         if getattr(config, "do_stable_layer_norm", False):
-            self.encoder.layer_norm = nn.Identity()  # there it is the final norm, after hidden_states[L]
+            self.encoder.layer_norm = nn.Identity()  # in these encoders it is the final norm, after hidden_states[L]
         if self.model_type == "wavlm":
             for layer in self.encoder.layers:
                 layer.attention.__class__ = PaddedWavLMAttention
@@ -80,7 +80,7 @@ class Wav2Vec2Backbone(Backbone):
         for layer, (kernel, stride) in zip(self.feature_extractor.conv_layers, self.strides, strict=True):
             lengths = strided_length(lengths, kernel, stride)
             norm = getattr(layer, "layer_norm", None)
-            if isinstance(norm, nn.GroupNorm):  # one channel a group: its statistics run over the clip's time
+            if isinstance(norm, nn.GroupNorm):  # one channel per group: its statistics run over the clip's time
                 x = layer.conv(x)
                 x = masked_standardise(x, frame_mask(lengths, x.shape[2])[:, None], norm.eps)
                 x = layer.activation(x * norm.weight[:, None] + norm.bias[:, None])
@@ -89,7 +89,7 @@ class Wav2Vec2Backbone(Backbone):
         return x.transpose(1, 2), lengths
 
     def _positions(self, x: Tensor, mask: Tensor) -> Tensor:
-        """[B, D, N] -> [B, D, N]; each convolution sees zeros beyond the clip, as it does with the clip alone."""
+        """[B, D, N] -> [B, D, N]; each convolution sees zeros beyond the clip, as with the clip alone."""
         embedding = self.encoder.pos_conv_embed
         if self.model_type == "data2vec-audio":
             for layer in embedding.layers:
@@ -102,7 +102,7 @@ class Wav2Vec2Backbone(Backbone):
     def _attend(self, frames: Tensor, bias: Tensor) -> Iterator[Tensor]:
         """[B, N, D] -> itself, then the output of each transformer layer, [B, N, D]."""
         yield frames
-        positions = None  # of WavLM: made by the first layer, gated anew by each
+        positions = None  # of WavLM: computed by the first layer, gated again by each layer
         for layer in self.encoder.layers:
             if self.model_type == "wavlm":
                 frames, positions = layer(frames, attention_mask=bias, position_bias=positions)
@@ -114,7 +114,7 @@ class Wav2Vec2Backbone(Backbone):
 class PaddedWavLMAttention(WavLMAttention):
     """WavLM's attention with an additive padding mask and torch's fused product.
 
-    The stock one mixes a boolean padding mask with a float bias, which torch deprecates and which gives NaN for a clip
+    The stock module mixes a boolean padding mask with a float bias. Torch deprecates that, and it gives NaN for a clip
     without frames.
     """
 
@@ -134,11 +134,11 @@ class PaddedWavLMAttention(WavLMAttention):
             attn_mask=gated_position_bias.view(batch, self.num_heads, n, n) + attention_mask,
             dropout_p=self.dropout if self.training else 0.0,
         )  # [B, heads, N, D / heads]
-        # a clone, as the ONNX exporter drops .contiguous() here and then fails on the view
+        # a clone, because the ONNX exporter drops .contiguous() here and then fails on the view
         rows = attended.transpose(1, 2).clone(memory_format=torch.contiguous_format)
         return self.out_proj(rows.view(batch, n, -1)), None
 
 
 def strided_length(lengths: Tensor, kernel: int, stride: int) -> Tensor:
-    """[B] -> [B], how many outputs an unpadded convolution gives; 0 where the input is shorter than the kernel."""
+    """[B] -> [B], the number of outputs of an unpadded convolution; 0 if the input is shorter than the kernel."""
     return torch.div((lengths - kernel + stride).clamp(min=0), stride, rounding_mode="floor")

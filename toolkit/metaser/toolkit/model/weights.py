@@ -1,4 +1,4 @@
-"""Files of weights and descriptions: read them, fill modules with them, and say clearly what does not fit."""
+"""Read files of weights and descriptions, load them into modules, and report what does not fit."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from metaser.runtime.system.strict_json import read_json_text
 from metaser.toolkit.model.pickles import load_pickle
 
 PREFIX = re.compile(r"^(wav2vec2|hubert|wavlm|data2vec_audio|model)\.(?=feature_|encoder\.)")
-"""What a hub's name starts with when the encoder is part of a larger model."""
+"""Prefixes of weight names on the hub when the encoder is part of a larger model."""
 
 OLD_WEIGHT_NORM = {
     "conv.weight_g": "conv.parametrizations.weight.original0",
@@ -22,7 +22,7 @@ OLD_WEIGHT_NORM = {
 }
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-"""Names of whole files; shards have an index beside them, NAME.index.json."""
+"""Names of whole files; shards have an index in the same folder, NAME.index.json."""
 
 PART = re.compile(r"encoder\.layers\.\d+|encoder\.\w+|\w+")
 
@@ -53,7 +53,7 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
 
 
 def read_folder(folder: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights in a folder of the hub's layout, under transformers' names, of the parts that `expected` has."""
+    """The weights in a folder of the hub's layout, under transformers' names, for the parts in `expected`."""
     parts = {part(name) for name in expected}
     files = weight_files(folder)
     if not files:
@@ -65,7 +65,7 @@ def read_folder(folder: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
 
 
 def read_file(path: Path, wanted: Callable[[str], bool] = lambda _: True) -> dict[str, Tensor]:
-    """The wanted tensors of a .safetensors file or of a pickle that holds nothing but tensors."""
+    """The wanted tensors of a .safetensors file, or of a pickle that holds only tensors."""
     try:
         if path.suffix == ".bin":
             return {name: tensor for name, tensor in _unpickled(path).items() if wanted(name)}
@@ -78,15 +78,15 @@ def read_file(path: Path, wanted: Callable[[str], bool] = lambda _: True) -> dic
 
 
 def _unpickled(path: Path) -> dict[str, Tensor]:
-    """A pickle's tensors by name; no code of it is run."""
+    """A pickle's tensors by name; its code is not run."""
     content = load_pickle(path, "a file of weights by name, as state_dict() has them", mapped=True)
     if strange := [str(name) for name, value in content.items() if not _is_weight(name, value)]:
-        raise InputError(f"{path} holds {', '.join(strange[:3])} beside weights: save the model's state_dict() alone")
+        raise InputError(f"{path} holds {', '.join(strange[:3])} besides weights: save only the model's state_dict()")
     return content
 
 
 def _is_weight(name: object, value: object) -> bool:
-    """Whether it is a name with an ordinary tensor whose values are in memory or in the file."""
+    """Whether this is a name with an ordinary tensor whose values are in memory or in the file."""
     return (
         isinstance(name, str)
         and isinstance(value, Tensor)
@@ -97,7 +97,7 @@ def _is_weight(name: object, value: object) -> bool:
 
 
 def canonical(name: str) -> str:
-    """A hub's name for a weight -> the name in transformers' encoder alone."""
+    """A weight's name on the hub -> its name in transformers' encoder."""
     name = PREFIX.sub("", name)
     for old, new in OLD_WEIGHT_NORM.items():
         name = name.replace(old, new)
@@ -111,7 +111,7 @@ def part(name: str) -> str:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that hold a model's weights, none if there are none: safetensors before pickles, whole before shards.
+    """The files of a model's weights, empty if there are none: safetensors before pickles, whole before shards.
 
     Raises:
         InputError: the index of the shards is damaged.
@@ -128,12 +128,12 @@ def weight_files(folder: Path) -> list[Path]:
 def _shards(index: Path) -> list[Path]:
     files = read_json(index).get("weight_map")
     if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):
-        raise InputError(f"{index} is damaged: its weight_map has to name the file of each weight")
+        raise InputError(f"{index} is damaged: its weight_map must name the file of each weight")
     return [index.parent / Path(name).name for name in sorted(set(files.values()))]
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object, or an error that names the file."""
+    """Read a JSON object; errors name the file."""
     try:
         content = read_json_text(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -141,5 +141,5 @@ def read_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path} holds no JSON object")
+        raise InputError(f"{path} does not hold a JSON object")
     return content

@@ -1,4 +1,4 @@
-"""Whisper's encoder from the waveform, for clips of any length and with padding that changes nothing."""
+"""Whisper's encoder from the waveform, for clips of any length, unaffected by padding."""
 
 import copy
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from metaser.toolkit.model.masking import attention_bias, frame_mask
 
 
 class WhisperBackbone(Backbone):
-    """The encoder of Whisper for clips of any length up to its 30 s, log-mel included."""
+    """The encoder of Whisper for clips of any length up to 30 s, including the log-mel."""
 
     family = "whisper"
     depth_field = "encoder_layers"
@@ -34,7 +34,7 @@ class WhisperBackbone(Backbone):
 
     @property
     def max_samples(self) -> int:
-        """What its positions reach to."""
+        """Longest clip that its positions cover."""
         positions: int = self.config.max_source_positions
         return positions * STEP_SAMPLES
 
@@ -57,7 +57,7 @@ class WhisperBackbone(Backbone):
         return shorter
 
     def keep_float32(self) -> None:
-        """The log-mel: its powers span more than half precision holds."""
+        """The log-mel: its powers exceed the range of half precision."""
         self.log_mel.keeps_float32 = True
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,7 +65,7 @@ class WhisperBackbone(Backbone):
         return self.attend(*self.listen(waveform, lengths))
 
     def listen(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, T] and [B] -> what the first layer takes, [B, N, D], and the number of frames of each clip, [B]."""
+        """[B, T] and [B] -> the input of the first layer, [B, N, D], and the number of frames of each clip, [B]."""
         if waveform.shape[1] > self.max_samples:
             raise InputError(
                 f"whisper takes {self.max_samples} samples at most, got {waveform.shape[1]}; split the clip"
@@ -78,7 +78,7 @@ class WhisperBackbone(Backbone):
     def attend(
         self, frames: Tensor, frame_lengths: Tensor, start: int = 0, stop: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The layers `start` to `stop` - 1: what goes into the first of them, or some frames -> [B, N, D] and [B]."""
+        """Run layers `start` to `stop` - 1: the input of the first one, or some of its frames -> [B, N, D] and [B]."""
         mask = frame_mask(frame_lengths, frames.shape[1])  # [B, N]
         states = self._states(frames, attention_bias(mask), self.encoder.layers[start:stop])
         return self.combine(states) * mask[..., None], frame_lengths
@@ -89,7 +89,7 @@ class WhisperBackbone(Backbone):
         return F.gelu(self.encoder.conv2(x)).transpose(1, 2).contiguous()  # plain strides export
 
     def _states(self, frames: Tensor, bias: Tensor, layers: Iterable[nn.Module]) -> Iterator[Tensor]:
-        """[B, N, D] -> itself, then the output of each layer, [B, N, D]."""
+        """[B, N, D] -> the input, then the output of each layer, [B, N, D]."""
         yield frames
         for layer in layers:
             frames = layer(frames, attention_mask=bias)

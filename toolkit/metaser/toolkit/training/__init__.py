@@ -1,1 +1,1 @@
-"""Meta-training: the loop, what it trains on, its losses, optimiser and state."""
+"""Meta-training: the loop, data, losses, optimiser and state."""

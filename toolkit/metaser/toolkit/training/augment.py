@@ -1,4 +1,4 @@
-"""Clips as other rooms, microphones, lines and speakers would give them: speed, echo, tone, noise, band, gain.
+"""Augment clips to simulate other rooms, microphones, lines and speakers: speed, echo, tone, noise, band, gain.
 
 All randomness comes from the generator that is passed in. T is a clip's number of samples at 16 kHz.
 """
@@ -16,15 +16,15 @@ from metaser.toolkit.config import AugmentConfig
 
 ECHO_END_DB = 60.0
 DIRECT_TO_ECHO_DB = (0.0, 12.0)
-"""How much louder the direct sound is than all its echo."""
+"""Range of the level of the direct sound over its echo."""
 EQUALISER_HZ = (60.0, 150.0, 400.0, 1000.0, 2500.0, 7000.0)
 FILTER_ROOM = 1024
 NOISE_SLOPE = (0.0, 1.0)
-"""The noise's amplitude falls with frequency to this power: 0 is white, 1 is brown."""
+"""Exponent by which the noise's amplitude falls with frequency: 0 is white, 1 is brown."""
 
 
 def augment(waveform: Waveform, crop_samples: int, settings: AugmentConfig, rng: np.random.Generator) -> Waveform:
-    """[T] -> [at most crop_samples]: a random stretch, and by chance each effect; samples stay in [-1, 1]."""
+    """[T] -> [at most crop_samples]: a random crop, and each effect with its probability; samples stay in [-1, 1]."""
     speed = rng.uniform(*settings.speed) if rng.random() < settings.speed_chance else 1.0
     clip = random_crop(waveform, round(crop_samples * speed), rng)
     if speed != 1.0:
@@ -43,7 +43,7 @@ def augment(waveform: Waveform, crop_samples: int, settings: AugmentConfig, rng:
 
 
 def random_crop(waveform: Waveform, samples: int, rng: np.random.Generator) -> Waveform:
-    """[T] -> [min(T, samples)], a stretch that starts anywhere."""
+    """[T] -> [min(T, samples)], a crop at a random position."""
     start = int(rng.integers(0, max(0, len(waveform) - samples) + 1))
     return waveform[start : start + samples]
 
@@ -54,7 +54,7 @@ def change_speed(waveform: Waveform, speed: float) -> Waveform:
 
 
 def add_noise(waveform: Waveform, snr_db: float, rng: np.random.Generator) -> Waveform:
-    """[T] -> [T] with noise between white and brown at this ratio of the clip's power to the noise's."""
+    """[T] -> [T] with noise between white and brown at this signal-to-noise ratio."""
     spectrum = np.fft.rfft(rng.standard_normal(len(waveform), dtype=np.float32))
     spectrum[0] = 0  # no offset
     spectrum[1:] *= np.arange(1, len(spectrum)) ** -rng.uniform(*NOISE_SLOPE)
@@ -78,13 +78,13 @@ def equalise(waveform: Waveform, most_db: float, rng: np.random.Generator) -> Wa
 
 
 def limit_band(waveform: Waveform, highest_hz: float) -> Waveform:
-    """[T] -> [T] without what lies above a frequency: 60 dB down a quarter of an octave higher."""
+    """[T] -> [T] low-pass filtered: 60 dB attenuation a quarter of an octave above the cutoff."""
     end_hz = highest_hz * 2**0.25
     return _filtered(waveform, lambda hz: np.interp(hz, [highest_hz, end_hz], [0.0, -ECHO_END_DB]))
 
 
 def _filtered(waveform: Waveform, gain_db: Callable[[Waveform], npt.NDArray[np.float64]]) -> Waveform:
-    """A filter of zero phase, given as decibels over Hz; room is left for what it adds at the ends."""
+    """Apply a zero-phase filter, given in decibels over Hz; the clip is padded for what it adds at the ends."""
     size = 1 << (len(waveform) + FILTER_ROOM - 1).bit_length()
     spectrum = np.fft.rfft(waveform, size)
     spectrum *= 10 ** (gain_db(np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)) / 20)

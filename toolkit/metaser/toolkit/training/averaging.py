@@ -1,4 +1,4 @@
-"""Averages of weights: an exponential moving average over a run, and an interpolation to its start."""
+"""Weight averaging: an exponential moving average over a run, and an interpolation to its start."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def average_of(network: nn.Module, decay: float) -> AveragedModel:
-    """A copy of a network whose weights `update_parameters(network)` moves by a share of 1 - decay.
+    """A copy of a network whose weights `update_parameters(network)` moves towards the network by 1 - decay.
 
-    Early on by more, as TensorFlow's does: after n updates it keeps at most (1 + n) / (10 + n), so the beginning is
-    soon forgotten.
+    Early updates move it further, as in TensorFlow: after n updates it keeps at most (1 + n) / (10 + n), so the initial
+    weights lose their influence quickly.
     """
 
     def follow(average: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
@@ -31,9 +31,9 @@ def average_of(network: nn.Module, decay: float) -> AveragedModel:
 
 @torch.no_grad()
 def interpolated(start: Network, learnt: nn.Module, share: float) -> Network:
-    """A network, in eval mode, whose weights lie so far on the straight way from one to another of the same layout.
+    """A network, in eval mode, with weights linearly interpolated between two networks of the same layout.
 
-    What is learnt then carries over better to other data than the whole way (WiSE-FT, Wortsman et al., CVPR 2022).
+    It generalises better to other data than the learnt weights (WiSE-FT, Wortsman et al., CVPR 2022).
     """
     between = copy.deepcopy(start)
     for weight, other in zip(between.parameters(), learnt.parameters(), strict=True):

@@ -1,4 +1,4 @@
-"""An episode as tensors: its clips cut, augmented and padded, with what the loss needs.
+"""An episode as tensors: its clips cut, augmented and padded, with the inputs of the loss.
 
 Letters: B = M + R clips, M support clips, R queries, T samples, C classes.
 """
@@ -34,9 +34,9 @@ class EpisodeBatch:
 
     index: int
     clips: Tensor
-    """[B, T] float32, waveforms with zeros after each; with stored variants [B, N, D], what the layers take."""
+    """[B, T] float32, waveforms with zeros after each; with stored variants [B, N, D], the input of the layers."""
     lengths: Tensor
-    """[B] int64, of samples or frames."""
+    """[B] int64, number of samples or frames."""
     support_weights: Tensor
     """[C, M], 1 / K at the K clips of each class."""
     support_targets: Tensor
@@ -46,16 +46,16 @@ class EpisodeBatch:
     domains: Tensor
     """[B] int64, the corpus or language of each clip; 0 without an adversary."""
     labels: Tensor
-    """[B] int64, the class of each clip among those of all corpora."""
+    """[B] int64, the class of each clip among the classes of all corpora."""
 
     def to(self, device: torch.device) -> EpisodeBatch:
-        """The same on a device."""
+        """The same batch on a device."""
         moved = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "index"}
         return EpisodeBatch(self.index, **{name: part.to(device, non_blocking=True) for name, part in moved.items()})
 
 
 class BatchMaker:
-    """Makes the batch of an episode from its index alone; safe to use from several threads.
+    """Makes the batch of an episode from its index; safe to use from several threads.
 
     `variants` draws stored frames [N, D] of a clip; without it waveforms are augmented.
     """
@@ -77,7 +77,7 @@ class BatchMaker:
             self._label_of[clips] = number
 
     def make(self, index: int) -> EpisodeBatch:
-        """Episode `index`; the sampler and the store are over the same utterances."""
+        """Episode `index`; the sampler and the store have the same utterances."""
         config, episode = self._config, self._sampler.draw(index)
         n_way, k_shot = episode.support.shape
         clips = np.concatenate([episode.support.ravel(), episode.query_indices])  # [B]
@@ -117,7 +117,7 @@ def pad_frames(clips: Sequence[npt.NDArray[np.float16]]) -> tuple[Tensor, Tensor
 
 
 def prefetch(make: Callable[[int], Made], indices: Iterable[int], workers: int) -> Generator[Made, None, None]:
-    """`make` of each index in order, made ahead by threads: decoding, resampling and transforms release the lock."""
+    """`make` of each index in order, prefetched by threads: decoding, resampling and transforms release the GIL."""
     if workers == 0:
         yield from map(make, indices)
         return

@@ -1,4 +1,4 @@
-"""The clips of a run: read, checked, and divided into those that train and those of held-out speakers."""
+"""Read and check the clips of a run, and split them into training clips and clips of held-out speakers."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ LISTED_PROBLEMS = 3
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Everything a run draws from; each sampler is over the utterances of the store beside it."""
+    """Data of a run; each sampler has the utterances of the store of the same name."""
 
     training: EpisodeSampler
     training_clips: ClipStore
     validation: EpisodeSampler | None
-    """None where no validation is wanted."""
+    """None without validation."""
     validation_clips: ClipStore
     domains: tuple[str, ...]
-    """What the adversary tells apart; none without one."""
+    """Domains of the adversary; empty without one."""
     problems: tuple[Problem, ...]
-    """Files that were found or named and are left out."""
+    """Files that were found or listed and are skipped."""
 
     @property
     def fingerprint(self) -> str:
-        """A hash over the clips and their order: with another one, episodes differ."""
+        """A hash over the clips and their order: if it differs, episodes differ."""
         rows = [
             (clip.path.name, clip.label, clip.speaker, clip.language, clip.corpus)
             for store in (self.training_clips, self.validation_clips)
@@ -44,7 +44,7 @@ class TrainingData:
 
 
 def load_training_data(config: Config, notify: Callable[[str], None]) -> TrainingData:
-    """Read and decode everything once, so that whatever is wrong is said before the first episode.
+    """Read and decode everything once, so that every problem is reported before the first episode.
 
     Raises:
         NotFoundError: a folder or table does not exist.
@@ -96,7 +96,7 @@ def _splits(config: Config) -> tuple[Split, ...]:
 
 
 def _split(clip: Utterance, data: DataConfig) -> Split:
-    """The protocol's part; given validation speakers take the place of the protocol's, who train then."""
+    """The partition of a clip; given validation speakers replace the protocol's, who then train."""
     split = split_of(clip)
     if data.validation_speakers is None or split == "test":
         return split

@@ -1,6 +1,6 @@
-"""One run on several processes: the sums they share, through Accelerate over torch.distributed.
+"""One run on several processes: shared sums, through Accelerate over torch.distributed.
 
-With one process every function here returns what it is given.
+With one process every function here returns its input.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
-        """Whether this one writes and speaks."""
+        """Whether this process writes files and prints."""
         return self.rank == 0
 
     def own(self, items: range) -> range:
-        """Every `count`-th of a step's episodes or a validation's batches."""
+        """This process's share: every `count`-th of a step's episodes or a validation's batches."""
         return items[self.rank :: self.count]
 
     def sum(self, tensor: Tensor) -> Tensor:
@@ -46,14 +46,14 @@ class Processes:
         return reduce(tensor, "sum")
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Give every process the sum of the gradients of all."""
+        """Sum the gradients of all processes."""
         if self.count > 1:
             for parameter in parameters:
                 own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
                 parameter.grad = self.sum(own)
 
     def wait(self) -> None:
-        """Wait until every process is here."""
+        """Wait for all processes."""
         if self.count > 1:
             PartialState().wait_for_everyone()
 

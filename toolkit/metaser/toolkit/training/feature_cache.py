@@ -1,6 +1,6 @@
-"""What the frozen part of a backbone gives for some augmented variants of every clip, worked out once and kept on disk.
+"""Disk cache of the frozen part's output for some augmented variants of every clip, computed once.
 
-Training then costs no more than the layers that learn. Only Whisper's backbones can be entered half way up.
+Training then costs only the layers that learn. Only Whisper's backbones can start at a middle layer.
 
 Letters: B batch, N frames, D frame width.
 """
@@ -40,11 +40,11 @@ class VariantStore:
 
     def __init__(self, config: Config, store: ClipStore, backbone: Backbone) -> None:
         if not backbone.is_divisible:
-            raise InputError(f"freeze.variants is for Whisper alone and this backbone is {backbone.family}")
+            raise InputError(f"freeze.variants is for Whisper only and this backbone is {backbone.family}")
         if not config.freeze.front_end and not config.freeze.layers:
-            raise InputError("freeze.variants keeps what a frozen part gives: set freeze.front_end or freeze.layers")
+            raise InputError("freeze.variants stores a frozen part's output: set freeze.front_end or freeze.layers")
         if backbone.layer_sum is not None:
-            raise InputError("freeze.variants keeps one layer's output and model.weighted_sum needs all: choose one")
+            raise InputError("freeze.variants stores one layer's output and model.weighted_sum needs all: choose one")
         self._config, self._store, self._backbone = config, store, backbone
         effects = {name: value for name, value in config.plain()["augment"].items() if name != "frame_keep_ratio"}
         settings = json.dumps([effects, config.data.crop_s, config.freeze.layers, config.seed])
@@ -56,7 +56,7 @@ class VariantStore:
         self._folder = config.out / "cache" / f"variants-{weights.hexdigest()[:16]}"
 
     def load(self, clip: int, variant: int) -> StoredFrames:
-        """[N, D], read as it is used."""
+        """[N, D], memory-mapped."""
         return np.load(self._path(clip, variant), mmap_mode="r")
 
     def draw(self, clip: int, rng: np.random.Generator) -> StoredFrames:
@@ -65,11 +65,11 @@ class VariantStore:
 
     @torch.inference_mode()
     def fill(self, notify: Callable[[str], None]) -> None:
-        """Work out what is not there yet."""
+        """Compute the missing variants."""
         missing = [clip for clip in range(len(self._store.utterances)) if not self._is_there(clip)]
         if not missing:
             return
-        notify(f"{len(missing)} clips pass the frozen part, {self._config.freeze.variants} variants of each")
+        notify(f"{len(missing)} clips: computing the frozen part for {self._config.freeze.variants} variants of each")
         self._backbone.eval()
         for clip in missing:
             self._fill(clip)
@@ -97,6 +97,6 @@ class VariantStore:
         return self._folder / f"{self._key(clip)}-{variant}.npy"
 
     def _key(self, clip: int) -> str:
-        """Of the clip alone, so that its variants do not depend on which others there are."""
+        """Seed from the clip alone, so that its variants do not depend on the other clips."""
         source = self._store.utterances[clip]
         return hashlib.sha256(f"{source.corpus}/{source.path.name}".encode("utf-8", "surrogatepass")).hexdigest()[:24]

@@ -1,4 +1,4 @@
-"""What of a network learns and how it computes: frozen parts, dropout, gradient checkpointing, precision."""
+"""Frozen parts, dropout, gradient checkpointing and precision of a network in training."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from metaser.toolkit.model.network import ProtoNet
 
 
 def freeze(backbone: Backbone, settings: FreezeConfig) -> None:
-    """Take the gradients from frozen parts; below the first part that learns nothing is kept for the way back.
+    """Disable the gradients of frozen parts; no activations are stored below the first trainable layer.
 
     Raises:
-        InputError: more layers are to be frozen than there are.
+        InputError: there are fewer layers than should be frozen.
     """
     if settings.layers > backbone.layers:
         raise InputError(f"freeze.layers is {settings.layers} and the backbone has {backbone.layers} layers")
@@ -37,7 +37,7 @@ def freeze(backbone: Backbone, settings: FreezeConfig) -> None:
 
 
 def set_training_mode(network: ProtoNet, settings: FreezeConfig) -> None:
-    """Dropout where weights learn, none where they are frozen; batch statistics never change."""
+    """Enable dropout in trainable parts and disable it in frozen parts; batch statistics never change."""
     network.train()
     backbone = network.backbone
     if settings.all or settings.layers > 0:
@@ -51,7 +51,7 @@ def set_training_mode(network: ProtoNet, settings: FreezeConfig) -> None:
 
 
 def checkpoint_gradients(backbone: Backbone) -> None:
-    """Let every layer keep its input alone and compute the rest again on the way back."""
+    """Let every layer store only its input and recompute the rest in the backward pass."""
     for layer in layers_of(backbone):
         assert isinstance(layer, GradientCheckpointingLayer)
         layer.gradient_checkpointing = True
@@ -67,5 +67,5 @@ def layers_of(backbone: Backbone) -> nn.ModuleList:
 
 
 def computes_bfloat16(device: torch.device) -> bool:
-    """Whether a device has arithmetic for bfloat16; a CPU without it takes some twenty times as long as in float32."""
+    """Whether a device has bfloat16 arithmetic; a CPU without it is about twenty times slower than in float32."""
     return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

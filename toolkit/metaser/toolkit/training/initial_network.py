@@ -1,4 +1,4 @@
-"""What a run starts from: a pre-trained backbone under a fresh head, or a checkpoint to go on from."""
+"""The initial network of a run: a pre-trained backbone with a new head, or a checkpoint to continue from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from metaser.toolkit.training.whitening import whiten_head
 
 
 def open_network(config: Config, material: TrainingData) -> tuple[ProtoNet, CheckpointMetadata]:
-    """The network, and what its checkpoints will say of themselves. Seeds torch's generator for the head.
+    """The network, and the metadata of its checkpoints. Seeds torch's generator for the head.
 
     Raises:
         MetaserError: there is no such backbone or checkpoint, or it does not fit the settings.
@@ -60,5 +60,5 @@ def _check_same(model: ModelConfig, network: ProtoNet) -> None:
         if getattr(model, name) != value:
             raise InputError(
                 f"model.{name} is {getattr(model, name)!r} and the checkpoint {model.backbone} was trained with "
-                f"{value!r}: set it so, or start from a backbone"
+                f"{value!r}: set this value, or start from a backbone"
             )

@@ -1,4 +1,4 @@
-"""What a run tells: a JSON line a step, TensorBoard where it is installed, and a progress bar on a terminal."""
+"""Log of a run: one JSON line per step, TensorBoard if installed, and a progress bar on a terminal."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ LOG_FILE = "log.jsonl"
 
 
 class TrainingLog:
-    """Records of a run, and where it is. One process of a run has it; `quiet` makes it do nothing in the others.
+    """Writes the records and the progress of a run. One process writes; in the others `quiet` disables it.
 
-    With `after_step`, what was logged of later steps is dropped: they are about to be done again.
+    With `after_step`, records of later steps are dropped, because these steps run again.
     """
 
     def __init__(self, out: Path, total: int, after_step: int, notify: Callable[[str], None], *, quiet: bool) -> None:
@@ -56,7 +56,7 @@ class TrainingLog:
                 self._board.close()
 
     def write(self, event: str, **values: Any) -> None:
-        """One JSON line, and a point a number in TensorBoard where there is a `step`."""
+        """Write one JSON line, and one point per number in TensorBoard if there is a `step`."""
         if self._quiet:
             return
         self._file.write(f"{json.dumps({'event': event, **values})}\n".encode())
@@ -67,18 +67,18 @@ class TrainingLog:
                     self._board.add_scalar(f"{event}/{name}", value, values["step"])
 
     def advance(self, step: int, text: str) -> None:
-        """Move the bar."""
+        """Advance the progress bar."""
         if not self._quiet:
             self._bar.update(self._task, completed=step, description=text)
 
     def notify(self, line: str) -> None:
-        """One line for people."""
+        """Print one line for the user."""
         if not self._quiet:
             self._notify(line)
 
 
 def _step(line: str) -> float:
-    """The step of a record; a line that a killed run did not finish is of no step that is kept."""
+    """The step of a record; an incomplete line of a killed run counts as a step that is dropped."""
     try:
         return float(json.loads(line).get("step", 0))
     except (ValueError, AttributeError, TypeError):
@@ -86,7 +86,7 @@ def _step(line: str) -> float:
 
 
 def _lines(path: Path) -> list[str]:
-    """The whole lines of a log; a last one that a crash cut short is none."""
+    """The complete lines of a log, without a last line that a crash truncated."""
     if not path.exists():
         return []
     *lines, _ = path.read_text(encoding="utf-8").split("\n")

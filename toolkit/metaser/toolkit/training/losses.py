@@ -1,4 +1,4 @@
-"""The losses of an episode: queries by prototypes, by choice the support by the queries' prototypes, and labels.
+"""The losses of an episode: queries by prototypes, optionally support by the queries' prototypes, and labels.
 
 Letters: M support clips, R queries, B = M + R clips, E embedding size, C classes of the episode.
 """
@@ -14,7 +14,7 @@ from metaser.toolkit.training.batches import EpisodeBatch
 
 
 class LabelClassifier(nn.Module):
-    """Embeddings [B, E] -> logits [B, labels], `scale` times the cosine to a learnt direction a label."""
+    """Embeddings [B, E] -> logits [B, labels], `scale` times the cosine to one learnt direction per label."""
 
     def __init__(self, embedding_size: int, labels: int, scale: float) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ def prototype_loss(
 ) -> tuple[Tensor, Tensor]:
     """[B, E] -> the cross-entropy of the queries, and their accuracy.
 
-    With `symmetric_loss` the loss is the mean of that and of the same with support and queries exchanged.
+    With `symmetric_loss` the loss is the mean of this and of the same with support and queries exchanged.
     """
     support, queries = embeddings.split([len(episode.support_targets), len(episode.targets)])
     logits = cosine_logits(queries, prototypes(support, episode.support_weights), scale)  # [R, C]
@@ -50,5 +50,5 @@ def mean_weights(targets: Tensor) -> Tensor:
 
 
 def accuracy(logits: Tensor, targets: Tensor) -> Tensor:
-    """[R, C] and [R] -> the share of rows whose highest logit is their target's."""
+    """[R, C] and [R] -> the accuracy: the share of rows whose highest logit is the target's."""
     return (logits.argmax(-1) == targets).float().mean()

@@ -1,4 +1,4 @@
-"""A run put together: clips, network, optimiser and state, everything that the training loop works with."""
+"""Set up a run: clips, network, optimiser and state for the training loop."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SETTINGS_FILE = "config.json"
 
 @dataclass(frozen=True, eq=False)
 class TrainingRun:
-    """Everything the training loop works with; `progress`, the network and the optimiser change as it goes."""
+    """Data of the training loop; `progress`, the network and the optimiser change during training."""
 
     config: Config
     processes: Processes
@@ -50,70 +50,67 @@ class TrainingRun:
     discriminator: Discriminator | None
     """None without an adversary."""
     classifier: LabelClassifier | None
-    """None without a loss on labels."""
+    """None without a label loss."""
     ema: AveragedModel | None
-    """None where the last weights are kept."""
+    """None if the last weights are saved instead of an average."""
     start: ProtoNet | None
-    """The network before its first step; None where all that was learnt is kept."""
-    """None where nothing draws the backbone back."""
+    """The network before its first step; None without interpolation to it."""
     parameters: list[nn.Parameter]
-    """All that learn."""
+    """All trainable parameters."""
     optimiser: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
-    """Does nothing but with fp16."""
+    """Active only with fp16."""
     maker: BatchMaker
     validator: Validator | None
-    """None where no validation is wanted."""
+    """None without validation."""
     progress: Progress
 
     def own_episodes(self, step: int) -> range:
-        """The episodes of a step that this process takes."""
+        """This process's episodes of a step."""
         count = self.config.optimiser.gradient_accumulation
         return self.processes.own(range(step * count, (step + 1) * count))
 
     def save_state(self) -> None:
-        """Keep where the run is."""
+        """Save the state of the run."""
         if self.processes.is_main:
             save_state(self.config, self.material.fingerprint, self.progress, self.parts)
 
     def save_best(self) -> None:
-        """Keep the network as the best so far."""
+        """Save the network as the best so far."""
         if self.processes.is_main:
             save_checkpoint(self.config.out / BEST, self.kept, self.metadata)
 
     @property
     def kept(self) -> ProtoNet:
-        """What is validated and kept: the network or its running average, or so far on the way there."""
+        """The network to validate and save: itself, its running average, or the interpolation to its start."""
         learnt: Any = self.network if self.ema is None else self.ema.module
         assert isinstance(learnt, ProtoNet)
         return learnt if self.start is None else interpolated(self.start, learnt, self.config.optimiser.wise_ft_alpha)
 
     @property
     def parts(self) -> dict[str, Any]:
-        """Whatever has a state dict that a resumed run needs."""
+        """All parts with a state dict that a resumed run needs."""
         parts = {"network": self.network, "optimiser": self.optimiser, "scaler": self.scaler}
         optional = {"discriminator": self.discriminator, "classifier": self.classifier, "ema": self.ema}
         return parts | {name: part for name, part in optional.items() if part is not None}
 
 
 def prepare_run(config: Config, notify: Callable[[str], None], *, resume: bool) -> TrainingRun:
-    """Check and load everything, with the state of an interrupted run if it is to be resumed.
+    """Check and load everything, including the state of an interrupted run on resume.
 
     Raises:
-        MetaserError: something cannot be used; nothing is written then but decoded clips.
+        MetaserError: something cannot be used; then only decoded clips have been written.
     """
     processes = Processes(config.device)
     _check(config, processes, resume=resume)
     tell = notify if processes.is_main else lambda _: None
     if config.precision == "bf16" and not computes_bfloat16(processes.device):
-        tell("this CPU has no arithmetic for bf16: precision 'fp32' is many times as fast")
+        tell("this CPU has no bf16 arithmetic: precision 'fp32' is many times faster")
     material = load_training_data(config, tell)
     network, metadata = open_network(config, material)
     freeze(network.backbone, config.freeze)
     if config.augment.frame_keep_ratio < 1 and not network.backbone.is_divisible:
-        raise InputError(
-            f"augment.frame_keep_ratio is for Whisper alone and this backbone is {network.backbone.family}"
-        )
+        raise InputError(f"augment.frame_keep_ratio is for Whisper only and this backbone is {network.backbone.family}")
     if config.gradient_checkpointing:
         checkpoint_gradients(network.backbone)
     if config.precision != "fp32":
@@ -132,7 +129,7 @@ def prepare_run(config: Config, notify: Callable[[str], None], *, resume: bool) 
     if config.optimiser.classification_weight:
         labels = classes_by(material.training_clips.utterances, config.data.column)
         classifier = LabelClassifier(config.model.embedding_size, len(labels), config.model.scale).to(processes.device)
-    beside = [module for module in (discriminator, classifier) if module is not None]
+    others = [module for module in (discriminator, classifier) if module is not None]
     settings = config.optimiser
     validator = None
     if material.validation is not None:
@@ -141,8 +138,8 @@ def prepare_run(config: Config, notify: Callable[[str], None], *, resume: bool) 
         config, processes, material, network, metadata, discriminator, classifier,
         ema=average_of(network, settings.ema_decay) if settings.ema_decay else None,
         start=copy.deepcopy(network) if settings.wise_ft_alpha < 1 else None,
-        parameters=trainable(network, *beside),
-        optimiser=make_optimiser(settings, network, *beside),
+        parameters=trainable(network, *others),
+        optimiser=make_optimiser(settings, network, *others),
         scaler=torch.amp.GradScaler(processes.device.type, enabled=config.precision == "fp16"),
         maker=BatchMaker(config, material.training, material.training_clips, material.domains, variants),
         validator=validator,
@@ -166,11 +163,11 @@ def _check(config: Config, processes: Processes, *, resume: bool) -> None:
         raise InputError(f"precision 'fp16' needs a CUDA device and this is {processes.device.type}: use 'bf16'")
     for name in () if resume else (STATE_FILE, BEST):
         if (config.out / name).exists():
-            raise InputError(f"{config.out} already holds a run ({name}): go on with --resume, or choose another out")
+            raise InputError(f"{config.out} already holds a run ({name}): pass --resume, or choose another out")
 
 
 def _open_folder(config: Config) -> None:
-    """Put in order what a killed run left, and write the settings down."""
+    """Clean up after a killed run, and write the settings."""
     for name in (STATE_FILE, SETTINGS_FILE, LOG_FILE):
         sweep(config.out / name)
     try:

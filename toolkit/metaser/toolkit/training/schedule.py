@@ -1,4 +1,4 @@
-"""The optimiser of a run: which weights learn at which rate, and how the rates change over the run."""
+"""The optimiser of a run: learning rates per parameter group, and their schedule."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from metaser.toolkit.config import Config, OptimiserConfig
 from metaser.toolkit.model.network import ProtoNet
 
 
-def make_optimiser(settings: OptimiserConfig, network: ProtoNet, *beside: nn.Module) -> torch.optim.Optimizer:
-    """AdamW or SGD over everything that is not frozen; each group keeps its full rate as `full_rate`."""
-    groups = parameter_groups(settings, network, *beside)
+def make_optimiser(settings: OptimiserConfig, network: ProtoNet, *others: nn.Module) -> torch.optim.Optimizer:
+    """AdamW or SGD over all parameters that are not frozen; each group stores its full rate as `full_rate`."""
+    groups = parameter_groups(settings, network, *others)
     if settings.kind == "sgd":
         return torch.optim.SGD(groups, lr=settings.head_lr, momentum=settings.momentum)
     return torch.optim.AdamW(groups, lr=settings.head_lr)
 
 
-def parameter_groups(settings: OptimiserConfig, network: ProtoNet, *beside: nn.Module) -> list[dict[str, Any]]:
-    """Groups of one rate and one decay, in the order of the network's parameters."""
+def parameter_groups(settings: OptimiserConfig, network: ProtoNet, *others: nn.Module) -> list[dict[str, Any]]:
+    """Groups with one rate and one decay each, in the order of the network's parameters."""
     groups: dict[tuple[float, float], dict[str, Any]] = {}
-    for name, parameter in _named(network, *beside):
+    for name, parameter in _named(network, *others):
         if not parameter.requires_grad:
             continue
         rate = lr_of(name, settings, network.backbone.layers)
@@ -44,7 +44,7 @@ def lr_of(name: str, settings: OptimiserConfig, layers: int) -> float:
 
 
 def lr_factor(config: Config, step: int) -> float:
-    """What the full rates are multiplied by at step 0 to steps - 1: a linear rise, then half a cosine down to 0."""
+    """Factor on the full rates at step 0 to steps - 1: linear warm-up, then cosine decay to 0."""
     warmup = min(math.ceil(config.optimiser.warmup / config.optimiser.gradient_accumulation), config.steps)
     if step < warmup:
         return (step + 1) / warmup
@@ -54,17 +54,17 @@ def lr_factor(config: Config, step: int) -> float:
 
 
 def set_lrs(optimiser: torch.optim.Optimizer, factor: float) -> None:
-    """Let every group learn at its full rate times `factor`."""
+    """Set the learning rate of every group to its full rate times `factor`."""
     for group in optimiser.param_groups:
         group["lr"] = group["full_rate"] * factor
 
 
-def trainable(network: nn.Module, *beside: nn.Module) -> list[nn.Parameter]:
+def trainable(network: nn.Module, *others: nn.Module) -> list[nn.Parameter]:
     """Every parameter that is not frozen, always in the same order."""
-    return [parameter for _, parameter in _named(network, *beside) if parameter.requires_grad]
+    return [parameter for _, parameter in _named(network, *others) if parameter.requires_grad]
 
 
-def _named(network: nn.Module, *beside: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+def _named(network: nn.Module, *others: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     yield from network.named_parameters()
-    for number, module in enumerate(beside):
-        yield from module.named_parameters(prefix=f"beside.{number}")
+    for number, module in enumerate(others):
+        yield from module.named_parameters(prefix=f"others.{number}")

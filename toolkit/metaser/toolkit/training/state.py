@@ -1,4 +1,4 @@
-"""The state of a run between two steps, in one file that is replaced atomically: enough to go on bit by bit."""
+"""The state of a run between two steps, in one file that is replaced atomically; resuming is bit-exact on a CPU."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ MAY_DIFFER = frozenset(
         "data.strict", "validation.patience", "validation.batch_clips", "model.licence",
     }
 )  # fmt: skip
-"""Settings that a resumed run may have otherwise; the clips themselves are compared by their fingerprint."""
+"""Settings that may differ in a resumed run; the clips themselves are compared by their fingerprint."""
 
 
 @dataclass
 class Progress:
-    """Where a run is."""
+    """Progress of a run."""
 
     step: int = 0
-    """Steps that are done."""
+    """Finished steps."""
     best: float = -1.0
     """The best validation accuracy; below 0 before the first validation."""
     best_step: int = 0
@@ -40,21 +40,21 @@ class Progress:
     """Validations since."""
 
     def update(self, values: Mapping[str, Any]) -> None:
-        """Take over what was saved.
+        """Restore saved values.
 
         Raises:
-            KeyError, TypeError, ValueError: a value is missing or no number.
+            KeyError, TypeError, ValueError: a value is missing or not a number.
         """
         self.step, self.best_step = int(values["step"]), int(values["best_step"])
         self.since_best, self.best = int(values["since_best"]), float(values["best"])
 
 
 def save_state(config: Config, fingerprint: str, progress: Progress, parts: Mapping[str, Any]) -> None:
-    """Write the state dicts of `parts` (network, optimiser and so on) and what they belong to.
+    """Write the state dicts of `parts` (network, optimiser and so on), the settings and the fingerprint of the clips.
 
     Raises:
-        InputError: what is at the state's path is no regular file.
-        WorkError: they cannot be written; the old state is whole.
+        InputError: the state's path is not a regular file.
+        WorkError: they cannot be written; the old state stays complete.
     """
     path = config.out / STATE_FILE
     content = {
@@ -75,10 +75,10 @@ def save_state(config: Config, fingerprint: str, progress: Progress, parts: Mapp
 
 
 def load_state(config: Config, fingerprint: str, parts: Mapping[str, Any], progress: Progress) -> None:
-    """Fill `parts` and `progress` with the state that a run left in its folder; where it left none nothing changes.
+    """Restore `parts` and `progress` from the state in a run's folder; without a state nothing changes.
 
     Raises:
-        InputError: the state is damaged, or of other settings or clips than these.
+        InputError: the state is damaged, or belongs to other settings or clips.
     """
     path = config.out / STATE_FILE
     if not path.exists():
@@ -104,16 +104,16 @@ def _fill(
         if name not in MAY_DIFFER
     ]
     if differing:
-        raise InputError(f"{path} is of other settings: {'; '.join(differing)}. Put them back, or choose another out")
+        raise InputError(f"{path} is of other settings: {'; '.join(differing)}. Restore them, or choose another out")
     if content["fingerprint"] != fingerprint:
-        raise InputError(f"{path} is of other clips: the corpora changed since. Put them back, or choose another out")
+        raise InputError(f"{path} is of other clips: the corpora have changed. Restore them, or choose another out")
     for name, part in parts.items():
         part.load_state_dict(content["parts"][name])
     progress.update(content["progress"])
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """`section.key` to both values, where they differ."""
+    """`section.key` to both values, for those that differ."""
     found: dict[str, tuple[Any, Any]] = {}
     for name in sorted(before.keys() | now.keys()):
         one, other = before.get(name), now.get(name)

@@ -1,8 +1,8 @@
 """Meta-training: the loop, from the first episode to the best checkpoint.
 
-`metaser train CONFIG.toml`, or in N processes, on GPUs and on CPUs alike,
+Run `metaser train CONFIG.toml`, or in N processes, on GPUs or CPUs,
 `accelerate launch --multi_gpu --num_processes N -m metaser.toolkit.training.train CONFIG.toml`. With `--cpu` Accelerate
-starts several processes only through MPI, with `--multi_gpu` through torchrun.
+starts several processes only through MPI; with `--multi_gpu` it uses torchrun.
 Letters: B clips of an episode, M of them support, R queries, E embedding size, C classes.
 """
 
@@ -41,17 +41,17 @@ AUTOCAST = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16
 
 
 def train(config: Config, notify: Callable[[str], None], *, resume: bool = False) -> Path:
-    """Train, and return the folder of the best checkpoint, `out/best`; without validation it is the last.
+    """Train, and return the folder of the best checkpoint, `out/best`; without validation the last one.
 
-    With `resume` a run goes on where its state is, and on a CPU ends with the very weights of a run that never stopped;
-    without a state it begins. `notify` receives the lines for people.
+    With `resume` a run continues from its state, bit-exact on a CPU; without a state it starts from the beginning.
+    `notify` receives the lines for the user.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; the state is saved first.
         MetaserError: the settings, clips, backbone or device cannot be used, or the loss is not finite.
     """
     threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):  # of the CPU; a GPU's generator is nobody else's in a training
+    with torch.random.fork_rng(devices=[]):  # the CPU generator; nothing else uses a GPU's generator during training
         try:
             set_threads(config.threads)
             run = prepare_run(config, notify, resume=resume)
@@ -66,14 +66,14 @@ def train(config: Config, notify: Callable[[str], None], *, resume: bool = False
 
 
 def _loop(run: TrainingRun, log: TrainingLog, interrupted: Callable[[], bool]) -> None:
-    """Episodes, steps, validations and saved states until the end, the end of patience or Ctrl-C."""
+    """Run episodes, steps, validations and saves until the end, early stopping or Ctrl-C."""
     config, progress = run.config, run.progress
     steps = range(progress.step, config.steps)
     batches = prefetch(run.maker.make, (index for step in steps for index in run.own_episodes(step)), config.workers)
     set_training_mode(run.network, config.freeze)
     for step in steps:
         if 0 < config.validation.patience <= progress.since_best:
-            log.notify(f"stopped: no better validation in {progress.since_best}")
+            log.notify(f"stopped early: no better result in {progress.since_best} validations")
             break
         began = time.perf_counter()
         episodes = [next(batches) for _ in run.own_episodes(step)]
@@ -85,7 +85,7 @@ def _loop(run: TrainingRun, log: TrainingLog, interrupted: Callable[[], bool]) -
         if stop or validated or _due(config, step, config.save_every):
             run.save_state()
         if stop:
-            log.notify(f"stopped by Ctrl-C after step {step + 1} of {config.steps}; --resume goes on from there")
+            log.notify(f"stopped by Ctrl-C after step {step + 1} of {config.steps}; --resume continues from there")
             batches.close()
             raise KeyboardInterrupt
     if run.validator is None:
@@ -98,7 +98,7 @@ def _loop(run: TrainingRun, log: TrainingLog, interrupted: Callable[[], bool]) -
 def _step(  # noqa: PLR0913 # what a step works with, and what its log line says of it
     run: TrainingRun, episodes: Sequence[EpisodeBatch], step: int, log: TrainingLog, waited_s: float, *, stop: bool
 ) -> bool:
-    """One step of the optimiser; whether any process was asked to stop."""
+    """Run one optimiser step; return whether any process was asked to stop."""
     began = time.perf_counter()
     config, device = run.config, run.processes.device
     set_lrs(run.optimiser, lr_factor(config, step))
@@ -110,7 +110,7 @@ def _step(  # noqa: PLR0913 # what a step works with, and what its log line says
         sums[:-1] += figures / config.optimiser.gradient_accumulation
     loss_sum, correct, domain_loss, domain_accuracy, stops = run.processes.sum(sums).tolist()
     if not math.isfinite(loss_sum + domain_loss):
-        raise WorkError(f"the loss is not finite at step {step + 1} of {config.steps}: lower the rates of [optimiser]")
+        raise WorkError(f"the loss is not finite at step {step + 1} of {config.steps}: lower the rates in [optimiser]")
     run.processes.sum_gradients(run.parameters)
     run.scaler.unscale_(run.optimiser)
     norm = nn.utils.clip_grad_norm_(run.parameters, config.optimiser.max_grad_norm or math.inf)
@@ -133,14 +133,14 @@ def _step(  # noqa: PLR0913 # what a step works with, and what its log line says
 
 
 def _gpu_memory(device: torch.device) -> dict[str, float]:
-    """The most GPU memory that tensors of this process have held, in GiB; nothing on a CPU."""
+    """Peak GPU memory of this process's tensors, in GiB; empty on a CPU."""
     if device.type != "cuda":
         return {}
     return {"peak_gpu_gib": torch.cuda.max_memory_allocated(device) / 1024**3}
 
 
 def episode_loss(run: TrainingRun, episode: EpisodeBatch, at: float) -> tuple[Tensor, Tensor]:
-    """The loss of one episode, and [4] figures: class loss and accuracy, domain loss and accuracy.
+    """The loss of one episode, and [4] metrics: class loss and accuracy, domain loss and accuracy.
 
     `at` is the progress of the run, 0 to 1.
     """
@@ -180,14 +180,14 @@ def _embed(run: TrainingRun, episode: EpisodeBatch, rng: np.random.Generator) ->
 
 
 def _masked(run: TrainingRun, episode: EpisodeBatch, rng: np.random.Generator) -> AbstractContextManager[None]:
-    """SpecAugment, unless the variants have it already."""
+    """SpecAugment, unless the stored variants already include it."""
     if run.config.freeze.variants:
         return nullcontext()
     return masked(run.network.backbone, episode.lengths.tolist(), run.config.augment, rng)
 
 
 def _validate(run: TrainingRun, log: TrainingLog) -> None:
-    """Measure, and keep the network where it is the best so far."""
+    """Validate, and save the network if it is the best so far."""
     if run.validator is None:
         return
     progress = run.progress
@@ -217,22 +217,22 @@ def _log_start(run: TrainingRun, log: TrainingLog) -> None:
         left_out=[f"{problem.path.name}: {problem.reason}" for problem in run.material.problems],
     )
     log.notify(
-        f"{len(stores[0].utterances)} clips train, {len(stores[1].utterances)} validate; steps {run.progress.step} "
-        f"to {run.config.steps} on {run.processes.device}, processes: {run.processes.count}"
+        f"{len(stores[0].utterances)} training clips, {len(stores[1].utterances)} validation clips; "
+        f"steps {run.progress.step} to {run.config.steps} on {run.processes.device}, processes: {run.processes.count}"
     )
 
 
 def _due(config: Config, step: int, every: int) -> bool:
-    """Whether this step completes another `every` episodes, or the run."""
+    """Whether this step completes a multiple of `every` episodes, or the run."""
     count = config.optimiser.gradient_accumulation
     return every > 0 and ((step + 1) * count // every > step * count // every or step + 1 == config.steps)
 
 
 def main() -> int:
-    """The command line of `accelerate launch -m metaser.toolkit.training.train`; returns the exit code."""
+    """Command line of `accelerate launch -m metaser.toolkit.training.train`; returns the exit code."""
     parser = argparse.ArgumentParser(prog="metaser.toolkit.training.train", description="Meta-train from a TOML file.")
     parser.add_argument("config", type=Path, metavar="CONFIG.toml")
-    parser.add_argument("--resume", action="store_true", help="go on where the run in `out` stopped")
+    parser.add_argument("--resume", action="store_true", help="continue the run in `out` from its last saved state")
     arguments = parser.parse_args()
     try:
         train(load_config(arguments.config), _write, resume=arguments.resume)

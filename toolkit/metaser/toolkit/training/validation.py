@@ -1,4 +1,4 @@
-"""Accuracy on episodes of held-out speakers: each of their clips is embedded once, then many episodes cost nothing."""
+"""Accuracy on episodes of held-out speakers: each clip is embedded once, so many episodes cost almost nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from metaser.toolkit.training.distributed import Processes
 
 
 class Validator:
-    """The same validation episodes again and again; clips are shared out over the processes.
+    """A fixed set of validation episodes; clips are distributed over the processes.
 
     Raises:
         InputError: too few clips for the episodes.
@@ -33,7 +33,7 @@ class Validator:
         drawn = [np.concatenate([episode.support.ravel(), episode.query_indices]) for episode in self._episodes]
         clips = np.unique(np.concatenate(drawn))
         lengths = np.array([len(store.load(int(clip))) for clip in clips])
-        self._clips = clips[np.argsort(lengths, kind="stable")]  # neighbours are alike, so little is padding
+        self._clips = clips[np.argsort(lengths, kind="stable")]  # sorted by length, so there is little padding
 
     @torch.inference_mode()
     def accuracy(self, network: ProtoNet) -> Interval:

@@ -1,8 +1,8 @@
-"""A head that starts from statistics of the training clips, so that cosines tell clips apart from the first episode.
+"""Initialise a head from statistics of the training clips, so that cosines separate clips from the first episode.
 
-The mean frames of a pre-trained encoder all point the same way, and few directions hold most of their variance. The
-head begins with their mean taken off and every principal direction divided by its variance to a power; 0.5 whitens,
-which overrates the smallest. What is learnt starts from a better place.
+The mean frames of a pre-trained encoder all point in a similar direction, and few directions hold most of their
+variance. The initial head subtracts their mean and divides every principal direction by its variance to a power; 0.5
+whitens, which gives too much weight to the smallest.
 
 Letters: M clips, D frame width, E embedding size.
 """
@@ -22,14 +22,14 @@ from metaser.toolkit.training.augment import random_crop
 from metaser.toolkit.training.batches import pad
 
 CLIPS = 400
-"""So many are drawn, which is enough for directions that matter."""
+"""Number of clips to draw; enough for the important directions."""
 SMALLEST_SHARE = 1e-6
-"""Of the largest variance; directions below count as this large."""
+"""Share of the largest variance; smaller variances are raised to it."""
 
 
 @torch.inference_mode()
 def whiten_head(network: ProtoNet, store: ClipStore, rng: np.random.Generator, crop_s: float, power: float) -> None:
-    """Set the first linear layer of a head by mean frames of training clips, in eval mode and without augmentation.
+    """Set the first linear layer of a head from mean frames of training clips, in eval mode without augmentation.
 
     Raises:
         InputError: the embedding is wider than the frames.
@@ -56,7 +56,7 @@ def set_whitening(layer: nn.Linear, vectors: Tensor, power: float) -> None:
             "most as many, or model.whitened_head = false"
         )
     mean = vectors.double().mean(0)
-    variances, directions = torch.linalg.eigh(torch.cov(vectors.double().T))  # rising
+    variances, directions = torch.linalg.eigh(torch.cov(vectors.double().T))  # ascending
     largest = slice(layer.in_features - layer.out_features, None)
     variances = variances[largest].clamp(min=float(variances[-1]) * SMALLEST_SHARE)
     rows = (directions[:, largest] * variances**-power).T  # [E, D]
@@ -66,7 +66,7 @@ def set_whitening(layer: nn.Linear, vectors: Tensor, power: float) -> None:
 
 
 def first_layer(head: Head) -> nn.Linear:
-    """The linear layer that takes the frames."""
+    """The linear layer that takes the frames as input."""
     if isinstance(head, GLU):
         return head.value
     assert isinstance(head, MeanFC | LateralInhibition)

@@ -1,1 +1,1 @@
-"""File formats of sound: recognising them, and the recordings and true lengths in a file."""
+"""Audio file formats: recognising them, and finding the recordings and true lengths in a file."""

@@ -1,4 +1,4 @@
-"""The recordings in an AU file, whatever lengths it states."""
+"""Finding the recordings in an AU file without relying on stated lengths."""
 
 from __future__ import annotations
 

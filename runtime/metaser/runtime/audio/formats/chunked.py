@@ -1,4 +1,4 @@
-"""The recordings in a file of chunks (WAV, RIFX, RF64, W64, AIFF, CAF), whatever lengths it states."""
+"""Finding the recordings in a file of chunks (WAV, RIFX, RF64, W64, AIFF, CAF) without relying on stated lengths."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from metaser.runtime.audio.formats.part import ENDLESS_BYTES, Part
 from metaser.runtime.system.file_bytes import FileBytes
 
 UNKNOWN_BYTES = 1 << 48
-"""A length of 64 bits from here on means that it is not known."""
+"""A 64-bit length of at least this means that the length is unknown."""
 
 WIDE = (b"RF64", b"BW64")
-"""Their lengths of 64 bits are in a chunk of their own."""
+"""Formats that store 64-bit lengths in a separate chunk."""
 
 HEAD_BYTES = 64
 CHUNKS_AT_MOST = 10_000
@@ -21,10 +21,10 @@ CHUNKS_AT_MOST = 10_000
 
 @dataclass(frozen=True)
 class Layout:
-    """How a family of formats writes its chunks."""
+    """Layout of the chunks in a family of formats."""
 
     first: int
-    """Where the first chunk begins."""
+    """Offset of the first chunk."""
 
     id_bytes: int
     size_bytes: int
@@ -33,16 +33,16 @@ class Layout:
     data: bytes
     size_has_header: bool = False
     prefix_bytes: int = 0
-    """In front of the samples within the data chunk."""
+    """Bytes before the samples within the data chunk."""
 
     @property
     def header_bytes(self) -> int:
-        """Bytes in front of a chunk's content."""
+        """Bytes before a chunk's content."""
         return self.id_bytes + self.size_bytes
 
     @property
     def is_riff(self) -> bool:
-        """Whether it is WAV by any of its names."""
+        """Whether it is a variant of WAV."""
         return self.size_bytes == 4 and self.data == b"data"
 
 
@@ -64,7 +64,7 @@ def chunked_parts(file: FileBytes) -> list[Part]:
         is_bw64 = file.at(start, 4) == b"BW64"
         part, following = _part(file, start)
         first = part.pieces[0]
-        if is_bw64 and isinstance(first, tuple):  # which libsndfile does not know: RF64 by another name
+        if is_bw64 and isinstance(first, tuple):  # libsndfile does not support BW64, which is RF64 by another name
             part = replace(part, pieces=(b"RF64", (start + 4, first[1]), *part.pieces[1:]))
         parts.append(part)
         start = following
@@ -74,7 +74,7 @@ def chunked_parts(file: FileBytes) -> list[Part]:
 
 
 def _first(file: FileBytes) -> int | None:
-    """Where the first recording begins, after tags in front of it."""
+    """Offset of the first recording, after tags before it."""
     head = file.at(0, 1 << 16)
     if format_of(head[:HEAD_BYTES]) in LAYOUTS:
         return 0
@@ -85,7 +85,7 @@ def _first(file: FileBytes) -> int | None:
 
 
 def _part(file: FileBytes, start: int) -> tuple[Part, int | None]:
-    """The recording that begins at `start`, and where the next one does."""
+    """The recording that begins at `start`, and the offset of the next one."""
     layout = LAYOUTS[format_of(file.at(start, HEAD_BYTES)) or ""]
     at, wide = start + layout.first, 0  # the 64-bit length of RF64
     for _ in range(CHUNKS_AT_MOST):
@@ -146,7 +146,7 @@ def _sized_part(file: FileBytes, layout: Layout, places: tuple[int, int, int], s
 def _rebuilt(
     file: FileBytes, layout: Layout, start: int, chunk: int, content: int
 ) -> tuple[tuple[int, int] | bytes, ...]:
-    """The recording with all that follows its header as its data."""
+    """The recording with everything after its header as its data."""
     there = file.size - content
     if layout.is_riff:
         mark = b"RIFX" if layout.order == "big" else b"RIFF"

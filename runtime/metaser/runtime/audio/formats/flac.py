@@ -1,4 +1,4 @@
-"""The recordings in a FLAC file: their lengths by their last frames, as STREAMINFO may state none or too much."""
+"""Finding the recordings in a FLAC file. Lengths come from the last frames: STREAMINFO may state none or too much."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from metaser.runtime.system.file_bytes import FileBytes, Piece
 
 MARKER = b"fLaC"
 STREAM_INFO = (b"\x00\x00\x00\x22", b"\x80\x00\x00\x22")
-"""The header of the first block, which may be the last."""
+"""The header of the first metadata block, which may be the last."""
 
 INFO_AT, INFO_BYTES = 8, 34
 LARGEST_FRAME_BYTES = 1 << 20
@@ -66,7 +66,7 @@ def _part(file: FileBytes, start: int, end: int, *, is_whole: bool) -> Part:
 
 
 def _after_metadata(file: FileBytes, at: int, end: int) -> int | None:
-    """Where the first frame begins."""
+    """Offset of the first frame."""
     while at < end:
         head = file.at(at, 4)
         at += 4 + int.from_bytes(head[1:4], "big")
@@ -76,7 +76,7 @@ def _after_metadata(file: FileBytes, at: int, end: int) -> int | None:
 
 
 def _last_frames(file: FileBytes, start: int, end: int, block: int) -> list[_Frame]:
-    """What looks like the last frames before `end`, the last first; all but the last hold `block` samples."""
+    """Candidates for the last frames before `end`, the last first; all but the last hold `block` samples."""
     content = file.at(start, end - start)
     frames: list[_Frame] = []
     at = len(content)
@@ -97,7 +97,7 @@ def _whole_frames(file: FileBytes, last: list[_Frame], end: int) -> tuple[int, i
 def _frame_bytes(content: bytes) -> int:
     """The size of the frame at the front, by its checksum; 0 if it is not whole.
 
-    Behind it is nothing, what is left of the next frame's header, or anything else that is no part of a frame.
+    It is followed by nothing, by part of the next frame's header, or by bytes that do not belong to a frame.
     """
     crc = 0
     for at, byte in enumerate(content, start=1):
@@ -138,7 +138,7 @@ def _read_header(head: bytes, block: int) -> tuple[int, int] | None:
 
 
 def _coded_length(first: int) -> int:
-    """Bytes of a number coded as in UTF-8, by the first of them; 0 if it cannot be that."""
+    """Number of bytes of a number coded as in UTF-8, by its first byte; 0 if it is not valid."""
     ones = 8 - (first ^ 0xFF).bit_length()
     return 1 if ones == 0 else 0 if ones in (1, 8) else ones
 

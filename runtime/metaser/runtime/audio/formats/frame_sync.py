@@ -1,4 +1,4 @@
-"""Recognising codecs that have no file header, by frames that follow each other at the length they state."""
+"""Recognising codecs that have no file header, by consecutive frames at their stated length."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 from metaser.runtime.audio.formats.mpeg_frame import HEADER_BYTES, mpeg_frame
 
 Frame: TypeAlias = "tuple[int, int]"
-"""(bytes to the next frame, what stays the same from frame to frame)"""
+"""(bytes to the next frame, the header fields that are equal in all frames)"""
 
 _AC3_KBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 _AC3_RATES_HZ = (48000, 44100, 32000)
@@ -16,11 +16,11 @@ _AC3_NEWEST = 10
 """Bit stream identifiers up to this are AC-3, higher ones E-AC-3."""
 
 _TS_PACKETS = ((188, 0), (192, 4))
-"""Bytes per packet of a transport stream, and where the sync byte is in it."""
+"""Bytes per packet of a transport stream, and the offset of its sync byte."""
 
 _GSM_FRAME_BYTES, _GSM_FRAMES = 33, 10
 _FRAMES, _FRAMES_AFTER_JUNK = 2, 5
-"""More are needed if something else is in front: other files hold bytes that look like a header or two."""
+"""More frames are needed if something precedes them: other files hold bytes that look like a header or two."""
 
 
 def format_by_frames(head: bytes) -> str | None:

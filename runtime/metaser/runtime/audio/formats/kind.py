@@ -1,4 +1,4 @@
-"""Recognising recordings by their first bytes, whatever their name promises."""
+"""Recognising recordings by their first bytes, not by their name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from metaser.runtime.audio.formats.frame_sync import format_by_frames
 
 HEAD_BYTES = 65_536
-"""So much of a file is looked at: enough for a few frames of any codec after a short tag."""
+"""Bytes to examine: enough for a few frames of any codec after a short tag."""
 
 _MAGIC = (
     (b"fLaC", "FLAC"),
@@ -49,14 +49,14 @@ _MAGIC = (
     (b"\x00\x00\x01\xba", "MPEG video"),
     (b"\x00\x00\x01\xb3", "MPEG video"),
 )
-"""What a file begins with -> its format."""
+"""First bytes of a file -> its format."""
 
 _NO_AUDIO = (
     b"PK", b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"\x7fELF", b"MZ", b"!<arch>", b"Rar!", b"7z\xbc\xaf",
     b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"SQLite format", b"II*\x00", b"MM\x00*", b"BM", b"Xcur",
     b"MThd", b"\x93NUMPY",
 )  # fmt: skip
-"""What files begin with that can contain the bytes of a recording but are not one."""
+"""First bytes of files that are not a recording but may contain the bytes of one."""
 
 _NO_SOUND = (
     (b"PK\x03\x04", "a ZIP archive"), (b"Rar!\x1a", "a RAR archive"), (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
@@ -66,7 +66,7 @@ _NO_SOUND = (
     (b"MThd", "MIDI, notes without sound"),
     (b"SQLite format 3", "a database"), (b"\x93NUMPY", "a NumPy array"),
 )  # fmt: skip
-"""What is piped by mistake, by marks that samples hardly begin with."""
+"""First bytes of content that is piped by mistake; samples rarely begin with them."""
 
 _OGG_CODECS = (
     (b"\x01vorbis", "Ogg Vorbis"),
@@ -98,7 +98,7 @@ def looks_like_audio(path: Path) -> bool:
 
 
 def read_head(path: Path) -> bytes:
-    """The first 64 KiB of a file, as `format_of` takes them.
+    """The first 64 KiB of a file, the input of `format_of`.
 
     Raises:
         OSError: the file cannot be read.
@@ -108,7 +108,7 @@ def read_head(path: Path) -> bytes:
 
 
 def format_of(head: bytes) -> str | None:
-    """The format of a recording by its first bytes, such as "FLAC" or "AAC in MP4"; None if it is none."""
+    """The format of a recording by its first bytes, such as "FLAC" or "AAC in MP4"; None if it is not a recording."""
     if head[:3] == b"ID3" or head[:8] == b"APETAGEX":
         return _tagged(head)
     for magic, name in _MAGIC:
@@ -126,7 +126,7 @@ def format_of(head: bytes) -> str | None:
 
 
 def named_without_sound(head: bytes) -> str | None:
-    """What a file without sound is by its first bytes, such as "a PDF"; None if it is not plainly one."""
+    """The kind of a file without sound by its first bytes, such as "a PDF"; None if that is not certain."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "a picture"
     if head[257:262] == b"ustar":

@@ -1,4 +1,4 @@
-"""Sound that libsndfile cannot read, AAC, WebM, AMR or the sound track of a video, by FFmpeg's libraries (PyAV)."""
+"""Decoding what libsndfile cannot read, such as AAC, WebM, AMR or video sound tracks, by FFmpeg's libraries (PyAV)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     import av
 
 EXACT_LENGTHS = ("matroska", "mov", "flac")
-"""Containers that state a length they know; others guess it from the bit rate."""
+"""Containers that state their true length; others estimate it from the bit rate."""
 
 MISSING_S = 0.25
-"""A stated length is rounded, and counts what a decoder leaves out at the start."""
+"""Tolerance: a stated length is rounded, and includes what a decoder drops at the start."""
 
 _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
-"""FFmpeg's sample formats; an added p means that each channel has a plane of its own."""
+"""FFmpeg's sample formats; a final p means one plane per channel."""
 
 
 def has_media() -> bool:
@@ -34,20 +34,20 @@ def has_media() -> bool:
 
 
 class MediaFile:
-    """A recording that FFmpeg's libraries decode: a path, or a file that is read from its start to its end."""
+    """A recording that FFmpeg's libraries decode: a path, or a file that is read without seeking."""
 
     def __init__(self, source: Path | PipedBytes, name: str, kind: str) -> None:
         self._source = source
         self._name = name
         self._kind = kind
         self.seconds = 0.0
-        """How much was decoded."""
+        """Duration that was decoded."""
 
         self.missing_s = 0.0
-        """How much less that is than its container states, known at the end."""
+        """Duration that the container states but that was not decoded; known at the end."""
 
     def duration_s(self) -> float:
-        """How long it is by its container; 0 if that is not known.
+        """The duration that its container states; 0 if it is unknown.
 
         Raises:
             AudioError: it cannot be read.
@@ -56,7 +56,7 @@ class MediaFile:
             return self._stated_s(container) or 0.0
 
     def blocks(self) -> Iterator[tuple[npt.NDArray[np.float32], int]]:
-        """Yield ([T, channels] samples, their rate in Hz), a frame of the codec at a time.
+        """Yield ([T, channels] samples, their rate in Hz), one codec frame at a time.
 
         Raises:
             AudioError: it cannot be read, or holds no sound.
@@ -109,7 +109,7 @@ class MediaFile:
 
 
 def _samples(frame: av.AudioFrame) -> npt.NDArray[np.float32]:
-    """[T, channels] in [-1, 1]; PyAV's `to_ndarray` reads a plane too many of a frame of eight channels."""
+    """[T, channels] in [-1, 1]; PyAV's `to_ndarray` reads one plane too many for eight channels."""
     dtype, channels = _DTYPES[frame.format.name.removesuffix("p")], frame.layout.nb_channels
     if frame.format.is_planar:
         planes = list(frame.planes)[:channels]
@@ -122,5 +122,5 @@ def _samples(frame: av.AudioFrame) -> npt.NDArray[np.float32]:
         array = array.astype(np.float32) / 128 - 1
     elif array.dtype.kind == "i":
         array = array.astype(np.float32) / 2.0 ** (8 * array.itemsize - 1)
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is reported by who reads it
+    with np.errstate(over="ignore", invalid="ignore"):  # the reader reports samples that are not finite
         return np.array(array, np.float32)

@@ -1,4 +1,4 @@
-"""The recordings in a file of MPEG audio (MP3), frame by frame: between them lie tags, pictures and damage."""
+"""Finding the recordings in an MPEG audio file (MP3), frame by frame: tags, pictures or damage may lie between them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from metaser.runtime.audio.formats.part import Part
 from metaser.runtime.system.file_bytes import FileBytes, Piece
 
 SURE = 3
-"""So many frames in a row end a search for the next one; other bytes look like a header now and then."""
+"""Consecutive frames that confirm a match when searching; other bytes sometimes look like a header."""
 
 ID3_BYTES = 10
 HAS_FRAMES, HAS_BYTES = 1, 2
 SIZE_TOLERANCE = 0.01
-"""libmpg123 writes to standard error from here on."""
+"""From this value on libmpg123 writes to standard error."""
 
 
 @dataclass
 class _Run:
-    """Frames of one kind, and the frame in front of them that states how many there are."""
+    """Frames of one kind, and the frame before them that states their number."""
 
     frame: MpegFrame
     header: bytes
@@ -37,7 +37,7 @@ class _Run:
             self.ranges.append((start, end))
 
     def part(self, file_size: int, *, is_first: bool) -> Part:
-        """The part; only the first is freed of its encoder's delay, as FFmpeg does it."""
+        """The part; as in FFmpeg, the encoder's delay is removed only from the first."""
         size = sum(end - start for start, end in self.ranges) + (self.info[1] - self.info[0] if self.info else 0)
         is_right = self.stated_frames == self.frames and (
             not self.stated_bytes or abs(self.stated_bytes - size) < SIZE_TOLERANCE * size
@@ -80,7 +80,7 @@ def mpeg_parts(file: FileBytes) -> list[Part]:
 
 
 def _next_frame(file: FileBytes, start: int) -> int | None:
-    """Where the next frame begins that others follow; tags are stepped over, as pictures look like frames."""
+    """Offset of the next frame that others follow; tags are skipped, as pictures can look like frames."""
     while start < file.size:
         start = _after_tag(file, start)
         found = file.find(b"\xff", start, file.size)
@@ -95,7 +95,7 @@ def _next_frame(file: FileBytes, start: int) -> int | None:
 
 
 def _after_tag(file: FileBytes, start: int) -> int:
-    """The place after an ID3v2 tag, or `start` if there is none."""
+    """Offset after an ID3v2 tag, or `start` if there is none."""
     head = file.at(start, ID3_BYTES)
     if len(head) < ID3_BYTES or head[:3] != b"ID3" or head[3] == 0xFF or any(byte & 0x80 for byte in head[6:10]):
         return start
@@ -117,7 +117,7 @@ def _is_sure(file: FileBytes, at: int) -> bool:
 
 
 def _read_info(file: FileBytes, at: int, frame: MpegFrame) -> tuple[int, int] | None:
-    """(frames, bytes) as an Info, Xing or VBRI frame states them, 0 if it does not; None for any other frame."""
+    """(frames, bytes) as stated by an Info, Xing or VBRI frame, 0 if not stated; None for any other frame."""
     if frame.layer != 3:
         return None
     tag = file.at(at + frame.side_bytes, 16)
@@ -131,7 +131,7 @@ def _read_info(file: FileBytes, at: int, frame: MpegFrame) -> tuple[int, int] | 
 
 
 def _info_frame(header: bytes, frames: int) -> bytes:
-    """A frame that tells libmpg123 how many frames follow it, of the format of the frame with this header."""
+    """A frame in the format of this header that states to libmpg123 how many frames follow."""
     plain = bytes([header[0], header[1] | 1, 0xE0 | header[2] & 0x0C, header[3]])  # the highest bit rate, no checksum
     first = mpeg_frame(plain)
     assert first is not None

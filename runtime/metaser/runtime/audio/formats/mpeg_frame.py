@@ -27,7 +27,7 @@ _LAYERS = {1: 3, 2: 2, 3: 1}
 
 @dataclass(frozen=True)
 class MpegFrame:
-    """What a frame's header states."""
+    """The content of a frame's header."""
 
     size: int
     """Bytes to the next frame."""
@@ -37,10 +37,10 @@ class MpegFrame:
     rate_hz: int
     channels: int
     side_bytes: int
-    """Where the frame's data begins after its header and side information (layer 3)."""
+    """Offset of the frame's data after its header and side information (layer 3)."""
 
     kind: int
-    """Version, layer and rate: what stays the same from frame to frame."""
+    """Version, layer and rate: the fields that are equal in all frames."""
 
     @property
     def samples(self) -> int:
@@ -52,7 +52,7 @@ class MpegFrame:
 
 @lru_cache(maxsize=1024)
 def mpeg_frame(header: bytes) -> MpegFrame | None:
-    """Read a frame's first four bytes; None if they are no header. A free bit rate is not read."""
+    """Read a frame's first four bytes; None if they are not a header. A free bit rate is not supported."""
     if len(header) < HEADER_BYTES or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
     version, layer = header[1] >> 3 & 3, _LAYERS.get(header[1] >> 1 & 3)

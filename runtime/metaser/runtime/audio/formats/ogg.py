@@ -1,4 +1,4 @@
-"""The recordings in an Ogg file: a chain of links, each of which begins with pages that say so."""
+"""Finding the recordings in an Ogg file: a chain of links, each of which begins with marked pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def ogg_parts(file: FileBytes) -> list[Part]:
     """The links of an Ogg file, Vorbis or Opus."""
     starts: list[int] = []
     cut: list[bool] = []
-    in_front = False  # of a link: several streams can begin side by side
+    in_front = False  # at the start of a link several streams can begin together
     at = file.find(CAPTURE, 0, file.size)
     while 0 <= at < file.size:
         head = file.at(at, PAGE_BYTES + 255)
@@ -31,8 +31,8 @@ def ogg_parts(file: FileBytes) -> list[Part]:
         within = -1 if is_followed else file.find(CAPTURE, at + 1, min(end, file.size))
         if cut and head[5] & ENDS and within < 0 and end <= file.size:
             cut[-1] = False
-        at = end if within < 0 else within  # a page that was cut, and another file behind it
+        at = end if within < 0 else within  # a truncated page, followed by another file
     if len(starts) == 1 and starts[0] == 0:
         return [Part(is_cut=cut[0])]
-    ends = [*starts[1:], file.size][: len(starts)]  # none where no page says that it begins a stream
+    ends = [*starts[1:], file.size][: len(starts)]  # none if no page is marked as the start of a stream
     return [Part(((start, end),), is_cut=is_cut) for start, end, is_cut in zip(starts, ends, cut, strict=True)]

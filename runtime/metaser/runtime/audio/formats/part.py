@@ -1,4 +1,4 @@
-"""One recording in a file, as libsndfile has to see it."""
+"""One recording in a file, in the form that libsndfile reads."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from metaser.runtime.system.file_bytes import Piece
 
 ENDLESS_BYTES = 0x7FFF_0000
-"""Programs that cannot seek state a length of 32 bits from here on."""
+"""Programs that cannot seek write a 32-bit length of at least this."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One of the recordings in a file, most often the only one."""
+    """One of the recordings in a file, usually the only one."""
 
     pieces: tuple[Piece, ...] = ()
-    """What makes a file of it whose header is right; empty if that is the whole file as it is."""
+    """Pieces that form a file with a correct header; empty if the file is correct as it is."""
 
     missing: float = 0.0
-    """What its header states and the file does not hold, relative to what it holds."""
+    """Samples that the header states but the file lacks, relative to those it holds."""
 
     is_cut: bool = False
-    """Its end is missing, and how much that was cannot be known."""
+    """Its end is missing, by an unknown amount."""
 
     is_unfinished: bool = False
     """Its recorder never wrote the length."""

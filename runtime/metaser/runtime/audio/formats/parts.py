@@ -1,4 +1,4 @@
-"""Finding what a file of sound really holds: its parts and their true lengths, whatever its headers state.
+"""Finding the recordings in an audio file and their true lengths, without relying on its headers.
 
 libsndfile trusts a header's length, or guesses one, and reads the first of several recordings only. So each part is
 handed to it as a file of its own whose header is right.

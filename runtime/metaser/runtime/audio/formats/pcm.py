@@ -1,4 +1,4 @@
-"""Samples as bytes: how raw sound and WAV write them."""
+"""Encodings of samples as bytes, in raw sound and WAV."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def _companded(table: Samples) -> tuple[int, _Decode]:
 
 
 def _mu_law() -> Samples:
-    """[256] values of the bytes, by ITU-T G.711."""
+    """[256] sample values by byte, ITU-T G.711."""
     code = ~np.arange(256, dtype=np.uint8)
     magnitude = (((code & 0x0F).astype(np.int32) << 3) + 0x84 << (code >> 4 & 7)) - 0x84
     return (np.where(code & 0x80, -magnitude, magnitude) / 32_768).astype(np.float32)
 
 
 def _a_law() -> Samples:
-    """[256] values of the bytes, by ITU-T G.711."""
+    """[256] sample values by byte, ITU-T G.711."""
     code = np.arange(256, dtype=np.uint8) ^ 0x55
     step, mantissa = (code >> 4 & 7).astype(np.int32), (code & 0x0F).astype(np.int32) << 4
     magnitude = np.where(step == 0, mantissa + 8, mantissa + 0x108 << np.maximum(step - 1, 0))
@@ -78,7 +78,7 @@ FORMATS: dict[str, tuple[int, _Decode]] = {
 
 @dataclass(frozen=True)
 class RawFormat:
-    """How bytes become samples."""
+    """The encoding of raw samples."""
 
     rate_hz: int = SAMPLE_RATE_HZ
     channels: int = 1
@@ -91,7 +91,7 @@ class RawFormat:
                 f"and 1 to {MAX_CHANNELS} channels"
             )
         if self.sample_format not in FORMATS:
-            raise InputError(f"no sample format {self.sample_format!r}: there are {', '.join(FORMATS)}")
+            raise InputError(f"unknown sample format {self.sample_format!r}: choose one of {', '.join(FORMATS)}")
 
     @property
     def frame_bytes(self) -> int:
@@ -101,6 +101,6 @@ class RawFormat:
     def decode(self, content: bytes) -> Samples:
         """Whole frames -> [T, channels] float32."""
         values = FORMATS[self.sample_format][1](content)
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is reported by who reads it
+        with np.errstate(over="ignore", invalid="ignore"):  # the reader reports samples that are not finite
             samples: Samples = values.astype(np.float32).reshape(-1, self.channels)
         return samples

@@ -1,4 +1,4 @@
-"""The header in front of samples on a pipe: WAV, RIFX, RF64 or AU, whose length may not be known."""
+"""The header before samples on a pipe: WAV, RIFX, RF64 or AU, whose length may be unknown."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ WITHOUT_ORDER = ("u8", "alaw", "mulaw")
 
 @dataclass(frozen=True)
 class PcmHeader:
-    """What a header states."""
+    """The content of a header."""
 
     form: RawFormat
     header_bytes: int
     data_bytes: int | None
-    """None if the length is not known."""
+    """None if the length is unknown."""
 
     order: str = ""
-    """Of the bytes of the chunks' lengths, as `struct` has it; empty for AU, which has no chunks."""
+    """Byte order of the chunks' lengths, as in `struct`; empty for AU, which has no chunks."""
 
 
 def read_header(source: PipedBytes) -> PcmHeader | None:
-    """Read the header at the front of a pipe and leave it there; None if what follows is coded otherwise.
+    """Read the header at the start of a pipe and leave it there; None if the pipe is encoded otherwise.
 
     Raises:
-        AudioError: the header is damaged or cut.
+        AudioError: the header is damaged or truncated.
     """
     start = source.peek(12)
     if start[:4] == b".snd":
@@ -71,7 +71,7 @@ def read_header(source: PipedBytes) -> PcmHeader | None:
 
 
 def next_header(source: PipedBytes, before: PcmHeader) -> PcmHeader | None:
-    """What follows the samples of a recording: another one, or more of its samples, behind chunks that are taken."""
+    """Header of what follows a recording: another one, or more of its samples; chunks before it are consumed."""
     while len(chunk := source.peek(8)) == 8:
         if chunk[:4] in HEADED:
             return read_header(source)
