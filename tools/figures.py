@@ -19,14 +19,16 @@ import argparse
 import re
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import read_result
 from metaser.runtime.system.files import SHARED, replace_text
+from tools.api_page import api_reference
 from tools.figure_formats import FORMATS
 from tools.models_page import ROOT, models_page, shipped_table
-from tools.results_tables import scores_table
+from tools.results_tables import gains_table
 
 BLOCKS = Path(__file__).parent / "blocks"
 BLOCK = re.compile(r"<!-- (?P<name>[\w ]+) -->\n(?P<text>.*?)\n<!-- end of (?P=name) -->", re.DOTALL)
@@ -35,10 +37,17 @@ FIGURE = re.compile(r"\{(?:(min|max) )?(-?)([^{}]+):([^{}:]*)\}")
 REDUCE: dict[str, Callable[[list[Any]], Any]] = {"min": min, "max": max}
 
 
-def tables() -> dict[str, str]:
-    """Name -> a table generated from the results."""
-    scores = read_result("default_accuracy")["scores"]["5 shots"]
-    return {"bundles": shipped_table(), "accuracy": scores_table(scores, "default", "default")}
+def accuracy_table() -> str:
+    """The accuracy of `default`, compared with `frozen`."""
+    return gains_table(read_result("default_accuracy")["scores"]["5 shots"], "default")
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "bundles": shipped_table,
+    "accuracy": accuracy_table,
+    "reference": cache(api_reference),
+}
+"""Name -> a text that is generated from the results or from the code."""
 
 
 def entries(value: Any, key: str) -> list[Any]:
@@ -73,7 +82,7 @@ def figure(reduce: str | None, minus: str, path: str, form: str) -> str:
         LookupError: the results hold no such figure, or several without `min` or `max`.
     """
     name, *keys = path.split("/")
-    found = list(values(tables() if name == "tables" else read_result(name), keys))
+    found: list[Any] = [TABLES[keys[0]]()] if name == "tables" else list(values(read_result(name), keys))
     if not found or (len(found) > 1 and not reduce):
         raise LookupError(f"benchmarks/results/{name}.json has {len(found)} figures under {'/'.join(keys)}, not one")
     value = REDUCE[reduce](found) if reduce else found[0]

@@ -43,6 +43,18 @@ def verdict(entry: Mapping[str, Any]) -> str:
     return "better" if entry["mean"] > 0 else "worse"
 
 
+def gains_table(scores: Mapping[str, Any], arm: str) -> str:
+    """Table of the gain of a trained arm over the untrained reference, for readers in a hurry."""
+    reference = scores["reference"]
+    rows = []
+    for figure, own in scores["accuracy"][arm].items():
+        between = scores["difference"][arm][figure]
+        proven = "no" if not between["decided"] else "yes" if between["mean"] > 0 else "yes, a loss"
+        untrained = accuracy(scores["accuracy"][reference][figure])
+        rows.append([figure_name(figure), untrained, accuracy(own), difference(between), proven])
+    return table(["", f"untrained (`{reference}`)", f"trained (`{arm}`)", "gain", "proven?"], rows)
+
+
 def scores_table(scores: Mapping[str, Any], arm: str, title: str) -> str:
     """Table of one arm, with a title, compared with the reference arm; one figure per row."""
     reference = scores["reference"]

@@ -101,3 +101,18 @@ def test_forget_deletes_nothing_where_nobody_can_be_asked(refused: Refused, enro
 def test_forget_without_a_profile_is_refused(refused: Refused) -> None:
     assert "nothing to forget" in refused("forget")
     assert "nothing to forget" in refused("forget", "--yes")
+
+
+def test_verify_prints_its_limits(run: Run) -> None:
+    result = run("verify")
+    assert "at least 0.98" in result.stdout
+    answer = json.loads(run("verify", "--json").stdout)
+    assert (answer["cosine_limit"], answer["frames_limit"]) == (0.98, 0.001)
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_info_shows_people_no_internal_numbers(run: Run) -> None:
+    said = run("info").stdout
+    for word in ("max difference", "temperature", "min cosine", "model_id"):
+        assert word not in said
+    assert "of clips of no enrolled class get a label" in " ".join(said.split())

@@ -98,7 +98,7 @@ def test_the_junk_of_systems_is_no_class_and_no_clip(run: Run, own_support: Path
         (own_support / name).write_bytes(b"\0\5\x16\7" + bytes(4_092))
     answer, said = enroll(run, own_support)
     assert (answer["classes"], answer["left_out"]) == ({"calm": 3, "keen": 3}, [])
-    assert "eft out" not in said
+    assert "Left out" not in said
 
 
 @pytest.mark.parametrize("what", ["clips", "folder"])
@@ -137,7 +137,7 @@ def test_a_very_long_clip_is_remarked_on(run: Run, own_support: Path, make_clip:
     answer, said = enroll(run, own_support)
     remarked = {each["name"]: each["faults"][-1] for each in answer["report"]["clips"] if each["long"]}
     assert remarked == {"long.wav": "90 s long and the others about 1.5 s"}
-    (verdict,) = (each for each in answer["report"]["verdicts"] if "90 s long and the others about 1.5 s" in each)
+    (verdict,) = (each for each in answer["report"]["findings"] if "90 s long and the others about 1.5 s" in each)
     assert f"- {verdict}" in said
     assert "90 s long" in run("enroll", "--report").stdout
 
@@ -175,3 +175,14 @@ def test_clips_are_found_again_under_any_name_and_unreadable_ones_are_not_called
     assert (list(answer["moved"]), answer["unreadable"], answer["missing"]) == (["calm/0.wav"], ["keen/0.wav"], [])
     assert f"Left out: keen/0.wav cannot be read ({locked})" in result.stderr
     assert len(Profile.load(profile).clips) == 5
+
+
+def test_folders_below_the_classes_are_named_because_they_may_be_meant(run: Run, own_support: Path) -> None:
+    for label in ("calm", "keen"):
+        for number, session in enumerate(("morning", "evening")):
+            (own_support / label / session).mkdir()
+            (own_support / label / f"{number}.wav").rename(own_support / label / session / f"{number}.wav")
+    answer, said = enroll(run, own_support)
+    (notice,) = (line for line in answer["notices"] if "folders below them" in line)
+    assert "calm, keen; the folders below them (evening, morning) only group clips of one class" in notice
+    assert notice in said

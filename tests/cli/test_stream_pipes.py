@@ -1,11 +1,13 @@
 """`metaser stream` in a pipeline: its standard input, and readers of its output that stop or close."""
 
+import csv
 import fcntl
 import json
 import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from subprocess import Popen
 from typing import TypeAlias
@@ -145,3 +147,21 @@ def test_a_live_stream_whose_reader_rests_loses_audio_says_so_and_does_not_grow(
 
 def without_latency(output: str) -> list[dict[str, object]]:
     return [{**json.loads(line), "latency_ms": 0} for line in output.splitlines()]
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_events_of_a_live_source_have_the_time_of_day(
+    start: Start, conversation: Path, form: str, tmp_path: Path
+) -> None:
+    samples, rate_hz = soundfile.read(conversation)
+    soundfile.write(tmp_path / "piped.wav", samples, rate_hz)
+    before = datetime.now(timezone.utc)
+    words = ("stream", "-", "--live", "--format", form)
+    with (tmp_path / "piped.wav").open("rb") as file, start(*words, stdin=file.fileno()) as process:
+        output, _ = process.communicate(timeout=20)
+    lines = output.splitlines()
+    rows = [json.loads(line) for line in lines] if form == "json" else list(csv.DictReader(lines))
+    times = [datetime.fromisoformat(row["time"]) for row in rows if row.get("event") != "notice"]
+    assert times
+    assert times == sorted(times)
+    assert before - timedelta(seconds=1) <= times[0] <= times[-1] <= datetime.now(timezone.utc)

@@ -26,6 +26,7 @@ COMMANDS = {
     "enroll": ("{support}",),
     "classify": ("{clip}",),
     "stream": ("{clip}",),
+    "test": ("{support}",),
     "calibrate": (),
     "reenroll": (),
     "info": (),

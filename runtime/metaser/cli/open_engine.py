@@ -16,6 +16,19 @@ if TYPE_CHECKING:
     from metaser.runtime.bundles.manifest import Manifest
 
 
+def bundle_for(bundle: str | None, profile: Path) -> str | None:
+    """The bundle of a command that reads a profile: the given one, else the shipped one that made the profile."""
+    if bundle is not None:
+        return bundle
+    from metaser.runtime import MetaserError, Profile, shipped_bundles
+
+    try:
+        name = Profile.load(profile).bundle_name
+    except MetaserError:  # reported when the profile is opened
+        return None
+    return name if name in shipped_bundles() else None
+
+
 def open_engine(bundle: str | None, provider: Provider, threads: int | None, workers: int = 1) -> Engine:
     """Open the engine that a command's options select.
 

@@ -83,6 +83,15 @@ AcceptPrecisionOption = Annotated[
 ]
 
 
+def share(text: str) -> float:
+    """A share given as a number or in per cent: 0.3 or 30%."""
+    number, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
+    try:
+        return float(number) / (100 if percent else 1)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a share: give a number such as 0.3 or 30%") from None
+
+
 def profile_path(profile: str | None) -> Path:
     """The path of the given profile, or of the user's default profile.
 

@@ -29,6 +29,7 @@ from metaser.runtime.system.cores import best_threads
 
 if TYPE_CHECKING:
     from metaser.runtime.enrolment.embed import EmbeddedClips
+    from metaser.runtime.enrolment.evaluation import ProfileEvaluation
     from metaser.runtime.enrolment.find_clips import FoundClips
     from metaser.runtime.enrolment.report import Report
     from metaser.runtime.enrolment.support import Progress, Support
@@ -267,6 +268,25 @@ class Engine:
         from metaser.runtime.enrolment.changes import embed_others
 
         return embed_others(self.model, folder, profile, progress)
+
+    def evaluate(
+        self,
+        profile: Profile,
+        support: Support,
+        *,
+        sample_rate_hz: int = SAMPLE_RATE_HZ,
+        progress: Progress | None = None,
+    ) -> ProfileEvaluation:
+        """Label new clips, given as to `enroll`, and compare with their classes; unusable clips are reported in it.
+
+        Raises:
+            NotFoundError, InputError, SupportError: as `enroll`.
+            ProfileError: `profile` is not a profile, or one of another model.
+        """
+        from metaser.runtime.enrolment.evaluation import evaluate
+
+        self._check_profile(profile)
+        return evaluate(self.model, profile, support, sample_rate_hz=sample_rate_hz, progress=progress)
 
     def report(self, profile: Profile) -> Report:
         """Report the quality of a profile's clips, which classes are confused, and what to do about it."""

@@ -148,3 +148,24 @@ def test_with_one_clip_per_class_no_rate_is_printed(run: Run, support_folder: Pa
         shutil.copy(support_folder / label / "0.wav", tmp_path / "few" / label)
     assert "Too few clips to estimate" in run("enroll", tmp_path / "few").stdout
     assert "Too few clips to estimate" in run("calibrate", "--false-accepts", "0.1").stdout
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_a_rate_may_be_given_in_per_cent(run: Run) -> None:
+    first, second = (run("calibrate", "--false-accepts", rate, "--json").stdout for rate in ("0.3", "30%"))
+    assert first == second
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_a_rate_that_is_no_number_is_refused_with_an_example(run: Run) -> None:
+    result = run("calibrate", "--false-accepts", "few")
+    assert result.returncode == 2
+    assert "give a number such as 0.3 or 30%" in " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_a_limit_that_other_rules_undercut_is_explained(run: Run) -> None:
+    result = run("calibrate", "--false-accepts", "0.99")
+    expected = json.loads(run("calibrate", "--false-accepts", "0.99", "--json").stdout)["expected"]["false_accepts"]
+    assert expected < 0.89
+    assert f"You allow 99 % false accepts, but only {100 * expected:.0f} % are expected" in result.stdout

@@ -1,16 +1,21 @@
 """`metaser classify`."""
 
+import csv
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
+
+from metaser.runtime import Engine, Profile, load_audio
 
 ClipMaker: TypeAlias = Callable[[str, float, int], npt.NDArray[np.float32]]
 Run: TypeAlias = Callable[..., CompletedProcess[str]]
@@ -116,3 +121,81 @@ def test_a_name_that_is_no_text_is_labelled_too(run: Run, queries: list[Path], o
     result = run("classify", odd, *options)
     assert result.returncode == 0
     assert r"odd\udcff.wav" in result.stdout
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_a_folder_stands_for_its_recordings_and_csv_has_a_row_for_each(run: Run, queries: list[Path]) -> None:
+    folder = queries[0].parent / "inbox"
+    (folder / "deep").mkdir(parents=True)
+    for path in queries:
+        path.rename(folder / "deep" / path.name)
+    (folder / "notes.txt").write_text("no recording")
+    result = run("classify", folder, "--format", "csv")
+    assert result.returncode == 0
+    header, *rows = csv.reader(result.stdout.splitlines())
+    assert header == ["file", "label", "confidence", "calm", "keen"]
+    assert [(row[0], row[1]) for row in rows] == [
+        (str(folder / "deep" / path.name), path.name.split()[0]) for path in queries
+    ]
+    assert all(float(row[2]) == max(float(row[3]), float(row[4])) for row in rows)
+    assert "notes.txt" in result.stderr
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_csv_protects_a_spreadsheet_from_file_names(run: Run, queries: list[Path], monkeypatch: Any) -> None:
+    monkeypatch.chdir(queries[0].parent)
+    queries[0].rename(queries[0].with_name("=cmd.wav"))
+    assert "\n'=cmd.wav,calm," in run("classify", "=cmd.wav", "--format", "csv").stdout
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_a_folder_without_recordings_and_two_formats_are_refused(refused: Refused, queries: list[Path]) -> None:
+    (queries[0].parent / "empty").mkdir()
+    assert "no recordings" in refused("classify", queries[0].parent / "empty")
+    assert "either --json or --format csv" in refused("classify", queries[0], "--json", "--format", "csv")
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_an_unknown_clip_shows_no_confidence_as_if_it_were_sure(run: Run, profile: Path, queries: list[Path]) -> None:
+    loaded = Profile.load(profile)
+    replace(loaded, calibration=replace(loaded.calibration, threshold=1.0)).save(profile)
+    (line,) = (line for line in run("classify", queries[0]).stdout.splitlines() if "unknown" in line)
+    assert "%" not in line
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_a_long_recording_is_labelled_with_a_hint_at_streams(run: Run, make_clip: ClipMaker, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "talk.wav", make_clip("calm", 21, 3), 16_000)
+    result = run("classify", tmp_path / "talk.wav")
+    assert result.returncode == 0
+    assert "21 s of audio get one label; metaser stream" in result.stderr
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_a_decision_prints_what_the_command_prints(
+    run: Run, tiny_bundle: Path, profile: Path, queries: list[Path]
+) -> None:
+    engine = Engine.open(tiny_bundle)
+    decision = engine.classify(load_audio(queries[0]), Profile.load(profile))
+    printed = json.loads(run("classify", queries[0], "--json").stdout)
+    assert json.loads(decision.to_json()) == {key: printed[key] for key in ("label", "confidence", "scores")}
+
+
+@pytest.fixture
+def demo(settings: dict[str, str]) -> Path:
+    """The shipped support set; METASER_BUNDLE is not set."""
+    del settings["METASER_BUNDLE"]
+    return Path(str(files("metaser.runtime"))) / "data" / "demo" / "support"
+
+
+def test_a_profile_brings_its_shipped_bundle(run: Run, demo: Path) -> None:
+    assert run("enroll", demo, "--bundle", "tiny").returncode == 0
+    answer = run("classify", demo / "joy" / "en-f2.flac", "--json")
+    assert json.loads(answer.stdout)["label"] == "joy"
+
+
+def test_a_profile_of_a_bundle_that_is_not_shipped_asks_for_it(run: Run, demo: Path, tiny_bundle: Path) -> None:
+    assert run("enroll", demo, "--bundle", tiny_bundle).returncode == 0
+    result = run("classify", demo / "joy" / "en-f2.flac")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "use it with --bundle" in result.stderr

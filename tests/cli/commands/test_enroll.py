@@ -225,8 +225,8 @@ def test_a_removed_class_is_nowhere_in_the_file(run: Run, own_support: Path, pro
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--remove", "rage"), "no clip rage is enrolled: there are calm, keen"),
-        (("--remove", "calm/9.wav"), "no clip calm/9.wav is enrolled: there are calm/"),
+        (("--remove", "rage"), "no class or clip rage is enrolled: there are calm, keen"),
+        (("--remove", "calm/9.wav"), "no class or clip calm/9.wav is enrolled: there are calm/"),
         (("--remove", "calm"), "at least two classes are needed"),
         (("--add", "nowhere"), "no such folder: nowhere"),
         (("--add", ".", "--remove", "calm"), "either SUPPORT"),
@@ -298,9 +298,16 @@ def test_the_report_tells_about_every_clip_without_the_clips(run: Run, profile: 
 
 
 @pytest.mark.usefixtures("enrolled")
+def test_the_path_of_a_clip_is_refused_with_its_name(run: Run, refused: Refused, own_support: Path) -> None:
+    run("enroll", own_support)
+    assert "did you mean calm/1.wav?" in refused("enroll", "--remove", own_support / "calm" / "1.wav")
+
+
+@pytest.mark.usefixtures("enrolled")
 def test_a_map_is_drawn_as_png(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    assert run("enroll", "--plot", tmp_path / "map.png").returncode == 0
+    result = run("enroll", "--plot", tmp_path / "map.png")
+    assert f"Map of the clips: {tmp_path / 'map.png'}" in result.stdout
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
 
 

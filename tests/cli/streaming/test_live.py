@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from metaser.cli.streaming.live import Lines, LiveView, open_view
+from metaser.cli.streaming.live import Lines, LiveView, open_view, print_summary
 from metaser.cli.streaming.playback import Heard
 from metaser.cli.view.drawing import Palette
 from metaser.cli.view.levels import LevelHistory, level_meter
@@ -111,3 +111,14 @@ def test_levels_by_hand() -> None:
     assert (history.is_speech(0.0, 0.5), history.is_speech(0.5, 1.0)) == (True, False)
     history.quiet_from(0.0)
     assert not history.is_speech(0.0, 1.0)
+
+
+@pytest.mark.parametrize(("minutes", "has_timeline"), [(1, True), (300, False)])
+def test_the_summary_of_hours_has_no_timeline(minutes: int, has_timeline: bool) -> None:
+    terminal = Terminal()
+    heard = Heard(spans=[Span("joy", 0.0, 2.0, 0.8)], duration_s=60.0 * minutes)
+    with terminal.capture() as capture:
+        print_summary(terminal, heard, ("anger", "joy"))
+    said = Text.from_ansi(capture.get()).plain
+    assert ("J joy" in said) == has_timeline
+    assert f"Speech: 0:02.0 of {'1:00.0' if minutes == 1 else '5:00:00.0'}." in said

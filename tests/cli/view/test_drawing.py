@@ -58,3 +58,21 @@ def test_a_timeline_never_is_wider_than_the_terminal() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (65.9, "1:05"), (3665, "1:01:05")])
 def test_the_clock_shows_hours_only_where_there_are_some(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "encoding", "drawn_as"),
+    [(0.0, "utf-8", "········"), (0.5, "utf-8", "━━━━····"), (0.19, "utf-8", "━╸······"), (1.0, "utf-8", "━━━━━━━━"),
+     (0.5, "ascii", "####....")],
+)  # fmt: skip
+def test_a_bar_reads_without_colour(share: float, encoding: str, drawn_as: str) -> None:
+    shown = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(file=shown, width=80, force_terminal=True, color_system=None, no_color=True)
+    console.print(Palette(("joy",)).bar("joy", share, 8))
+    shown.seek(0)
+    assert shown.read().rstrip("\n") == drawn_as
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.48, "0:00.48"), (59.999, "1:00.00"), (3665.25, "1:01:05.25")])
+def test_a_clock_with_decimals_rounds_through_the_minute(seconds: float, text: str) -> None:
+    assert clock(seconds, 2) == text

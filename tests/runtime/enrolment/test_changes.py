@@ -75,9 +75,9 @@ def test_a_clip_is_named_by_its_folder_its_name_or_its_content(what: str) -> Non
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ("rage", "no clip rage is enrolled: there are a, b"),
-        ("a/9.wav", "no clip a/9.wav is enrolled: there are a/0.wav, a/1.wav"),
-        ("", "no clip  is enrolled"),
+        ("rage", "no class or clip rage is enrolled: there are a, b"),
+        ("a/9.wav", "no class or clip a/9.wav is enrolled: there are a/0.wav, a/1.wav"),
+        ("", "no class or clip  is enrolled"),
         ("a", "without a b would be left and at least two classes are needed"),
     ],
 )

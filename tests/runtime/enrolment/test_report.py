@@ -38,7 +38,7 @@ APART = {"anger": [0, 5, 10], "joy": [90, 95, 100]}
 
 def test_good_clips_of_classes_that_lie_apart_need_nothing() -> None:
     report = make_report(profile_of(APART), scale=10.0)
-    assert report.verdicts == ()
+    assert report.findings == ()
     assert [(own.label, own.clips, own.recognised, own.speech_s) for own in report.classes] == [
         ("anger", 3, 3, 7.5),
         ("joy", 3, 3, 7.5),
@@ -59,7 +59,7 @@ def test_cohesion_and_probability_are_of_the_clip_left_out() -> None:
 def test_a_clip_that_is_far_more_like_another_class_is_named() -> None:
     report = make_report(profile_of({"anger": [0, 5, 10], "joy": [90, 95, 3]}), scale=40.0)
     assert [each.clip.title for each in report.clips if each.is_outlier] == ["joy/2.wav"]
-    assert "joy/2.wav sounds more like anger: check its label" in report.verdicts
+    assert "joy/2.wav sounds more like anger: check its label" in report.findings
 
 
 def test_classes_that_overlap_are_named_with_what_helps() -> None:
@@ -68,7 +68,7 @@ def test_classes_that_overlap_are_named_with_what_helps() -> None:
     assert first.labels == ("anger", "joy")
     # degrees to the rest of its own class and to the other: 0 (30.5, 30), 41 (31, 11), 10 (30, 10.3), 50 (30, 29.7)
     assert first.confused == 4 / 6
-    assert report.verdicts == ("anger and joy overlap: add two clips of each",)
+    assert report.findings == ("anger and joy overlap: add two clips of each",)
 
 
 def test_confusion_of_two_classes_by_hand() -> None:
@@ -82,18 +82,18 @@ def test_a_file_under_two_names_is_told() -> None:
     profile = profile_of(APART)
     copied = replace(profile.clips[2], copies=("anger/again.wav",))
     report = make_report(replace(profile, clips=(*profile.clips[:2], copied, *profile.clips[3:])), scale=10.0)
-    assert report.verdicts == ("anger/2.wav is there twice, as anger/again.wav",)
+    assert report.findings == ("anger/2.wav is there twice, as anger/again.wav",)
 
 
 def test_the_same_recording_coded_twice_is_named_with_its_twin() -> None:
     report = make_report(profile_of({"anger": [0, 8, 0.01], "joy": [90, 95, 100]}), scale=10.0)
     assert [each.twin for each in report.clips] == [None, None, "anger/0.wav", None, None, None]
-    assert report.verdicts == ("anger/2.wav repeats anger/0.wav and adds nothing: record another",)
+    assert report.findings == ("anger/2.wav repeats anger/0.wav and adds nothing: record another",)
 
 
 def test_few_clips_are_said_and_nothing_is_claimed_of_one() -> None:
     report = make_report(profile_of({"anger": [0], "joy": [90, 95]}), scale=10.0)
-    assert report.verdicts[:2] == (
+    assert report.findings[:2] == (
         "anger has 1 clip: five are a good start",
         "joy has 2 clips: five are a good start",
     )
@@ -106,14 +106,14 @@ def test_bad_recordings_come_first_and_are_not_called_mislabelled() -> None:
     clips = [replace(clip, quality=replace(GOOD, speech_s=0.0)) if clip.title == "joy/2.wav" else clip
              for clip in profile.clips]  # fmt: skip
     report = make_report(replace(profile, clips=tuple(clips)), scale=40.0)
-    assert report.verdicts[0] == "joy/2.wav: no speech found; record it again"
-    assert not any("check its label" in verdict for verdict in report.verdicts)
+    assert report.findings[0] == "joy/2.wav: no speech found; record it again"
+    assert not any("check its label" in verdict for verdict in report.findings)
 
 
 def test_a_profile_of_before_has_a_report_without_recordings() -> None:
     report = make_report(profile_of(APART, quality=None), scale=10.0)
     assert [own.speech_s for own in report.classes] == [None, None]
-    assert report.verdicts == ()
+    assert report.findings == ()
 
 
 def test_the_map_keeps_distances_that_lie_in_a_plane() -> None:
@@ -141,7 +141,7 @@ def test_a_long_clip_is_to_be_cut_and_one_with_other_faults_recorded_again() -> 
         clips = (replace(profile.clips[0], quality=quality), *profile.clips[1:])
         report = make_report(replace(profile, clips=clips), 10.0)
         assert [each.is_long for each in report.clips] == [True, *[False] * 5]
-        return report.verdicts
+        return report.findings
 
     long = replace(GOOD, duration_s=540.0)
     about = "540 s long and the others about 3.0 s"

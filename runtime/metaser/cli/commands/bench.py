@@ -14,6 +14,7 @@ from metaser.cli.open_engine import tell_licence
 from metaser.cli.options import JsonOption, Provider
 from metaser.cli.paths import expanded, given_by_environment
 from metaser.cli.view.console import plain, print_error, print_json
+from metaser.cli.view.plot_option import check_plot
 from metaser.cli.view.progress import SlowProgress
 from metaser.cli.view.terminal import console_for, new_table
 
@@ -91,7 +92,7 @@ def bench(  # noqa: PLR0913 # one parameter per option
 
     if share and as_json:
         raise InputError("--share and --json exclude each other: choose one")
-    _check_plot(plot)
+    check_plot(plot)
     bundles: Sequence[str | None] = [expanded(name) for name in bundle or ()] or [
         given_by_environment("METASER_BUNDLE")
     ]
@@ -119,31 +120,6 @@ def bench(  # noqa: PLR0913 # one parameter per option
         _show(results, device)
     if reason := results[0].no_energy:
         print_error(f"energy was not measured: {reason}")
-
-
-def _check_plot(plot: Path | None) -> None:
-    """Check --plot before the measurement.
-
-    Raises:
-        InputError: it is not a .png file.
-        NotFoundError: its folder does not exist.
-        MissingDependencyError: matplotlib is missing.
-    """
-    from metaser.runtime.errors import InputError, MissingDependencyError, NotFoundError
-    from metaser.runtime.system.files import what_is_no_file
-
-    if plot is None:
-        return
-    if plot.suffix != ".png":
-        raise InputError(f"{plot} is not a .png file: plots are written as PNG")
-    if found := what_is_no_file(plot):
-        raise InputError(f"{plot} is {found}: choose another path")
-    if not plot.absolute().parent.is_dir():
-        raise NotFoundError(f"no such folder: {plot.absolute().parent}")
-    from importlib.util import find_spec
-
-    if find_spec("matplotlib") is None:
-        raise MissingDependencyError("a plot needs matplotlib: pip install 'metaser[plots]'")
 
 
 def _machine(device: Device) -> dict[str, Any]:

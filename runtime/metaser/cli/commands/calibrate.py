@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.open_engine import open_engine_for_clips
+from metaser.cli.open_engine import bundle_for, open_engine_for_clips
 from metaser.cli.options import (
     BundleOption,
     JsonOption,
@@ -18,6 +18,7 @@ from metaser.cli.options import (
     ProviderOption,
     ThreadsOption,
     profile_path,
+    share,
 )
 from metaser.cli.view.console import percent, print_json, print_status
 from metaser.cli.view.progress import SlowProgress
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from metaser.runtime.audio.recordings import LeftOut
 
 CHOICES = (None, 0.5, 0.3, 0.2, 0.1, 0.05)
+NEAR = 0.1
+"""A rate this far below the limit that was set is explained."""
 
 
 FalseAcceptsOption = Annotated[
@@ -38,7 +41,8 @@ FalseAcceptsOption = Annotated[
     typer.Option(
         "--false-accepts",
         metavar="RATE",
-        help="The wanted share of clips of other classes that still get a label, for example 0.05.",
+        parser=share,
+        help="The largest share of clips of other classes that may get a label, such as 0.05 or 5%.",
     ),
 ]
 OthersOption = Annotated[
@@ -77,7 +81,7 @@ def calibrate(  # noqa: PLR0913 # one parameter per option
     if reset and (false_accepts is not None or others is not None):
         raise InputError("--reset restores the calibration of enrolment: give it without --false-accepts and --others")
     path = profile_path(profile)
-    engine = open_engine_for_clips(bundle, provider, threads)
+    engine = open_engine_for_clips(bundle_for(bundle, path), provider, threads)
     lines: list[str] = []
     dropped: list[str] = []
     left_out: tuple[LeftOut, ...] = ()
@@ -137,6 +141,12 @@ def _print_expectations(console: PlainConsole, profile: Profile) -> None:
     if expected.false_accepts is None:
         console.print_line("Too few clips to estimate these rates: enrol two or more clips per class.")
         return
+    wanted = expected.wanted_false_accepts
+    if wanted is not None and expected.false_accepts < wanted - NEAR:
+        console.print_line(
+            f"You allow {percent(wanted)} false accepts, but only {percent(expected.false_accepts)} are expected: "
+            "doubtful answers become unknown anyway."
+        )
     if expected.others_accepted is not None:
         console.print_line(
             f"Of the {len(profile.others)} background clips, {percent(expected.others_accepted)} get a label."

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.open_engine import open_engine, open_engine_for_clips
+from metaser.cli.open_engine import bundle_for, open_engine, open_engine_for_clips
 from metaser.cli.options import (
     AcceptPrecisionOption,
     BundleOption,
@@ -23,6 +27,7 @@ from metaser.cli.options import (
 )
 from metaser.cli.streaming.input_pipe import STANDARD_INPUT, standard_input
 from metaser.cli.view.console import GAP, percent, plain, print_error, print_json, print_status
+from metaser.cli.view.csv_cells import csv_cell
 from metaser.cli.view.progress import SlowProgress
 
 if TYPE_CHECKING:
@@ -31,11 +36,14 @@ if TYPE_CHECKING:
     from metaser.cli.view.drawing import Palette
     from metaser.cli.view.terminal import PlainConsole
     from metaser.runtime import Decision, Engine, Profile
+    from metaser.runtime.audio.recordings import LeftOut
 
 BAD_INPUT = 2
 STANDARD_INPUT_FILE = Path("/dev/stdin")
 FILE_COLUMNS = 20  # a longer path is cut to make room for the bars
 WIDEST_BAR, NARROWEST_BAR = 12, 5
+LONG_S = 20.0
+"""A longer file is probably no clip but a recording."""
 
 
 @dataclass(frozen=True)
@@ -48,49 +56,87 @@ class Result:
     notices: tuple[str, ...]
 
 
+class ClipFormat(str, Enum):
+    """Output formats for programs."""
+
+    json = "json"
+    csv = "csv"
+
+
+FilesArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILES...", help="Clips of a few seconds, folders of them, or - for standard input.", readable=False
+    ),
+]
+FormOption = Annotated[
+    ClipFormat | None, typer.Option("--format", metavar="json|csv", help="Print JSON or CSV, one line per file.")
+]
+
+
 def classify(  # noqa: PLR0913 # one parameter per option
     *,
-    files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILES...", help="Clips of a few seconds, or - for standard input.", readable=False),
-    ],
+    files: FilesArgument,
     unknown: UnknownOption = Unknown.calibrated,
     profile: ProfileOption = None,
     accept_precision: AcceptPrecisionOption = False,
     bundle: BundleOption = None,
     provider: ProviderOption = Provider.auto,
     threads: ThreadsOption = None,
+    form: FormOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Label each clip with one of your classes.
 
-    Each file is one clip of a few seconds and gets one label. A file that cannot be used is reported, the others are
-    still labelled, and the exit code is 2. Ctrl-C stops and prints the results so far. For a conversation or a long
-    recording, use `metaser stream`. Enrol your classes first, with `metaser enroll`.
+    Each file is one clip of a few seconds and gets one label; a folder stands for all recordings below it. A file that
+    cannot be used is reported, the others are still labelled, and the exit code is 2. Ctrl-C stops and prints the
+    results so far. For a conversation or a long recording, use `metaser stream`. Enrol your classes first, with
+    `metaser enroll`.
     """
+    from metaser.runtime import InputError
+    from metaser.runtime.audio.recordings import summary
     from metaser.runtime.system.workers import in_order
 
-    engine = (open_engine_for_clips if len(files) > 1 else open_engine)(bundle, provider, threads)
-    enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision).answering(unknown.value)
+    form = _one_format(form, as_json=as_json)
+    files, left_out = _expand(files)
+    for line in summary(left_out):
+        print_status(line)
+    if not files:
+        raise InputError("no recordings in these folders: give files, or folders that hold recordings")
+    path = profile_path(profile)
+    open_chosen = open_engine_for_clips if len(files) > 1 else open_engine
+    engine = open_chosen(bundle_for(bundle, path), provider, threads)
+    enrolled = engine.open_profile(path, accept_precision=accept_precision).answering(unknown.value)
     results: list[Result] = []
+    rows = _CsvRows(enrolled.labels) if form is ClipFormat.csv else None
     try:
-        with SlowProgress("Classifying", as_json=as_json) as progress:
+        with SlowProgress("Classifying", as_json=form is not None) as progress:
             answers = in_order(lambda file: _classify(engine, enrolled, file), files, engine.model.workers)
             for done, answer in enumerate(answers, start=1):
                 if isinstance(answer, Result):
                     results.append(answer)
                     for notice in answer.notices:
                         print_status(f"{answer.file}: {notice}")
-                    if as_json:
+                    if rows:
+                        rows.write(answer)
+                    elif form:
                         _print_json(answer, engine.provider)
                 else:
                     print_error(answer)
                 progress(done, len(files))
     finally:  # also after Ctrl-C or a machine error
-        if results and not as_json:
+        if results and not form:
             _print_table(results)
     if len(results) < len(files):
         raise typer.Exit(BAD_INPUT)
+
+
+def _one_format(form: ClipFormat | None, *, as_json: bool) -> ClipFormat | None:
+    from metaser.runtime import InputError
+
+    if as_json and form is ClipFormat.csv:
+        raise InputError("give either --json or --format csv")
+    return ClipFormat.json if as_json else form
 
 
 def _classify(engine: Engine, profile: Profile, file: Path) -> Result | str:
@@ -108,7 +154,9 @@ def _classify(engine: Engine, profile: Profile, file: Path) -> Result | str:
         decision = engine.classify(loaded.waveform, profile)
     except (InputError, OSError) as error:
         return _fault(file, error)
-    return Result(str(file), decision, len(loaded.waveform) / SAMPLE_RATE_HZ, loaded.notices)
+    duration_s = len(loaded.waveform) / SAMPLE_RATE_HZ
+    hint = f"{duration_s:.0f} s of audio get one label; metaser stream labels a recording as it changes"
+    return Result(str(file), decision, duration_s, (*loaded.notices, *([hint] if duration_s > LONG_S else [])))
 
 
 def _fault(file: Path, error: Exception) -> str:
@@ -127,16 +175,46 @@ def _fault(file: Path, error: Exception) -> str:
 
 
 def _print_json(result: Result, provider: str) -> None:
-    decision = result.decision
     print_json(
         file=result.file,
-        label=decision.label,
-        confidence=round(decision.confidence, 6),
-        scores={label: round(score, 6) for label, score in decision.scores.items()},
+        **result.decision.as_dict(),
         duration_s=round(result.duration_s, 3),
         notices=list(result.notices),
         provider=provider,
     )
+
+
+class _CsvRows:
+    """One row per file on standard output, under a header."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._labels = labels
+        self._rows = csv.writer(sys.stdout, lineterminator="\n")
+        self._rows.writerow(["file", "label", "confidence", *map(csv_cell, labels)])
+
+    def write(self, result: Result) -> None:
+        decision = result.decision
+        scores = (f"{decision.scores[label]:.4f}" for label in self._labels)
+        self._rows.writerow(
+            [csv_cell(result.file), csv_cell(decision.label or ""), f"{decision.confidence:.4f}", *scores]
+        )
+        sys.stdout.flush()
+
+
+def _expand(files: list[Path]) -> tuple[list[Path], list[LeftOut]]:
+    """The recordings that are meant: those of a folder are all below it; the rest of a folder is reported."""
+    from metaser.runtime.audio.recordings import find_recordings
+
+    found: list[Path] = []
+    left_out: list[LeftOut] = []
+    for file in files:
+        if file.is_dir():
+            inside = find_recordings(file)
+            found += inside.recordings
+            left_out += inside.left_out
+        else:
+            found.append(file)
+    return found, left_out
 
 
 def _print_table(results: list[Result]) -> None:
@@ -164,7 +242,8 @@ def _table(results: list[Result], console: PlainConsole) -> Table:
     for file, decision in zip(files, (result.decision for result in results), strict=True):
         drawn = [palette.bar(label, decision.scores[label], bar_width) for label in bars]
         shown = file if len(file) <= room else "…" + file[-(room - 1) :]
-        table.add_row(shown, palette.name(decision.label), percent(decision.confidence), *drawn)
+        certain = "" if decision.label is None else percent(decision.confidence)
+        table.add_row(shown, palette.name(decision.label), certain, *drawn)
     return table
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections import Counter
 from contextlib import nullcontext
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.open_engine import open_engine_for_clips
+from metaser.cli.open_engine import bundle_for, open_engine_for_clips
 from metaser.cli.options import (
     BundleOption,
     JsonOption,
@@ -23,10 +22,18 @@ from metaser.cli.options import (
     ThreadsOption,
     profile_path,
 )
-from metaser.cli.paths import given_by_environment
 from metaser.cli.view.console import print_json, print_status
 from metaser.cli.view.enrolment_report import as_json as report_as_json
-from metaser.cli.view.enrolment_report import class_table, clip_table, pair_table, say_expectations, say_verdicts
+from metaser.cli.view.enrolment_report import (
+    class_table,
+    clip_table,
+    pair_table,
+    print_expectations,
+    print_findings,
+    print_verdict,
+)
+from metaser.cli.view.next_commands import next_options, print_next
+from metaser.cli.view.plot_option import check_plot
 from metaser.cli.view.progress import SlowProgress
 from metaser.cli.view.skipped_files import skipped_json
 from metaser.cli.view.terminal import PlainConsole, console_for
@@ -168,19 +175,23 @@ def enroll(  # noqa: PLR0913 # one parameter per option
 
     request = Request(support, add, remove, undo, drop_bad, tune, plot)
     request.check(report=report)
+    check_plot(plot)
     began = time.perf_counter()
     path = profile_path(profile)
     check_is_profile(path)
     if undo:
         outcome = _undo(path)
     else:
-        outcome = _change(request, path, open_engine_for_clips(bundle, provider, threads), as_json=as_json)
+        chosen = bundle if support is not None else bundle_for(bundle, path)
+        outcome = _change(request, path, open_engine_for_clips(chosen, provider, threads), as_json=as_json)
     elapsed_s = time.perf_counter() - began
 
     console = console_for(as_json)
     _print(console, outcome, in_full=report)
+    if plot:
+        console.print_line(f"Map of the clips: {plot}")
     if request.changes:
-        _print_next(console, outcome.profile, path, _options(profile, None), _options(profile, bundle))
+        _print_next(console, outcome.profile, path, next_options(profile, None), next_options(profile, bundle))
     if as_json:
         _print_json(outcome, path, elapsed_s)
 
@@ -277,6 +288,9 @@ def _print_json(outcome: Outcome, path: Path, elapsed_s: float) -> None:
 
 
 def _print_report(console: PlainConsole, profile: Profile, report: Report | None, *, in_full: bool) -> None:
+    if report is not None:
+        print_verdict(console, report)
+        console.print_line()
     console.print(class_table(profile, report), "")
     if report is None:
         return
@@ -284,26 +298,15 @@ def _print_report(console: PlainConsole, profile: Profile, report: Report | None
         console.print(clip_table(report), "")
         if any(pair.confused for pair in report.pairs):
             console.print(pair_table(report), "")
-    say_verdicts(console, report, in_full=in_full)
-    say_expectations(console, profile)
+    print_findings(console, report, in_full=in_full)
+    print_expectations(console, profile)
     console.print_line()
 
 
-def _print_next(console: PlainConsole, profile: Profile, path: Path, undo_options: str, next_options: str) -> None:
+def _print_next(console: PlainConsole, profile: Profile, path: Path, undo_options: str, options: str) -> None:
     from metaser.runtime.enrolment.profile_file import undo_path
 
     console.print_line(f"Profile of {len(profile.clips)} clips: {path}")
     if undo_path(path).is_file():
         console.print_line(f"To restore the previous profile: metaser enroll --undo{undo_options}")
-    console.print_line(f"Next:  metaser classify clip.wav{next_options}", style="bold")
-    console.print_line(f"       metaser stream recording.wav{next_options}", style="bold")
-
-
-def _options(profile: str | None, bundle: str | None) -> str:
-    """The options that make the next command use the same profile and bundle."""
-    given = {"profile": profile, "bundle": bundle}
-    return "".join(
-        f" --{name} {shlex.quote(str(value))}"
-        for name, value in given.items()
-        if value is not None and given_by_environment(f"METASER_{name.upper()}") != str(value)
-    )
+    print_next(console, options)

@@ -12,13 +12,11 @@ import typer
 
 from metaser.cli.options import BundleOption, JsonOption, ProfileOption, profile_path
 from metaser.cli.paths import name_or_folder
-from metaser.cli.view.console import plain, print_json
+from metaser.cli.view.console import percent, plain, print_json
 from metaser.cli.view.terminal import PlainConsole, console_for, new_table
 
 if TYPE_CHECKING:
     from metaser.runtime.bundles.bundle import Bundle
-
-ID_DIGITS = 12
 
 
 def info(
@@ -64,7 +62,8 @@ def info(
         _print(console, "bundle", _bundle_rows(found["bundle"]))
     if "profile" in found:
         _print(console, "profile", _profile_rows(found["profile"]))
-    elif what is None:
+    console.print_line("--json prints all that is known, such as calibration, parity and ids.")
+    if what is None and "profile" not in found:
         console.print_line(absent)
 
 
@@ -140,38 +139,35 @@ def _bundle_rows(facts: dict[str, Any]) -> dict[str, str]:
         "precision": f"{facts['precision']}, for {', '.join(facts['providers'])}",
         "window": f"up to {audio['max_window_s']:g} s, one frame per "
         f"{1000 * audio['hop_samples'] / audio['sample_rate_hz']:g} ms",
-        "calibration": _numbers(facts["calibration"]),
         "size": f"{_size(facts['size_bytes'])} in {len(facts['files'])} files",
         "licence": f"{facts['licence']} (of the weights): {what_it_allows(facts['licence'])}",
         "trained on": ", ".join(facts["training_corpora"]) or "no emotional speech",
         "languages": ", ".join(facts["training_languages"]) or "none in particular",
-        "parity": _numbers(facts["parity"]),
         "accuracy": "; ".join(f"{name}: {accuracy[name]}" for name in order) or "not measured",
-        "model": facts["model_id"][:ID_DIGITS],
-        "graphs": facts["graph_id"][:ID_DIGITS],
     }
 
 
 def _profile_rows(facts: dict[str, Any]) -> dict[str, str]:
     return {
         "file": facts["file"],
-        "bundle": f"{facts['bundle']} (model {facts['model_id'][:ID_DIGITS]}, graphs {facts['graph_id'][:ID_DIGITS]})",
+        "bundle": facts["bundle"],
         "classes": ", ".join(f"{label} {count}" for label, count in facts["classes"].items()),
         "clips": str(facts["clips"]) + (f", and {others} of background speech" if (others := facts["others"]) else ""),
         "head": "tuned on these clips" if facts["tuned"] else "the bundle's own",
-        "calibration": _numbers(facts["calibration"]),
-        "expected": _numbers(facts["expected"]),
+        "unknown": _expected(facts["expected"]),
         "size": _size(facts["size_bytes"]),
         "undo": "yes, metaser enroll --undo restores the previous profile" if facts["undo"] else "no",
     }
 
 
-def _numbers(report: dict[str, Any]) -> str:
-    """The numbers of a report on one line; --json prints the whole report."""
-    numbers = [
-        f"{name.replace('_', ' ')} {value:g}" for name, value in report.items() if isinstance(value, int | float)
-    ]
-    return ", ".join(numbers) or "not measured"
+def _expected(expected: dict[str, Any]) -> str:
+    """The expected rates of the answer unknown; --json prints all of them."""
+    if expected["false_accepts"] is None or expected["false_rejects"] is None:
+        return "rates not estimated: there are too few clips"
+    return (
+        f"expected for {percent(expected['false_rejects'])} of correct labels; "
+        f"{percent(expected['false_accepts'])} of clips of no enrolled class get a label"
+    )
 
 
 def _size(size_bytes: int) -> str:

@@ -18,6 +18,7 @@ from metaser.cli.options import (
     profile_path,
 )
 from metaser.cli.view.console import print_json, print_status
+from metaser.cli.view.next_commands import next_options, print_next
 from metaser.cli.view.progress import SlowProgress
 from metaser.cli.view.skipped_files import skipped_json
 from metaser.cli.view.terminal import PlainConsole, console_for
@@ -80,6 +81,7 @@ def reenroll(  # noqa: PLR0913 # one parameter per option
         console.print_line(line)
     console.print_line(f"Correct in leave-one-out: {_recognised(before)} before, {_recognised(renewed)} now.")
     console.print_line(f"Profile of {len(renewed.clips)} clips: {path}")
+    print_next(console, next_options(profile, bundle))
     if as_json:
         print_json(
             profile=str(path),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metaser.cli.open_engine import open_engine
+from metaser.cli.open_engine import bundle_for, open_engine
 from metaser.cli.options import (
     AcceptPrecisionOption,
     BundleOption,
@@ -31,8 +32,9 @@ from metaser.cli.view.terminal import PlainConsole, console_for, new_table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from metaser.cli.streaming.label_commands import Commands
     from metaser.cli.streaming.playback import Heard, View
-    from metaser.runtime import Stream, StreamSettings
+    from metaser.runtime import Engine, Profile, Stream, StreamSettings
     from metaser.runtime.audio.formats.pcm import RawFormat
     from metaser.runtime.audio.microphone import Microphone
     from metaser.runtime.audio.pipe import PipedAudio
@@ -76,6 +78,14 @@ DwellOption = Annotated[
 RecordOption = Annotated[
     Path | None, typer.Option("--record", metavar="DIR", help="Save the audio and its labels in this folder.")
 ]
+OnLabelOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--on-label",
+        metavar="LABEL=COMMAND",
+        help="Run a command when this label begins; also for unknown and silence. Can be repeated.",
+    ),
+]
 FormOption = Annotated[
     Format | None,
     typer.Option(
@@ -99,6 +109,7 @@ def stream(  # noqa: PLR0913 # one parameter per option
     hop_s: HopOption = 0.5,
     dwell_s: DwellOption = 1.5,
     record: RecordOption = None,
+    on_label: OnLabelOption = None,
     unknown: UnknownOption = Unknown.calibrated,
     profile: ProfileOption = None,
     accept_precision: AcceptPrecisionOption = False,
@@ -110,10 +121,10 @@ def stream(  # noqa: PLR0913 # one parameter per option
 ) -> None:
     """Label live speech or a long recording: microphone, standard input or file.
 
-    metaser detects speech, labels it after its first second, and updates the label while the person speaks. A terminal
-    shows the label live; elsewhere each finished segment is printed as one line. Standard input is an audio file or raw
-    samples; the format is detected from the content. Ctrl-C ends the stream and prints a summary.
+    metaser labels speech after its first second and updates the label while the person speaks: live on a terminal,
+    elsewhere as one line per finished segment. Ctrl-C ends the stream and prints a summary.
     """
+    from metaser.cli.streaming.label_commands import read_commands
     from metaser.runtime.audio.file import AudioFile
     from metaser.runtime.audio.formats.pcm import RawFormat
 
@@ -126,21 +137,20 @@ def stream(  # noqa: PLR0913 # one parameter per option
     form = _one_format(form, as_json=as_json)
     settings = _settings(window_s, hop_s, dwell_s)
     raw = RawFormat(rate_hz, channels, sample_format)
-    engine = open_engine(bundle, provider, threads)
-    enrolled = engine.open_profile(profile_path(profile), accept_precision=accept_precision).answering(unknown.value)
+    path = profile_path(profile)
+    engine = open_engine(bundle_for(bundle, path), provider, threads)
+    enrolled = engine.open_profile(path, accept_precision=accept_precision).answering(unknown.value)
     console = console_for(form is not None)
+    commands = read_commands(on_label or (), enrolled.labels)
     notice = f"recording into {record}" if record else ""
     total_s = AudioFile(file).duration_s() if file and not is_piped else 0.0
     name = "the microphone" if file is None else "standard input" if file == STANDARD_INPUT else Path(file).name
-
-    def new_stream(sample_rate_hz: int) -> Stream:
-        return engine.stream(enrolled, sample_rate_hz=sample_rate_hz, settings=settings, live=mic or live)
-
+    new_stream = partial(_new_stream, engine, enrolled, settings, live=mic or live)
     with _open_source(file, device, raw, console, live=live) as source:
         if record and not console.is_terminal:
             console.print_line(f"Recording audio and labels into {record}.")
-        with _open_view(form, engine.provider, console, enrolled.labels, total_s, notice) as view:
-            heard = _play(source, name, new_stream, view, record, realtime=realtime)
+        with _open_view(form, engine.provider, console, enrolled.labels, total_s, notice, live=mic or live) as view:
+            heard = _play(source, name, new_stream, view, record, commands, realtime=realtime)
     _print_end(source, name, heard, raw, form, console, enrolled.labels)
     if heard.error:
         raise heard.error
@@ -167,20 +177,35 @@ def _settings(window_s: float, hop_s: float, dwell_s: float) -> StreamSettings:
     )
 
 
-def _play(  # noqa: PLR0913 # the source, the stream and its view
-    source: Source, name: str, new_stream: Callable[[int], Stream], view: View, record: Path | None, *, realtime: bool
+def _new_stream(
+    engine: Engine, profile: Profile, settings: StreamSettings, sample_rate_hz: int, *, live: bool
+) -> Stream:
+    return engine.stream(profile, sample_rate_hz=sample_rate_hz, settings=settings, live=live)
+
+
+def _play(  # noqa: PLR0913, PLR0917 # the source, the stream and its views
+    source: Source,
+    name: str,
+    new_stream: Callable[[int], Stream],
+    view: View,
+    record: Path | None,
+    commands: Commands,
+    *,
+    realtime: bool,
 ) -> Heard:
-    """Play the source to its end, and record it if a folder is given."""
+    """Play the source to its end; record it if a folder is given, and run the commands of labels."""
+    from metaser.cli.streaming.label_commands import LabelCommands
     from metaser.cli.streaming.playback import play
     from metaser.cli.streaming.recorder import StreamRecorder
 
-    if record is None:
-        return play(source.chunks, name, new_stream, view, realtime=realtime)
-    recorder = StreamRecorder(record, view)
-    try:
-        return play(recorder.chunks(source.chunks), name, new_stream, recorder, realtime=realtime)
-    finally:
-        recorder.close()
+    with ExitStack() as stack:
+        chunks = source.chunks
+        if commands:
+            view = stack.enter_context(closing(LabelCommands(commands, view)))
+        if record is not None:
+            view = recorder = stack.enter_context(closing(StreamRecorder(record, view)))
+            chunks = recorder.chunks(chunks)
+        return play(chunks, name, new_stream, view, realtime=realtime)
 
 
 def _print_end(  # noqa: PLR0913, PLR0917 # what was played, and how it is printed
@@ -267,14 +292,21 @@ def _listen(microphone: Microphone, console: PlainConsole) -> Iterator[Chunk]:
 
 
 def _open_view(  # noqa: PLR0913, PLR0917 # what a view needs
-    form: Format | None, provider: str, console: PlainConsole, labels: tuple[str, ...], total_s: float, notice: str
+    form: Format | None,
+    provider: str,
+    console: PlainConsole,
+    labels: tuple[str, ...],
+    total_s: float,
+    notice: str,
+    *,
+    live: bool,
 ) -> AbstractContextManager[View]:
     from metaser.cli.streaming.formats import SegmentFormat
     from metaser.cli.streaming.live import JsonLines, open_view
 
     if form is None:
         return open_view(console, labels, total_s, notice)
-    return nullcontext(JsonLines(provider) if form is Format.json else SegmentFormat(form))
+    return nullcontext(JsonLines(provider, live=live) if form is Format.json else SegmentFormat(form, live=live))
 
 
 def _list_devices(console: PlainConsole) -> None:

@@ -28,14 +28,19 @@ def verify(
             bundle=name,
             provider=engine.provider,
             frames_max_difference=found.frames_max_difference,
+            frames_limit=found.frames_limit,
             embedding_cosine=found.embedding_cosine,
+            cosine_limit=found.cosine_limit,
             passed=found.passed,
         )
     else:
-        table = new_table("bundle", "provider", "largest frame difference", "embedding cosine")
-        difference = f"{found.frames_max_difference:.1e} of the largest value"
-        table.add_row(name, engine.provider, difference, f"{found.embedding_cosine:.6f}")
-        console_for(as_json).print(table)
+        table = new_table("", "measured", "limit")
+        limit = "none for int8 and fp16" if found.frames_limit is None else f"at most {found.frames_limit:g}"
+        table.add_row("cosine of the embedding", f"{found.embedding_cosine:.6f}", f"at least {found.cosine_limit:g}")
+        table.add_row("largest difference of frames, relative", f"{found.frames_max_difference:.1e}", limit)
+        console = console_for(as_json)
+        console.print_line(f"Bundle {name} on {engine.provider}:")
+        console.print(table)
     if not found.passed:
         raise WorkError(
             f"{name} on {engine.provider} does not reproduce its golden vectors: "

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import csv
 import sys
+from datetime import datetime, timezone
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from metaser.cli.view.console import plain
+from metaser.cli.view.csv_cells import csv_cell
 from metaser.cli.view.drawing import UNKNOWN
 
 if TYPE_CHECKING:
     from metaser.cli.streaming.playback import Heard
     from metaser.runtime import StreamEvent
 
-
-FORMULA_SIGNS = frozenset("=+-@＝＋－＠")  # noqa: RUF001 # also the full-width ones
-CELL_STARTS = frozenset("\t\r\n")
-"""A spreadsheet reads a cell that begins with one of these as a formula (OWASP, CSV injection)."""
 
 ARROW = "-->"
 NO_NAME = "(no name)"
@@ -36,12 +34,13 @@ class Format(str, Enum):
 class SegmentFormat:
     """Write each finished segment to standard output in one of the formats."""
 
-    def __init__(self, form: Format) -> None:
+    def __init__(self, form: Format, *, live: bool) -> None:
         self._form = form
+        self._live = live
         self._count = 0
         self._rows = csv.writer(sys.stdout, lineterminator="\n")
         if form is Format.csv:
-            self._rows.writerow(["start_s", "end_s", "label", "confidence"])
+            self._rows.writerow([*(["time"] if live else []), "start_s", "end_s", "label", "confidence"])
 
     def on_event(self, event: StreamEvent) -> None:
         """Write the segment if the event ends one."""
@@ -50,7 +49,7 @@ class SegmentFormat:
         assert event.end_s is not None
         self._count += 1
         if self._form is Format.csv:
-            times = (f"{event.start_s:.3f}", f"{event.end_s:.3f}")
+            times = (*((time_of_day(),) if self._live else ()), f"{event.start_s:.3f}", f"{event.end_s:.3f}")
             self._rows.writerow([*times, csv_cell(event.label or ""), f"{event.confidence:.4f}"])
         elif self._form is Format.srt:
             shown = f"{subtitle_time(event.start_s)} --> {subtitle_time(event.end_s)}"
@@ -63,10 +62,9 @@ class SegmentFormat:
         """Do nothing: this view has no live part."""
 
 
-def csv_cell(text: str) -> str:
-    """Text that a spreadsheet shows as it is: one line, and with an apostrophe in front if it looks like a formula."""
-    is_formula = text[:1] in CELL_STARTS or text.lstrip()[:1] in FORMULA_SIGNS
-    return f"'{plain(text)}" if is_formula else plain(text)
+def time_of_day() -> str:
+    """Now, in ISO 8601 and UTC, to the millisecond."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def audacity_line(event: StreamEvent) -> str:

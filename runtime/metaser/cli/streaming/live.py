@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from metaser.cli.streaming.formats import time_of_day
 from metaser.cli.view.console import percent, plain, print_json
 from metaser.cli.view.drawing import LEVEL_TRACK, TICK_CELLS, Palette, Timeline, clock
 from metaser.cli.view.levels import MOMENT_S, LevelHistory, level_meter
@@ -27,6 +28,10 @@ WIDEST_BAR, NARROWEST_BAR = 40, 5
 BAR_MARGIN = 10  # letter, percentage and the gaps between
 LIVE_ROWS = 2
 SUMMARY_ROWS = 6
+TIMELINE_S = 1800.0
+"""The longest stream whose summary has a timeline."""
+
+TIME_COLUMNS = len("0:00.00")
 LEVEL_CELLS = 12
 SCROLL_STEP_S = 5.0
 
@@ -44,21 +49,14 @@ def open_view(
 class JsonLines:
     """Every event as one JSON object."""
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: str, *, live: bool) -> None:
         self._provider = provider
+        self._live = live
 
     def on_event(self, event: StreamEvent) -> None:
-        """Print the event."""
-        print_json(
-            event=event.event,
-            label=event.label,
-            start_s=round(event.start_s, 3),
-            end_s=None if event.end_s is None else round(event.end_s, 3),
-            confidence=round(event.confidence, 4),
-            latency_ms=round(event.latency_ms, 3),
-            dropped_ms=round(event.dropped_ms, 3),
-            provider=self._provider,
-        )
+        """Print the event; one of a live source also has the time of day."""
+        times = {"time": time_of_day()} if self._live else {}
+        print_json(**times, **event.as_dict(), provider=self._provider)
 
     def refresh(self, heard: Heard) -> None:
         """Do nothing: this view has no live part."""
@@ -67,10 +65,16 @@ class JsonLines:
 def overload_line(event: StreamEvent, lost_before_ms: float) -> str:
     """An overload event as one line of text."""
     if event.end_s is None:
-        return f"{event.start_s:7.2f} s  cannot keep up: labels are updated less often"
+        return f"{_time(event.start_s)}  cannot keep up: labels are updated less often"
     if event.dropped_ms > lost_before_ms:
-        return f"{event.start_s:7.2f} - {event.end_s:7.2f} s  audio was lost, {event.dropped_ms / 1000:.2f} s so far"
-    return f"{event.end_s:7.2f} s  keeps up again"
+        lost = f"audio was lost, {event.dropped_ms / 1000:.2f} s so far"
+        return f"{_time(event.start_s)} - {_time(event.end_s)}  {lost}"
+    return f"{_time(event.end_s)}  keeps up again"
+
+
+def _time(seconds: float) -> str:
+    """A time of the stream, right-aligned to others of the first ten minutes."""
+    return f"{clock(seconds, 2):>{TIME_COLUMNS}}"
 
 
 class Lines:
@@ -87,8 +91,10 @@ class Lines:
         if event.event == "leave":
             name = self._palette.name(event.label)
             name.pad_right(self._label_width - name.cell_len)
-            times = f"{event.start_s:7.2f} - {event.end_s:7.2f} s  "
-            self._console.print(Text.assemble(times, name, f"  {percent(event.confidence):>5}"), soft_wrap=True)
+            assert event.end_s is not None
+            times = f"{_time(event.start_s)} - {_time(event.end_s)}  "
+            certain = "" if event.label is None else f"  {percent(event.confidence):>5}"
+            self._console.print(Text.assemble(times, name, certain), soft_wrap=True)
         elif event.event == "overload":
             self._console.print_line(overload_line(event, self._lost_ms))
             self._lost_ms = event.dropped_ms
@@ -156,8 +162,9 @@ class LiveView(Lines):
 
     def _now(self, heard: Heard) -> Text:
         if self._open:
-            certain = f"  {percent(self._open.confidence)}  since {clock(self._open.start_s)}"
-            return Text.assemble(self._palette.name(self._open.label), certain)
+            certain = "" if self._open.label is None else f"  {percent(self._open.confidence)}"
+            since = f"  since {clock(self._open.start_s)}"
+            return Text.assemble(self._palette.name(self._open.label), certain, since)
         return Text("speech, no label yet" if heard.in_speech else "silence", "dim")
 
     def _scroll_s(self, heard: Heard) -> float:
@@ -188,23 +195,23 @@ class LiveView(Lines):
 
 
 def print_summary(console: PlainConsole, heard: Heard, labels: tuple[str, ...]) -> None:
-    """Print how much of the recording has each label."""
+    """Print how much of the recording has each label, with a timeline of a short one on a terminal."""
     palette = Palette(labels)
-    if console.is_terminal and heard.spans:
+    if console.is_terminal and heard.spans and heard.duration_s <= TIMELINE_S:
         console.print("", Timeline({"": heard.spans}, heard.duration_s, palette, SUMMARY_ROWS))
         console.print(palette.legend())
-    table = new_table("label", "segments", "seconds")
+    table = new_table("label", "segments", "time")
     for column in table.columns[1:]:
         column.justify = "right"
     for label in (*labels, None):
         spans = [span for span in heard.spans if span.label == label]
         if spans:
-            table.add_row(palette.name(label), str(len(spans)), f"{sum(span.duration_s for span in spans):.1f}")
+            table.add_row(palette.name(label), str(len(spans)), clock(sum(span.duration_s for span in spans), 1))
     if heard.spans:
         console.print("", table, "")
     speech_s = sum(span.duration_s for span in heard.spans)
     console.print_line(
-        f"Segments: {len(heard.spans)}. Speech: {speech_s:.1f} s of {heard.duration_s:.1f} s. "
+        f"Segments: {len(heard.spans)}. Speech: {clock(speech_s, 1)} of {clock(heard.duration_s, 1)}. "
         f"Real-time factor: {heard.real_time_factor:.3f}."
         + (f" Lost: {heard.dropped_ms / 1000:.2f} s." if heard.dropped_ms else "")
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
-from rich.progress_bar import ProgressBar
+from rich.measure import Measurement
 from rich.text import Text
 
 from metaser.cli.view.console import plain
@@ -51,10 +51,9 @@ class Palette:
         """The label, or "unknown", in its colour."""
         return Text(plain(label) if label is not None else UNKNOWN, f"bold {self.colour(label)}")
 
-    def bar(self, label: str, share: float, width: int) -> ProgressBar:
+    def bar(self, label: str, share: float, width: int) -> Bar:
         """A bar in the label's colour, filled to `share` (0 to 1)."""
-        colour = self.colour(label)
-        return ProgressBar(total=1, completed=share, width=width, complete_style=colour, finished_style=colour)
+        return Bar(share, width, self.colour(label))
 
     def legend(self) -> Text:
         """Every letter with its label."""
@@ -64,6 +63,28 @@ class Palette:
 
 def _fits(letter: str) -> bool:
     return letter.isalnum() and cell_len(letter) == 1
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar filled to a share, whose empty part differs also without colour."""
+
+    share: float
+    width: int
+    colour: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        """Draw it in steps of half a cell, or of a whole one in ASCII."""
+        width = min(self.width, options.max_width)
+        halves = round(2 * width * min(max(self.share, 0.0), 1.0))
+        full, half = divmod(halves, 2)
+        filled = "#" * full if options.ascii_only else "━" * full + "╸" * half
+        empty = ("." if options.ascii_only else "·") * (width - len(filled))
+        yield Text.assemble((filled, self.colour), (empty, "dim"))
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """The width in a table."""
+        return Measurement(min(self.width, options.max_width), min(self.width, options.max_width))
 
 
 @dataclass(frozen=True)
@@ -115,8 +136,11 @@ class Timeline:
         return "".join(clock(tick_s).ljust(TICK_CELLS) for tick_s in ticks_s if tick_s <= self.end_s)
 
 
-def clock(seconds: float) -> str:
-    """65 -> "1:05", 3665 -> "1:01:05"."""
-    minutes, rest = divmod(int(seconds), 60)
+def clock(seconds: float, decimals: int = 0) -> str:
+    """65 -> "1:05", 3665 -> "1:01:05"; 65.25 with two decimals -> "1:05.25"."""
+    parts = 10**decimals
+    whole, fraction = divmod(round(seconds * parts) if decimals else int(seconds), parts)
+    minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    shown = f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{shown}.{fraction:0{decimals}}" if decimals else shown

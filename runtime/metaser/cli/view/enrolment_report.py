@@ -14,33 +14,42 @@ if TYPE_CHECKING:
     from metaser.runtime import Profile
     from metaser.runtime.enrolment.report import ClipReport, Report
 
-FIRST_VERDICTS = 5
+FIRST_FINDINGS = 5
 """Number of findings that are printed without --report."""
 
 
-def say_verdicts(console: PlainConsole, report: Report, *, in_full: bool) -> None:
+STYLES = {"reliable": "bold green", "unreliable": "bold yellow", "guessing": "bold red", "untested": "bold yellow"}
+"""Level of a verdict -> how it is printed."""
+
+
+def print_verdict(console: PlainConsole, report: Report) -> None:
+    """Print whether the profile can be relied on."""
+    for line in report.verdict.lines:
+        console.print_line(line, style=STYLES[report.verdict.level])
+
+
+def print_findings(console: PlainConsole, report: Report, *, in_full: bool) -> None:
     """Print the findings of the report as sentences."""
-    if not report.verdicts:
+    if not report.findings:
         console.print_line("The check found no unusual clips and no overlapping classes.")
         return
-    shown = report.verdicts if in_full else report.verdicts[:FIRST_VERDICTS]
-    for verdict in shown:
-        console.print_line(f"- {verdict}")
-    if more := len(report.verdicts) - len(shown):
+    shown = report.findings if in_full else report.findings[:FIRST_FINDINGS]
+    for finding in shown:
+        console.print_line(f"- {finding}")
+    if more := len(report.findings) - len(shown):
         console.print_line(f"- {more} more: metaser enroll --report prints all")
 
 
-def say_expectations(console: PlainConsole, profile: Profile) -> None:
+def print_expectations(console: PlainConsole, profile: Profile) -> None:
     """Print the expected rates of unknown answers and wrong labels, and how to change them."""
     expected = profile.reliability
     if expected.false_rejects is None or expected.false_accepts is None:
         console.print_line("Too few clips to estimate the error rates: enrol two or more clips per class.")
         return
+    console.print_line(f"Expected: {percent(expected.false_accepts)} of clips of none of your classes get a label, and")
     console.print_line(
-        f"Expected: {percent(expected.false_rejects)} of correct labels become unknown, and "
-        f"{percent(expected.false_accepts)} of clips"
+        f"{percent(expected.false_rejects)} of correct labels become unknown. To change this: metaser calibrate"
     )
-    console.print_line("of other classes still get a label. To change this: metaser calibrate")
 
 
 def class_table(profile: Profile, report: Report | None) -> Table:
@@ -122,5 +131,6 @@ def as_json(report: Report) -> dict[str, Any]:
         ],
         "classes": [asdict(each) for each in report.classes],
         "pairs": [{**asdict(each), "overlaps": each.overlaps} for each in report.pairs],
-        "verdicts": list(report.verdicts),
+        "findings": list(report.findings),
+        "verdict": {**asdict(report.verdict), "sentence": report.verdict.sentence},
     }

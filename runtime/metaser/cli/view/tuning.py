@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from metaser.cli.view.console import percent
+
 if TYPE_CHECKING:
     from metaser.runtime import Profile
     from metaser.runtime.enrolment.tune import TunedProfile
@@ -17,7 +19,10 @@ def tuning_line(tuned: TunedProfile) -> str:
     change = f"log-loss {guard.log_loss_before:.2f} -> {guard.log_loss_after:.2f} on held-out clips"
     if tuned.kept and guard.gain < 0:
         return f"Head tuned as requested, although held-out clips got worse: {change}."
-    return f"Head tuned: {change}." if tuned.kept else f"Head not tuned, because it does not help here: {change}."
+    if tuned.kept:
+        return f"Head tuned: {change}."
+    least = f"{change}; a head is kept if this falls by {percent(guard.margin)} or more"
+    return f"Head not tuned, because it {'helps too little' if guard.gain > 0 else 'does not help'} here: {least}."
 
 
 def tuning_json(tuned: TunedProfile | None) -> dict[str, Any] | None:

@@ -144,7 +144,9 @@ class Profile:
         if not gone:
             label = what.partition("/")[0]
             own = [clip.title for clip in self.clips if clip.label == label]
-            raise SupportError(f"no clip {what} is enrolled: there are {', '.join(own or self.labels)}")
+            meant = [clip.title for clip in self.clips if what.endswith(f"/{clip.title}")]
+            hint = f"; did you mean {meant[0]}?" if meant else f": there are {', '.join(own or self.labels)}"
+            raise SupportError(f"no class or clip {what} is enrolled{hint}")
         kept = [row for row in range(len(self.clips)) if row not in gone]
         left = sorted({self.clips[row].label for row in kept})
         if len(left) < 2:

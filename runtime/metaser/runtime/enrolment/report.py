@@ -14,6 +14,7 @@ import numpy as np
 
 from metaser.runtime.enrolment.clip import Clip
 from metaser.runtime.enrolment.profile import Profile
+from metaser.runtime.enrolment.verdict import Verdict, judge
 from metaser.runtime.scoring.decision import softmax, unit
 from metaser.runtime.scoring.leave_one_out import LeftOutScores
 
@@ -102,8 +103,11 @@ class Report:
     pairs: tuple[PairReport, ...]
     """Most confused first."""
 
-    verdicts: tuple[str, ...]
+    findings: tuple[str, ...]
     """What to do, most important first; empty if nothing stands out."""
+
+    verdict: Verdict
+    """Whether the labels can be relied on."""
 
 
 def make_report(profile: Profile, scale: float) -> Report:
@@ -117,7 +121,7 @@ def make_report(profile: Profile, scale: float) -> Report:
         for (a, b), share in pair_confusions(fitted).items()
     ]
     pairs.sort(key=lambda pair: (-pair.confused, pair.labels))
-    return Report(clips, classes, tuple(pairs), tuple(_verdicts(clips, classes, pairs)))
+    return Report(clips, classes, tuple(pairs), tuple(_findings(clips, classes, pairs)), judge(fitted, profile.labels))
 
 
 def pair_confusions(fitted: LeftOutScores) -> dict[tuple[int, int], float]:
@@ -193,7 +197,7 @@ def _advice(report: ClipReport) -> str:
     return CUT_IT if report.is_long and len(report.faults) == 1 else "record it again"
 
 
-def _verdicts(clips: tuple[ClipReport, ...], classes: tuple[ClassReport, ...], pairs: list[PairReport]) -> list[str]:
+def _findings(clips: tuple[ClipReport, ...], classes: tuple[ClassReport, ...], pairs: list[PairReport]) -> list[str]:
     found = [f"{each.clip.title}: {', '.join(each.faults)}; {_advice(each)}" for each in clips if each.faults]
     found += [
         f"{each.clip.title} sounds more like {each.nearest}: check its label"

@@ -35,6 +35,9 @@ from metaser.runtime.system.given_path import given_path
 from metaser.runtime.system.os_errors import not_found
 
 Support: TypeAlias = "str | Path | Mapping[str, Iterable[npt.ArrayLike]]"
+LISTED = 5
+"""Names in a sentence."""
+
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with (clips done, clips in all)."""
 
@@ -143,9 +146,26 @@ def _from_folder(folder: Path, min_classes: int) -> SupportSet:
             raise SupportError(f"class {label} {why_none(faults)}: add clips to {paths[0]}, or remove the folder")
         clips += own
         left_out += faults
-    return SupportSet(
-        tuple(clips), tuple(left_out), _merged({label: len(paths) for label, paths in folders.items()}, "folders")
-    )
+    merged = _merged({label: len(paths) for label, paths in folders.items()}, "folders")
+    return SupportSet(tuple(clips), tuple(left_out), (*merged, *_deeper(folder, clips)))
+
+
+def _deeper(folder: Path, clips: list[SupportClip]) -> list[str]:
+    """A sentence about folders below class folders, which may have been meant as the classes."""
+    groups = {clip.clip.group.partition("/")[0] for clip in clips if clip.clip.group}
+    if len(groups) < 2:
+        return []
+    labels = sorted({clip.clip.label for clip in clips})
+    return [
+        f"the labels are the folders in {folder}: {_listed(labels)}; the folders below them "
+        f"({_listed(sorted(groups))}) only group clips of one class. If those are your classes, enrol the folder above "
+        "them"
+    ]
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
 
 
 def _class_folders(folder: Path) -> tuple[dict[str, list[Path]], Found]:

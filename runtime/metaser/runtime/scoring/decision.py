@@ -7,6 +7,7 @@ if most of them are.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +65,18 @@ class Decision:
 
     scores: dict[str, float]
     """Probability of each class; they sum to 1."""
+
+    def as_dict(self) -> dict[str, object]:
+        """`label`, `confidence` and `scores`, rounded, as `metaser classify --json` prints them."""
+        return {
+            "label": self.label,
+            "confidence": round(self.confidence, 6),
+            "scores": {label: round(score, 6) for label, score in self.scores.items()},
+        }
+
+    def to_json(self) -> str:
+        """The same as one line of JSON."""
+        return json.dumps(self.as_dict(), ensure_ascii=False)
 
 
 def is_between(number: float, limits: tuple[float, float]) -> bool:

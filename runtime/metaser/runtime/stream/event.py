@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -33,3 +34,20 @@ class StreamEvent:
 
     dropped_ms: float = 0.0
     """Audio lost so far; pulled sources lose none."""
+
+    def as_dict(self) -> dict[str, object]:
+        """The event, rounded to milliseconds, as `metaser stream --json` prints it."""
+        return {
+            "event": self.event,
+            "label": self.label,
+            "start_s": round(self.start_s, 3),
+            "end_s": None if self.end_s is None else round(self.end_s, 3),
+            "confidence": round(self.confidence, 4),
+            "scores": {label: round(score, 4) for label, score in self.scores.items()},
+            "latency_ms": round(self.latency_ms, 3),
+            "dropped_ms": round(self.dropped_ms, 3),
+        }
+
+    def to_json(self) -> str:
+        """The same as one line of JSON."""
+        return json.dumps(self.as_dict(), ensure_ascii=False)

@@ -40,6 +40,9 @@ class Guard:
     cooling: float = 1.0
     """Factor on the temperature that corrects the tuned head's overconfidence."""
 
+    margin: float = 0.0
+    """The least gain that keeps a head, unless it is forced."""
+
     @property
     def gain(self) -> float:
         """The share of the log-loss that tuning removed; negative if it harmed."""
@@ -115,7 +118,7 @@ class GuardedTuner:
                 cosines[row, outer] = self._cosines(head, learnt, scored)
                 logits[row, outer] = float(head["scale"]) / self.temperature * cosines[row, outer]
         (before, _), (after, cooling) = (least_log_loss(own, support.targets) for own in logits)
-        return Guard(int(folds.max()) + 1, before, after, cooling), cosines[1]
+        return Guard(int(folds.max()) + 1, before, after, cooling, self.settings.margin), cosines[1]
 
     def _cosines(self, head: HeadParameters, support: SupportFrames, queries: SupportFrames) -> npt.NDArray[np.float64]:
         embeddings = self.pool(head, support)

@@ -17,8 +17,10 @@ DARK = 0.5
 """Above this share a cell is dark and its number is white."""
 
 
-def draw_confusion(path: Path, confusion: npt.NDArray[np.int64], classes: Sequence[str], title: str) -> None:
-    """Write a confusion matrix [C, C], rows the classes, in per cent of each row.
+def draw_confusion(
+    path: Path, confusion: npt.NDArray[np.int64], classes: Sequence[str], title: str, answers: Sequence[str] = ()
+) -> None:
+    """Write a confusion matrix [C, A], rows the classes, in per cent of each row; without `answers` these are C too.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -30,9 +32,9 @@ def draw_confusion(path: Path, confusion: npt.NDArray[np.int64], classes: Sequen
     for (row, column), share in np.ndenumerate(shares):
         colour = "white" if share > DARK else "black"
         axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=colour)
-    names = [drawn(name) for name in classes]
-    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
-    axes.set_yticks(range(len(names)), names)
+    columns = answers or classes
+    axes.set_xticks(range(len(columns)), map(drawn, columns), rotation=45, ha="right")
+    axes.set_yticks(range(len(classes)), map(drawn, classes))
     axes.set(xlabel="answer", ylabel="class", title=f"{drawn(title)}, % of each class")
     save_figure(figure, path, mode=SHARED)
 

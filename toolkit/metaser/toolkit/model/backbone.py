@@ -185,7 +185,8 @@ def download(name: str) -> Path:
     except RepositoryNotFoundError as error:
         raise NotFoundError(f"the model hub has no {name!r}, or it needs a login") from error
     except (LocalEntryNotFoundError, HTTPError) as error:
-        raise WorkError(
-            f"cannot reach the model hub for {name!r}; download the model elsewhere and give the folder"
-        ) from error
+        unreachable = f"cannot reach the model hub for {name!r}"
+        if "/" not in name:  # few models of a hub have such a name
+            unreachable = f"there is no folder {name}, and the model hub cannot be reached"
+        raise WorkError(f"{unreachable}; download the model elsewhere and give the folder") from error
     return folder

@@ -1,0 +1,110 @@
+"""Commands that run when a label begins: `--on-label LABEL=COMMAND`, for lamps, GPIO pins and scripts."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from metaser.cli.view.console import print_status
+from metaser.cli.view.drawing import UNKNOWN
+
+if TYPE_CHECKING:
+    from metaser.cli.streaming.playback import Heard, View
+    from metaser.runtime import StreamEvent
+
+SILENCE = "silence"
+FINISH_S = 5.0
+"""How long the end of the stream waits for commands that still run."""
+
+Commands = Mapping[str, Sequence[str]]
+
+
+def read_commands(given: Iterable[str], labels: Sequence[str]) -> Commands:
+    """Label -> the words of its command, from `LABEL=COMMAND`; no shell is involved.
+
+    Raises:
+        InputError: there is no such label, or the command is empty, badly quoted or not installed.
+    """
+    from metaser.runtime import InputError
+
+    commands = {}
+    names = sorted({*labels, UNKNOWN, SILENCE}, key=len, reverse=True)
+    for text in given:
+        label = next((name for name in names if text.startswith(f"{name}=")), None)
+        if label is None:
+            raise InputError(f"--on-label {text}: give LABEL=COMMAND with one of {', '.join(sorted(names))}")
+        try:
+            words = shlex.split(text.removeprefix(f"{label}="))
+        except ValueError:
+            raise InputError(f"--on-label {text}: a quotation mark is missing in the command") from None
+        if not words or shutil.which(words[0]) is None:
+            raise InputError(f"--on-label {text}: no such command: {words[0] if words else 'it is empty'}")
+        commands[label] = words
+    return commands
+
+
+class LabelCommands:
+    """Run commands as labels begin, and pass everything on to the view; the stream never waits for a command."""
+
+    def __init__(self, commands: Commands, view: View) -> None:
+        self._commands = commands
+        self._view = view
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def on_event(self, event: StreamEvent) -> None:
+        """Show the event, and run the command of a label or silence that begins."""
+        self._view.on_event(event)
+        if event.event == "enter":
+            self._run(UNKNOWN if event.label is None else event.label, event)
+        elif event.event == "silence":
+            self._run(SILENCE, event)
+
+    def refresh(self, heard: Heard) -> None:
+        """Pass the state on to the view."""
+        self._view.refresh(heard)
+
+    def close(self) -> None:
+        """Wait a few seconds for the last commands."""
+        for label, process in list(self._running.items()):
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(FINISH_S)
+                self._has_ended(label)
+
+    def _run(self, label: str, event: StreamEvent) -> None:
+        if label not in self._commands:
+            return
+        if not self._has_ended(label):
+            print_status(f"The command for {label} still runs: it was not started again.")
+            return
+        variables = {
+            "METASER_LABEL": label,
+            "METASER_CONFIDENCE": f"{event.confidence:.4f}",
+            "METASER_START_S": f"{event.start_s:.3f}",
+        }
+        try:
+            self._running[label] = subprocess.Popen(  # noqa: S603 # the user's own command, without a shell
+                self._commands[label],
+                env={**os.environ, **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=2,  # standard output is the stream's own
+                start_new_session=True,  # Ctrl-C ends the stream and not the command
+            )
+        except OSError as error:
+            print_status(f"The command for {label} cannot be started: {error.strerror or error}")
+
+    def _has_ended(self, label: str) -> bool:
+        """Whether no command of the label runs; a failed one is reported once."""
+        if label not in self._running:
+            return True
+        code = self._running[label].poll()
+        if code is None:
+            return False
+        del self._running[label]
+        if code:
+            print_status(f"The command for {label} ended with exit code {code}.")
+        return True

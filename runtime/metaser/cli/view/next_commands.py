@@ -1,0 +1,28 @@
+"""The commands to run after enrolment."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from metaser.cli.paths import given_by_environment
+
+if TYPE_CHECKING:
+    from metaser.cli.view.terminal import PlainConsole
+
+
+def print_next(console: PlainConsole, options: str) -> None:
+    """Print the commands that use a profile."""
+    console.print_line(f"Next:  metaser classify clip.wav{options}", style="bold")
+    console.print_line(f"       metaser stream recording.wav{options}", style="bold")
+    console.print_line(f"       metaser test new_clips/{options}", style="bold")
+
+
+def next_options(profile: str | None, bundle: str | None) -> str:
+    """The options that make the next command use the same profile and bundle."""
+    given = {"profile": profile, "bundle": bundle}
+    return "".join(
+        f" --{name} {shlex.quote(str(value))}"
+        for name, value in given.items()
+        if value is not None and given_by_environment(f"METASER_{name.upper()}") != str(value)
+    )

@@ -1,0 +1,153 @@
+"""New labelled clips tested against a profile: correct clips per class, confusions, and trust in confidences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from metaser.runtime.arrays import SAMPLE_RATE_HZ
+from metaser.runtime.enrolment.embed import EmbeddedClips, embed_clips
+from metaser.runtime.enrolment.profile import Profile
+from metaser.runtime.enrolment.support import Progress, Support, read_support
+from metaser.runtime.enrolment.verdict import wilson_interval
+from metaser.runtime.scoring.calibration import confidence_error
+from metaser.runtime.scoring.decision import Decision, cosines, decide, score
+
+if TYPE_CHECKING:
+    from metaser.runtime.enrolment.clip import Clip
+    from metaser.runtime.model.model import Model
+
+SURE = 0.8
+"""A wrong label with at least this confidence is worth listening to."""
+
+
+@dataclass(frozen=True)
+class TestedClip:
+    """One clip and its answer."""
+
+    __test__ = False  # not a test class of pytest
+    clip: Clip
+    decision: Decision
+
+    @property
+    def is_correct(self) -> bool:
+        """Whether the label is that of the clip's folder; a clip of a class that is not enrolled should be unknown."""
+        return self.decision.label == self.clip.label
+
+
+@dataclass(frozen=True)
+class ProfileEvaluation:
+    """The answers for new clips."""
+
+    labels: tuple[str, ...]
+    """The enrolled classes."""
+
+    clips: tuple[TestedClip, ...]
+    """Clips of the enrolled classes."""
+
+    foreign: tuple[TestedClip, ...]
+    """Clips of classes that are not enrolled: the correct answer is unknown."""
+
+    skipped: EmbeddedClips
+    """What could not be used, and why."""
+
+    @property
+    def correct(self) -> int:
+        """Clips of the enrolled classes with the correct label."""
+        return sum(each.is_correct for each in self.clips)
+
+    @property
+    def unknown(self) -> int:
+        """Clips of the enrolled classes without a label."""
+        return sum(each.decision.label is None for each in self.clips)
+
+    @property
+    def foreign_labelled(self) -> int:
+        """Clips of classes that are not enrolled that get a label: false accepts."""
+        return sum(each.decision.label is not None for each in self.foreign)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 80 % interval of the accuracy, by Wilson's score."""
+        return wilson_interval(self.correct, len(self.clips))
+
+    @cached_property
+    def confusion(self) -> npt.NDArray[np.int64]:
+        """[C, C + 1] counts: the row is the true class, the column the label; the last column is unknown."""
+        found = np.zeros((len(self.labels), len(self.labels) + 1), np.int64)
+        for each in self.clips:
+            label = each.decision.label
+            column = len(self.labels) if label is None else self.labels.index(label)
+            found[self.labels.index(each.clip.label), column] += 1
+        return found
+
+    @property
+    def mean_confidence(self) -> float | None:
+        """The mean confidence of the labels that were given; to compare with their accuracy."""
+        given = [each.decision.confidence for each in self._labelled]
+        return float(np.mean(given)) if given else None
+
+    @property
+    def labelled_accuracy(self) -> float | None:
+        """The share of the given labels that are correct."""
+        return float(np.mean([each.is_correct for each in self._labelled])) if self._labelled else None
+
+    @property
+    def confidence_error(self) -> float | None:
+        """The expected calibration error of the given labels."""
+        if not self._labelled:
+            return None
+        confidence = np.array([each.decision.confidence for each in self._labelled])
+        return confidence_error(confidence, np.array([each.is_correct for each in self._labelled]))
+
+    @property
+    def to_hear(self) -> tuple[TestedClip, ...]:
+        """Clips with a wrong label of high confidence, the most confident first: listen to these."""
+        wrong = [each for each in self._labelled if not each.is_correct and each.decision.confidence >= SURE]
+        return tuple(sorted(wrong, key=lambda each: -each.decision.confidence))
+
+    @property
+    def _labelled(self) -> list[TestedClip]:
+        return [each for each in self.clips if each.decision.label is not None]
+
+
+def evaluate(
+    model: Model, profile: Profile, support: Support, *, sample_rate_hz: int = SAMPLE_RATE_HZ,
+    progress: Progress | None = None,
+) -> ProfileEvaluation:  # fmt: skip
+    """Label the clips of `support`, a folder per class as at enrolment, and compare with the folders' names."""
+    found = read_support(support, min_classes=1, sample_rate_hz=sample_rate_hz)
+    read = embed_clips(found.clips, lambda waveform: model.embed(waveform, profile.head), progress, model.workers)
+    scale = profile.scale(model.bundle.scale)
+    tested = _tested(read, profile, scale)
+    return ProfileEvaluation(
+        labels=profile.labels,
+        clips=tuple(each for each in tested if each.clip.label in profile.labels),
+        foreign=tuple(each for each in tested if each.clip.label not in profile.labels),
+        skipped=EmbeddedClips((), read.embeddings[:0], read.refused, found.left_out, (*found.notices, *read.notices)),
+    )
+
+
+def _tested(read: EmbeddedClips, profile: Profile, scale: float) -> Sequence[TestedClip]:
+    if not read.clips:
+        return ()
+    rows = score(cosines(read.embeddings, profile.prototypes), scale, profile.calibration)  # [M, C]
+    decisions = [decide(row, profile.labels, profile.calibration) for row in rows]
+    return [TestedClip(clip, decision) for clip, decision in zip(read.clips, decisions, strict=True)]
+
+
+def enrolled_again(profile: Profile, tested: ProfileEvaluation) -> tuple[Clip, ...]:
+    """Tested clips that are enrolled: they say nothing about new clips."""
+    enrolled = {clip.sha256 for clip in profile.clips}
+    return tuple(each.clip for each in (*tested.clips, *tested.foreign) if each.clip.sha256 in enrolled)
+
+
+def title_of(clip: Clip) -> str:
+    """The path of a clip, or its title if it was an array."""
+    return str(Path(clip.path)) if clip.path else clip.title

@@ -1,0 +1,98 @@
+"""The verdict on a profile: whether its labels can be relied on, judged by its left-out clips.
+
+The limit was chosen on validation speakers: nine in ten profiles that are called reliable label at least 75 % of new
+clips of the same speakers correctly (`python -m benchmarks.research.verdict`; docs/enrolment.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from metaser.runtime.scoring.leave_one_out import LeftOutScores
+
+Level: TypeAlias = Literal["reliable", "unreliable", "guessing", "untested"]
+
+NORMAL_90 = 1.2816
+"""The 90th percentile of the normal distribution: the interval has 10 % on each side."""
+
+RELIABLE = 0.70
+"""A profile is reliable if the lower end of the interval of its accuracy is at least this."""
+
+LEAST_CLIPS = 6
+LEARNED = 0.5
+"""A class is learned if at least this share of its left-out clips is correct."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How many left-out clips get the correct label, and what that allows to say."""
+
+    level: Level
+    correct: int
+    clips: int
+    """Left-out clips; clips that are alone in their class are not among them."""
+
+    guessing: float
+    """The number of correct clips to expect from guessing."""
+
+    low: float
+    high: float
+    """The 80 % interval of the accuracy on new clips of the enrolled speakers."""
+
+    not_learned: tuple[str, ...]
+    """Classes of which less than half of the clips are correct."""
+
+    @property
+    def sentence(self) -> str:
+        """The verdict for people, in one line."""
+        return " ".join(self.lines)
+
+    @property
+    def lines(self) -> list[str]:
+        """The verdict for people: the numbers, the conclusion, and what to do."""
+        if self.level == "untested":
+            return ["Not tested: there are too few clips. Enrol three or more clips per class."]
+        numbers = (
+            f"{self.correct} of {self.clips} clips correct when left out ({100 * self.low:.0f} to "
+            f"{100 * self.high:.0f} %); guessing gives {self.guessing:.0f}."
+        )
+        return [numbers, _CONCLUSIONS[self.level], *self._advice()]
+
+    def _advice(self) -> list[str]:
+        if self.not_learned:
+            names = " and ".join([", ".join(self.not_learned[:-1]), self.not_learned[-1]]).removeprefix(" and ")
+            return [f"Not learned: {names}. Record clearer clips, or leave the class out."]
+        return ["Add clips to each class."] if self.level != "reliable" else []
+
+
+_CONCLUSIONS = {
+    "reliable": "Reliable for the people you enrolled; test it on others.",
+    "unreliable": "Do not rely on this yet.",
+    "guessing": "This is no better than guessing: do not use it.",
+}
+
+
+def judge(fitted: LeftOutScores, labels: Sequence[str]) -> Verdict:
+    """The verdict on left-out clips of classes `labels`."""
+    clips, correct = len(fitted.rows), int(fitted.correct.sum())
+    counts = np.bincount(fitted.targets, minlength=len(labels))
+    hits = np.bincount(fitted.targets, weights=fitted.correct, minlength=len(labels))
+    if clips < LEAST_CLIPS or not counts.all():
+        return Verdict("untested", correct, clips, clips / len(labels), 0.0, 1.0, ())
+    low, high = wilson_interval(correct, clips)
+    level: Level = "reliable" if low >= RELIABLE else "unreliable" if low > 1 / len(labels) else "guessing"
+    not_learned = [label for label, share in zip(labels, hits / counts, strict=True) if share < LEARNED]
+    return Verdict(level, correct, clips, clips / len(labels), low, high, tuple(not_learned))
+
+
+def wilson_interval(correct: int, count: int, z: float = NORMAL_90) -> tuple[float, float]:
+    """The interval of a share by Wilson's score (J. Am. Stat. Assoc. 22, 1927), `z` standard errors to each side."""
+    share = correct / count
+    middle = share + z * z / (2 * count)
+    half = z * (share * (1 - share) / count + z * z / (4 * count * count)) ** 0.5
+    whole = 1 + z * z / count
+    return (middle - half) / whole, (middle + half) / whole
