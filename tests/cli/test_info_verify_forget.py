@@ -116,3 +116,7 @@ def test_info_shows_people_no_internal_numbers(run: Run) -> None:
     for word in ("max difference", "temperature", "min cosine", "model_id"):
         assert word not in said
     assert "of clips of no enrolled class get a label" in " ".join(said.split())
+
+
+def test_info_about_nothing_asks_for_a_bundle_or_a_profile(refused: Refused) -> None:
+    assert refused("info", "absent.st").startswith("no such bundle or profile: absent.st (shipped bundles: default")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 from typer.testing import CliRunner
 
 from metaser.cli.main import app
@@ -26,7 +27,7 @@ COMMANDS = {
     "enroll": ("{support}",),
     "classify": ("{clip}",),
     "stream": ("{clip}",),
-    "test": ("{support}",),
+    "test": ("{new}",),
     "calibrate": (),
     "reenroll": (),
     "info": (),
@@ -58,7 +59,11 @@ def test_the_table_is_what_the_command_prints(
         "clip": support_folder / "calm" / "0.wav",
         "bundle": tiny_bundle,
         "cache": tmp_path / "cache",
+        "new": tmp_path / "new",
     }
+    samples, rate_hz = soundfile.read(places["clip"])
+    (tmp_path / "new" / "calm").mkdir(parents=True)
+    soundfile.write(tmp_path / "new" / "calm" / "backwards.wav", samples[::-1], rate_hz)
     env = {"METASER_BUNDLE": str(tiny_bundle), "METASER_PROFILE": str(tmp_path / "profile.safetensors")}
 
     def run(*words: str) -> list[dict[str, Any]]:

@@ -172,3 +172,21 @@ def test_a_profile_of_another_model_is_refused(profile: Profile, clips: Clips) -
     for call in (lambda: other.classify(next(iter(clips.values()))[0], profile), lambda: other.stream(profile)):
         with pytest.raises(ProfileError, match="the profile was made with the bundle default but this is tiny"):
             call()
+
+
+def test_a_value_of_the_wrong_type_is_refused_with_what_to_give(engine: Engine, profile: Profile) -> None:
+    wrong: Any = "0.3"
+    calls: dict[str, Callable[[], object]] = {
+        "give a number between 0 and 1": lambda: engine.calibrate(profile, false_accepts=wrong),
+        "give engine.embed_others": lambda: engine.calibrate(profile, others=wrong),
+        "threads is '0.3': give a whole number": lambda: Engine.open(threads=wrong),
+        "workers is '0.3'": lambda: Engine.open(workers=wrong),
+        "give StreamSettings": lambda: engine.stream(profile, settings=wrong),
+        "choose off, calibrated or strict": lambda: profile.answering(wrong),
+        "a sample rate of 16 Hz is too low": lambda: engine.stream(profile, sample_rate_hz=16),
+    }
+    for said, call in calls.items():
+        with pytest.raises(InputError, match=said):
+            call()
+    with pytest.raises(ProfileError, match="the profile is a str"):
+        engine.report(wrong)

@@ -35,7 +35,7 @@ BundleOption = Annotated[
         metavar="NAME|DIR",
         callback=name_or_folder,
         help="The bundle that holds the model: a folder, or the name of a bundle shipped with metaser. Without it, the "
-        "shipped default.",
+        "shipped bundle that made the profile, or else the default.",
     ),
 ]
 ProfileOption = Annotated[

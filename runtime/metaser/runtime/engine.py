@@ -17,11 +17,11 @@ from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Waveform
 from metaser.runtime.audio.checks import check_samples
 from metaser.runtime.audio.load import at_16_khz, check_array
 from metaser.runtime.audio.samples import as_samples, check_rate
-from metaser.runtime.audio.trim import speech_in
+from metaser.runtime.audio.trim import doubts, utterances_in, without_pauses
 from metaser.runtime.bundles.bundle import Bundle
 from metaser.runtime.enrolment.fit import check_fits
 from metaser.runtime.enrolment.profile import Profile
-from metaser.runtime.errors import InputWarning, ProfileError
+from metaser.runtime.errors import InputError, InputWarning, ProfileError
 from metaser.runtime.model.model import Model
 from metaser.runtime.scoring.decision import Decision, cosines, decide, score
 from metaser.runtime.stream.turns import Turns
@@ -289,9 +289,14 @@ class Engine:
         return evaluate(self.model, profile, support, sample_rate_hz=sample_rate_hz, progress=progress)
 
     def report(self, profile: Profile) -> Report:
-        """Report the quality of a profile's clips, which classes are confused, and what to do about it."""
+        """Report the quality of a profile's clips, which classes are confused, and what to do about it.
+
+        Raises:
+            ProfileError: `profile` is not a profile, or one of another model.
+        """
         from metaser.runtime.enrolment.report import make_report
 
+        self._check_profile(profile)
         return make_report(profile, profile.scale(self.bundle.scale))
 
     def open_profile(self, path: str | Path, *, accept_precision: bool = False) -> Profile:
@@ -319,6 +324,8 @@ class Engine:
     def classify(self, waveform: npt.ArrayLike, profile: Profile, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Decision:
         """Label one clip, float [T] or int16, by its speech; pauses at its ends are removed as at enrolment.
 
+        An InputWarning is given for a clip without speech, with very little of it, or of more than 20 s.
+
         Parameters:
             sample_rate_hz: rate of the waveform, which is resampled to 16 kHz.
 
@@ -327,9 +334,24 @@ class Engine:
             InputError: the sample rate is not a whole number above 0.
             ProfileError: `profile` is not a profile, or is of another model.
         """
+        decision, found = self.classify_with_doubts(waveform, profile, sample_rate_hz=sample_rate_hz)
+        for line in found:
+            warnings.warn(f"the clip: {line}", InputWarning, stacklevel=2)
+        return decision
+
+    def classify_with_doubts(
+        self, waveform: npt.ArrayLike, profile: Profile, *, sample_rate_hz: int = SAMPLE_RATE_HZ
+    ) -> tuple[Decision, tuple[str, ...]]:
+        """As `classify`, and instead of warnings the reasons why the label may mean little.
+
+        Raises:
+            AudioError, InputError, ProfileError: as `classify`.
+        """
         self._check_profile(profile)
         clip = check_array(waveform, "the clip", sample_rate_hz)
-        return self.decide(self.model.embed(speech_in(clip), profile.head), profile)
+        utterances = utterances_in(clip)
+        embedding = self.model.embed(without_pauses(clip, utterances), profile.head)
+        return self.decide(embedding, profile), doubts(clip, utterances)
 
     def decide(self, embedding: Embedding, profile: Profile) -> Decision:
         """Label one embedding [E] of `embed(waveform, profile)`."""
@@ -366,6 +388,8 @@ class Engine:
         from metaser.runtime.stream.stream import Stream
 
         self._check_profile(profile)
+        if not isinstance(settings, StreamSettings | None):
+            raise InputError(f"settings is a {type(settings).__name__}: give StreamSettings(window_s=2.0, hop_s=0.5)")
 
         def embed_scores(window: Waveform) -> npt.NDArray[np.float64]:
             with self._turns:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.resources import files
@@ -168,7 +169,7 @@ def test_a_long_recording_is_labelled_with_a_hint_at_streams(run: Run, make_clip
     soundfile.write(tmp_path / "talk.wav", make_clip("calm", 21, 3), 16_000)
     result = run("classify", tmp_path / "talk.wav")
     assert result.returncode == 0
-    assert "21 s of audio get one label; metaser stream" in result.stderr
+    assert "21 s of audio get one label: a stream labels it" in result.stderr
 
 
 @pytest.mark.usefixtures("enrolled")
@@ -199,3 +200,26 @@ def test_a_profile_of_a_bundle_that_is_not_shipped_asks_for_it(run: Run, demo: P
     result = run("classify", demo / "joy" / "en-f2.flac")
     assert (result.returncode, result.stdout) == (2, "")
     assert "use it with --bundle" in result.stderr
+
+
+def test_a_profile_that_is_not_reliable_says_so_with_every_answer(
+    run: Run, support_folder: Path, tmp_path: Path, queries: list[Path], conversation: Path
+) -> None:
+    mixed = tmp_path / "mixed"
+    for number, path in enumerate(sorted(support_folder.rglob("*.wav"))):
+        folder = mixed / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / f"{number}.wav")
+    assert "do not use it" in run("enroll", mixed).stdout
+    hint = "Do not rely on these labels: "
+    assert hint in run("classify", queries[0], "--json").stderr
+    assert hint in run("stream", conversation, "--json").stderr
+    assert "do not use it" in " ".join(run("info").stdout.split())
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_a_clip_without_speech_has_a_notice(run: Run, tmp_path: Path) -> None:
+    noise = 0.1 * np.random.default_rng(0).standard_normal(32_000)
+    soundfile.write(tmp_path / "noise.wav", noise, 16_000)
+    answer = json.loads(run("classify", tmp_path / "noise.wav", "--json").stdout)
+    assert answer["notices"] == ["no speech was found, so the label is that of a sound"]

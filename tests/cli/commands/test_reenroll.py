@@ -36,7 +36,7 @@ def test_a_profile_is_renewed_for_another_bundle(
     result = run("reenroll", "--bundle", bundle)
     assert result.returncode == 0
     assert words in result.stdout
-    assert "Correct in leave-one-out: 6 of 6 before, 6 of 6 now." in result.stdout
+    assert "Correct when left out: 6 of 6 before, 6 of 6 now." in result.stdout
     assert f"Next:  metaser classify clip.wav --bundle {shlex.quote(str(bundle))}" in result.stdout
     assert getattr(Profile.load(profile), field) == "f" * 64
     run("enroll", "--undo")

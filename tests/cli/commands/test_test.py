@@ -1,6 +1,7 @@
 """`metaser test`."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -53,9 +54,18 @@ def test_clips_of_other_classes_are_counted_apart(run: Run, new_clips: Path) -> 
     assert (answer["clips"], answer["foreign"], answer["foreign_labelled"]) == (3, 2, 2)
 
 
-def test_enrolled_clips_are_named_because_they_are_easy(run: Run, support_folder: Path) -> None:
-    said = run("test", support_folder).stdout
-    assert "6 of these clips are enrolled, such as calm/" in said
+def test_enrolled_clips_are_not_counted_because_they_are_easy(
+    run: Run, refused: Refused, new_clips: Path, support_folder: Path
+) -> None:
+    shutil.copy(support_folder / "calm" / "0.wav", new_clips / "calm" / "enrolled.wav")
+    answer = json.loads(run("test", new_clips, "--json").stdout)
+    assert (answer["clips"], answer["enrolled"]) == (5, 1)
+    assert "all clips of" in refused("test", support_folder)
+
+
+def test_a_misspelt_class_is_named(run: Run, new_clips: Path) -> None:
+    (new_clips / "calm").rename(new_clips / "Kalm")
+    assert "Kalm is not enrolled; did you mean calm?" in run("test", new_clips).stdout
 
 
 def test_a_bad_clip_is_reported_and_the_others_are_tested(run: Run, new_clips: Path) -> None:

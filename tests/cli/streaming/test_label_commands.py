@@ -32,7 +32,7 @@ class NoView:
         """Nothing is shown."""
 
 
-def begins(label: str | None) -> StreamEvent:
+def begins(label: str) -> StreamEvent:
     return StreamEvent("enter", label, 1.5, None, 0.75, {}, 0.0)
 
 
@@ -92,8 +92,9 @@ def test_a_slow_command_is_not_started_twice_and_nothing_waits_for_it(
     slow = f"{sys.executable} -c \"import time; time.sleep(1); open('{tmp_path}/done', 'a').write('x')\""
     commands = LabelCommands(read_commands([f"unknown={slow}"], LABELS), view)
     began = time.monotonic()
-    commands.on_event(begins(None))
-    commands.on_event(begins(None))
+    ends = StreamEvent("leave", None, 1.5, 2.5, 0.4, {}, 0.0)
+    commands.on_event(ends)
+    commands.on_event(ends)
     assert time.monotonic() - began < 0.9
     assert len(view.events) == 2
     assert "still runs" in capsys.readouterr().err
@@ -119,3 +120,17 @@ def test_a_command_that_vanished_is_reported(tmp_path: Path, capsys: pytest.Capt
 def test_an_unknown_label_is_an_input_error() -> None:
     with pytest.raises(InputError, match="fear"):
         read_commands(["fear=true"], LABELS)
+
+
+def test_a_label_that_comes_with_an_update_runs_once_per_segment(tmp_path: Path) -> None:
+    path = tmp_path / "heard"
+    commands = LabelCommands(
+        read_commands([f"{label}={writes(path)}" for label in ("joy", "unknown")], LABELS), NoView()
+    )
+    for name, label in (("enter", None), ("update", "joy"), ("update", "joy"), ("leave", "joy"), ("enter", None)):
+        commands.on_event(StreamEvent(name, label, 1.5, None, 0.7, {}, 0.0))  # type: ignore[arg-type]
+    commands.close()
+    assert path.read_text() == "joy1.500"
+    commands.on_event(StreamEvent("leave", None, 3.0, 4.0, 0.4, {}, 0.0))
+    commands.close()
+    assert path.read_text() == "joy1.500unknown3.000"

@@ -7,7 +7,8 @@ import pytest
 
 from metaser.runtime import Engine, load_audio
 from metaser.runtime.arrays import Waveform
-from metaser.runtime.audio.trim import load_speech, speech_in, utterances_in
+from metaser.runtime.audio.trim import doubts, load_speech, speech_in, utterances_in
+from metaser.runtime.audio.voice_activity import Utterance
 
 
 def pause(seconds: float, seed: int) -> Waveform:
@@ -58,3 +59,15 @@ def test_pauses_change_neither_what_is_enrolled_nor_what_is_answered(support_fol
     ]
     assert answers[0].label == answers[1].label == "joy"
     assert answers[1].confidence == pytest.approx(answers[0].confidence, abs=0.05)
+
+
+def test_a_clip_whose_label_means_little_is_doubted(spoken: Waveform) -> None:
+    (nothing,) = doubts(pause(2.0, 0), utterances_in(pause(2.0, 0)))
+    assert nothing.startswith("no speech was found")
+    short = spoken[:4_800]
+    (little,) = doubts(short, [Utterance(0, None)])
+    assert little == "only 0.3 s of speech: a second or more works best"
+    long = np.tile(spoken, 1 + 20 * 16_000 // len(spoken))
+    (lasting,) = doubts(long, utterances_in(long))
+    assert lasting == f"{len(long) / 16_000:.0f} s of audio get one label: a stream labels it as it changes"
+    assert doubts(spoken, utterances_in(spoken)) == ()

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from metaser.runtime import Calibration, Clip, Engine, Profile, ProfileError, SupportError, undo
+from metaser.runtime import Calibration, Clip, Engine, InputWarning, Profile, ProfileError, SupportError, undo
 from metaser.runtime.audio.quality import ClipQuality
 from metaser.runtime.enrolment.changes import recalibrate
 from metaser.runtime.enrolment.profile_file import undo_path
@@ -191,8 +191,10 @@ def test_unknown_may_be_off_calibrated_or_strict() -> None:
 
 def test_noise_is_unknown_when_strict_and_has_a_label_when_off(engine: Engine, profile: Profile) -> None:
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, 32_000).astype(np.float32)
-    assert engine.classify(noise, profile.answering("strict")).label is None
-    assert engine.classify(noise, profile.answering("off")).label is not None
+    with pytest.warns(InputWarning, match="the clip: no speech was found"):
+        assert engine.classify(noise, profile.answering("strict")).label is None
+    with pytest.warns(InputWarning, match="no speech was found"):
+        assert engine.classify(noise, profile.answering("off")).label is not None
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,9 @@ NOTHING = EmbeddedClips((), np.zeros((0, 2), np.float32), (), (), ())
 
 
 def evaluation(*clips: TestedClip) -> ProfileEvaluation:
-    return ProfileEvaluation(("anger", "joy"), clips, (answer("fear", "joy", 0.7), answer("fear", None, 0.4)), NOTHING)
+    return ProfileEvaluation(
+        ("anger", "joy"), clips, (answer("fear", "joy", 0.7), answer("fear", None, 0.4)), (), NOTHING
+    )
 
 
 FOUND = evaluation(

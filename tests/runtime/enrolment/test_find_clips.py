@@ -51,7 +51,9 @@ def test_a_renewed_profile_is_that_of_the_new_bundle(
     own_profile: Profile, other_engine: Engine, tmp_path: Path
 ) -> None:
     own_profile.save(tmp_path / "me.safetensors")
-    with pytest.raises(ProfileError, match="renew it with `metaser reenroll --bundle FOLDER`"):
+    with pytest.raises(
+        ProfileError, match=r"renew it with `metaser reenroll --profile .*me\.safetensors --bundle FOLDER`"
+    ):
         other_engine.open_profile(tmp_path / "me.safetensors")
     renewed = other_engine.reenroll(own_profile, found=find_clips(own_profile.clips))
     renewed.save(tmp_path / "me.safetensors")

@@ -57,4 +57,4 @@ def test_guessing_is_called_guessing_and_too_few_clips_are_not_judged() -> None:
     assert judge(scores([1, 0, 0, 1, 0], [0, 1, 0, 0, 0], [0, 1, 0, 0, 1]), LABELS).level == "guessing"
     assert judge(scores([1, 1], [1, 1]), LABELS[:2]).level == "untested"
     alone = judge(scores([1] * 6, []), LABELS[:2])
-    assert alone.sentence == "Not tested: there are too few clips. Enrol three or more clips per class."
+    assert alone.sentence == "Not tested: joy has a single clip. Enrol three or more clips per class."

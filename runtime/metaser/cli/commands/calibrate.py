@@ -138,6 +138,7 @@ def _table(engine: Engine, profile: Profile) -> Table:
 
 def _print_expectations(console: PlainConsole, profile: Profile) -> None:
     expected = profile.reliability
+    console.print_line("* is the current choice.")
     if expected.false_accepts is None:
         console.print_line("Too few clips to estimate these rates: enrol two or more clips per class.")
         return
@@ -150,6 +151,12 @@ def _print_expectations(console: PlainConsole, profile: Profile) -> None:
     if expected.others_accepted is not None:
         console.print_line(
             f"Of the {len(profile.others)} background clips, {percent(expected.others_accepted)} get a label."
+        )
+    if expected.false_rejects is not None and expected.false_rejects > 0.5:
+        console.print_line(
+            "Most correct labels become unknown. Is speech of the enrolled people among the background clips?"
+            if profile.others
+            else "Most correct labels become unknown: allow more false accepts."
         )
     if expected.confidence_error is not None:
         console.print_line(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metaser.cli.open_engine import bundle_for, open_engine, open_engine_for_clips
+from metaser.cli.open_profile import open_profile
 from metaser.cli.options import (
     AcceptPrecisionOption,
     BundleOption,
@@ -42,8 +43,6 @@ BAD_INPUT = 2
 STANDARD_INPUT_FILE = Path("/dev/stdin")
 FILE_COLUMNS = 20  # a longer path is cut to make room for the bars
 WIDEST_BAR, NARROWEST_BAR = 12, 5
-LONG_S = 20.0
-"""A longer file is probably no clip but a recording."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def classify(  # noqa: PLR0913 # one parameter per option
     path = profile_path(profile)
     open_chosen = open_engine_for_clips if len(files) > 1 else open_engine
     engine = open_chosen(bundle_for(bundle, path), provider, threads)
-    enrolled = engine.open_profile(path, accept_precision=accept_precision).answering(unknown.value)
+    enrolled = open_profile(engine, path, unknown, accept_precision=accept_precision)
     results: list[Result] = []
     rows = _CsvRows(enrolled.labels) if form is ClipFormat.csv else None
     try:
@@ -151,12 +150,10 @@ def _classify(engine: Engine, profile: Profile, file: Path) -> Result | str:
             loaded = read_audio(STANDARD_INPUT_FILE)
         else:
             loaded = read_audio(file)
-        decision = engine.classify(loaded.waveform, profile)
+        decision, doubts = engine.classify_with_doubts(loaded.waveform, profile)
     except (InputError, OSError) as error:
         return _fault(file, error)
-    duration_s = len(loaded.waveform) / SAMPLE_RATE_HZ
-    hint = f"{duration_s:.0f} s of audio get one label; metaser stream labels a recording as it changes"
-    return Result(str(file), decision, duration_s, (*loaded.notices, *([hint] if duration_s > LONG_S else [])))
+    return Result(str(file), decision, len(loaded.waveform) / SAMPLE_RATE_HZ, (*loaded.notices, *doubts))
 
 
 def _fault(file: Path, error: Exception) -> str:

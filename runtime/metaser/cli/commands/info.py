@@ -38,7 +38,7 @@ def info(
     Without BUNDLE_OR_PROFILE, this describes the bundle and the profile that the other commands use, and prints where
     they are stored.
     """
-    from metaser.runtime import InputError, open_bundle
+    from metaser.runtime import InputError, NotFoundError, open_bundle, shipped_bundles
 
     try:
         path: Path | None = profile_path(profile)
@@ -52,8 +52,10 @@ def info(
             found["profile"] = _profile(path)
     elif os.path.lexists(what) and not Path(what).is_dir():
         found["profile"] = _profile(Path(what))
-    else:
+    elif os.path.lexists(what) or what in shipped_bundles():
         found["bundle"] = _bundle(open_bundle(what))
+    else:
+        raise NotFoundError(f"no such bundle or profile: {what} (shipped bundles: {', '.join(shipped_bundles())})")
     if as_json:
         print_json(**found)
         return
@@ -95,6 +97,7 @@ def _bundle(bundle: Bundle) -> dict[str, Any]:
 def _profile(path: Path) -> dict[str, Any]:
     from metaser.runtime import Profile
     from metaser.runtime.enrolment.profile_file import undo_path
+    from metaser.runtime.enrolment.verdict import judge
 
     profile = Profile.load(path)
     counts = Counter(clip.label for clip in profile.clips)
@@ -106,6 +109,7 @@ def _profile(path: Path) -> dict[str, Any]:
         "tuned": profile.tuned is not None,
         "others": len(profile.others),
         "undo": undo_path(path).is_file(),
+        "verdict": judge(profile.cross_fitted, profile.labels).sentence,
         "calibration": asdict(profile.calibration),
         "expected": asdict(profile.reliability),
         "size_bytes": path.stat().st_size,
@@ -154,6 +158,7 @@ def _profile_rows(facts: dict[str, Any]) -> dict[str, str]:
         "classes": ", ".join(f"{label} {count}" for label, count in facts["classes"].items()),
         "clips": str(facts["clips"]) + (f", and {others} of background speech" if (others := facts["others"]) else ""),
         "head": "tuned on these clips" if facts["tuned"] else "the bundle's own",
+        "verdict": facts["verdict"],
         "unknown": _expected(facts["expected"]),
         "size": _size(facts["size_bytes"]),
         "undo": "yes, metaser enroll --undo restores the previous profile" if facts["undo"] else "no",

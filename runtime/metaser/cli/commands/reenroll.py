@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metaser.cli.open_engine import open_engine_for_clips
+from metaser.cli.open_profile import print_hint
 from metaser.cli.options import (
     BundleOption,
     JsonOption,
@@ -79,7 +80,8 @@ def reenroll(  # noqa: PLR0913 # one parameter per option
     _print_found(console, found)
     for line in lost_by_change(before, renewed):
         console.print_line(line)
-    console.print_line(f"Correct in leave-one-out: {_recognised(before)} before, {_recognised(renewed)} now.")
+    console.print_line(f"Correct when left out: {_recognised(before)} before, {_recognised(renewed)} now.")
+    print_hint(renewed)
     console.print_line(f"Profile of {len(renewed.clips)} clips: {path}")
     print_next(console, next_options(profile, bundle))
     if as_json:

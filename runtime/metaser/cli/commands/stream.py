@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metaser.cli.open_engine import bundle_for, open_engine
+from metaser.cli.open_profile import open_profile
 from metaser.cli.options import (
     AcceptPrecisionOption,
     BundleOption,
@@ -83,7 +84,7 @@ OnLabelOption = Annotated[
     typer.Option(
         "--on-label",
         metavar="LABEL=COMMAND",
-        help="Run a command when this label begins; also for unknown and silence. Can be repeated.",
+        help="Run a command when this label appears; LABEL can also be unknown or silence. Can be repeated.",
     ),
 ]
 FormOption = Annotated[
@@ -139,7 +140,7 @@ def stream(  # noqa: PLR0913 # one parameter per option
     raw = RawFormat(rate_hz, channels, sample_format)
     path = profile_path(profile)
     engine = open_engine(bundle_for(bundle, path), provider, threads)
-    enrolled = engine.open_profile(path, accept_precision=accept_precision).answering(unknown.value)
+    enrolled = open_profile(engine, path, unknown, accept_precision=accept_precision)
     console = console_for(form is not None)
     commands = read_commands(on_label or (), enrolled.labels)
     notice = f"recording into {record}" if record else ""
@@ -229,7 +230,7 @@ def _print_end(  # noqa: PLR0913, PLR0917 # what was played, and how it is print
         if form is Format.json:
             print_json(event="notice", message=line)
     print_summary(console, heard, labels)
-    if source.pipe and source.pipe.is_raw and not heard.spans and not heard.pipe_closed:
+    if source.pipe and source.pipe.is_raw and not heard.pipe_closed:
         console.print_line(
             f"It was read as raw {raw.sample_format}, {raw.channels} channel(s) at {raw.rate_hz} Hz: "
             "check --sample-format, --channels and --rate"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,7 +66,6 @@ def test(  # noqa: PLR0913 # one parameter per option
     enrolled ones should become unknown.
     """
     from metaser.runtime import SupportError
-    from metaser.runtime.enrolment.evaluation import enrolled_again
 
     check_plot(plot)
     path = profile_path(profile)
@@ -72,13 +73,15 @@ def test(  # noqa: PLR0913 # one parameter per option
     enrolled = engine.open_profile(path, accept_precision=accept_precision).answering(unknown.value)
     with SlowProgress("Testing", as_json=as_json) as progress:
         tested = engine.evaluate(enrolled, folder, progress=progress)
+    if not tested.clips and not tested.foreign and tested.enrolled:
+        raise SupportError(f"all clips of {folder} are enrolled: test the profile with other clips")
     if not tested.clips and not tested.foreign:
         raise SupportError(f"{folder} has no usable clips: put clips in {folder}/LABEL/, a folder for each class")
     console = console_for(as_json)
     for line in tested.skipped.warnings():
         console.print_line(line)
-    if known := enrolled_again(enrolled, tested):
-        console.print_line(f"{len(known)} of these clips are enrolled, such as {known[0].title}: use other clips.")
+    if tested.enrolled:
+        console.print_line(f"Not tested, because they are enrolled: {len(tested.enrolled)} clips.")
     _print(console, tested)
     if plot:
         _draw(plot, tested)
@@ -107,6 +110,8 @@ def _print(console: PlainConsole, tested: ProfileEvaluation) -> None:
             f"{percent(tested.mean_confidence)}."
         )
     if tested.foreign:
+        for label in sorted({each.clip.label for each in tested.foreign}):
+            console.print_line(f"{label} is not enrolled{_meant(label, tested.labels)}.")
         console.print_line(
             f"Clips of classes that are not enrolled: {len(tested.foreign)}, of which {tested.foreign_labelled} get a "
             "label. To change this: metaser calibrate"
@@ -115,6 +120,13 @@ def _print(console: PlainConsole, tested: ProfileEvaluation) -> None:
         console.print_line("Listen to these clips; the label is wrong and the confidence is high:")
         for each in tested.to_hear[:LISTED]:
             console.print_line(f"- {_described(each)}")
+
+
+def _meant(label: str, labels: Sequence[str]) -> str:
+    """A question that names an enrolled class of nearly the same name."""
+    folded = {each.casefold(): each for each in labels}
+    near = get_close_matches(label.casefold(), folded, n=1)
+    return f"; did you mean {folded[near[0]]}?" if near else ""
 
 
 def _described(each: TestedClip) -> str:
@@ -153,6 +165,7 @@ def _as_json(tested: ProfileEvaluation) -> dict[str, Any]:
         "mean_confidence": tested.mean_confidence,
         "labelled_accuracy": tested.labelled_accuracy,
         "confidence_error": tested.confidence_error,
+        "enrolled": len(tested.enrolled),
         "foreign": len(tested.foreign),
         "foreign_labelled": tested.foreign_labelled,
         "files": [

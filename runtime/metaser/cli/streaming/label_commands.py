@@ -55,14 +55,25 @@ class LabelCommands:
         self._commands = commands
         self._view = view
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._shown: str | None = None  # label of the open segment for which a command ran
 
     def on_event(self, event: StreamEvent) -> None:
-        """Show the event, and run the command of a label or silence that begins."""
+        """Show the event, and run the command of a label that is new, of a segment without one, or of silence.
+
+        A segment often begins as unknown and gets its label in an update, so unknown is known only at its end.
+        """
         self._view.on_event(event)
-        if event.event == "enter":
-            self._run(UNKNOWN if event.label is None else event.label, event)
-        elif event.event == "silence":
+        if event.event == "silence":
             self._run(SILENCE, event)
+        elif event.event == "overload":
+            return
+        elif event.label not in (None, self._shown):
+            self._run(str(event.label), event)
+            self._shown = event.label
+        elif event.event == "leave" and event.label is None:
+            self._run(UNKNOWN, event)
+        if event.event in ("leave", "silence"):
+            self._shown = None
 
     def refresh(self, heard: Heard) -> None:
         """Pass the state on to the view."""

@@ -44,7 +44,7 @@ def print_expectations(console: PlainConsole, profile: Profile) -> None:
     """Print the expected rates of unknown answers and wrong labels, and how to change them."""
     expected = profile.reliability
     if expected.false_rejects is None or expected.false_accepts is None:
-        console.print_line("Too few clips to estimate the error rates: enrol two or more clips per class.")
+        console.print_line("Too few clips to estimate the error rates: enrol three or more clips per class.")
         return
     console.print_line(f"Expected: {percent(expected.false_accepts)} of clips of none of your classes get a label, and")
     console.print_line(

@@ -18,7 +18,7 @@ def check_plot(plot: Path | None) -> None:
 
     if plot is None:
         return
-    if plot.suffix != ".png":
+    if plot.suffix.lower() != ".png":
         raise InputError(f"{plot} is not a .png file: plots are written as PNG")
     if found := what_is_no_file(plot):
         raise InputError(f"{plot} is {found}: choose another path")

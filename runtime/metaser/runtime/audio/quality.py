@@ -13,11 +13,8 @@ import numpy.typing as npt
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio.checks import FULL_SCALE
-from metaser.runtime.audio.trim import utterances_in
+from metaser.runtime.audio.trim import LITTLE_SPEECH_S, utterances_in
 from metaser.runtime.audio.voice_activity import CHUNK_SAMPLES, Utterance
-
-LITTLE_SPEECH_S = 0.5
-"""With less speech than this, one of five clips does more harm than a fifth clip does good."""
 
 QUIET_DBFS = -50.0
 """Speech at this level uses about seven of 16 bits."""

@@ -13,6 +13,9 @@ from metaser.runtime.errors import AudioError, InputError
 
 WANTED = "give float samples [T] in [-1, 1], or int16"
 INT16_SCALE = 32_768
+MIN_RATE_HZ = 1_000
+"""A lower rate was probably meant in kHz."""
+
 NO_ARRAY = (TypeError, ValueError, RuntimeError)
 """Raised by numpy for rows of unequal length, and by PyTorch for a tensor on a GPU, with a gradient or of bfloat16."""
 
@@ -62,6 +65,8 @@ def check_rate(rate_hz: object) -> int:
     """
     if isinstance(rate_hz, Real) and not isinstance(rate_hz, bool) and 1 <= float(rate_hz) <= MAX_RATE_HZ:
         whole = int(float(rate_hz))
-        if whole == rate_hz:
+        if whole == rate_hz and whole >= MIN_RATE_HZ:
             return whole
+        if whole == rate_hz:
+            raise InputError(f"a sample rate of {whole} Hz is too low for speech: give it in Hz, such as 16000")
     raise InputError(f"a sample rate of {rate_hz!r} Hz: give the samples' rate, a whole number up to {MAX_RATE_HZ}")

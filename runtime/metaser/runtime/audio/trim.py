@@ -9,10 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from metaser.runtime.arrays import Waveform
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio.load import load_audio
 from metaser.runtime.audio.silero import BLOCK_SAMPLES, SpeechDetector
 from metaser.runtime.audio.voice_activity import CHUNK_SAMPLES, Utterance, utterances_by
+
+LITTLE_SPEECH_S = 0.5
+"""With less speech than this, one of five support clips does more harm than a fifth clip does good."""
+
+LONG_S = 20.0
+"""A longer waveform is probably no clip but a recording."""
 
 
 def load_speech(path: str | Path) -> Waveform:
@@ -27,6 +33,18 @@ def load_speech(path: str | Path) -> Waveform:
 def speech_in(waveform: Waveform) -> Waveform:
     """A clip, float32 [T] at 16 kHz, without the pauses at its ends; the whole clip if no speech is found."""
     return without_pauses(waveform, utterances_in(waveform))
+
+
+def doubts(waveform: Waveform, utterances: Sequence[Utterance]) -> tuple[str, ...]:
+    """Why the label of a clip, float32 [T] at 16 kHz, may mean little; one sentence each."""
+    speech_s = sum((each.end or len(waveform)) - each.start for each in utterances) / SAMPLE_RATE_HZ
+    if not utterances:
+        return ("no speech was found, so the label is that of a sound",)
+    if speech_s < LITTLE_SPEECH_S:
+        return (f"only {speech_s:.1f} s of speech: a second or more works best",)
+    if len(waveform) > LONG_S * SAMPLE_RATE_HZ:
+        return (f"{len(waveform) / SAMPLE_RATE_HZ:.0f} s of audio get one label: a stream labels it as it changes",)
+    return ()
 
 
 def without_pauses(waveform: Waveform, utterances: Sequence[Utterance]) -> Waveform:

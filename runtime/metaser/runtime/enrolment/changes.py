@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,12 @@ def calibrate_profile(
     model: Model, profile: Profile, *, false_accepts: float | None = None, others: EmbeddedClips | None = None
 ) -> Profile:
     """The profile with temperature and thresholds from its own clips by leave-one-out."""
+    if not isinstance(false_accepts, Real | None):
+        raise InputError(f"a false-accept rate of {false_accepts!r}: give a number between 0 and 1, such as 0.05")
     if false_accepts is not None and not 0 < false_accepts < 1:
         raise InputError(f"a false-accept rate of {false_accepts:g}: give one between 0 and 1, such as 0.05")
+    if not isinstance(others, EmbeddedClips | None):
+        raise InputError(f"others is a {type(others).__name__}: give engine.embed_others(folder, profile)")
     if others is not None:
         check_others(others.clips, profile)
         profile = replace(profile, others=others.clips, other_embeddings=others.embeddings)

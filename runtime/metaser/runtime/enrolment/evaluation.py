@@ -54,6 +54,9 @@ class ProfileEvaluation:
     foreign: tuple[TestedClip, ...]
     """Clips of classes that are not enrolled: the correct answer is unknown."""
 
+    enrolled: tuple[Clip, ...]
+    """Clips that are enrolled, which are not tested: they say nothing about new clips."""
+
     skipped: EmbeddedClips
     """What could not be used, and why."""
 
@@ -125,11 +128,13 @@ def evaluate(
     found = read_support(support, min_classes=1, sample_rate_hz=sample_rate_hz)
     read = embed_clips(found.clips, lambda waveform: model.embed(waveform, profile.head), progress, model.workers)
     scale = profile.scale(model.bundle.scale)
-    tested = _tested(read, profile, scale)
+    known = {clip.sha256 for clip in profile.clips}
+    tested = [each for each in _tested(read, profile, scale) if each.clip.sha256 not in known]
     return ProfileEvaluation(
         labels=profile.labels,
         clips=tuple(each for each in tested if each.clip.label in profile.labels),
         foreign=tuple(each for each in tested if each.clip.label not in profile.labels),
+        enrolled=tuple(clip for clip in read.clips if clip.sha256 in known),
         skipped=EmbeddedClips((), read.embeddings[:0], read.refused, found.left_out, (*found.notices, *read.notices)),
     )
 
@@ -140,12 +145,6 @@ def _tested(read: EmbeddedClips, profile: Profile, scale: float) -> Sequence[Tes
     rows = score(cosines(read.embeddings, profile.prototypes), scale, profile.calibration)  # [M, C]
     decisions = [decide(row, profile.labels, profile.calibration) for row in rows]
     return [TestedClip(clip, decision) for clip, decision in zip(read.clips, decisions, strict=True)]
-
-
-def enrolled_again(profile: Profile, tested: ProfileEvaluation) -> tuple[Clip, ...]:
-    """Tested clips that are enrolled: they say nothing about new clips."""
-    enrolled = {clip.sha256 for clip in profile.clips}
-    return tuple(each.clip for each in (*tested.clips, *tested.foreign) if each.clip.sha256 in enrolled)
 
 
 def title_of(clip: Clip) -> str:

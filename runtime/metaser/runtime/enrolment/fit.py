@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metaser.runtime.bundles.bundle import shipped_bundles
@@ -18,7 +20,7 @@ def check_fits(profile: Profile, manifest: Manifest, name: object, *, accept_pre
     if profile.model_id != manifest.model_id or profile.embeddings.shape[1] != manifest.head.embedding_size:
         raise ProfileError(
             f"{name} was made with the bundle {profile.bundle_name} but this is {manifest.name}, another model: "
-            f"renew it with `metaser reenroll --bundle {_word(manifest.name)}`, "
+            f"renew it with `metaser reenroll{_option(name)} --bundle {_word(manifest.name)}`, "
             f"or use it with --bundle {_word(profile.bundle_name)}"
         )
     if profile.tuned and not _head_fits(profile.tuned, manifest):
@@ -26,8 +28,14 @@ def check_fits(profile: Profile, manifest: Manifest, name: object, *, accept_pre
     if not manifest.reproduces(profile.graph_id) and not accept_precision:
         raise ProfileError(
             f"{name} was made with {profile.bundle_name}, another export of the same model as {manifest.name}: "
-            f"renew it with `metaser reenroll --bundle {_word(manifest.name)}`, or pass --accept-precision"
+            f"renew it with `metaser reenroll{_option(name)} --bundle {_word(manifest.name)}`, "
+            "or pass --accept-precision"
         )
+
+
+def _option(name: object) -> str:
+    """The option that names this profile's file, if the profile has one."""
+    return f" --profile {shlex.quote(str(name))}" if isinstance(name, Path) else ""
 
 
 def _word(bundle: str) -> str:

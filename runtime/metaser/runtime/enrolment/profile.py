@@ -21,7 +21,7 @@ from metaser.runtime.arrays import Embeddings, HeadParameters, Prototypes
 from metaser.runtime.enrolment.clip import Clip, rows_named, with_tidy_label
 from metaser.runtime.enrolment.profile_file import check_is_profile, delete, read_content, undo_path
 from metaser.runtime.enrolment.profile_format import damaged, from_bytes, to_bytes
-from metaser.runtime.errors import NotFoundError, ProfileError, SupportError, WorkError
+from metaser.runtime.errors import InputError, NotFoundError, ProfileError, SupportError, WorkError
 from metaser.runtime.scoring.calibration import ExpectedRates
 from metaser.runtime.scoring.decision import Calibration, prototype
 from metaser.runtime.scoring.leave_one_out import LeftOutScores, cross_fit, fitted_by_fold
@@ -166,8 +166,11 @@ class Profile:
         `off`: always a label. `calibrated`: as calibrated. `strict`: about 1 in 20 clips of no enrolled class pass.
 
         Raises:
+            InputError: there is no such rule.
             ProfileError: the profile was never calibrated for `strict`.
         """
+        if unknown not in ("off", "calibrated", "strict"):
+            raise InputError(f"unknown is {unknown!r}: choose off, calibrated or strict")
         now = self.calibration
         if unknown == "off":
             return replace(self, calibration=Calibration(now.temperature))

@@ -158,8 +158,8 @@ def _deeper(folder: Path, clips: list[SupportClip]) -> list[str]:
     labels = sorted({clip.clip.label for clip in clips})
     return [
         f"the labels are the folders in {folder}: {_listed(labels)}; the folders below them "
-        f"({_listed(sorted(groups))}) only group clips of one class. If those are your classes, enrol the folder above "
-        "them"
+        f"({_listed(sorted(groups))}) only group clips of one class. If those are your classes, enrol "
+        f"{folder / labels[0]} instead, and then the others with --add"
     ]
 
 

@@ -46,6 +46,9 @@ class Verdict:
     not_learned: tuple[str, ...]
     """Classes of which less than half of the clips are correct."""
 
+    alone: tuple[str, ...] = ()
+    """Classes with a single clip, which cannot be left out."""
+
     @property
     def sentence(self) -> str:
         """The verdict for people, in one line."""
@@ -55,7 +58,8 @@ class Verdict:
     def lines(self) -> list[str]:
         """The verdict for people: the numbers, the conclusion, and what to do."""
         if self.level == "untested":
-            return ["Not tested: there are too few clips. Enrol three or more clips per class."]
+            reason = f"{_joined(self.alone)} has a single clip" if self.alone else "there are too few clips"
+            return [f"Not tested: {reason}. Enrol three or more clips per class."]
         numbers = (
             f"{self.correct} of {self.clips} clips correct when left out ({100 * self.low:.0f} to "
             f"{100 * self.high:.0f} %); guessing gives {self.guessing:.0f}."
@@ -64,16 +68,26 @@ class Verdict:
 
     def _advice(self) -> list[str]:
         if self.not_learned:
-            names = " and ".join([", ".join(self.not_learned[:-1]), self.not_learned[-1]]).removeprefix(" and ")
-            return [f"Not learned: {names}. Record clearer clips, or leave the class out."]
+            return [f"Not learned: {_joined(self.not_learned)}. Record clearer clips, or leave the class out."]
         return ["Add clips to each class."] if self.level != "reliable" else []
 
 
 _CONCLUSIONS = {
     "reliable": "Reliable for the people you enrolled; test it on others.",
     "unreliable": "Do not rely on this yet.",
-    "guessing": "This is no better than guessing: do not use it.",
+    "guessing": "This may be guessing: do not use it.",
 }
+
+
+def _joined(labels: Sequence[str]) -> str:
+    return " and ".join([", ".join(labels[:-1]), labels[-1]]).removeprefix(" and ")
+
+
+def hint_of(verdict: Verdict) -> str | None:
+    """One line for answers of a profile that is not reliable; None if it is."""
+    if verdict.level == "reliable":
+        return None
+    return f"Do not rely on these labels: {verdict.lines[0]} `metaser enroll --report` shows what to do."
 
 
 def judge(fitted: LeftOutScores, labels: Sequence[str]) -> Verdict:
@@ -82,7 +96,8 @@ def judge(fitted: LeftOutScores, labels: Sequence[str]) -> Verdict:
     counts = np.bincount(fitted.targets, minlength=len(labels))
     hits = np.bincount(fitted.targets, weights=fitted.correct, minlength=len(labels))
     if clips < LEAST_CLIPS or not counts.all():
-        return Verdict("untested", correct, clips, clips / len(labels), 0.0, 1.0, ())
+        alone = tuple(label for label, count in zip(labels, counts, strict=True) if not count)
+        return Verdict("untested", correct, clips, clips / len(labels), 0.0, 1.0, (), alone)
     low, high = wilson_interval(correct, clips)
     level: Level = "reliable" if low >= RELIABLE else "unreliable" if low > 1 / len(labels) else "guessing"
     not_learned = [label for label, share in zip(labels, hits / counts, strict=True) if share < LEARNED]

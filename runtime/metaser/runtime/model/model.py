@@ -66,6 +66,9 @@ class Model:
         Raises:
             NotFoundError, BundleError, InputError, MissingDependencyError: as `Engine.open`.
         """
+        for name, number in (("threads", threads), ("workers", workers)):
+            if not isinstance(number, int | None):
+                raise InputError(f"{name} is {number!r}: give a whole number")
         if workers < 1:
             raise InputError(f"workers is {workers}: give 1 or more")
         opened = open_bundle(bundle)

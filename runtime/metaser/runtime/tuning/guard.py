@@ -6,7 +6,7 @@ Letters: M support clips, N frames, D frame width, E embedding size, C classes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -40,7 +40,7 @@ class Guard:
     cooling: float = 1.0
     """Factor on the temperature that corrects the tuned head's overconfidence."""
 
-    margin: float = 0.0
+    margin: float = field(default=0.0, compare=False)
     """The least gain that keeps a head, unless it is forced."""
 
     @property
