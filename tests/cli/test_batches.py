@@ -23,6 +23,7 @@ from tests.rights import without_rights
 ClipMaker: TypeAlias = Callable[[str, float, int], npt.NDArray[np.float32]]
 Run: TypeAlias = Callable[..., CompletedProcess[str]]
 Main: TypeAlias = Callable[..., int]
+Start: TypeAlias = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
@@ -244,3 +245,14 @@ def test_nobody_is_asked_at_a_standard_input_that_is_closed(
     monkeypatch.setattr("metaser.cli.commands.forget.can_ask", lambda: False)
     assert run(*words).returncode == (0 if "--yes" in words else 2)
     assert enrolled.exists() == ("--yes" not in words)
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_no_line_is_lost_while_another_thread_decodes(start: Start, tmp_path: Path) -> None:
+    noise = 0.1 * np.random.default_rng(0).standard_normal(16_000)
+    for number in range(20):
+        soundfile.write(tmp_path / f"{number}.wav", noise * (1 - number / 100), 16_000)
+    for _ in range(3):
+        with start("classify", *sorted(tmp_path.glob("*.wav")), "--threads", "4", "--format", "csv") as process:
+            _, said = process.communicate(timeout=60)
+        assert said.count("no speech was found") == 20

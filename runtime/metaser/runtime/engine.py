@@ -182,7 +182,10 @@ class Engine:
             BundleError: the bundle cannot be tuned.
         """
         from metaser.runtime.enrolment.tune import enrolled_arrays, tune_profile
+        from metaser.runtime.tuning.head import HeadTuningSettings
 
+        if not isinstance(settings, HeadTuningSettings | None):
+            raise InputError(f"settings is a {type(settings).__name__}: give HeadTuningSettings(...)")
         samples = enrolled_arrays(support, sample_rate_hz)
         return tune_profile(self.model, profile, samples, force=force, settings=settings, progress=progress)
 

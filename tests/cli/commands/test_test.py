@@ -65,7 +65,7 @@ def test_enrolled_clips_are_not_counted_because_they_are_easy(
 
 def test_a_misspelt_class_is_named(run: Run, new_clips: Path) -> None:
     (new_clips / "calm").rename(new_clips / "Kalm")
-    assert "Kalm is not enrolled; did you mean calm?" in run("test", new_clips).stdout
+    assert "Kalm is not an enrolled class; did you mean calm?" in run("test", new_clips).stdout
 
 
 def test_a_bad_clip_is_reported_and_the_others_are_tested(run: Run, new_clips: Path) -> None:

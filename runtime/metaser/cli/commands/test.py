@@ -95,6 +95,8 @@ def test(  # noqa: PLR0913 # one parameter per option
 
 
 def _print(console: PlainConsole, tested: ProfileEvaluation) -> None:
+    for label in sorted({each.clip.label for each in tested.foreign}):
+        console.print_line(f"{label} is not an enrolled class{_meant(label, tested.labels)}")
     if tested.clips:
         low, high = tested.interval
         guessing = len(tested.clips) / len(tested.labels)
@@ -110,8 +112,6 @@ def _print(console: PlainConsole, tested: ProfileEvaluation) -> None:
             f"{percent(tested.mean_confidence)}."
         )
     if tested.foreign:
-        for label in sorted({each.clip.label for each in tested.foreign}):
-            console.print_line(f"{label} is not enrolled{_meant(label, tested.labels)}.")
         console.print_line(
             f"Clips of classes that are not enrolled: {len(tested.foreign)}, of which {tested.foreign_labelled} get a "
             "label. To change this: metaser calibrate"

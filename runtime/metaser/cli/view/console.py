@@ -17,8 +17,11 @@ GAP = 2  # between the columns of a table
 
 def print_status(line: str) -> None:
     """Print a status line on standard error; standard output is for results."""
-    sys.stderr.write(plain(line) + "\n")
-    sys.stderr.flush()
+    from metaser.runtime.system.quiet_stderr import STDERR_LOCK  # help does not load the runtime
+
+    with STDERR_LOCK:
+        sys.stderr.write(plain(line) + "\n")
+        sys.stderr.flush()
 
 
 def plain(text: object) -> str:
@@ -31,7 +34,9 @@ def plain(text: object) -> str:
 
 def print_error(error: object) -> None:
     """Print an error as one line on standard error; if that fails, only the exit code reports it."""
-    with suppress(OSError):
+    from metaser.runtime.system.quiet_stderr import STDERR_LOCK
+
+    with suppress(OSError), STDERR_LOCK:
         sys.stderr.write(f"metaser: {plain(error)}\n")
         sys.stderr.flush()
 

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 STANDARD_ERROR = 2
-_LOCK = threading.Lock()
+STDERR_LOCK = threading.RLock()
+"""Held while descriptor 2 is discarded. Hold it to print: a line of another thread would be lost."""
 
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Discard what is written to descriptor 2 during the block, including Python's own output to it."""
-    with _LOCK:
+    with STDERR_LOCK:
         try:
             before = os.dup(STANDARD_ERROR)
         except OSError:  # it is closed
