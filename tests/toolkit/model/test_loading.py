@@ -328,14 +328,21 @@ def test_what_is_not_a_folder_is_named(folder: Path, monkeypatch: pytest.MonkeyP
         load_backbone(folder)
 
 
-def test_an_unreachable_hub_is_one_clear_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("someone/some-encoder", "cannot reach the model hub for 'someone/some-encoder'"),
+        ("nosuchdir", "there is no folder nosuchdir, and the model hub cannot be reached"),
+    ],
+)
+def test_an_unreachable_hub_is_one_clear_error(tmp_path: Path, name: str, said: str) -> None:
     """Run in a separate process, because the hub's client reads its settings on import."""
-    code = "from metaser.toolkit import load_backbone; load_backbone('someone/some-encoder')"
+    code = f"from metaser.toolkit import load_backbone; load_backbone({name!r})"
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     lines = run.stderr.strip().splitlines()
     assert WorkError.__name__ in lines[-1]
-    assert "cannot reach the model hub for 'someone/some-encoder'; download the model elsewhere" in lines[-1]
+    assert f"{said}; download the model elsewhere" in lines[-1]
 
 
 def test_importing_the_toolkit_loads_neither_torch_nor_transformers() -> None:
