@@ -2,11 +2,13 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from metaser.cli.paths import name_or_folder, profile_file
+
+FormatT = TypeVar("FormatT", bound=Enum)
 
 
 class Provider(str, Enum):
@@ -81,6 +83,19 @@ AcceptPrecisionOption = Annotated[
     bool,
     typer.Option("--accept-precision", help="Accept a profile made with the same model in another precision."),
 ]
+
+
+def chosen_format(form: FormatT | None, json: FormatT, *, as_json: bool) -> FormatT | None:
+    """The output format of --format and --json, which is short for the format `json`; None is text for people.
+
+    Raises:
+        InputError: the two options ask for different formats.
+    """
+    from metaser.runtime.errors import InputError
+
+    if as_json and form not in (None, json):
+        raise InputError(f"give either --json or --format {form.value}")
+    return json if as_json else form
 
 
 def share(text: str) -> float:

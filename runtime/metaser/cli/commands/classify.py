@@ -24,6 +24,7 @@ from metaser.cli.options import (
     ThreadsOption,
     Unknown,
     UnknownOption,
+    chosen_format,
     profile_path,
 )
 from metaser.cli.streaming.input_pipe import STANDARD_INPUT, standard_input
@@ -96,7 +97,7 @@ def classify(  # noqa: PLR0913 # one parameter per option
     from metaser.runtime.audio.recordings import summary
     from metaser.runtime.system.workers import in_order
 
-    form = _one_format(form, as_json=as_json)
+    form = chosen_format(form, ClipFormat.json, as_json=as_json)
     files, left_out = _expand(files)
     for line in summary(left_out):
         print_status(line)
@@ -128,14 +129,6 @@ def classify(  # noqa: PLR0913 # one parameter per option
             _print_table(results)
     if len(results) < len(files):
         raise typer.Exit(BAD_INPUT)
-
-
-def _one_format(form: ClipFormat | None, *, as_json: bool) -> ClipFormat | None:
-    from metaser.runtime import InputError
-
-    if as_json and form is ClipFormat.csv:
-        raise InputError("give either --json or --format csv")
-    return ClipFormat.json if as_json else form
 
 
 def _classify(engine: Engine, profile: Profile, file: Path) -> Result | str:

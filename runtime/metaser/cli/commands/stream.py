@@ -23,6 +23,7 @@ from metaser.cli.options import (
     ThreadsOption,
     Unknown,
     UnknownOption,
+    chosen_format,
     profile_path,
 )
 from metaser.cli.streaming.formats import Format
@@ -135,7 +136,7 @@ def stream(  # noqa: PLR0913 # one parameter per option
     mic = mic or (device is not None and file is None)
     is_piped = file is not None and is_pipe(file)
     _check_source(file, mic=mic, live=live, is_piped=is_piped)
-    form = _one_format(form, as_json=as_json)
+    form = chosen_format(form, Format.json, as_json=as_json)
     settings = _settings(window_s, hop_s, dwell_s)
     raw = RawFormat(rate_hz, channels, sample_format)
     path = profile_path(profile)
@@ -235,14 +236,6 @@ def _print_end(  # noqa: PLR0913, PLR0917 # what was played, and how it is print
             f"It was read as raw {raw.sample_format}, {raw.channels} channel(s) at {raw.rate_hz} Hz: "
             "check --sample-format, --channels and --rate"
         )
-
-
-def _one_format(form: Format | None, *, as_json: bool) -> Format | None:
-    from metaser.runtime import InputError
-
-    if as_json and form not in (None, Format.json):
-        raise InputError(f"give either --json or --format {form.value}")
-    return Format.json if as_json else form
 
 
 @dataclass(frozen=True)

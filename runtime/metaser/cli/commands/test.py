@@ -130,10 +130,8 @@ def _meant(label: str, labels: Sequence[str]) -> str:
 
 
 def _described(each: TestedClip) -> str:
-    from metaser.runtime.enrolment.evaluation import title_of
-
     decision = each.decision
-    return f"{title_of(each.clip)}: {decision.label or UNKNOWN}, {percent(decision.confidence)}"
+    return f"{each.file}: {decision.label or UNKNOWN}, {percent(decision.confidence)}"
 
 
 def _table(tested: ProfileEvaluation) -> Table:
@@ -170,7 +168,7 @@ def _as_json(tested: ProfileEvaluation) -> dict[str, Any]:
         "foreign_labelled": tested.foreign_labelled,
         "files": [
             {
-                "file": each.clip.path or each.clip.title,
+                "file": each.file,
                 "class": each.clip.label,
                 "label": each.decision.label,
                 "confidence": round(each.decision.confidence, 6),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +33,11 @@ class TestedClip:
     __test__ = False  # not a test class of pytest
     clip: Clip
     decision: Decision
+
+    @property
+    def file(self) -> str:
+        """The path of the clip, or its title if it was an array."""
+        return self.clip.path or self.clip.title
 
     @property
     def is_correct(self) -> bool:
@@ -145,8 +149,3 @@ def _tested(read: EmbeddedClips, profile: Profile, scale: float) -> Sequence[Tes
     rows = score(cosines(read.embeddings, profile.prototypes), scale, profile.calibration)  # [M, C]
     decisions = [decide(row, profile.labels, profile.calibration) for row in rows]
     return [TestedClip(clip, decision) for clip, decision in zip(read.clips, decisions, strict=True)]
-
-
-def title_of(clip: Clip) -> str:
-    """The path of a clip, or its title if it was an array."""
-    return str(Path(clip.path)) if clip.path else clip.title
