@@ -26,7 +26,7 @@ def open_profile(engine: Engine, path: Path, unknown: Unknown, *, accept_precisi
 
 def print_hint(profile: Profile) -> None:
     """Print on standard error that the labels of this profile cannot be relied on, if so."""
-    from metaser.runtime.enrolment.verdict import hint_of, judge
+    from metaser.runtime.enrolment.verdict import judge
 
-    if hint := hint_of(judge(profile.cross_fitted, profile.labels)):
+    if hint := judge(profile.cross_fitted, profile.labels).hint:
         print_status(hint)

@@ -66,6 +66,13 @@ class Verdict:
         )
         return [numbers, _CONCLUSIONS[self.level], *self._advice()]
 
+    @property
+    def hint(self) -> str | None:
+        """One line for answers of a profile that is not reliable; None if it is."""
+        if self.level == "reliable":
+            return None
+        return f"Do not rely on these labels: {self.lines[0]} `metaser enroll --report` shows what to do."
+
     def _advice(self) -> list[str]:
         if self.not_learned:
             return [f"Not learned: {_joined(self.not_learned)}. Record clearer clips, or leave the class out."]
@@ -81,13 +88,6 @@ _CONCLUSIONS = {
 
 def _joined(labels: Sequence[str]) -> str:
     return " and ".join([", ".join(labels[:-1]), labels[-1]]).removeprefix(" and ")
-
-
-def hint_of(verdict: Verdict) -> str | None:
-    """One line for answers of a profile that is not reliable; None if it is."""
-    if verdict.level == "reliable":
-        return None
-    return f"Do not rely on these labels: {verdict.lines[0]} `metaser enroll --report` shows what to do."
 
 
 def judge(fitted: LeftOutScores, labels: Sequence[str]) -> Verdict:
