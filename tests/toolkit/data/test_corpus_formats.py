@@ -128,6 +128,39 @@ SCHEMES: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
             ("samples/WR0_anger_90.wav", "anger", "anger", "WR0"),
         ],
     ),
+    "casia": (
+        "zh",
+        [
+            ("angry_1_201.wav", "anger", "angry", "1"),
+            ("happy_3_207.wav", "joy", "happy", "3"),
+            ("surprise_4_248.wav", "surprise", "surprise", "4"),
+        ],
+    ),
+    "ased": (
+        "am",
+        [
+            ("01Neutral/n1-01-01-01-03.wav", "neutral", "n", "03"),
+            ("02Fearful/f2-02-02-01-29.wav", "fear", "f", "29"),
+            ("05Angry/a5-01-02-02-65.wav", "anger", "a", "65"),
+        ],
+    ),
+    "eyase": (
+        "arz",
+        [
+            ("Female02/fm01_ang (3).wav", "anger", "ang", "Female02"),
+            ("Male01/ml01_neu (30).wav", "neutral", "neu", "Male01"),
+        ],
+    ),
+    "emotiontts": (
+        "ko",
+        [
+            ("ema00001.wav", "neutral", "0", "ema"),
+            ("emb00205.wav", "anger", "2", "emb"),
+            ("neo00100.wav", "neutral", "0", "neo"),
+            ("neo00101.wav", "joy", "1", "neo"),
+            ("neo00400.wav", "sadness", "3", "neo"),
+        ],
+    ),
 }
 
 
@@ -183,6 +216,20 @@ def test_savee_names_the_speaker_in_front_or_by_folder(tmp_path: Path) -> None:
     assert [row[1:] for row in rows(flat)] == [row[1:] for row in rows(foldered)]
     assert [row[3] for row in rows(flat)] == ["DC", "KL"]
     assert "no speaker" in reasons(foldered)["a03.wav"]
+
+
+def test_a_clip_of_eyase_has_the_speaker_of_its_folder(tmp_path: Path) -> None:
+    corpus = read_corpus(
+        write_clips(tmp_path, ["Female01/fm01_ang (1).wav", "Female02/fm01_ang (1).wav", "fm01_ang (2).wav"])
+    )
+    assert [row[3] for row in rows(corpus)] == ["Female01", "Female02"]
+    assert "no speaker" in reasons(corpus)["fm01_ang (2).wav"]
+
+
+@pytest.mark.parametrize("number", ["00000", "00401"])
+def test_a_number_of_emotiontts_beyond_its_labels_is_a_problem(number: str, tmp_path: Path) -> None:
+    corpus = read_corpus(write_clips(tmp_path, ["ema00001.wav", f"ema{number}.wav"]))
+    assert "unknown emotion" in reasons(corpus)[f"ema{number}.wav"]
 
 
 def test_the_same_stem_of_two_savee_speakers_is_two_clips(tmp_path: Path) -> None:

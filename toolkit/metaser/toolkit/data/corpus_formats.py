@@ -1,7 +1,8 @@
 """Naming schemes of the published emotion corpora: one row per corpus.
 
 A row is data: a pattern that must match the whole file stem, the language, the corpus's emotion codes in the shared
-vocabulary, and the speaker's id from the pattern's named groups. Folder names are never read, except SAVEE's.
+vocabulary, and the speaker's id from the pattern's named groups. Folder names are read only where the stem does not
+name the speaker, as in SAVEE and EYASE.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Reader:
 
     name: str
     language: str
-    """ISO 639-1, with a region if the corpus is regional."""
+    """ISO 639-1, or 639-3 where that has no code; with a region if the corpus is regional."""
     stem: str
     """Regular expression for the whole file stem; its group `emotion` is a key of `labels`."""
     labels: Mapping[str, str]
@@ -46,6 +47,9 @@ class Reader:
     """Stems of unusable files, with the reason."""
     speaker_folders: frozenset[str] = frozenset()
     """Folders that name the speaker if the stem does not."""
+    clips_per_label: int = 0
+    """If not 0, the group `emotion` is a clip's number from 1, and this many numbers in a row have one label; the keys
+    of `labels` then count these blocks from 0."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,35 @@ READERS: Mapping[str, Reader] = {
                 "surprised": "surprise",
             },
         ),
+        Reader(  # the speaker numbers are those of a published copy
+            name="casia",
+            language="zh",
+            stem=r"(?P<emotion>angry|fear|happy|neutral|sad|surprise)_(?P<speaker>[1-4])_(?P<sentence>\d{3})",
+            labels={
+                "angry": "anger", "fear": "fear", "happy": "joy", "neutral": "neutral", "sad": "sadness",
+                "surprise": "surprise",
+            },
+        ),
+        Reader(
+            name="ased",
+            language="am",
+            stem=r"(?P<emotion>[nfhsa])(?P<number>\d)-(?P<intensity>\d\d)-(?P<text>\d\d)-(?P<take>\d\d)-(?P<speaker>\d+)",
+            labels={"n": "neutral", "f": "fear", "h": "joy", "s": "sadness", "a": "anger"},
+        ),
+        Reader(  # stems repeat in the folders of two speakers, and one starts with another speaker's number
+            name="eyase",
+            language="arz",
+            stem=r"(?:fm|ml)\d\d_(?P<emotion>ang|hap|neu|sad) \((?P<clip>\d+)\)",
+            labels={"ang": "anger", "hap": "joy", "neu": "neutral", "sad": "sadness"},
+            speaker_folders=frozenset({"Female01", "Female02", "Female03", "Male01", "Male02", "Male03"}),
+        ),
+        Reader(  # `em` speakers read the same texts in every emotion, `ne` speakers emotional texts
+            name="emotiontts",
+            language="ko",
+            stem=r"(?P<speaker>(?:em|ne)[a-z])(?P<emotion>\d{5})",
+            labels={"0": "neutral", "1": "joy", "2": "anger", "3": "sadness"},
+            clips_per_label=100,
+        ),
     )
 }  # fmt: skip
 
@@ -188,14 +221,17 @@ def read_name(reader: Reader, path: Path) -> ClipName:
     for group, value in reader.only.items():
         if groups[group] != value:
             raise NotUsedError(f"{group} {groups[group]}, and only {group} {value} is read")
-    if groups["emotion"] not in reader.labels:
-        raise InputError(f"unknown emotion {groups['emotion']!r}: {reader.name} has {', '.join(reader.labels)}")
-    if groups.get("speaker", "") is None:
+    emotion = groups["emotion"]
+    if reader.clips_per_label:
+        emotion = str((int(emotion) - 1) // reader.clips_per_label)
+    if emotion not in reader.labels:
+        raise InputError(f"unknown emotion {emotion!r}: {reader.name} has {', '.join(reader.labels)}")
+    if reader.speaker_folders and groups.get("speaker") is None:
         if path.parent.name not in reader.speaker_folders:
             raise InputError(f"no speaker in its name, nor a folder {', '.join(sorted(reader.speaker_folders))}")
         groups["speaker"] = path.parent.name
     return ClipName(
-        label=reader.labels[groups["emotion"]],
-        original_label=groups["emotion"],
+        label=reader.labels[emotion],
+        original_label=emotion,
         speaker=reader.speaker.format(**groups),
     )

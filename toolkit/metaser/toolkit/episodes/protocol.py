@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias, get_args
 from metaser.runtime.errors import InputError
 from metaser.toolkit.data.utterances import Utterance
 
+Role: TypeAlias = Literal["train", "develop", "report"]
 Split: TypeAlias = Literal["train", "validation", "test"]
 SpeakerSplit: TypeAlias = Literal["disjoint", "same", "any"]
 Sampling: TypeAlias = Literal["within", "free"]
@@ -20,25 +21,39 @@ MIN_SAME_SPEAKER_QUERIES = 3
 SPLITS: Mapping[Split, Mapping[str, frozenset[str]]] = {
     "validation": {
         "ravdess": frozenset({"15", "16", "17", "18"}),
+        "crema-d": frozenset(str(actor) for actor in range(1067, 1077)),
         "emodb": frozenset({"11", "12"}),
         "nemo": frozenset({"KS0", "MP0"}),
+        "emovo": frozenset({"f2", "m2"}),
+        "emotiontts": frozenset({"ema", "emb"}),
     },
     "test": {
         "ravdess": frozenset({"19", "20", "21", "22", "23", "24"}),
+        "crema-d": frozenset(str(actor) for actor in range(1077, 1092)),
         "emodb": frozenset({"13", "14", "15", "16"}),
         "nemo": frozenset({"SM0", "TP0", "WR0"}),
+        "emovo": frozenset({"f3", "m3"}),
+        "emotiontts": frozenset({"emf", "emg", "emh"}),
     },
 }
-"""Corpus to speakers; all others train, except for the unseen corpora."""
+"""Corpus to held-out speakers; all others train. Of emotiontts only speakers that read the same texts in every emotion
+are held out."""
 
-UNSEEN_CORPORA = frozenset({"urdu"})
-"""Corpora used only for testing, so that their language is in neither training nor validation."""
+ROLES: Mapping[str, Role] = {"casia": "develop", "ased": "develop", "urdu": "report", "eyase": "report"}
+"""Corpora that never train, so that their languages are unseen: `develop` to choose recipes and settings on, beside the
+validation speakers, `report` for reports only. All other corpora `train`."""
+
+
+def role_of(corpus: str) -> Role:
+    """What a corpus may be used for."""
+    return ROLES.get(corpus, "train")
 
 
 def split_of(utterance: Utterance) -> Split:
-    """The partition of a clip, by its corpus and speaker."""
-    if utterance.corpus in UNSEEN_CORPORA:
-        return "test"
+    """The partition of a clip, by its corpus and speaker: whole `develop` corpora validate, `report` corpora test."""
+    role = role_of(utterance.corpus)
+    if role != "train":
+        return "validation" if role == "develop" else "test"
     for split, speakers in SPLITS.items():
         if utterance.speaker in speakers.get(utterance.corpus, frozenset()):
             return split
