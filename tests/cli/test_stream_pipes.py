@@ -18,6 +18,8 @@ import pytest
 import soundfile
 import soxr
 
+from metaser.runtime.words import counted
+
 Start: TypeAlias = Callable[..., Popen[str]]
 ClipMaker: TypeAlias = Callable[[str, float, int], npt.NDArray[np.float32]]
 RATE_HZ = 16_000
@@ -78,7 +80,7 @@ def test_a_rate_or_channel_count_that_changes_ends_it_and_what_came_before_was_h
     content = wav(tmp_path / "a.wav", speech, RATE_HZ) + wav(tmp_path / "b.wav", speech, rate_hz, channels)
     code, labels, said = piped(start, content)
     assert (code, labels) == (2, ["calm", "keen"])
-    assert f"changes from 16000 Hz, 1 channels to {rate_hz} Hz, {channels} channels" in said.splitlines()[-1]
+    assert f"changes from 16000 Hz, 1 channel to {rate_hz} Hz, {counted(channels, 'channel')}" in said.splitlines()[-1]
 
 
 def test_nothing_on_standard_input_is_refused(start: Start) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from metaser.diagnostics.bench_case import STAGES, Case, Measured
 from metaser.diagnostics.energy import Energy
 from metaser.runtime.errors import InputError, MetaserError, MissingDependencyError, WorkError
+from metaser.runtime.words import counted
 
 Progress: TypeAlias = Callable[[int, int], None]
 ERRORS: dict[int, type[MetaserError]] = {2: InputError, 3: MissingDependencyError}
@@ -38,7 +39,7 @@ class Result:
     @property
     def name(self) -> str:
         """A short name of the case."""
-        threads = {None: "", 1: ", 1 thread"}.get(self.case.threads, f", {self.case.threads} threads")
+        threads = f", {counted(self.case.threads, 'thread')}" if self.case.threads else ""
         return f"{self.first.bundle} {self.first.precision}, {self.first.provider}{threads}, {self.case.window_s:g} s"
 
     @property

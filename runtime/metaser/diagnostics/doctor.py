@@ -21,6 +21,7 @@ from metaser.runtime.errors import InputError, MetaserError, MissingDependencyEr
 from metaser.runtime.providers.integer_products import fast_kernels_are_exact
 from metaser.runtime.providers.session import import_onnxruntime
 from metaser.runtime.system.user_folders import cache_folder, can_write, default_profile, state_folder
+from metaser.runtime.words import counted
 
 LIST_MICROPHONES = "arecord --list-devices shows the devices of the system; sudo usermod --append --groups audio $USER"
 
@@ -158,7 +159,7 @@ def _profile(bundle: Bundle, path: Path) -> Check:
         profile = Profile.load(path)
     except (MetaserError, OSError) as error:
         return Check("profile", State.problem, str(error), fix)
-    found = f"{len(profile.clips)} clips of {', '.join(profile.labels)}"
+    found = f"{counted(len(profile.clips), 'clip')} of {', '.join(profile.labels)}"
     if profile.model_id != bundle.manifest.model_id or not bundle.manifest.reproduces(profile.graph_id):
         found += f"; made with the bundle {profile.bundle_name}, not {bundle.manifest.name}"
         return Check("profile", State.problem, found, fix)

@@ -90,7 +90,7 @@ def test_bw64_on_a_pipe_is_read() -> None:
 
 def test_recordings_one_after_the_other_go_on_or_are_refused_where_the_format_changes() -> None:
     assert len(heard(PipedAudio(pipe(wav("PCM_16") * 2)))) == 2 * len(SINE)
-    with pytest.raises(AudioError, match="changes from 16000 Hz, 1 channels to 8000 Hz"):
+    with pytest.raises(AudioError, match="changes from 16000 Hz, 1 channel to 8000 Hz"):
         heard(PipedAudio(pipe(wav("PCM_16") + wav("PCM_16", 8000))))
 
 

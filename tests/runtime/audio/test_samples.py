@@ -46,7 +46,7 @@ def test_16_bit_samples_are_scaled() -> None:
         ("clip.wav", "the clip is a path and not samples: .* load_audio"),
         (Path("clip.wav"), "the clip is a path and not samples"),
         (CLIP.tobytes(), r"the clip is bytes: .* np\.frombuffer"),
-        (None, "the clip is a NoneType and not samples"),
+        (None, "the clip is None and not samples"),
         (io.BytesIO(), "the clip is a BytesIO and not samples"),
         (0.5, "the clip is one number and not samples"),
         (CLIP[None], r"of shape \(1, 100\) but one channel is needed: .* clip\[0\]"),

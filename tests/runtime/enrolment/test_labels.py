@@ -32,8 +32,8 @@ def test_bytes_that_are_not_utf_8_stay_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("label", "words"),
     [
-        (9, "is int but labels are text: give str"),
-        (None, "is NoneType but labels are text"),
+        (9, "is an int but labels are text: give str"),
+        (None, "is None but labels are text"),
         (b"joy", "is bytes but labels are text"),
         ("", "is empty"),
         (" \u200b\n", "is empty"),

@@ -17,6 +17,7 @@ from metaser.cli.view.console import plain, print_error, print_json
 from metaser.cli.view.plot_option import check_plot
 from metaser.cli.view.progress import SlowProgress
 from metaser.cli.view.terminal import console_for, new_table
+from metaser.runtime.words import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -138,8 +139,8 @@ def _show(results: list[Result], device: Device) -> None:
     console.print(_stages(results))
     first = results[0]
     console.print_line(
-        f"Times in milliseconds. {len(first.measured)} x {first.case.runs} runs per case; warm-up runs before each "
-        f"repetition: {first.case.warm_up}."
+        f"Times in milliseconds. {len(first.measured)} x {counted(first.case.runs, 'run')} per case; warm-up runs "
+        f"before each repetition: {first.case.warm_up}."
     )
 
 
@@ -206,8 +207,8 @@ def markdown_row(result: Result, device: Device) -> str:
     cells = (
         model,
         device.power_mode or device.governor or "-",
-        f"{result.first.bundle} {result.first.precision}, {result.first.layers} layers",
-        f"{result.first.provider}, {result.case.threads or device.cores} threads",
+        f"{result.first.bundle} {result.first.precision}, {counted(result.first.layers, 'layer')}",
+        f"{result.first.provider}, {counted(result.case.threads or device.cores, 'thread')}",
         f"{result.case.window_s:g} s",
         f"{milliseconds(latency['p50'])} ms",
         f"{milliseconds(latency['p95'])} ms",

@@ -17,6 +17,7 @@ from metaser.cli.view.console import plain, print_json
 from metaser.cli.view.progress import SlowProgress
 from metaser.cli.view.skipped_files import StrictOption, print_skipped, skipped_json
 from metaser.cli.view.terminal import PlainConsole, console_for, new_table
+from metaser.runtime.words import counted
 
 if TYPE_CHECKING:
     from metaser.toolkit.data.utterances import Problem, Utterance
@@ -198,7 +199,8 @@ def _read(path: Path, split: Part, *, strict: bool) -> tuple[tuple[Utterance, ..
     clips = tuple(clip for clip in corpus.utterances if split is Part.all or split_of(clip) == split.value)
     if not clips:
         raise InputError(
-            f"{path}: none of its {len(corpus.utterances)} clips is by a {split.value} speaker of the protocol"
+            f"{path}: none of its {counted(len(corpus.utterances), 'clip')} is by a {split.value} speaker of the "
+            "protocol"
         )
     return clips, corpus.problems
 
@@ -231,7 +233,7 @@ def _report_problems(problems: tuple[Problem, ...], found: int, *, strict: bool)
         refuse_problems(problems, found, "--strict")
     if problems:
         console = console_for(as_json=True)
-        console.print_line(f"{len(problems)} of {found} files left out:", style="yellow")
+        console.print_line(f"{len(problems)} of {counted(found, 'file')} left out:", style="yellow")
         print_skipped(console, problems)
 
 

@@ -23,6 +23,7 @@ from metaser.runtime.audio.raw_check import RawCheck, is_in_range, is_text
 from metaser.runtime.audio.ring import Chunk, Ring
 from metaser.runtime.errors import AudioError, InputError
 from metaser.runtime.system.pipe_bytes import POLL_S, PipedBytes
+from metaser.runtime.words import counted
 
 HEAD_BYTES = 4096
 """Enough for the two frames by which MP3 is recognised."""
@@ -110,10 +111,9 @@ class PipedAudio:
                 return
             header = following
             if header.form != first:
-                raise AudioError(
-                    f"{self._name} changes from {first.rate_hz} Hz, {first.channels} channels to "
-                    f"{header.form.rate_hz} Hz, {header.form.channels} channels: convert everything to one format first"
-                )
+                both = (first, header.form)
+                before, now = (f"{form.rate_hz} Hz, {counted(form.channels, 'channel')}" for form in both)
+                raise AudioError(f"{self._name} changes from {before} to {now}: convert everything to one format first")
 
     def _samples(self, form: RawFormat, length: int | None) -> Iterator[Chunk]:
         downmix, check = Downmix(form.rate_hz, form.channels), RawCheck(form)

@@ -10,6 +10,7 @@ import numpy as np
 
 from metaser.runtime.arrays import MAX_RATE_HZ, Waveform
 from metaser.runtime.errors import AudioError, InputError
+from metaser.runtime.words import kind_of
 
 WANTED = "give float samples [T] in [-1, 1], or int16"
 INT16_SCALE = 32_768
@@ -31,23 +32,21 @@ def as_samples(given: object, name: str) -> Waveform:
     if isinstance(given, (str, os.PathLike)):
         raise AudioError(f"{name} is a path and not samples: {WANTED}, for example of load_audio(path)")
     if isinstance(given, (bytes, bytearray, memoryview)):
-        raise AudioError(f"{name} is {type(given).__name__}: {WANTED}, for example np.frombuffer(data, np.int16)")
+        raise AudioError(f"{name} is {kind_of(given)}: {WANTED}, for example np.frombuffer(data, np.int16)")
     if "numpy.ma" in sys.modules and np.ma.is_masked(given):  # numpy.ma takes 20 ms to load
         raise AudioError(f"{name} has masked samples: {WANTED}, for example clip.filled(0)")
     try:
         array = np.asarray(given)
     except NO_ARRAY as error:
         example = ", for example clip.detach().cpu().float().numpy()" if hasattr(given, "detach") else ""
-        raise AudioError(
-            f"{name} is a {type(given).__name__} and not an array of samples: {WANTED}{example}"
-        ) from error
+        raise AudioError(f"{name} is {kind_of(given)} and not an array of samples: {WANTED}{example}") from error
     if array.ndim > 1:
         raise AudioError(
             f"{name} is of shape {array.shape} but one channel is needed: {WANTED}, "
             "for example clip[:, 0] of [T, channels] or clip[0] of [channels, T]"
         )
     if array.ndim == 0:
-        kind = "one number" if array.dtype.kind in "iuf" else f"a {type(given).__name__}"
+        kind = "one number" if array.dtype.kind in "iuf" else kind_of(given)
         raise AudioError(f"{name} is {kind} and not samples: {WANTED}")
     if (array.dtype.kind, array.dtype.itemsize) == ("i", 2):
         return np.ascontiguousarray(array, dtype=np.float32) / np.float32(INT16_SCALE)

@@ -9,9 +9,11 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
+from difflib import get_close_matches
 
 from metaser.runtime.audio.recordings import is_junk
 from metaser.runtime.errors import SupportError
+from metaser.runtime.words import counted, kind_of
 
 UNKNOWN = "unknown"
 """The answer if the clip resembles no class; no class may have this label."""
@@ -53,7 +55,7 @@ def check_label(label: object) -> str:
     """
     if not isinstance(label, str):
         raise SupportError(
-            f"the label {label!r} is {type(label).__name__} but labels are text: give str(label), {str(label)!r}"
+            f"the label {label!r} is {kind_of(label)} but labels are text: give str(label), {str(label)!r}"
         )
     tidied = tidy(label)
     if not tidied:
@@ -77,11 +79,22 @@ def look_alikes(labels: Iterable[str]) -> list[str]:
     for label in sorted(set(labels)):
         groups[" ".join(unicodedata.normalize("NFKC", label).casefold().split())].append(label)
     return [
-        f"The labels {' and '.join(group)} differ only in case or spacing and stay {len(group)} classes: "
+        f"The labels {' and '.join(group)} differ only in case or spacing and stay {counted(len(group), 'class')}: "
         "rename one if they are the same class"
         for group in groups.values()
         if len(group) > 1
     ]
+
+
+def not_enrolled(labels: Iterable[str], enrolled: Iterable[str]) -> list[str]:
+    """One sentence per label that is not an enrolled class, with an enrolled class of nearly the same name."""
+    classes = {label.casefold(): label for label in enrolled}
+    sentences = []
+    for label in sorted({*labels} - {*classes.values()}):
+        near = get_close_matches(label.casefold(), classes, n=1)
+        meant = f"; did you mean {classes[near[0]]}?" if near else ""
+        sentences.append(f"{label} is not an enrolled class{meant}")
+    return sentences
 
 
 def safe_name(label: str, longest_bytes: int = LONGEST_NAME_BYTES) -> str:

@@ -47,6 +47,6 @@ def _operators(profile: Path) -> Counter[tuple[str, str]]:
     try:
         events: list[dict[str, Any]] = json.loads(profile.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise WorkError(f"the profile that onnxruntime wrote cannot be read ({error}): update onnxruntime") from error
+        raise WorkError(f"onnxruntime's record of its run cannot be read ({error}): update onnxruntime") from error
     nodes = (event["args"] for event in events if event.get("cat") == "Node" and "args" in event)
     return Counter((node["provider"], node["op_name"]) for node in nodes if "provider" in node)

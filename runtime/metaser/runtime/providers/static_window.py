@@ -9,6 +9,7 @@ import numpy as np
 from metaser.runtime.arrays import Frames, Waveform
 from metaser.runtime.errors import AudioError, BundleError
 from metaser.runtime.providers.session import run_all
+from metaser.runtime.words import counted
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -48,7 +49,9 @@ class StaticEncoder:
             AudioError: the clip is longer than the window.
         """
         if len(waveform) > self.window_samples:
-            raise AudioError(f"a window of {len(waveform)} samples: this graph takes at most {self.window_samples}")
+            raise AudioError(
+                f"a window of {counted(len(waveform), 'sample')}: this graph takes at most {self.window_samples}"
+            )
         padded = np.zeros((1, self.window_samples), np.float32)
         padded[0, : len(waveform)] = waveform
         feeds = {"input_values": padded, "input_lengths": np.array([len(waveform)], np.int64)}

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from metaser.runtime.errors import InputError
+from metaser.runtime.words import kind_of
 
 
 def given_path(given: object, what: str, error: type[InputError] = InputError, wanted: str = "a path") -> Path:
@@ -18,4 +19,4 @@ def given_path(given: object, what: str, error: type[InputError] = InputError, w
         path = os.fspath(given)
         if isinstance(path, str):
             return Path(path)
-    raise error(f"{what} is a {type(given).__name__}: give {wanted}")
+    raise error(f"{what} is {kind_of(given)}: give {wanted}")

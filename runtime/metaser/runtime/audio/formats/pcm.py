@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from metaser.runtime.arrays import MAX_RATE_HZ, SAMPLE_RATE_HZ
 from metaser.runtime.errors import InputError
+from metaser.runtime.words import counted
 
 MAX_CHANNELS = 64
 
@@ -87,8 +88,8 @@ class RawFormat:
     def __post_init__(self) -> None:
         if not 0 < self.rate_hz <= MAX_RATE_HZ or not 0 < self.channels <= MAX_CHANNELS:
             raise InputError(
-                f"{self.rate_hz} Hz with {self.channels} channels: give a rate up to {MAX_RATE_HZ} Hz "
-                f"and 1 to {MAX_CHANNELS} channels"
+                f"{self.rate_hz} Hz with {counted(self.channels, 'channel')}: give a rate up to {MAX_RATE_HZ} Hz "
+                f"and {MAX_CHANNELS} channels at most"
             )
         if self.sample_format not in FORMATS:
             raise InputError(f"unknown sample format {self.sample_format!r}: choose one of {', '.join(FORMATS)}")
