@@ -105,7 +105,7 @@ def test_text_and_samples_of_another_format_are_named(piped: Feed, speech: Sampl
 def test_raw_samples_without_speech_ask_whether_they_were_read_rightly(piped: Feed) -> None:
     code, _, said = piped(bytes(64_000))
     assert code == 0
-    assert "It was read as raw s16le, 1 channel(s) at 16000 Hz: check --sample-format" in said
+    assert "It was read as raw s16le, 1 channel at 16000 Hz: check --sample-format" in said
 
 
 def test_a_recording_that_is_cut_is_reported_in_text_and_json(
@@ -188,3 +188,30 @@ def test_a_closed_standard_input_is_one_line(settings: dict[str, str], command: 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.endswith(f"standard input is closed: pipe sound into it, or give {instead}\n")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.usefixtures("enrolled")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--rate", "8000"), "--rate: only for raw samples on standard input; a file states its own format"),
+        (("--channels", "2", "--sample-format", "f32le"), "--channels and --sample-format: only for raw samples"),
+        (("--device", "usb"), "--device is for a microphone: give it without a FILE"),
+    ],
+)
+def test_options_that_a_file_would_ignore_are_refused(
+    refused: Callable[..., str], conversation: Path, words: tuple[str, ...], said: str
+) -> None:
+    assert refused("stream", conversation, *words).startswith(said)
+
+
+def test_realtime_with_a_microphone_is_refused(refused: Callable[..., str]) -> None:
+    assert refused("stream", "--mic", "--realtime").startswith("--realtime is for a FILE")
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_the_rate_given_for_a_pipe_that_states_its_own_is_named(start: Start, conversation: Path) -> None:
+    with conversation.open("rb") as sound, start("stream", "-", "--rate", "8000", stdin=sound.fileno()) as process:
+        printed, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "standard input states its own format: --rate not used." in printed

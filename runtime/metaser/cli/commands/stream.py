@@ -56,14 +56,19 @@ ListDevicesOption = Annotated[bool, typer.Option("--list-devices", help="List th
 LiveOption = Annotated[
     bool, typer.Option("--live", help="With -: treat the input as live. Audio is dropped if the model cannot keep up.")
 ]
-RateOption = Annotated[int, typer.Option("--rate", metavar="HZ", help="With -: sample rate of raw samples.")]
+RateOption = Annotated[
+    int | None, typer.Option("--rate", metavar="HZ", help="With -: sample rate of raw samples. Without it, 16000.")
+]
 ChannelsOption = Annotated[
-    int, typer.Option("--channels", metavar="N", help="With -: number of channels of raw samples.")
+    int | None,
+    typer.Option("--channels", metavar="N", help="With -: number of channels of raw samples. Without it, 1."),
 ]
 SampleFormatOption = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--sample-format", metavar="NAME", help="With -: format of raw samples, such as s16le, f32le or mulaw."
+        "--sample-format",
+        metavar="NAME",
+        help="With -: format of raw samples, such as f32le or mulaw. Without it, s16le.",
     ),
 ]
 RealtimeOption = Annotated[bool, typer.Option("--realtime", help="Play a file at real-time speed.")]
@@ -103,9 +108,9 @@ def stream(  # noqa: PLR0913 # one parameter per option
     device: DeviceOption = None,
     list_devices: ListDevicesOption = False,
     live: LiveOption = False,
-    rate_hz: RateOption = 16_000,
-    channels: ChannelsOption = 1,
-    sample_format: SampleFormatOption = "s16le",
+    rate_hz: RateOption = None,
+    channels: ChannelsOption = None,
+    sample_format: SampleFormatOption = None,
     realtime: RealtimeOption = False,
     window_s: WindowOption = 3.0,
     hop_s: HopOption = 0.5,
@@ -128,17 +133,17 @@ def stream(  # noqa: PLR0913 # one parameter per option
     """
     from metaser.cli.streaming.label_commands import read_commands
     from metaser.runtime.audio.file import AudioFile
-    from metaser.runtime.audio.formats.pcm import RawFormat
 
     if list_devices:
         _list_devices(console_for(as_json))
         return
     mic = mic or (device is not None and file is None)
     is_piped = file is not None and is_pipe(file)
-    _check_source(file, mic=mic, live=live, is_piped=is_piped)
+    raw = _RawOptions(rate_hz, channels, sample_format)
+    _check_source(file, device, raw, mic=mic, live=live, is_piped=is_piped, realtime=realtime)
     form = chosen_format(form, Format.json, as_json=as_json)
     settings = _settings(window_s, hop_s, dwell_s)
-    raw = RawFormat(rate_hz, channels, sample_format)
+    form_of_raw = raw.form()
     path = profile_path(profile)
     engine = open_engine(bundle_for(bundle, path), provider, threads)
     enrolled = open_profile(engine, path, unknown, accept_precision=accept_precision)
@@ -153,18 +158,59 @@ def stream(  # noqa: PLR0913 # one parameter per option
             console.print_line(f"Recording audio and labels into {record}.")
         with _open_view(form, engine.provider, console, enrolled.labels, total_s, notice, live=mic or live) as view:
             heard = _play(source, name, new_stream, view, record, commands, realtime=realtime)
-    _print_end(source, name, heard, raw, form, console, enrolled.labels)
+    _print_end(source, name, heard, form_of_raw, form, console, enrolled.labels)
     if heard.error:
         raise heard.error
 
 
-def _check_source(file: str | None, *, mic: bool, live: bool, is_piped: bool) -> None:
+@dataclass(frozen=True)
+class _RawOptions:
+    """The options for raw samples, as given."""
+
+    rate_hz: int | None
+    channels: int | None
+    sample_format: str | None
+
+    @property
+    def names(self) -> str:
+        """The options that were given."""
+        given = {"--rate": self.rate_hz, "--channels": self.channels, "--sample-format": self.sample_format}
+        return " and ".join(name for name, value in given.items() if value is not None)
+
+    def form(self) -> RawFormat:
+        """The format, with defaults for what was not given.
+
+        Raises:
+            InputError: a value is out of its range.
+        """
+        from metaser.runtime.audio.formats.pcm import RawFormat
+
+        return RawFormat(**{name: value for name, value in vars(self).items() if value is not None})
+
+
+def _check_source(  # noqa: PLR0913 # all options that concern the source
+    file: str | None,
+    device: str | None,
+    raw: _RawOptions,
+    *,
+    mic: bool,
+    live: bool,
+    is_piped: bool,
+    realtime: bool,
+) -> None:
+    """Raise InputError for no source or two, and for an option that this source would ignore."""
     from metaser.runtime import InputError
 
     if mic == (file is not None):
         raise InputError("give one source: --mic, a FILE, or - for standard input")
     if live and not is_piped:
         raise InputError("--live is for standard input: `metaser stream - --live`")
+    if device is not None and not mic:
+        raise InputError("--device is for a microphone: give it without a FILE")
+    if realtime and mic:
+        raise InputError("--realtime is for a FILE: a microphone is live anyway")
+    if raw.names and not is_piped:
+        raise InputError(f"{raw.names}: only for raw samples on standard input; a file states its own format")
 
 
 def _settings(window_s: float, hop_s: float, dwell_s: float) -> StreamSettings:
@@ -221,6 +267,7 @@ def _print_end(  # noqa: PLR0913, PLR0917 # what was played, and how it is print
 ) -> None:
     """Print the notices and the summary, unless the output pipe is closed."""
     from metaser.cli.streaming.live import print_summary
+    from metaser.runtime.words import counted
 
     if heard.pipe_closed:
         flush_or_drop_stdout()
@@ -233,7 +280,7 @@ def _print_end(  # noqa: PLR0913, PLR0917 # what was played, and how it is print
     print_summary(console, heard, labels)
     if source.pipe and source.pipe.is_raw and not heard.pipe_closed:
         console.print_line(
-            f"It was read as raw {raw.sample_format}, {raw.channels} channel(s) at {raw.rate_hz} Hz: "
+            f"It was read as raw {raw.sample_format}, {counted(raw.channels, 'channel')} at {raw.rate_hz} Hz: "
             "check --sample-format, --channels and --rate"
         )
 
@@ -251,7 +298,7 @@ class Source:
 
 @contextmanager
 def _open_source(
-    file: str | None, device: str | None, raw: RawFormat, console: PlainConsole, *, live: bool
+    file: str | None, device: str | None, raw: _RawOptions, console: PlainConsole, *, live: bool
 ) -> Iterator[Source]:
     from metaser.runtime.audio.file import AudioFile
     from metaser.runtime.audio.microphone import RING_S, Microphone
@@ -264,11 +311,24 @@ def _open_source(
     elif is_pipe(file):
         name = "standard input" if file == STANDARD_INPUT else file
         with open_pipe(file) as descriptor:
-            piped = PipedAudio(descriptor, raw, name=name, live=live, notify=console.print_line)
-            yield Source(LivePipe(piped, RING_S) if live else piped, piped.notices, piped)
+            piped = PipedAudio(descriptor, raw.form(), name=name, live=live, notify=console.print_line)
+            chunks = _name_unused(LivePipe(piped, RING_S) if live else piped, piped, raw.names, name, console)
+            yield Source(chunks, piped.notices, piped)
     else:
         recording = AudioFile(file)
         yield Source(recording.chunks(), recording.notices)
+
+
+def _name_unused(
+    chunks: Iterable[Chunk], piped: PipedAudio, options: str, name: str, console: PlainConsole
+) -> Iterator[Chunk]:
+    """The chunks of a pipe; options for raw samples are named if the pipe states its own format."""
+    for chunk in chunks:
+        if options and len(chunk.samples):
+            if not piped.is_raw:
+                console.print_line(f"{name} states its own format: {options} not used.")
+            options = ""
+        yield chunk
 
 
 def _listen(microphone: Microphone, console: PlainConsole) -> Iterator[Chunk]:
