@@ -75,6 +75,7 @@ def test_the_shortest_clips_are_measured(samples: int) -> None:
     ("quality", "fault", "bad"),
     [
         (ClipQuality(3, 0.3, -20, 30, 0), "only 0.3 s of speech", True),
+        (ClipQuality(3, 0.98, -20, 30, 0), "only 0.9 s of speech", False),
         (ClipQuality(3, 3, -57, 30, 0), "very quiet (-57 dBFS)", False),
         (ClipQuality(3, 3, -20, 3, 0), "noisy (speech 3 dB above the noise)", True),
         (ClipQuality(3, 3, -20, -4, 0), "noisy (as loud as the speech)", True),

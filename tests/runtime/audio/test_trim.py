@@ -64,9 +64,11 @@ def test_pauses_change_neither_what_is_enrolled_nor_what_is_answered(support_fol
 def test_a_clip_whose_label_means_little_is_doubted(spoken: Waveform) -> None:
     (nothing,) = doubts(pause(2.0, 0), utterances_in(pause(2.0, 0)))
     assert nothing.startswith("no speech was found")
-    short = spoken[:4_800]
-    (little,) = doubts(short, [Utterance(0, None)])
+    (little,) = doubts(spoken[:4_800], [Utterance(0, None)])
     assert little == "only 0.3 s of speech: a second or more works best"
+    (short,) = doubts(spoken[:15_900], [Utterance(0, None)])
+    assert short == "only 0.9 s of speech: a second or more works best"
+    assert doubts(spoken[:16_000], [Utterance(0, None)]) == ()
     long = np.tile(spoken, 1 + 20 * 16_000 // len(spoken))
     (lasting,) = doubts(long, utterances_in(long))
     assert lasting == f"{len(long) / 16_000:.0f} s of audio get one label: a stream labels it as it changes"

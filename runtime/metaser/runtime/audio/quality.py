@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio.checks import FULL_SCALE
-from metaser.runtime.audio.trim import LITTLE_SPEECH_S, utterances_in
+from metaser.runtime.audio.trim import LITTLE_SPEECH_S, SHORT_SPEECH_S, only, utterances_in
 from metaser.runtime.audio.voice_activity import CHUNK_SAMPLES, Utterance
 
 QUIET_DBFS = -50.0
@@ -58,8 +58,8 @@ class ClipQuality:
     def faults(self) -> list[str]:
         """Faults of the recording, each in a few words."""
         found = []
-        if self.speech_s < LITTLE_SPEECH_S:
-            found.append(f"only {self.speech_s:.1f} s of speech" if self.speech_s else "no speech found")
+        if self.speech_s < SHORT_SPEECH_S:
+            found.append(only(self.speech_s) if self.speech_s else "no speech found")
         if self.level_dbfs < QUIET_DBFS:
             found.append(f"very quiet ({self.level_dbfs:.0f} dBFS)")
         if self.speech_s and self.snr_db < NOISY_DB:

@@ -17,6 +17,9 @@ from metaser.runtime.audio.voice_activity import CHUNK_SAMPLES, Utterance, utter
 LITTLE_SPEECH_S = 0.5
 """With less speech than this, one of five support clips does more harm than a fifth clip does good."""
 
+SHORT_SPEECH_S = 1.0
+"""With less speech than this, a clip is less reliable than a longer one; a stream waits as long for its first label."""
+
 LONG_S = 20.0
 """A longer waveform is probably no clip but a recording."""
 
@@ -40,11 +43,16 @@ def doubts(waveform: Waveform, utterances: Sequence[Utterance]) -> tuple[str, ..
     speech_s = sum((each.end or len(waveform)) - each.start for each in utterances) / SAMPLE_RATE_HZ
     if not utterances:
         return ("no speech was found, so the label is that of a sound",)
-    if speech_s < LITTLE_SPEECH_S:
-        return (f"only {speech_s:.1f} s of speech: a second or more works best",)
+    if speech_s < SHORT_SPEECH_S:
+        return (f"{only(speech_s)}: a second or more works best",)
     if len(waveform) > LONG_S * SAMPLE_RATE_HZ:
         return (f"{len(waveform) / SAMPLE_RATE_HZ:.0f} s of audio get one label: a stream labels it as it changes",)
     return ()
+
+
+def only(speech_s: float) -> str:
+    """How little speech there is, rounded down, so that less than a second is not called a second."""
+    return f"only {int(10 * speech_s) / 10:.1f} s of speech"
 
 
 def without_pauses(waveform: Waveform, utterances: Sequence[Utterance]) -> Waveform:
