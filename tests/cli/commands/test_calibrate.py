@@ -61,7 +61,10 @@ def test_background_clips_become_unknown(run: Run, enrolled: Path, others: Path)
     before = [json.loads(line)["label"] for line in run(*words).stdout.splitlines()]
     assert set(before) - {None}
     result = run("calibrate", "--others", others)
-    assert "Of the 2 background clips, 0 % get a label." in result.stdout
+    assert "Background accepts: of your 2 background clips, those that get a label." in result.stdout
+    assert "False accepts: speech of other classes than yours that gets a label, estimated." in result.stdout
+    current = next(line for line in result.stdout.splitlines() if line.startswith("*"))
+    assert current.split()[-2:] == ["0", "%"]  # the last column, of background accepts
     assert {clip.name for clip in Profile.load(enrolled).others} == {"both.wav", "noise.wav"}
     after = [json.loads(line)["label"] for line in run(*words).stdout.splitlines()]
     assert after == [None, None]
@@ -111,9 +114,9 @@ def test_clips_that_cannot_be_used_are_named_and_the_others_taken(run: Run, enro
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--false-accepts", "0"), "a false-accept rate of 0: give one between 0 and 1"),
-        (("--false-accepts", "5"), "a false-accept rate of 5: give one between 0 and 1"),
-        (("--false-accepts", "nan"), "a false-accept rate of nan: give one between 0 and 1"),
+        (("--false-accepts", "0"), "the false-accept rate is 0.0: give a number between 0 and 1"),
+        (("--false-accepts", "5"), "the false-accept rate is 5.0: give a number between 0 and 1"),
+        (("--false-accepts", "nan"), "the false-accept rate is nan: give a number between 0 and 1"),
         (("--reset", "--false-accepts", "0.1"), "give it without --false-accepts and --others"),
         (("--others", "nowhere"), "no such folder: nowhere"),
     ],

@@ -123,7 +123,8 @@ def calibrate(  # noqa: PLR0913 # one parameter per option
 def _table(engine: Engine, profile: Profile) -> Table:
     """The expected rates of each choice; the current one is marked."""
     now = profile.reliability.wanted_false_accepts
-    table = new_table("", "metaser calibrate", "false accepts", "false rejects")
+    background = ["background accepts"] if profile.others else []
+    table = new_table("", "metaser calibrate", "false accepts", "false rejects", *background)
     for column in table.columns[2:]:
         column.justify = "right"
     for wanted in sorted({*CHOICES, now}, key=lambda rate: 1 if rate is None else rate, reverse=True):
@@ -132,25 +133,29 @@ def _table(engine: Engine, profile: Profile) -> Table:
             continue
         words = ("--others" if profile.others else "--reset") if wanted is None else f"--false-accepts {wanted:g}"
         mark = "*" if wanted == now else ""
-        table.add_row(mark, words, percent(expected.false_accepts), percent(expected.false_rejects))
+        accepted = [] if expected.others_accepted is None else [percent(expected.others_accepted)]
+        table.add_row(mark, words, percent(expected.false_accepts), percent(expected.false_rejects), *accepted)
     return table
 
 
 def _print_expectations(console: PlainConsole, profile: Profile) -> None:
+    from metaser.runtime.words import counted
+
     expected = profile.reliability
     console.print_line("* is the current choice.")
     if expected.false_accepts is None:
         console.print_line("Too few clips to estimate these rates: enrol two or more clips per class.")
         return
+    console.print_line("False accepts: speech of other classes than yours that gets a label, estimated.")
+    if profile.others:
+        console.print_line(
+            f"Background accepts: of your {counted(len(profile.others), 'background clip')}, those that get a label."
+        )
     wanted = expected.wanted_false_accepts
     if wanted is not None and expected.false_accepts < wanted - NEAR:
         console.print_line(
             f"You allow {percent(wanted)} false accepts, but only {percent(expected.false_accepts)} are expected: "
             "doubtful answers become unknown anyway."
-        )
-    if expected.others_accepted is not None:
-        console.print_line(
-            f"Of the {len(profile.others)} background clips, {percent(expected.others_accepted)} get a label."
         )
     if expected.false_rejects is not None and expected.false_rejects > 0.5:
         console.print_line(
