@@ -40,7 +40,7 @@ def test_seventeen_of_twenty_are_reliable_and_sixteen_are_not() -> None:
     assert (good.level, good.correct, good.clips, good.guessing) == ("reliable", 17, 20, 10)
     assert good.sentence == (
         "17 of 20 clips correct when left out (72 to 93 %); guessing gives 10. "
-        "Reliable for the people you enrolled; test it on others."
+        "Reliable for the people in these clips; test it on others."
     )
     assert judge(scores([1] * 10, [1] * 6 + [0] * 4), LABELS[:2]).level == "unreliable"
 
@@ -48,9 +48,18 @@ def test_seventeen_of_twenty_are_reliable_and_sixteen_are_not() -> None:
 def test_a_class_that_is_not_learned_is_named() -> None:
     verdict = judge(scores([1] * 5, [1] * 4 + [0], [1, 1, 0, 0, 0]), LABELS)
     assert (verdict.level, verdict.not_learned) == ("unreliable", ("sad",))
-    assert "Do not rely on this yet. Not learned: sad. Record clearer clips" in verdict.sentence
+    assert (
+        "Do not rely on this yet. Not learned: sad. Record clearer clips, or leave the class out." in verdict.sentence
+    )
+
+
+def test_no_class_is_to_be_left_out_if_fewer_than_two_would_stay() -> None:
     both = judge(scores([0] * 5, [1] * 5, [0] * 5), LABELS)
-    assert "Not learned: anger and sad." in both.sentence
+    assert both.sentence.endswith("Not learned: anger and sad. Record clearer clips.")
+    none = judge(scores([0] * 5, [1, 1, 0, 0, 0], [0] * 5), LABELS)
+    assert none.lines[-1] == "No class is learned. Record clearer clips, or choose classes that sound more different."
+    four = judge(scores([0] * 5, [1] * 5, [0] * 5, [1] * 5), (*LABELS, "calm"))
+    assert four.sentence.endswith("Not learned: anger and sad. Record clearer clips, or leave them out.")
 
 
 def test_guessing_is_called_guessing_and_too_few_clips_are_not_judged() -> None:
@@ -58,3 +67,5 @@ def test_guessing_is_called_guessing_and_too_few_clips_are_not_judged() -> None:
     assert judge(scores([1, 1], [1, 1]), LABELS[:2]).level == "untested"
     alone = judge(scores([1] * 6, []), LABELS[:2])
     assert alone.sentence == "Not tested: joy has a single clip. Enrol three or more clips per class."
+    both = judge(scores([1] * 6, [], []), LABELS)
+    assert both.sentence.startswith("Not tested: joy and sad have only a single clip.")

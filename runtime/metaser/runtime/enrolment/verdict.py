@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from metaser.runtime.scoring.leave_one_out import LeftOutScores
+from metaser.runtime.words import counted
 
 Level: TypeAlias = Literal["reliable", "unreliable", "guessing", "untested"]
 
@@ -23,6 +24,7 @@ RELIABLE = 0.70
 """A profile is reliable if the lower end of the interval of its accuracy is at least this."""
 
 LEAST_CLIPS = 6
+LEAST_CLASSES = 2
 LEARNED = 0.5
 """A class is learned if at least this share of its left-out clips is correct."""
 
@@ -41,10 +43,13 @@ class Verdict:
 
     low: float
     high: float
-    """The 80 % interval of the accuracy on new clips of the enrolled speakers."""
+    """The 80 % interval of the accuracy on new clips of the people in the enrolled clips."""
 
     not_learned: tuple[str, ...]
     """Classes of which less than half of the clips are correct."""
+
+    classes: int
+    """The number of classes."""
 
     alone: tuple[str, ...] = ()
     """Classes with a single clip, which cannot be left out."""
@@ -58,10 +63,11 @@ class Verdict:
     def lines(self) -> list[str]:
         """The verdict for people: the numbers, the conclusion, and what to do."""
         if self.level == "untested":
-            reason = f"{_joined(self.alone)} has a single clip" if self.alone else "there are too few clips"
+            has = "has" if len(self.alone) == 1 else "have only"
+            reason = f"{_joined(self.alone)} {has} a single clip" if self.alone else "there are too few clips"
             return [f"Not tested: {reason}. Enrol three or more clips per class."]
         numbers = (
-            f"{self.correct} of {self.clips} clips correct when left out ({100 * self.low:.0f} to "
+            f"{self.correct} of {counted(self.clips, 'clip')} correct when left out ({100 * self.low:.0f} to "
             f"{100 * self.high:.0f} %); guessing gives {self.guessing:.0f}."
         )
         return [numbers, _CONCLUSIONS[self.level], *self._advice()]
@@ -69,18 +75,24 @@ class Verdict:
     @property
     def hint(self) -> str | None:
         """One line for answers of a profile that is not reliable; None if it is."""
-        if self.level == "reliable":
-            return None
-        return f"Do not rely on these labels: {self.lines[0]} `metaser enroll --report` shows what to do."
+        return None if self.level == "reliable" else f"Do not rely on these labels: {self.lines[0]}"
 
     def _advice(self) -> list[str]:
+        if len(self.not_learned) == self.classes:
+            return ["No class is learned. Record clearer clips, or choose classes that sound more different."]
         if self.not_learned:
-            return [f"Not learned: {_joined(self.not_learned)}. Record clearer clips, or leave the class out."]
+            return [f"Not learned: {_joined(self.not_learned)}. Record clearer clips{self._or_leave_out()}."]
         return ["Add clips to each class."] if self.level != "reliable" else []
+
+    def _or_leave_out(self) -> str:
+        """More advice if two classes are left without those that are not learned."""
+        if self.classes - len(self.not_learned) < LEAST_CLASSES:
+            return ""
+        return f", or leave {'the class' if len(self.not_learned) == 1 else 'them'} out"
 
 
 _CONCLUSIONS = {
-    "reliable": "Reliable for the people you enrolled; test it on others.",
+    "reliable": "Reliable for the people in these clips; test it on others.",
     "unreliable": "Do not rely on this yet.",
     "guessing": "This may be guessing: do not use it.",
 }
@@ -97,11 +109,11 @@ def judge(fitted: LeftOutScores, labels: Sequence[str]) -> Verdict:
     hits = np.bincount(fitted.targets, weights=fitted.correct, minlength=len(labels))
     if clips < LEAST_CLIPS or not counts.all():
         alone = tuple(label for label, count in zip(labels, counts, strict=True) if not count)
-        return Verdict("untested", correct, clips, clips / len(labels), 0.0, 1.0, (), alone)
+        return Verdict("untested", correct, clips, clips / len(labels), 0.0, 1.0, (), len(labels), alone)
     low, high = wilson_interval(correct, clips)
     level: Level = "reliable" if low >= RELIABLE else "unreliable" if low > 1 / len(labels) else "guessing"
     not_learned = [label for label, share in zip(labels, hits / counts, strict=True) if share < LEARNED]
-    return Verdict(level, correct, clips, clips / len(labels), low, high, tuple(not_learned))
+    return Verdict(level, correct, clips, clips / len(labels), low, high, tuple(not_learned), len(labels))
 
 
 def wilson_interval(correct: int, count: int, z: float = NORMAL_90) -> tuple[float, float]:
