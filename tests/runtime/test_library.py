@@ -19,6 +19,7 @@ from metaser.runtime.enrolment.profile_file import forget
 from metaser.runtime.enrolment.support import read_others
 from metaser.runtime.errors import BundleError
 from metaser.runtime.system.locks import profile_lock
+from metaser.runtime.words import kind_of
 
 Clips: TypeAlias = Mapping[str, list[npt.NDArray[np.float32]]]
 COPIES: dict[str, Callable[[object], object]] = {"pickle": pickle.dumps, "copy": copy.copy, "deepcopy": copy.deepcopy}
@@ -127,10 +128,10 @@ def test_embed_refuses_samples_that_are_not_scaled(engine: Engine) -> None:
     ("support", "message"),
     [
         ([("a", np.zeros(16_000))], r"the support set is a list: give a folder of LABEL/clips, or \{label"),
-        (None, "the support set is a NoneType: give a folder"),
+        (None, "the support set is None: give a folder"),
         ({"a": np.zeros(16_000), "b": np.zeros(16_000)}, "class a is one waveform and not a list of them: give {'a'"),
         ({"a": "a.wav", "b": "b.wav"}, "class a is a str and not a list of waveforms"),
-        ({"a": 3, "b": 4}, "class a is a int and not a list of waveforms"),
+        ({"a": 3, "b": 4}, "class a is an int and not a list of waveforms"),
     ],
 )
 def test_what_is_no_support_set_is_refused(engine: Engine, support: Any, message: str) -> None:
@@ -140,8 +141,8 @@ def test_what_is_no_support_set_is_refused(engine: Engine, support: Any, message
 
 @pytest.mark.parametrize("given", [io.BytesIO(b"RIFF"), None, b"clip.wav", 3, ["clip.wav"]])
 def test_what_is_no_path_is_refused_everywhere(engine: Engine, profile: Profile, given: Any) -> None:
-    kind = type(given).__name__
-    with pytest.raises(AudioError, match=f"the clip is a {kind}: give a path; samples in memory, .* sample_rate_hz"):
+    kind = kind_of(given)
+    with pytest.raises(AudioError, match=f"the clip is {kind}: give a path; samples in memory, .* sample_rate_hz"):
         load_audio(given)
     calls: list[tuple[type[InputError], Callable[[], object]]] = [
         (ProfileError, lambda: engine.open_profile(given)),
@@ -154,16 +155,14 @@ def test_what_is_no_path_is_refused_everywhere(engine: Engine, profile: Profile,
     if given is not None:  # the default one
         calls += [(BundleError, lambda: open_bundle(given)), (BundleError, lambda: Engine.open(given))]
     for error, call in calls:
-        with pytest.raises(error, match=f"is a {kind}: give a path"):
+        with pytest.raises(error, match=f"is {kind}: give a path"):
             call()
 
 
 @pytest.mark.parametrize("given", ["me.safetensors", Path("me.safetensors"), None, {}])
 def test_what_is_no_profile_is_refused(engine: Engine, clips: Clips, given: Any) -> None:
     for call in (lambda: engine.classify(next(iter(clips.values()))[0], given), lambda: engine.stream(given)):
-        with pytest.raises(
-            ProfileError, match=r"the profile is a .*: make one with Engine\.enroll or Engine\.open_pro"
-        ):
+        with pytest.raises(ProfileError, match=r"the profile is .*: make one with Engine\.enroll or Engine\.open_pro"):
             call()
 
 

@@ -124,7 +124,8 @@ def test_a_headerless_recording_is_refused(refused: Refused, tmp_path: Path) -> 
     ("window", "hop"), [("0", "0.5"), ("1", "2"), ("nan", "0.5"), ("3", "-1"), ("inf", "0.5"), ("3", "1e-9")]
 )
 def test_impossible_windows_are_refused(refused: Refused, conversation: Path, window: str, hop: str) -> None:
-    assert "must be" in refused("stream", conversation, "--window", window, "--hop", hop)
+    said = refused("stream", conversation, "--window", window, "--hop", hop)
+    assert "must be" in said or "give a finite number" in said
 
 
 def test_a_short_window_needs_no_second_of_speech(run: Run, conversation: Path) -> None:

@@ -153,7 +153,7 @@ def test_external_data_that_is_not_listed_is_refused(bundle_copy: Path) -> None:
         ({"audio": {}}, "missing or an unknown field"),
         ({"training_corpora": [1]}, "not a list of text"),
         ({"calibration": {"temperature": float("nan"), "threshold": 0.0, "margin": 0.0}}, "NaN is not a finite number"),
-        ({"calibration": {"temperature": 1e-300, "threshold": 0.0, "margin": 0.0}}, "temperature of 1e-300"),
+        ({"calibration": {"temperature": 1e-300, "threshold": 0.0, "margin": 0.0}}, "temperature is 1e-300"),
         ({"calibration": {"temperature": 0.0, "threshold": 0.0, "margin": 0.0}}, "temperature"),
     ],
 )

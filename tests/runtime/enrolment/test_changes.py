@@ -132,8 +132,6 @@ def test_a_profile_of_before_calibration_is_read(tmp_path: Path) -> None:
         {"others": (CLIPS[4],)},
         {"other_embeddings": EMBEDDINGS[[5]]},
         {"others": (CLIPS[4],), "other_embeddings": EMBEDDINGS[[5], :2]},
-        {"others": (CLIPS[4],), "other_embeddings": EMBEDDINGS[[5]] * np.float32("nan")},
-        {"calibration": Calibration(0.5, 0.4, 0.1, float("nan"))},
     ],
 )
 def test_parts_that_do_not_fit_are_refused(tmp_path: Path, broken: dict[str, object]) -> None:

@@ -68,5 +68,5 @@ def test_several_workers_enrol_the_same_profile_as_one() -> None:
 
 
 def test_fewer_than_one_worker_is_refused() -> None:
-    with pytest.raises(InputError, match="workers is 0: give 1 or more"):
+    with pytest.raises(InputError, match="workers is 0: give a whole number of 1 or more"):
         Engine.open(workers=0)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from metaser.runtime.arguments import check
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio.checks import check_clipping, check_samples, check_waveform, count_clipped
 from metaser.runtime.audio.file import AudioFile
@@ -45,6 +46,7 @@ def load_audio(path: str | Path, *, max_s: float = MAX_CLIP_S) -> Waveform:
         NotFoundError: there is no such file.
         AudioError: `path` is not a path, or the clip cannot be read, is empty, longer than `max_s`, silent, clipped or
             holds NaN.
+        InputError: `max_s` is not a number above 0.
     """
     loaded = read_audio(path, max_s=max_s)
     _warn(Path(path).name, loaded.notices)
@@ -57,6 +59,7 @@ def read_audio(path: str | Path, *, max_s: float = MAX_CLIP_S) -> LoadedAudio:
     Raises:
         NotFoundError, AudioError: as `load_audio`.
     """
+    check(max_s=max_s)
     file = AudioFile(path)
     blocks = []
     for block in file.blocks():

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from metaser.runtime.arguments import check_fields
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
+from metaser.runtime.errors import InputError
 
 CHUNK_SAMPLES = 512
 CHUNK_S = CHUNK_SAMPLES / SAMPLE_RATE_HZ
@@ -18,7 +20,11 @@ CHUNK_S = CHUNK_SAMPLES / SAMPLE_RATE_HZ
 
 @dataclass(frozen=True)
 class VoiceActivitySettings:
-    """Rules for the start and end of speech."""
+    """Rules for the start and end of speech.
+
+    Raises:
+        InputError: a probability is not from 0 to 1, or a duration is below 0.
+    """
 
     speech_probability: float = 0.5
     """A chunk with at least this probability can begin an utterance."""
@@ -34,6 +40,19 @@ class VoiceActivitySettings:
 
     padding_s: float = 0.064
     """Margin before the first and after the last chunk of speech."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if not 0 <= self.silence_probability <= self.speech_probability <= 1:
+            raise InputError(
+                f"speech from {self.speech_probability:g} and silence below {self.silence_probability:g}: give "
+                "probabilities from 0 to 1, that of silence not above that of speech"
+            )
+        if min(self.onset_s, self.hangover_s, self.padding_s) < 0:
+            raise InputError(
+                f"an onset of {self.onset_s:g} s, a hangover of {self.hangover_s:g} s and a padding of "
+                f"{self.padding_s:g} s: each must be 0 or more"
+            )
 
 
 @dataclass(frozen=True)

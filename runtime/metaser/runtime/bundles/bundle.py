@@ -90,7 +90,7 @@ def open_bundle(bundle: str | Path | None = None) -> Bundle:
 
 
 def _folder(bundle: str | Path | None) -> Path:
-    folder = given_path(bundle or default_bundle(), "the bundle", BundleError)
+    folder = given_path(default_bundle() if bundle is None else bundle, "the bundle", BundleError)
     if str(folder) in shipped_bundles() and (bundle is None or not (folder / MANIFEST).is_file()):
         return shipped_folder() / "bundles" / folder
     if not folder.is_dir():

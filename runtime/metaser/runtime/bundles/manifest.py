@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeAlias, get_args
 
-from metaser.runtime.errors import BundleError
+from metaser.runtime.errors import BundleError, InputError
 from metaser.runtime.scoring.calibration import CalibrationPrior
 from metaser.runtime.scoring.decision import Calibration
 from metaser.runtime.system.strict_json import read_json_text
@@ -140,6 +140,10 @@ class Manifest:
                     "files": {name: FileEntry(**entry) for name, entry in values["files"].items()},
                 }
             )
+        except InputError as error:
+            raise BundleError(
+                f"bundle.json has a calibration that cannot be used ({error}): export the bundle again"
+            ) from error
         except (TypeError, KeyError, AttributeError) as error:
             raise BundleError(
                 f"bundle.json has a missing or an unknown field ({error}): export the bundle again"
@@ -167,8 +171,6 @@ def _check_types(manifest: Manifest) -> None:
         raise BundleError("bundle.json has a rate, hop, receptive field or window that is not above zero")
     if not 2 * audio.receptive_field_samples <= audio.max_window_s * audio.sample_rate_hz <= MAX_WINDOW_SAMPLES:
         raise BundleError(f"bundle.json has a window of {audio.max_window_s:g} s, out of range: export it again")
-    if not manifest.calibration.is_valid:
-        raise BundleError(f"bundle.json has a temperature of {manifest.calibration.temperature:g}: export it again")
     if manifest.prior is not None and not manifest.prior.is_valid:
         raise BundleError("bundle.json has an invalid prior for calibration: export the bundle again")
 

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from metaser.runtime.arguments import check, check_type
 from metaser.runtime.arrays import HeadParameters
 from metaser.runtime.enrolment.clip import Clip, with_tidy_label
 from metaser.runtime.enrolment.embed import EmbeddedClips, embed_clips
 from metaser.runtime.enrolment.find_clips import FoundClips, find_clips
 from metaser.runtime.enrolment.profile import Profile, check_others
 from metaser.runtime.enrolment.support import Progress, SupportClip, read_others
-from metaser.runtime.errors import InputError, SupportError
+from metaser.runtime.errors import SupportError
 from metaser.runtime.scoring.calibration import CalibrationInputs, calibrate
 from metaser.runtime.scoring.decision import cosines
+from metaser.runtime.words import counted
 
 if TYPE_CHECKING:
     from metaser.runtime.model.model import Model
@@ -32,13 +33,9 @@ def calibrate_profile(
     model: Model, profile: Profile, *, false_accepts: float | None = None, others: EmbeddedClips | None = None
 ) -> Profile:
     """The profile with temperature and thresholds from its own clips by leave-one-out."""
-    if not isinstance(false_accepts, Real | None):
-        raise InputError(f"a false-accept rate of {false_accepts!r}: give a number between 0 and 1, such as 0.05")
-    if false_accepts is not None and not 0 < false_accepts < 1:
-        raise InputError(f"a false-accept rate of {false_accepts:g}: give one between 0 and 1, such as 0.05")
-    if not isinstance(others, EmbeddedClips | None):
-        raise InputError(f"others is a {type(others).__name__}: give engine.embed_others(folder, profile)")
+    check(false_accepts=false_accepts)
     if others is not None:
+        check_type(others, "others", EmbeddedClips, "give engine.embed_others(folder, profile)")
         check_others(others.clips, profile)
         profile = replace(profile, others=others.clips, other_embeddings=others.embeddings)
     embedded = profile.other_embeddings
@@ -84,11 +81,13 @@ def new_profile(model: Model, support: EmbeddedClips) -> Profile:
 
 def reenroll(model: Model, before: Profile, found: FoundClips | None, progress: Progress | None) -> Profile:
     """A profile of the model's bundle from the clips of another bundle's profile, at the paths that were found."""
-    if found is None:
+    if found is not None:
+        check_type(found, "found", FoundClips, "give find_clips(profile.clips, folder)")
+    else:
         found = find_clips(before.clips)
         if found.lost:
             raise SupportError(
-                f"{len(found.lost)} of {len(before.clips)} clips have changed or are gone, such as "
+                f"{len(found.lost)} of {counted(len(before.clips), 'clip')} have changed or are gone, such as "
                 f"{found.lost[0].title}: look for them with find_clips(profile.clips, FOLDER), and pass the result"
             )
     if len({clip.label for clip in found.clips}) < 2:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from metaser.runtime.arguments import check_fields
 from metaser.runtime.audio.quality import ClipQuality
 from metaser.runtime.enrolment.labels import tidy
 from metaser.runtime.errors import SupportError
+from metaser.runtime.words import kind_of
 
 
 @dataclass(frozen=True, order=True)
 class Clip:
-    """The source of one row of a profile's embeddings."""
+    """The source of one row of a profile's embeddings.
+
+    Raises:
+        SupportError: a field has another type.
+    """
 
     label: str
     sha256: str
@@ -31,10 +37,19 @@ class Clip:
     quality: ClipQuality | None = field(default=None, compare=False)
     """Measured at enrolment; None in profiles written by older versions."""
 
+    def __post_init__(self) -> None:
+        check_fields(self, SupportError)
+
     @property
     def title(self) -> str:
         """Label, group and name, in the form for `metaser enroll --remove`."""
         return "/".join(part for part in (self.label, self.group, self.name) if part)
+
+
+def check_clips(clips: object) -> None:
+    """Raise SupportError unless these are clips, as of a profile."""
+    if not isinstance(clips, (tuple, list)) or not all(isinstance(clip, Clip) for clip in clips):
+        raise SupportError(f"clips is {kind_of(clips)}: give clips such as profile.clips")
 
 
 def with_tidy_label(clip: Clip) -> Clip:
@@ -54,7 +69,7 @@ def rows_named(clips: Sequence[Clip], name: str) -> set[int]:
         SupportError: it is not text, or is the name of both a class and a clip.
     """
     if not isinstance(name, str):
-        raise SupportError(f"{name!r} is {type(name).__name__}: give the label as text")
+        raise SupportError(f"{name!r} is {kind_of(name)}: give the label as text")
     for form in (str, _typed):
         of_class = {row for row, clip in enumerate(clips) if form(clip.label) == form(name)}
         of_clip = {row for row, clip in enumerate(clips) if form(name) in map(form, names_of(clip))} - of_class

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from metaser.runtime.audio.recordings import LeftOut
 from metaser.runtime.bundles.bundle import sha256_of
-from metaser.runtime.enrolment.clip import Clip
+from metaser.runtime.enrolment.clip import Clip, check_clips
 from metaser.runtime.enrolment.support import hash_recordings
+from metaser.runtime.system.given_path import given_path
+from metaser.runtime.system.os_errors import not_found
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +42,22 @@ class FoundClips:
         return (*self.changed, *self.missing, *self.unreadable)
 
 
-def find_clips(clips: Sequence[Clip], folder: Path | None = None) -> FoundClips:
-    """Look for clips by content, first at their own path, then anywhere below `folder`."""
+def find_clips(clips: Sequence[Clip], folder: str | Path | None = None) -> FoundClips:
+    """Look for clips by content, first at their own path, then anywhere below `folder`.
+
+    Raises:
+        InputError: `clips` are not clips of a profile, or `folder` is not a path.
+        NotFoundError: there is no such folder.
+    """
+    check_clips(clips)
+    below = None if folder is None else given_path(folder, "the folder")
+    if below and not below.is_dir():
+        raise not_found(below, "folder")
     state = {clip.sha256: _state(clip) for clip in clips}
     elsewhere: dict[str, str] = {}
     left_out: list[LeftOut] = []
-    if folder is not None and any(each != "there" for each in state.values()):
-        digests, unused = hash_recordings(folder)
+    if below and any(each != "there" for each in state.values()):
+        digests, unused = hash_recordings(below)
         left_out += (each for each in unused if not each.is_other)
         for path, digest in digests.items():
             elsewhere.setdefault(digest, str(path.resolve()))

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from metaser.runtime.arguments import check, check_fields
 from metaser.runtime.arrays import Embeddings, HeadParameters, Prototypes
-from metaser.runtime.enrolment.clip import Clip, rows_named, with_tidy_label
+from metaser.runtime.enrolment.clip import Clip, check_clips, rows_named, with_tidy_label
 from metaser.runtime.enrolment.profile_file import check_is_profile, delete, read_content, undo_path
 from metaser.runtime.enrolment.profile_format import damaged, from_bytes, to_bytes
+from metaser.runtime.enrolment.verdict import Verdict, judge
 from metaser.runtime.errors import InputError, NotFoundError, ProfileError, SupportError, WorkError
 from metaser.runtime.scoring.calibration import ExpectedRates
 from metaser.runtime.scoring.decision import Calibration, prototype
@@ -29,6 +31,7 @@ from metaser.runtime.system.files import behind_links, replace_file, sweep
 from metaser.runtime.system.given_path import given_path
 from metaser.runtime.system.in_place import unfinished
 from metaser.runtime.system.locks import profile_lock
+from metaser.runtime.words import counted, shown
 
 if TYPE_CHECKING:
     from metaser.runtime.tuning.tuned_head import TunedHead
@@ -38,7 +41,11 @@ Unknown: TypeAlias = Literal["off", "calibrated", "strict"]
 
 @dataclass(frozen=True)
 class Profile:
-    """The enrolled clips of one person or task, bound to the bundle that embedded them."""
+    """The enrolled clips of one person or task, bound to the bundle that embedded them.
+
+    Raises:
+        ProfileError: a field has another type, or there is not one row of finite numbers per clip.
+    """
 
     model_id: str
     graph_id: str
@@ -61,6 +68,10 @@ class Profile:
     """A head tuned on exactly these clips; it is dropped when clips are added or removed."""
 
     def __post_init__(self) -> None:
+        check_fields(self, ProfileError)
+        if len(self.clips) != len(self.embeddings):
+            rows = counted(len(self.embeddings), "row")
+            raise ProfileError(f"{counted(len(self.clips), 'clip')} and {rows} of embeddings: give one per clip")
         order = sorted(range(len(self.clips)), key=lambda row: self.clips[row])
         object.__setattr__(self, "clips", tuple(self.clips[row] for row in order))
         object.__setattr__(self, "embeddings", self.embeddings[order])
@@ -98,7 +109,12 @@ class Profile:
         return self.tuned.parameters if self.tuned else None
 
     def scale(self, of_bundle: float) -> float:
-        """The factor on cosines of the active head, the tuned one or the bundle's own."""
+        """The factor on cosines of the active head, the tuned one or the bundle's own.
+
+        Raises:
+            InputError: `of_bundle` is not a number above 0.
+        """
+        check(of_bundle=of_bundle)
         return self.tuned.scale if self.tuned else of_bundle
 
     @cached_property
@@ -108,12 +124,23 @@ class Profile:
             return fitted_by_fold(self.tuned.cross_fitted, self.targets, len(self.labels))
         return cross_fit(self.embeddings, self.targets)
 
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Whether the labels can be relied on, by the clips when they are left out."""
+        return judge(self.cross_fitted, self.labels)
+
     def with_clips(self, clips: Sequence[Clip], embeddings: Embeddings) -> Profile:
         """This profile with more clips; a clip that is already enrolled counts once, at its newer path.
 
         Raises:
-            SupportError: a recording is enrolled in another class.
+            SupportError: these are not clips with a row each, or a recording is enrolled in another class.
         """
+        check_clips(clips)
+        width = self.embeddings.shape[1]
+        if np.shape(embeddings) != (len(clips), width) or not np.isfinite(embeddings).all():
+            raise SupportError(
+                f"the embeddings are not finite numbers of shape ({len(clips)}, {width}): give a row per clip"
+            )
         before = [with_tidy_label(clip) for clip in self.clips]
         enrolled = {clip.sha256: clip for clip in before}
         for clip in clips:
@@ -170,7 +197,7 @@ class Profile:
             ProfileError: the profile was never calibrated for `strict`.
         """
         if unknown not in ("off", "calibrated", "strict"):
-            raise InputError(f"unknown is {unknown!r}: choose off, calibrated or strict")
+            raise InputError(f"unknown is {shown(unknown)}: choose off, calibrated or strict")
         now = self.calibration
         if unknown == "off":
             return replace(self, calibration=Calibration(now.temperature))
@@ -184,7 +211,7 @@ class Profile:
         return self
 
     def save(self, path: str | Path) -> None:
-        """Write the profile atomically; the file that it replaces is kept as `FILE.undo`.
+        """Write the profile atomically; the file that it replaces is kept as `FILE.undo`. Missing folders are made.
 
         A link is followed. Only its owner can read a new file; a replaced file keeps its mode and owner. To read,
         change and save a profile without losing changes of another process, do so in `profile_lock(path)`.
@@ -261,7 +288,6 @@ class Profile:
             and (self.tuned is None or self.tuned.has_classes(len(self.labels)))
             and (0 if others is None else len(others)) == len(self.others)
             and (others is None or (others.shape[1:] == embeddings.shape[1:] and np.isfinite(others).all()))
-            and self.calibration.is_valid
         )
 
 

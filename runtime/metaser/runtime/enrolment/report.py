@@ -14,9 +14,10 @@ import numpy as np
 
 from metaser.runtime.enrolment.clip import Clip
 from metaser.runtime.enrolment.profile import Profile
-from metaser.runtime.enrolment.verdict import Verdict, judge
+from metaser.runtime.enrolment.verdict import Verdict
 from metaser.runtime.scoring.decision import softmax, unit
 from metaser.runtime.scoring.leave_one_out import LeftOutScores
+from metaser.runtime.words import counted
 
 FEW_CLIPS = 3
 """Least number of clips for judging a class; five are a good start."""
@@ -121,7 +122,7 @@ def make_report(profile: Profile, scale: float) -> Report:
         for (a, b), share in pair_confusions(fitted).items()
     ]
     pairs.sort(key=lambda pair: (-pair.confused, pair.labels))
-    return Report(clips, classes, tuple(pairs), tuple(_findings(clips, classes, pairs)), judge(fitted, profile.labels))
+    return Report(clips, classes, tuple(pairs), tuple(_findings(clips, classes, pairs)), profile.verdict)
 
 
 def pair_confusions(fitted: LeftOutScores) -> dict[tuple[int, int], float]:
@@ -208,8 +209,11 @@ def _findings(clips: tuple[ClipReport, ...], classes: tuple[ClassReport, ...], p
     found += [
         f"{each.clip.title} is there twice, as {', '.join(each.clip.copies)}" for each in clips if each.clip.copies
     ]
-    found += [f"{each.label} has {each.clips} {'clip' if each.clips == 1 else 'clips'}: five are a good start"
-              for each in classes if each.clips < FEW_CLIPS]  # fmt: skip
+    found += [
+        f"{each.label} has {counted(each.clips, 'clip')}: five are a good start"
+        for each in classes
+        if each.clips < FEW_CLIPS
+    ]
     found += [
         f"{pair.labels[0]} and {pair.labels[1]} overlap: add two clips of each"
         for pair in pairs

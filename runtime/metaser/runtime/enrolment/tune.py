@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from metaser.runtime.arguments import check_type
 from metaser.runtime.arrays import Frames, Waveform
 from metaser.runtime.audio.recordings import cannot_be_read
+from metaser.runtime.audio.samples import check_rate
 from metaser.runtime.audio.trim import load_speech, speech_in
 from metaser.runtime.bundles.bundle import sha256_of
 from metaser.runtime.enrolment.changes import recalibrate
@@ -103,8 +105,18 @@ def tune_profile(  # noqa: PLR0913 # four of the six are options
 
 
 def enrolled_arrays(support: Support | None, sample_rate_hz: int) -> dict[str, Waveform]:
-    """The enrolled arrays by hash; files are read from their own path later."""
-    clips = read_support(support, sample_rate_hz=sample_rate_hz).clips if isinstance(support, Mapping) else ()
+    """The enrolled arrays by hash; files are read from their own path later.
+
+    Raises:
+        InputError: the sample rate is not a whole number above 0.
+        SupportError: `support` is not {label: [waveforms]}.
+    """
+    check_rate(sample_rate_hz)
+    if support is None:
+        return {}
+    wanted = "give {label: [waveforms]} for arrays; files are read from their path at enrolment"
+    check_type(support, "the support set", Mapping, wanted, SupportError)
+    clips = read_support(support, sample_rate_hz=sample_rate_hz).clips
     return {clip.clip.sha256: clip.samples for clip in clips if clip.samples is not None}
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from metaser.runtime.arguments import check
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Embeddings, Frames, HeadParameters, Waveform
 from metaser.runtime.bundles.bundle import Bundle, golden_vectors, open_bundle
 from metaser.runtime.errors import AudioError, BundleError, InputError, MissingDependencyError, WorkError
@@ -24,6 +25,8 @@ from metaser.runtime.providers.session import (
     run,
 )
 from metaser.runtime.providers.static_window import StaticEncoder, has_static_window
+from metaser.runtime.system.given_path import given_path
+from metaser.runtime.words import counted
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -66,11 +69,8 @@ class Model:
         Raises:
             NotFoundError, BundleError, InputError, MissingDependencyError: as `Engine.open`.
         """
-        for name, number in (("threads", threads), ("workers", workers)):
-            if not isinstance(number, int | None):
-                raise InputError(f"{name} is {number!r}: give a whole number")
-        if workers < 1:
-            raise InputError(f"workers is {workers}: give 1 or more")
+        check(provider=provider, threads=threads, workers=workers, notify=notify)
+        cache = None if cache is None else given_path(cache, "the cache")
         opened = open_bundle(bundle)
         candidates = choose_providers(provider, opened.manifest.providers, opened.manifest.precision)
 
@@ -170,7 +170,8 @@ class Model:
         """
         if not self.min_samples <= len(waveform) <= self.max_samples:
             raise AudioError(
-                f"a window of {len(waveform)} samples: the encoder takes {self.min_samples} to {self.max_samples}"
+                f"a window of {counted(len(waveform), 'sample')}: the encoder takes {self.min_samples} to "
+                f"{self.max_samples}"
             )
         if self._static:
             return self._checked(self._static.frames(waveform)[None])
@@ -203,7 +204,7 @@ class Model:
         """
         if len(waveform) < self.min_samples:
             raise AudioError(
-                f"a clip of {len(waveform)} samples is too short: the model needs {self.min_samples} "
+                f"a clip of {counted(len(waveform), 'sample')} is too short: the model needs {self.min_samples} "
                 f"({1000 * self.min_samples / SAMPLE_RATE_HZ:.0f} ms), and a second or more works best"
             )
         windows = np.array_split(waveform, math.ceil(len(waveform) / self.max_samples))

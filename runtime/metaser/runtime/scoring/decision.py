@@ -13,12 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from metaser.runtime.arguments import check_fields
 from metaser.runtime.arrays import Embedding, Embeddings, Prototypes
+from metaser.runtime.errors import InputError
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How scaled cosines become a confidence, and when the answer is `unknown`."""
+    """How scaled cosines become a confidence, and when the answer is `unknown`.
+
+    Raises:
+        InputError: a value is not a finite number, or the temperature cannot divide logits.
+    """
 
     temperature: float = 1.0
     """Divides the logits before the softmax; above 1 confidence falls."""
@@ -35,10 +41,15 @@ class Calibration:
     strict_cosine: float = -1.0
     """The same for `--unknown strict`; -1 if it was not measured."""
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if not self.is_valid:
+            raise InputError(f"the temperature is {self.temperature:g}: give a number above 0, such as 1.0")
+
     @property
     def is_valid(self) -> bool:
-        """Whether every number is finite and the temperature can divide logits."""
-        return bool(np.isfinite(list(vars(self).values())).all() and is_between(self.temperature, TEMPERATURES))
+        """Whether the temperature can divide logits."""
+        return is_between(self.temperature, TEMPERATURES)
 
 
 TEMPERATURES = (1e-20, 1e20)

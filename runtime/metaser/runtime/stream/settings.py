@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
+from metaser.runtime.arguments import check_fields
 from metaser.runtime.audio.voice_activity import CHUNK_S, VoiceActivitySettings
 from metaser.runtime.errors import InputError
 
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """How a stream is cut into windows, and when a label enters, stays and changes."""
+    """How a stream is cut into windows, and when a label enters, stays and changes.
+
+    Raises:
+        InputError: a value has another type or is out of its range.
+    """
 
     window_s: float = 3.0
     """The longest stretch of speech that a label is based on."""
@@ -37,8 +41,9 @@ class StreamSettings:
     voice_activity: VoiceActivitySettings = field(default_factory=VoiceActivitySettings)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if (
-            not CHUNK_S <= self.hop_s <= self.window_s < math.inf
+            not CHUNK_S <= self.hop_s <= self.window_s
             or not 0 < self.min_utterance_s <= self.min_window_s <= self.window_s
         ):
             raise InputError(
@@ -46,7 +51,9 @@ class StreamSettings:
                 f"and utterances from {self.min_utterance_s:g} s: each must be above 0 and not longer than the window, "
                 f"and a hop at least {CHUNK_S:g} s"
             )
-        if not 0 <= self.dwell_s < math.inf:
+        if self.dwell_s < 0:
             raise InputError(f"a dwell of {self.dwell_s:g} s: it must be 0 or more")
         if not 0 <= self.leave_share <= 1:
             raise InputError(f"a label that stays down to {self.leave_share:g} of its threshold: give 0 to 1")
+        if self.widest_hop_s < self.hop_s:
+            raise InputError(f"a widest hop of {self.widest_hop_s:g} s: give one of at least the hop, {self.hop_s:g} s")

@@ -21,6 +21,7 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from metaser.runtime.arguments import check
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio.checks import check_samples
 from metaser.runtime.audio.resampler import Resampler
@@ -114,8 +115,9 @@ class Stream:
 
         Raises:
             AudioError: not [T] float samples or int16, not finite or far out of [-1, 1]; the stream is as before.
-            InputError: the stream is finished.
+            InputError: the stream is finished, or `heard_at` or `dropped_ms` is not a number.
         """
+        check(heard_at=heard_at, dropped_ms=dropped_ms)
         if self._finished:
             raise InputError("the stream is finished: open a new one with Engine.stream")
         samples = as_samples(chunk, "a chunk")

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metaser.runtime.arguments import check
 from metaser.runtime.errors import ProfileError, WorkError
 from metaser.runtime.system.given_path import given_path
 from metaser.runtime.system.os_errors import cannot_write
@@ -48,6 +49,7 @@ def profile_lock(
 
     Raises:
         ProfileError: `path` is not a path.
+        InputError: `notify` is not a function, or `patience_s` is not a number of 0 or more.
         WorkError: another process held the lock for all that time, or no lock file can be written.
     """
 
@@ -55,6 +57,7 @@ def profile_lock(
         if notify:
             notify(f"another metaser process is changing {path}: waiting for it")
 
+    check(notify=notify, patience_s=patience_s)
     lock = _take_profile_lock(given_path(path, "the profile", ProfileError), tell, patience_s)
     try:
         yield

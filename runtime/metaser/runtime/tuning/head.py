@@ -15,6 +15,7 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
+from metaser.runtime.arguments import check_fields
 from metaser.runtime.arrays import HeadParameters
 from metaser.runtime.errors import BundleError, InputError
 from metaser.runtime.providers.session import open_session, run_all
@@ -50,12 +51,17 @@ class HeadTuningSettings:
     masks: MaskSettings = field(default_factory=MaskSettings)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not {self.method, self.one_shot_method} <= set(get_args(Method)):
             raise InputError(f"the method is {self.method!r}: choose one of {', '.join(get_args(Method))}")
         if self.steps < 1:
             raise InputError(f"steps is {self.steps} and must be at least 1")
-        if not 0 < self.learning_rate < float("inf"):
+        if self.learning_rate <= 0:
             raise InputError(f"learning_rate is {self.learning_rate} and must be above 0")
+        if min(self.weight_decay, self.margin, self.seed) < 0:
+            raise InputError(
+                f"weight_decay is {self.weight_decay}, margin {self.margin} and seed {self.seed}: none may be below 0"
+            )
 
     @classmethod
     def of_manifest(cls, tuning: Mapping[str, Any]) -> HeadTuningSettings:

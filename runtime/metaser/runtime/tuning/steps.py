@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
+from metaser.runtime.arguments import check_fields
 from metaser.runtime.errors import InputError, SupportError
 
 Method: TypeAlias = Literal["pmf", "split", "time", "views"]
@@ -45,6 +46,7 @@ class MaskSettings:
     """The probability that a single frame is masked."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.stripes < 0:
             raise InputError(f"stripes is {self.stripes} and must be at least 0")
         for name in ("stripe_share", "frame_dropout"):
@@ -92,7 +94,9 @@ class StepSampler:
             )
         counts = np.bincount(self.targets)
         if len(counts) < 2 or not counts.all():
-            raise SupportError(f"the classes have {counts.tolist()} clips: tuning needs two classes with a clip each")
+            raise SupportError(
+                f"the numbers of clips per class are {counts.tolist()}: tuning needs two classes with a clip each"
+            )
         if not np.all(self.frame_lengths > 0):
             raise SupportError("a clip has no frames: leave it out")
         if self.method == "split" and counts.min() < 2:
