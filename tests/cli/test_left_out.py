@@ -183,6 +183,6 @@ def test_folders_below_the_classes_are_named_because_they_may_be_meant(run: Run,
             (own_support / label / session).mkdir()
             (own_support / label / f"{number}.wav").rename(own_support / label / session / f"{number}.wav")
     answer, said = enroll(run, own_support)
-    (notice,) = (line for line in answer["notices"] if "folders below them" in line)
-    assert "calm, keen; the folders below them (evening, morning) only group clips of one class" in notice
+    (notice,) = (line for line in answer["notices"] if "folders inside them" in line)
+    assert "calm, keen; the folders inside them (evening, morning) only group clips of one class" in notice
     assert notice in said

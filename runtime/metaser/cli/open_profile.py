@@ -20,13 +20,11 @@ def open_profile(engine: Engine, path: Path, unknown: Unknown, *, accept_precisi
         NotFoundError, ProfileError: as `Engine.open_profile`.
     """
     profile = engine.open_profile(path, accept_precision=accept_precision).answering(unknown.value)
-    print_hint(profile)
+    print_hint(engine, profile)
     return profile
 
 
-def print_hint(profile: Profile) -> None:
+def print_hint(engine: Engine, profile: Profile) -> None:
     """Print on standard error that the labels of this profile cannot be relied on, if so."""
-    from metaser.runtime.enrolment.verdict import judge
-
-    if hint := judge(profile.cross_fitted, profile.labels).hint:
-        print_status(hint)
+    if hint := engine.hint(profile):
+        print_status(f"{hint} `metaser enroll --report` shows what to do.")

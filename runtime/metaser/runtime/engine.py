@@ -5,7 +5,9 @@ Methods import what only they need, because imports take most of the time of a c
 
 from __future__ import annotations
 
+import threading
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -13,10 +15,11 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from metaser.runtime.arguments import check, check_type
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Waveform
 from metaser.runtime.audio.checks import check_samples
 from metaser.runtime.audio.load import at_16_khz, check_array
-from metaser.runtime.audio.samples import as_samples, check_rate
+from metaser.runtime.audio.samples import NO_ARRAY, as_samples, check_rate
 from metaser.runtime.audio.trim import doubts, utterances_in, without_pauses
 from metaser.runtime.bundles.bundle import Bundle
 from metaser.runtime.enrolment.fit import check_fits
@@ -26,6 +29,7 @@ from metaser.runtime.model.model import Model
 from metaser.runtime.scoring.decision import Decision, cosines, decide, score
 from metaser.runtime.stream.turns import Turns
 from metaser.runtime.system.cores import best_threads
+from metaser.runtime.words import kind_of
 
 if TYPE_CHECKING:
     from metaser.runtime.enrolment.embed import EmbeddedClips
@@ -45,7 +49,10 @@ class Engine:
     """A model on one provider; it holds no state of a clip, so threads and streams may share it."""
 
     def __init__(self, model: Model) -> None:
+        check_type(model, "the model", Model, "open an engine with Engine.open(bundle)")
         self.model = model
+        self._hinted: set[int] = set()  # profiles whose hint was given
+        self._hinting = threading.Lock()
         self._turns = Turns(max(1, best_threads() // (model.threads or best_threads())))  # shared by streams
 
     @classmethod
@@ -108,21 +115,31 @@ class Engine:
         Raises:
             AudioError: not [T] floats or int16, not finite, out of range, or shorter than one frame of the encoder.
             InputError: the sample rate is not a whole number above 0.
+            ProfileError: `profile` is not a profile, or is of another model.
         """
+        if profile is not None:
+            self._check_profile(profile)
         rate_hz = check_rate(sample_rate_hz)
         samples = as_samples(waveform, "the clip")
         check_samples(samples, "the clip")
-        return self.model.embed(at_16_khz(samples, rate_hz), profile.head if profile else None)
+        return self.model.embed(at_16_khz(samples, rate_hz), None if profile is None else profile.head)
 
     def enroll(
-        self, support: Support, *, sample_rate_hz: int = SAMPLE_RATE_HZ, progress: Progress | None = None
+        self,
+        support: Support,
+        *,
+        groups: bool = False,
+        sample_rate_hz: int = SAMPLE_RATE_HZ,
+        progress: Progress | None = None,
     ) -> Profile:
         """Embed a support set, `support/<label>/clips` or {label: [waveforms]}, into a profile.
 
-        Labels are text without surrounding white space. An InputWarning names skipped files, incomplete clips, and
-        labels that look alike.
+        Labels are text without surrounding white space. An InputWarning names skipped files, incomplete clips, clips
+        with little speech or much noise, and labels that look alike.
 
         Parameters:
+            groups: folders inside the class folders only group clips of one class. Without it, folders inside them
+                that look like classes are refused.
             sample_rate_hz: rate of the waveforms, which are resampled to 16 kHz. Files state their own rate: with a
                 folder any other value than 16 000 is refused.
 
@@ -130,14 +147,14 @@ class Engine:
             NotFoundError: there is no such folder.
             InputError: the sample rate is not a whole number above 0, or was given for a folder.
             SupportError: neither a folder nor {label: [waveforms]}, fewer than two classes, a class without clips, one
-                recording in two classes, or a label that is not text, is empty or is `unknown`.
+                recording in two classes, folders inside class folders that look like classes, or a label that is not
+                text, is empty or is `unknown`.
             AudioError: clips that cannot be used; nothing is enrolled.
         """
         from metaser.runtime.enrolment.changes import new_profile
 
-        read = self.embed_support(support, sample_rate_hz=sample_rate_hz, progress=progress).checked()
-        for line in read.warnings():
-            warnings.warn(line, InputWarning, stacklevel=2)
+        read = self.embed_support(support, groups=groups, sample_rate_hz=sample_rate_hz, progress=progress).checked()
+        _warn([*read.warnings(), *read.faults()])
         return new_profile(self.model, read)
 
     def embed_support(
@@ -145,18 +162,23 @@ class Engine:
         support: Support,
         *,
         min_classes: int = 2,
+        groups: bool = False,
         sample_rate_hz: int = SAMPLE_RATE_HZ,
         progress: Progress | None = None,
     ) -> EmbeddedClips:
         """Embed and measure the clips of a support set; those that cannot be used are reported, not raised.
 
         Raises:
-            NotFoundError, InputError: as `enroll`.
+            NotFoundError, InputError, SupportError: as `enroll`.
         """
         from metaser.runtime.enrolment.embed import embed_clips
-        from metaser.runtime.enrolment.support import read_support
+        from metaser.runtime.enrolment.support import Command, read_support
 
-        found = read_support(support, min_classes=min_classes, sample_rate_hz=sample_rate_hz)
+        check(min_classes=min_classes, groups=groups, progress=progress)
+        command: Command = "add" if min_classes == 1 else "enroll"
+        found = read_support(
+            support, min_classes=min_classes, groups=groups, command=command, sample_rate_hz=sample_rate_hz
+        )
         read = embed_clips(found.clips, self.model.embed, progress, self.model.workers)
         return replace(read, left_out=found.left_out, notices=(*found.notices, *read.notices))
 
@@ -180,12 +202,16 @@ class Engine:
         Raises:
             SupportError: a file is no longer there, or a class has a single clip and tuning is not forced.
             BundleError: the bundle cannot be tuned.
+            InputError: `force`, `settings` or `progress` has another type.
+            ProfileError: `profile` is not a profile, or is of another model.
         """
         from metaser.runtime.enrolment.tune import enrolled_arrays, tune_profile
         from metaser.runtime.tuning.head import HeadTuningSettings
 
-        if not isinstance(settings, HeadTuningSettings | None):
-            raise InputError(f"settings is a {type(settings).__name__}: give HeadTuningSettings(...)")
+        self._check_profile(profile)
+        check(force=force, progress=progress)
+        if settings is not None:
+            check_type(settings, "settings", HeadTuningSettings, "give HeadTuningSettings(...)")
         samples = enrolled_arrays(support, sample_rate_hz)
         return tune_profile(self.model, profile, samples, force=force, settings=settings, progress=progress)
 
@@ -200,11 +226,13 @@ class Engine:
             others: other speech and noise from `embed_others`; replaces what the profile holds.
 
         Raises:
-            InputError: `false_accepts` is not between 0 and 1.
+            InputError: `false_accepts` is not between 0 and 1, or `others` is not the result of `embed_others`.
             SupportError: a clip of the other speech is enrolled.
+            ProfileError: `profile` is not a profile, or is of another model.
         """
         from metaser.runtime.enrolment.changes import calibrate_profile
 
+        self._check_profile(profile)
         return calibrate_profile(self.model, profile, false_accepts=false_accepts, others=others)
 
     def add(
@@ -212,6 +240,7 @@ class Engine:
         profile: Profile,
         support: Support | EmbeddedClips,
         *,
+        groups: bool = False,
         sample_rate_hz: int = SAMPLE_RATE_HZ,
         progress: Progress | None = None,
     ) -> Profile:
@@ -223,15 +252,19 @@ class Engine:
         Raises:
             NotFoundError, InputError, SupportError, AudioError: as `enroll`.
             SupportError: a recording is enrolled in another class.
+            ProfileError: `profile` is not a profile, or is of another model.
         """
         from metaser.runtime.enrolment.changes import recalibrate
         from metaser.runtime.enrolment.embed import EmbeddedClips
 
+        self._check_profile(profile)
+        check(groups=groups, progress=progress)
+        check_rate(sample_rate_hz)
         if not isinstance(support, EmbeddedClips):
-            read = self.embed_support(support, min_classes=1, sample_rate_hz=sample_rate_hz, progress=progress)
-            support = read.checked()
-            for line in support.warnings():
-                warnings.warn(line, InputWarning, stacklevel=2)
+            support = self.embed_support(
+                support, min_classes=1, groups=groups, sample_rate_hz=sample_rate_hz, progress=progress
+            ).checked()
+            _warn([*support.warnings(), *support.faults()])
         return recalibrate(self.model, profile.with_clips(support.clips, support.embeddings), profile)
 
     def remove(self, profile: Profile, what: str) -> Profile:
@@ -239,9 +272,11 @@ class Engine:
 
         Raises:
             SupportError: there is no such class or clip, or fewer than two classes would be left.
+            ProfileError: `profile` is not a profile, or is of another model.
         """
         from metaser.runtime.enrolment.changes import recalibrate
 
+        self._check_profile(profile)
         return recalibrate(self.model, profile.without(what), profile)
 
     def reenroll(
@@ -256,9 +291,13 @@ class Engine:
         Raises:
             SupportError: `found` is None and a clip has changed or is gone, or fewer than two classes are left.
             AudioError: a clip cannot be used by this bundle.
+            InputError: `found` is not the result of `find_clips`.
+            ProfileError: `profile` is not a profile.
         """
         from metaser.runtime.enrolment.changes import reenroll
 
+        _check_is_profile(profile)
+        check(progress=progress)
         return reenroll(self.model, profile, found, progress)
 
     def embed_others(self, folder: str | Path, profile: Profile, *, progress: Progress | None = None) -> EmbeddedClips:
@@ -267,9 +306,12 @@ class Engine:
         Raises:
             NotFoundError, SupportError: there is no such folder, or no audio in it.
             AudioError: none of it can be used.
+            ProfileError: `profile` is not a profile, or is of another model.
         """
         from metaser.runtime.enrolment.changes import embed_others
 
+        self._check_profile(profile)
+        check(progress=progress)
         return embed_others(self.model, folder, profile, progress)
 
     def evaluate(
@@ -277,19 +319,25 @@ class Engine:
         profile: Profile,
         support: Support,
         *,
+        groups: bool = False,
         sample_rate_hz: int = SAMPLE_RATE_HZ,
         progress: Progress | None = None,
     ) -> ProfileEvaluation:
         """Label new clips, given as to `enroll`, and compare with their classes; unusable clips are reported in it.
 
+        An InputWarning names classes that are not enrolled, skipped files, and clips that cannot be used.
+
         Raises:
             NotFoundError, InputError, SupportError: as `enroll`.
+            SupportError: no class is one of the profile, no clip can be used, or all clips are enrolled.
             ProfileError: `profile` is not a profile, or one of another model.
         """
         from metaser.runtime.enrolment.evaluation import evaluate
 
         self._check_profile(profile)
-        return evaluate(self.model, profile, support, sample_rate_hz=sample_rate_hz, progress=progress)
+        tested = evaluate(self.model, profile, support, groups=groups, sample_rate_hz=sample_rate_hz, progress=progress)
+        _warn([*tested.warnings(), *map(str, tested.skipped.errors)])
+        return tested
 
     def report(self, profile: Profile) -> Report:
         """Report the quality of a profile's clips, which classes are confused, and what to do about it.
@@ -313,6 +361,7 @@ class Engine:
         """
         from metaser.runtime.enrolment.labels import is_unknown
 
+        check(accept_precision=accept_precision)
         profile = Profile.load(path)
         check_fits(profile, self.bundle.manifest, path, accept_precision=accept_precision)
         for label in filter(is_unknown, profile.labels):
@@ -327,7 +376,8 @@ class Engine:
     def classify(self, waveform: npt.ArrayLike, profile: Profile, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Decision:
         """Label one clip, float [T] or int16, by its speech; pauses at its ends are removed as at enrolment.
 
-        An InputWarning is given for a clip without speech, with very little of it, or of more than 20 s.
+        An InputWarning is given for a clip without speech, with less than a second of it, or of more than 20 s, and
+        once if the profile is not reliable (`hint`).
 
         Parameters:
             sample_rate_hz: rate of the waveform, which is resampled to 16 kHz.
@@ -338,14 +388,15 @@ class Engine:
             ProfileError: `profile` is not a profile, or is of another model.
         """
         decision, found = self.classify_with_doubts(waveform, profile, sample_rate_hz=sample_rate_hz)
-        for line in found:
-            warnings.warn(f"the clip: {line}", InputWarning, stacklevel=2)
+        _warn([*self._new_hint(profile), *(f"the clip: {line}" for line in found)])
         return decision
 
     def classify_with_doubts(
         self, waveform: npt.ArrayLike, profile: Profile, *, sample_rate_hz: int = SAMPLE_RATE_HZ
     ) -> tuple[Decision, tuple[str, ...]]:
-        """As `classify`, and instead of warnings the reasons why the label may mean little.
+        """As `classify`, and instead of warnings the reasons why the label of this clip may mean little.
+
+        For doubts about the profile, see `hint`.
 
         Raises:
             AudioError, InputError, ProfileError: as `classify`.
@@ -354,17 +405,34 @@ class Engine:
         clip = check_array(waveform, "the clip", sample_rate_hz)
         utterances = utterances_in(clip)
         embedding = self.model.embed(without_pauses(clip, utterances), profile.head)
-        return self.decide(embedding, profile), doubts(clip, utterances)
+        decision = decide(self._scores(embedding, profile), profile.labels, profile.calibration)
+        return decision, doubts(clip, utterances)
 
     def decide(self, embedding: Embedding, profile: Profile) -> Decision:
-        """Label one embedding [E] of `embed(waveform, profile)`."""
-        return decide(self.scores(embedding, profile), profile.labels, profile.calibration)
+        """Label one embedding [E] of `embed(waveform, profile)`.
+
+        Raises:
+            InputError: not [E] finite floats, or all of them are 0.
+            ProfileError: `profile` is not a profile, or is of another model.
+        """
+        checked = self._check_embedding(embedding, profile)
+        _warn(self._new_hint(profile))
+        return decide(self._scores(checked, profile), profile.labels, profile.calibration)
 
     def scores(self, embedding: Embedding, profile: Profile) -> npt.NDArray[np.float64]:
         """[E] of `embed(waveform, profile)` -> [C], the probability of each of the profile's labels.
 
         They sum to nearly 0 if the clip resembles no class.
+
+        Raises:
+            InputError, ProfileError: as `decide`.
         """
+        checked = self._check_embedding(embedding, profile)
+        _warn(self._new_hint(profile))
+        return self._scores(checked, profile)
+
+    def _scores(self, embedding: Embedding, profile: Profile) -> npt.NDArray[np.float64]:
+        """[E] -> [C] without checks."""
         scale = profile.scale(self.bundle.scale)
         rows = score(cosines(embedding[None], profile.prototypes), scale, profile.calibration)  # [1, C]
         return rows[0]
@@ -381,22 +449,26 @@ class Engine:
 
         The streams of an engine take turns at the processor. For many streams, open the engine with `threads=1`: then
         one window per core is computed at once. A `live` stream never falls behind: it skips late windows and widens
-        its hop while the model, or the wait for a turn, takes too long.
+        its hop while the model, or the wait for a turn, takes too long. An InputWarning is given once if the profile
+        is not reliable (`hint`).
 
         Raises:
-            InputError: the sample rate is not a whole number above 0.
+            InputError: the sample rate is not a whole number above 0, or `settings` or `live` has another type.
             ProfileError: `profile` is not a profile, or is of another model.
         """
         from metaser.runtime.stream.settings import StreamSettings
         from metaser.runtime.stream.stream import Stream
 
         self._check_profile(profile)
-        if not isinstance(settings, StreamSettings | None):
-            raise InputError(f"settings is a {type(settings).__name__}: give StreamSettings(window_s=2.0, hop_s=0.5)")
+        check(live=live)
+        if settings is not None:
+            check_type(settings, "settings", StreamSettings, "give StreamSettings(window_s=2.0, hop_s=0.5)")
+        check_rate(sample_rate_hz)
+        _warn(self._new_hint(profile))
 
         def embed_scores(window: Waveform) -> npt.NDArray[np.float64]:
             with self._turns:
-                return self.scores(self.model.embed(window, profile.head), profile)
+                return self._scores(self.model.embed(window, profile.head), profile)
 
         return Stream(
             embed_scores=embed_scores,
@@ -407,12 +479,54 @@ class Engine:
             live=live,
         )
 
+    def hint(self, profile: Profile) -> str | None:
+        """Say in one line that the labels of a profile cannot be relied on; None if they can.
+
+        `classify`, `decide`, `scores` and `stream` give this line as an InputWarning, once per profile. They do not if
+        you have asked for it here.
+
+        Raises:
+            ProfileError: `profile` is not a profile, or is of another model.
+        """
+        self._check_profile(profile)
+        self._is_new(profile)
+        return profile.verdict.hint
+
+    def _new_hint(self, profile: Profile) -> list[str]:
+        """The hint for a profile that was not given yet, if there is one."""
+        if not self._is_new(profile) or not (hint := profile.verdict.hint):
+            return []
+        return [f"{hint} Engine.report(profile).findings names what to do."]
+
+    def _is_new(self, profile: Profile) -> bool:
+        """Whether this is the first question about a profile with these clips and this head."""
+        key = hash((profile.tuned is None, *((clip.label, clip.sha256) for clip in profile.clips)))
+        with self._hinting:
+            before = len(self._hinted)
+            self._hinted.add(key)
+            return len(self._hinted) > before
+
     def _check_profile(self, profile: Profile) -> None:
         """Raise ProfileError unless the engine's model made this profile, in any precision."""
-        if not isinstance(profile, Profile):
-            kind = type(profile).__name__
-            raise ProfileError(f"the profile is a {kind}: make one with Engine.enroll or Engine.open_profile(path)")
+        _check_is_profile(profile)
         check_fits(profile, self.bundle.manifest, "the profile", accept_precision=True)
+
+    def _check_embedding(self, embedding: object, profile: Profile) -> Embedding:
+        """The embedding as an array [E], for a profile of this engine's model."""
+        self._check_profile(profile)
+        size = self.bundle.manifest.head.embedding_size
+        wanted = f"give [{size}] finite floats, as of embed(waveform, profile)"
+        try:
+            array = np.asarray(embedding)
+        except NO_ARRAY:
+            raise InputError(f"the embedding is {kind_of(embedding)}: {wanted}") from None
+        if array.dtype.kind != "f":
+            raise InputError(f"the embedding is {kind_of(embedding)} and not of floats: {wanted}")
+        if array.shape != (size,):
+            raise InputError(f"the embedding is of shape {array.shape}: {wanted}")
+        if not np.isfinite(array).all() or not array.any():
+            raise InputError(f"the embedding holds NaN, infinity or only zeros: {wanted}")
+        return array
 
     def verify(self) -> Verification:
         """Run the bundle's golden waveform on this device and compare with the reference vectors.
@@ -423,3 +537,16 @@ class Engine:
         from metaser.runtime.model.verification import verify
 
         return verify(self.model)
+
+
+def _check_is_profile(profile: object) -> None:
+    """Raise ProfileError if this is anything else than a profile."""
+    check_type(
+        profile, "the profile", Profile, "make one with Engine.enroll or Engine.open_profile(path)", ProfileError
+    )
+
+
+def _warn(lines: Sequence[str]) -> None:
+    """Give lines as warnings at the place that called the method of the engine."""
+    for line in lines:
+        warnings.warn(line, InputWarning, stacklevel=3)

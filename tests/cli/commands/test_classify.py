@@ -212,8 +212,10 @@ def test_a_profile_that_is_not_reliable_says_so_with_every_answer(
         shutil.copy(path, folder / f"{number}.wav")
     assert "do not use it" in run("enroll", mixed).stdout
     hint = "Do not rely on these labels: "
-    assert hint in run("classify", queries[0], "--json").stderr
-    assert hint in run("stream", conversation, "--json").stderr
+    for words in (("classify", queries[0]), ("classify", *queries), ("stream", conversation)):
+        said = run(*words, "--json").stderr
+        assert said.count(hint) == 1
+        assert "`metaser enroll --report` shows what to do." in said
     assert "do not use it" in " ".join(run("info").stdout.split())
 
 

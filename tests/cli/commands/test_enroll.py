@@ -276,6 +276,37 @@ def test_a_class_of_bad_clips_alone_is_refused(refused: Refused, own_support: Pa
     assert "every clip of keen is bad (keen/0.wav cannot be read" in refused("enroll", own_support, "--drop-bad")
 
 
+def test_a_class_of_bad_clips_alone_can_be_left_out_if_two_others_stay(refused: Refused, tmp_path: Path) -> None:
+    support = Path(shutil.copytree(shipped_folder() / "demo" / "support", tmp_path / "support"))
+    (support / "odd").mkdir()
+    (support / "odd" / "0.wav").write_bytes(b"no audio at all")
+    said = refused("enroll", support, "--drop-bad")
+    assert said.endswith("record others or move its folder away, to leave the class out")
+    for label in ("anger", "joy", "neutral"):
+        shutil.rmtree(support / label)
+    assert refused("enroll", support, "--drop-bad").endswith("record others")
+
+
+def test_classes_one_level_deeper_are_refused_with_the_commands_for_them(
+    run: Run, refused: Refused, own_support: Path, tmp_path: Path, profile: Path
+) -> None:
+    nest = tmp_path / "nest"
+    for session, number in (("one", 0), ("two", 1)):
+        for label in ("calm", "keen"):
+            (nest / session / label).mkdir(parents=True)
+            shutil.copy(own_support / label / f"{number}.wav", nest / session / label)
+    commands = f"`metaser enroll {nest / 'one'}`, then `metaser enroll --add {nest / 'two'}`"
+    assert commands in refused("enroll", nest)
+    assert not profile.exists()
+    assert run("enroll", nest / "one").returncode == 0
+    assert run("enroll", "--add", nest / "two").returncode == 0
+    assert f"`metaser test {nest / 'one'}`" in refused("test", nest)
+    assert (Profile.load(profile).labels, len(Profile.load(profile).clips)) == (("calm", "keen"), 4)
+    assert run("enroll", nest, "--groups").returncode == 0
+    assert Profile.load(profile).labels == ("one", "two")
+    assert "--groups is for SUPPORT or --add" in refused("enroll", "--report", "--groups")
+
+
 def test_a_report_changes_neither_profile_nor_undo(run: Run, own_support: Path, profile: Path) -> None:
     run("enroll", own_support)
     run("enroll", "--remove", "keen/1.wav")

@@ -60,12 +60,29 @@ def test_enrolled_clips_are_not_counted_because_they_are_easy(
     shutil.copy(support_folder / "calm" / "0.wav", new_clips / "calm" / "enrolled.wav")
     answer = json.loads(run("test", new_clips, "--json").stdout)
     assert (answer["clips"], answer["enrolled"]) == (5, 1)
-    assert "all clips of" in refused("test", support_folder)
+    assert "all clips are enrolled" in refused("test", support_folder)
 
 
 def test_a_misspelt_class_is_named(run: Run, new_clips: Path) -> None:
     (new_clips / "calm").rename(new_clips / "Kalm")
     assert "Kalm is not an enrolled class; did you mean calm?" in run("test", new_clips).stdout
+
+
+def test_folders_of_no_enrolled_class_are_refused(refused: Refused, new_clips: Path) -> None:
+    (new_clips / "calm").rename(new_clips / "Kalm")
+    (new_clips / "keen").rename(new_clips / "sad")
+    said = refused("test", new_clips, "--json")
+    assert said.startswith("no class is enrolled: Kalm is not an enrolled class; did you mean calm?, sad is not an")
+    assert said.endswith("Name the folders as the enrolled classes: calm, keen")
+
+
+def test_no_interval_is_printed_for_no_clips(run: Run, new_clips: Path, support_folder: Path) -> None:
+    (new_clips / "calm").rename(new_clips / "odd")
+    shutil.rmtree(new_clips / "keen")
+    shutil.copytree(support_folder / "keen", new_clips / "keen")
+    answer = json.loads(run("test", new_clips, "--json").stdout)
+    assert (answer["clips"], answer["foreign"], answer["enrolled"]) == (0, 2, 3)
+    assert (answer["low"], answer["high"]) == (None, None)
 
 
 def test_a_bad_clip_is_reported_and_the_others_are_tested(run: Run, new_clips: Path) -> None:

@@ -206,6 +206,7 @@ def test_a_tuned_head_of_another_shape_is_refused(engine: Engine, own: Profile, 
         engine.open_profile(path)
 
 
+@pytest.mark.filterwarnings("ignore:.* should be recorded again")  # noise stands for clips
 def test_one_clip_in_a_class_is_tuned_only_by_force(engine: Engine) -> None:
     rng = np.random.default_rng(0)
     arrays = {label: [0.1 * rng.standard_normal(16_000).astype(np.float32)] for label in "ab"}
@@ -289,6 +290,7 @@ def test_an_output_that_a_graph_of_steps_has_to_give_is_checked(engine: Engine, 
         HeadTuner(tmp_path / "tune.onnx", 1).tune(engine.bundle.head_parameters, support, QUICK)
 
 
+@pytest.mark.filterwarnings("ignore:.* should be recorded again")  # noise stands for clips
 def test_frames_over_the_range_of_float16_are_not_kept(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     clips = {"a": [voice(1), voice(2)], "b": [voice(3), voice(4)]}
     profile = engine.enroll(clips)

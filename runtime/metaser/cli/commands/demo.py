@@ -11,10 +11,11 @@ import typer
 
 from metaser.cli.open_engine import open_engine
 from metaser.cli.options import BundleOption, JsonOption, Provider, ProviderOption, ThreadsOption
-from metaser.cli.view.console import percent, print_json
+from metaser.cli.view.console import percent, print_json, print_status
 from metaser.cli.view.progress import SlowProgress
 from metaser.cli.view.spans import Span, heard_during, share_right
 from metaser.cli.view.terminal import PlainConsole, console_for, new_table
+from metaser.runtime.words import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -55,6 +56,8 @@ def demo(
     console = console_for(as_json)
     engine = open_engine(bundle, provider, threads)
     profile = _enroll(engine, folder / "support", console, as_json=as_json)
+    if hint := engine.hint(profile):
+        print_status(hint)
     heard = _stream(engine, profile, folder / "conversation.flac", console, realtime=realtime)
     if heard.interrupted:
         raise KeyboardInterrupt
@@ -83,7 +86,7 @@ def _enroll(engine: Engine, support: Path, console: PlainConsole, *, as_json: bo
     with SlowProgress("Enrolling", as_json=as_json) as progress:
         profile = engine.enroll(support, progress=progress)
     console.print_line(
-        f"Enrolled {len(profile.clips)} clips of {len(profile.labels)} classes "
+        f"Enrolled {counted(len(profile.clips), 'clip')} of {counted(len(profile.labels), 'class')} "
         f"in {time.perf_counter() - began:.1f} s with the bundle {profile.bundle_name}."
     )
     return profile

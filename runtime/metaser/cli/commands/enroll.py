@@ -77,6 +77,13 @@ DropBadOption = Annotated[
 ReportOption = Annotated[
     bool, typer.Option("--report", help="Print the full report: every clip and every pair of classes.")
 ]
+GroupsOption = Annotated[
+    bool,
+    typer.Option(
+        "--groups",
+        help="Folders inside the class folders only group clips of one class, even if they look like classes.",
+    ),
+]
 PlotOption = Annotated[
     Path | None,
     typer.Option("--plot", metavar="FILE.png", help="Draw a map of the clips and classes. Needs the extra `plots`."),
@@ -101,6 +108,7 @@ class Request:
     remove: str | None
     undo: bool
     drop_bad: bool
+    groups: bool
     tune: Tune | None
     plot: Path | None
 
@@ -128,8 +136,9 @@ class Request:
             raise InputError(
                 "--undo restores a profile as it was: tune it afterwards, with `metaser enroll --tune auto`"
             )
-        if self.drop_bad and self.folder is None:
-            raise InputError("--drop-bad is for SUPPORT or --add, which read clips")
+        for name, given in (("--drop-bad", self.drop_bad), ("--groups", self.groups)):
+            if given and self.folder is None:
+                raise InputError(f"{name} is for SUPPORT or --add, which read clips")
 
 
 @dataclass(frozen=True)
@@ -153,6 +162,7 @@ def enroll(  # noqa: PLR0913 # one parameter per option
     remove: RemoveOption = None,
     undo: UndoOption = False,
     drop_bad: DropBadOption = False,
+    groups: GroupsOption = False,
     report: ReportOption = False,
     plot: PlotOption = None,
     tune: TuneOption = None,
@@ -173,7 +183,7 @@ def enroll(  # noqa: PLR0913 # one parameter per option
     """
     from metaser.runtime.enrolment.profile_file import check_is_profile
 
-    request = Request(support, add, remove, undo, drop_bad, tune, plot)
+    request = Request(support, add, remove, undo, drop_bad, groups, tune, plot)
     request.check(report=report)
     check_plot(plot)
     began = time.perf_counter()
@@ -252,7 +262,9 @@ def _change(request: Request, path: Path, engine: Engine, *, as_json: bool) -> O
 def _read(engine: Engine, folder: Path, request: Request, *, as_json: bool) -> tuple[EmbeddedClips, list[str]]:
     """Read the clips of a folder; also return one line per clip that was left out."""
     with SlowProgress("Enrolling", as_json=as_json) as progress:
-        read = engine.embed_support(folder, min_classes=1 if request.add else 2, progress=progress)
+        read = engine.embed_support(
+            folder, min_classes=1 if request.add else 2, groups=request.groups, progress=progress
+        )
     if not request.drop_bad:
         return read.checked(), []
     good, faults = read.good()
@@ -305,8 +317,9 @@ def _print_report(console: PlainConsole, profile: Profile, report: Report | None
 
 def _print_next(console: PlainConsole, profile: Profile, path: Path, undo_options: str, options: str) -> None:
     from metaser.runtime.enrolment.profile_file import undo_path
+    from metaser.runtime.words import counted
 
-    console.print_line(f"Profile of {len(profile.clips)} clips: {path}")
+    console.print_line(f"Profile of {counted(len(profile.clips), 'clip')}: {path}")
     if undo_path(path).is_file():
         console.print_line(f"To restore the previous profile: metaser enroll --undo{undo_options}")
     print_next(console, options)

@@ -14,6 +14,7 @@ from metaser.cli.options import BundleOption, JsonOption, ProfileOption, profile
 from metaser.cli.paths import name_or_folder
 from metaser.cli.view.console import percent, plain, print_json
 from metaser.cli.view.terminal import PlainConsole, console_for, new_table
+from metaser.runtime.words import counted
 
 if TYPE_CHECKING:
     from metaser.runtime.bundles.bundle import Bundle
@@ -97,7 +98,6 @@ def _bundle(bundle: Bundle) -> dict[str, Any]:
 def _profile(path: Path) -> dict[str, Any]:
     from metaser.runtime import Profile
     from metaser.runtime.enrolment.profile_file import undo_path
-    from metaser.runtime.enrolment.verdict import judge
 
     profile = Profile.load(path)
     counts = Counter(clip.label for clip in profile.clips)
@@ -109,7 +109,7 @@ def _profile(path: Path) -> dict[str, Any]:
         "tuned": profile.tuned is not None,
         "others": len(profile.others),
         "undo": undo_path(path).is_file(),
-        "verdict": judge(profile.cross_fitted, profile.labels).sentence,
+        "verdict": profile.verdict.sentence,
         "calibration": asdict(profile.calibration),
         "expected": asdict(profile.reliability),
         "size_bytes": path.stat().st_size,
@@ -143,7 +143,7 @@ def _bundle_rows(facts: dict[str, Any]) -> dict[str, str]:
         "precision": f"{facts['precision']}, for {', '.join(facts['providers'])}",
         "window": f"up to {audio['max_window_s']:g} s, one frame per "
         f"{1000 * audio['hop_samples'] / audio['sample_rate_hz']:g} ms",
-        "size": f"{_size(facts['size_bytes'])} in {len(facts['files'])} files",
+        "size": f"{_size(facts['size_bytes'])} in {counted(len(facts['files']), 'file')}",
         "licence": f"{facts['licence']} (of the weights): {what_it_allows(facts['licence'])}",
         "trained on": ", ".join(facts["training_corpora"]) or "no emotional speech",
         "languages": ", ".join(facts["training_languages"]) or "none in particular",

@@ -24,6 +24,7 @@ from metaser.cli.view.progress import SlowProgress
 from metaser.cli.view.skipped_files import skipped_json
 from metaser.cli.view.terminal import PlainConsole, console_for
 from metaser.cli.view.tuning import lost_by_change
+from metaser.runtime.words import counted
 
 if TYPE_CHECKING:
     from metaser.runtime import Profile
@@ -81,8 +82,8 @@ def reenroll(  # noqa: PLR0913 # one parameter per option
     for line in lost_by_change(before, renewed):
         console.print_line(line)
     console.print_line(f"Correct when left out: {_recognised(before)} before, {_recognised(renewed)} now.")
-    print_hint(renewed)
-    console.print_line(f"Profile of {len(renewed.clips)} clips: {path}")
+    print_hint(engine, renewed)
+    console.print_line(f"Profile of {counted(len(renewed.clips), 'clip')}: {path}")
     print_next(console, next_options(profile, bundle))
     if as_json:
         print_json(
@@ -108,8 +109,8 @@ def _find(before: Profile, support: Path | None, *, drop_missing: bool) -> Found
     found = find_clips(before.clips, support)
     if found.lost and not drop_missing:
         raise InputError(
-            f"{len(found.lost)} of {len(before.clips)} clips cannot be read again ({_names(found)}): give the "
-            "folder they are in, `metaser reenroll SUPPORT`, or leave them out with --drop-missing"
+            f"{len(found.lost)} of {counted(len(before.clips), 'clip')} cannot be read again ({_names(found)}): give "
+            "the folder they are in, `metaser reenroll SUPPORT`, or leave them out with --drop-missing"
         )
     return found
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from metaser.cli.commands.enroll import GroupsOption
 from metaser.cli.open_engine import bundle_for, open_engine_for_clips
 from metaser.cli.options import (
     AcceptPrecisionOption,
@@ -27,6 +26,7 @@ from metaser.cli.view.plot_option import check_plot
 from metaser.cli.view.progress import SlowProgress
 from metaser.cli.view.skipped_files import skipped_json
 from metaser.cli.view.terminal import PlainConsole, console_for, new_table
+from metaser.runtime.words import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -51,6 +51,7 @@ def test(  # noqa: PLR0913 # one parameter per option
     *,
     folder: FolderArgument,
     plot: PlotOption = None,
+    groups: GroupsOption = False,
     unknown: UnknownOption = Unknown.calibrated,
     profile: ProfileOption = None,
     accept_precision: AcceptPrecisionOption = False,
@@ -65,23 +66,19 @@ def test(  # noqa: PLR0913 # one parameter per option
     the correct label, which classes are confused, and which clips to listen to. Clips of other classes than the
     enrolled ones should become unknown.
     """
-    from metaser.runtime import SupportError
+    from metaser.runtime.enrolment.evaluation import evaluate
 
     check_plot(plot)
     path = profile_path(profile)
     engine = open_engine_for_clips(bundle_for(bundle, path), provider, threads)
     enrolled = engine.open_profile(path, accept_precision=accept_precision).answering(unknown.value)
     with SlowProgress("Testing", as_json=as_json) as progress:
-        tested = engine.evaluate(enrolled, folder, progress=progress)
-    if not tested.clips and not tested.foreign and tested.enrolled:
-        raise SupportError(f"all clips of {folder} are enrolled: test the profile with other clips")
-    if not tested.clips and not tested.foreign:
-        raise SupportError(f"{folder} has no usable clips: put clips in {folder}/LABEL/, a folder for each class")
+        tested = evaluate(engine.model, enrolled, folder, groups=groups, progress=progress)
     console = console_for(as_json)
-    for line in tested.skipped.warnings():
+    for line in tested.warnings():
         console.print_line(line)
     if tested.enrolled:
-        console.print_line(f"Not tested, because they are enrolled: {len(tested.enrolled)} clips.")
+        console.print_line(f"Not tested, because enrolled: {counted(len(tested.enrolled), 'clip')}.")
     _print(console, tested)
     if plot:
         _draw(plot, tested)
@@ -95,14 +92,12 @@ def test(  # noqa: PLR0913 # one parameter per option
 
 
 def _print(console: PlainConsole, tested: ProfileEvaluation) -> None:
-    for label in sorted({each.clip.label for each in tested.foreign}):
-        console.print_line(f"{label} is not an enrolled class{_meant(label, tested.labels)}")
-    if tested.clips:
+    if tested.interval:
         low, high = tested.interval
         guessing = len(tested.clips) / len(tested.labels)
         console.print_line(
-            f"{tested.correct} of {len(tested.clips)} clips correct ({100 * low:.0f} to {100 * high:.0f} %); "
-            f"guessing gives {guessing:.0f}.",
+            f"{tested.correct} of {counted(len(tested.clips), 'clip')} correct ({100 * low:.0f} to "
+            f"{100 * high:.0f} %); guessing gives {guessing:.0f}.",
             style="bold",
         )
         console.print(_table(tested), "")
@@ -120,13 +115,6 @@ def _print(console: PlainConsole, tested: ProfileEvaluation) -> None:
         console.print_line("Listen to these clips; the label is wrong and the confidence is high:")
         for each in tested.to_hear[:LISTED]:
             console.print_line(f"- {_described(each)}")
-
-
-def _meant(label: str, labels: Sequence[str]) -> str:
-    """A question that names an enrolled class of nearly the same name."""
-    folded = {each.casefold(): each for each in labels}
-    near = get_close_matches(label.casefold(), folded, n=1)
-    return f"; did you mean {folded[near[0]]}?" if near else ""
 
 
 def _described(each: TestedClip) -> str:
@@ -151,12 +139,12 @@ def _draw(path: Path, tested: ProfileEvaluation) -> None:
 
 
 def _as_json(tested: ProfileEvaluation) -> dict[str, Any]:
-    low, high = tested.interval if tested.clips else (0.0, 1.0)
+    low, high = (round(end, 4) for end in tested.interval) if tested.interval else (None, None)
     return {
         "clips": len(tested.clips),
         "correct": tested.correct,
-        "low": round(low, 4),
-        "high": round(high, 4),
+        "low": low,
+        "high": high,
         "unknown": tested.unknown,
         "labels": list(tested.labels),
         "confusion": tested.confusion.tolist(),

@@ -13,9 +13,11 @@ from metaser.runtime.audio.recordings import LeftOut, cannot_be_read, summary
 from metaser.runtime.audio.trim import utterances_in, without_pauses
 from metaser.runtime.enrolment.clip import Clip
 from metaser.runtime.enrolment.labels import look_alikes
-from metaser.runtime.enrolment.support import Progress, SupportClip
+from metaser.runtime.enrolment.support import LISTED, Progress, SupportClip
+from metaser.runtime.enrolment.verdict import LEAST_CLASSES
 from metaser.runtime.errors import AudioError, SupportError
 from metaser.runtime.system.workers import in_order
+from metaser.runtime.words import counted, listed
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,17 @@ class EmbeddedClips:
         """One sentence per notice, per group of labels that look alike, and per kind of skipped file."""
         return [*self.notices, *look_alikes(clip.label for clip in self.clips), *summary(self.left_out)]
 
+    def faults(self) -> list[str]:
+        """A sentence that names the clips with too little speech or too much noise; none if there are no such clips."""
+        bad = [
+            f"{clip.title} ({', '.join(clip.quality.faults())})"
+            for clip in self.clips
+            if clip.quality and clip.quality.is_bad
+        ]
+        if not bad:
+            return []
+        return [f"{len(bad)} of {counted(len(self.clips), 'clip')} should be recorded again: {listed(bad, LISTED)}"]
+
     def checked(self) -> EmbeddedClips:
         """These clips, if all could be used.
 
@@ -60,7 +73,7 @@ class EmbeddedClips:
         """
         if len(self.errors) > 1:
             more = len(self.errors) - 1
-            raise AudioError(f"{self.errors[0]} ({more} more {'clip' if more == 1 else 'clips'} cannot be used either)")
+            raise AudioError(f"{self.errors[0]} ({counted(more, 'more clip')} cannot be used either)")
         if self.errors:
             raise self.errors[0]
         return self
@@ -84,7 +97,8 @@ class EmbeddedClips:
         left = {self.clips[row].label for row in kept}
         for line, label in dropped:
             if label not in left:
-                raise SupportError(f"every clip of {label} is bad ({line}): record it again")
+                leave_out = " or move its folder away, to leave the class out" if len(left) >= LEAST_CLASSES else ""
+                raise SupportError(f"every clip of {label} is bad ({line}): record others{leave_out}")
         good = replace(self, clips=tuple(self.clips[row] for row in kept), embeddings=self.embeddings[kept], refused=())
         return good, [line for line, _ in dropped]
 

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from metaser.runtime.arguments import check
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.runtime.enrolment.embed import EmbeddedClips, embed_clips
+from metaser.runtime.enrolment.labels import not_enrolled
 from metaser.runtime.enrolment.profile import Profile
-from metaser.runtime.enrolment.support import Progress, Support, read_support
+from metaser.runtime.enrolment.support import LISTED, Progress, Support, read_support
 from metaser.runtime.enrolment.verdict import wilson_interval
+from metaser.runtime.errors import SupportError
 from metaser.runtime.scoring.calibration import confidence_error
 from metaser.runtime.scoring.decision import Decision, cosines, decide, score
+from metaser.runtime.words import listed
 
 if TYPE_CHECKING:
     from metaser.runtime.enrolment.clip import Clip
@@ -80,9 +84,13 @@ class ProfileEvaluation:
         return sum(each.decision.label is not None for each in self.foreign)
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """The 80 % interval of the accuracy, by Wilson's score."""
-        return wilson_interval(self.correct, len(self.clips))
+    def interval(self) -> tuple[float, float] | None:
+        """The 80 % interval of the accuracy, by Wilson's score; None without clips of the enrolled classes."""
+        return wilson_interval(self.correct, len(self.clips)) if self.clips else None
+
+    def warnings(self) -> list[str]:
+        """One sentence per class that is not enrolled, per notice, and per kind of skipped file."""
+        return [*not_enrolled((each.clip.label for each in self.foreign), self.labels), *self.skipped.warnings()]
 
     @cached_property
     def confusion(self) -> npt.NDArray[np.int64]:
@@ -124,16 +132,32 @@ class ProfileEvaluation:
         return [each for each in self.clips if each.decision.label is not None]
 
 
-def evaluate(
-    model: Model, profile: Profile, support: Support, *, sample_rate_hz: int = SAMPLE_RATE_HZ,
+def evaluate(  # noqa: PLR0913 # a model, a profile, clips and three options
+    model: Model,
+    profile: Profile,
+    support: Support,
+    *,
+    groups: bool = False,
+    sample_rate_hz: int = SAMPLE_RATE_HZ,
     progress: Progress | None = None,
-) -> ProfileEvaluation:  # fmt: skip
-    """Label the clips of `support`, a folder per class as at enrolment, and compare with the folders' names."""
-    found = read_support(support, min_classes=1, sample_rate_hz=sample_rate_hz)
+) -> ProfileEvaluation:
+    """Label the clips of `support`, a folder per class as at enrolment, and compare with the folders' names.
+
+    Raises:
+        NotFoundError, InputError, SupportError: as `read_support`.
+        SupportError: no class is one of the profile, no clip can be used, or all clips are enrolled.
+    """
+    check(groups=groups, progress=progress)
+    found = read_support(support, min_classes=1, groups=groups, command="test", sample_rate_hz=sample_rate_hz)
+    _check_classes(sorted({clip.clip.label for clip in found.clips}), profile.labels)
     read = embed_clips(found.clips, lambda waveform: model.embed(waveform, profile.head), progress, model.workers)
     scale = profile.scale(model.bundle.scale)
     known = {clip.sha256 for clip in profile.clips}
     tested = [each for each in _tested(read, profile, scale) if each.clip.sha256 not in known]
+    if not read.clips:
+        raise SupportError(f"no clip can be used ({read.errors[0]}): give other clips")
+    if not tested:
+        raise SupportError("all clips are enrolled: test the profile with other clips")
     return ProfileEvaluation(
         labels=profile.labels,
         clips=tuple(each for each in tested if each.clip.label in profile.labels),
@@ -141,6 +165,16 @@ def evaluate(
         enrolled=tuple(clip for clip in read.clips if clip.sha256 in known),
         skipped=EmbeddedClips((), read.embeddings[:0], read.refused, found.left_out, (*found.notices, *read.notices)),
     )
+
+
+def _check_classes(labels: list[str], enrolled: tuple[str, ...]) -> None:
+    """Raise SupportError if no label is an enrolled class: then nothing would be compared."""
+    if not set(labels) & set(enrolled):
+        lines = not_enrolled(labels, enrolled)
+        raise SupportError(
+            f"no class is enrolled: {listed(lines, LISTED)}. Name the folders as the enrolled classes: "
+            f"{', '.join(enrolled)}"
+        )
 
 
 def _tested(read: EmbeddedClips, profile: Profile, scale: float) -> Sequence[TestedClip]:

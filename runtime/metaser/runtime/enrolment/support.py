@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy.typing as npt
 
@@ -33,10 +34,19 @@ from metaser.runtime.enrolment.labels import check_label
 from metaser.runtime.errors import InputError, SupportError
 from metaser.runtime.system.given_path import given_path
 from metaser.runtime.system.os_errors import not_found
+from metaser.runtime.words import kind_of, listed
 
 Support: TypeAlias = "str | Path | Mapping[str, Iterable[npt.ArrayLike]]"
 LISTED = 5
 """Names in a sentence."""
+
+Command: TypeAlias = Literal["enroll", "add", "test"]
+COMMANDS: dict[Command, tuple[str, str]] = {
+    "enroll": ("metaser enroll", "metaser enroll --add"),
+    "add": ("metaser enroll --add", "metaser enroll --add"),
+    "test": ("metaser test", "metaser test"),
+}
+"""What the clips are for -> the command for one folder of classes, and the command for the next one."""
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with (clips done, clips in all)."""
@@ -73,16 +83,28 @@ class SupportSet:
     """Sentences about merged labels."""
 
 
-def read_support(support: Support, *, min_classes: int = 2, sample_rate_hz: int = SAMPLE_RATE_HZ) -> SupportSet:
+def read_support(
+    support: Support,
+    *,
+    min_classes: int = 2,
+    groups: bool = False,
+    command: Command = "enroll",
+    sample_rate_hz: int = SAMPLE_RATE_HZ,
+) -> SupportSet:
     """List the clips of a support set, `support/<label>/clips` or {label: [waveforms]}; files are not decoded yet.
 
     Labels are in Unicode's form NFC without surrounding white space; labels that are then equal are one class.
+
+    Parameters:
+        groups: folders inside class folders group clips of one class, even if they look like classes.
+        command: what the clips are for, for the advice.
 
     Raises:
         NotFoundError: there is no such folder.
         InputError: the sample rate is not a whole number above 0, or was given for a folder.
         SupportError: neither a folder nor {label: [waveforms]}, fewer classes than `min_classes`, a class without clips
-            or with an invalid label, a folder that cannot be read, or one recording in two classes.
+            or with an invalid label, a folder that cannot be read, one recording in two classes, or folders inside
+            class folders that look like classes.
         AudioError: an array is not a clip.
     """
     rate_hz = check_rate(sample_rate_hz)
@@ -94,7 +116,12 @@ def read_support(support: Support, *, min_classes: int = 2, sample_rate_hz: int 
         )
         if rate_hz != SAMPLE_RATE_HZ:
             raise InputError(f"sample_rate_hz={rate_hz} with a folder, whose files state their own rate: leave it out")
-        found = _from_folder(folder, min_classes)
+        found = _from_folder(folder)
+        if not groups:
+            _check_depth(folder, found.clips, command)
+            found = replace(found, notices=(*found.notices, *_deeper(folder, found.clips)))
+        advice = f"{folder} has {{}}: put clips in {folder}/LABEL/, a folder for each class"
+        _check_classes(sorted({clip.clip.label for clip in found.clips}), advice, min_classes)
     unique: dict[str, SupportClip] = {}
     for clip in found.clips:
         twin = unique.setdefault(clip.clip.sha256, clip)
@@ -125,16 +152,11 @@ def read_others(folder: str | Path) -> SupportSet:
     return SupportSet(tuple(sorted(unique.values(), key=lambda clip: clip.clip)), tuple(left_out))
 
 
-def _from_folder(folder: Path, min_classes: int) -> SupportSet:
+def _from_folder(folder: Path) -> SupportSet:
     folders, other = _class_folders(folder)
     if not folders and other.recordings:
         raise SupportError(f"{folder} holds clips but no folders: give the folder above it, with one folder per class")
-    _check_classes(
-        list(folders),
-        f"{folder} has {{}}: put clips in {folder}/LABEL/, a folder for each class",
-        min_classes,
-    )
-    clips = []
+    clips: list[SupportClip] = []
     left_out = [*other.left_out, *(LeftOut(path, "is not in a class folder") for path in other.recordings)]
     for label, paths in folders.items():
         own: list[SupportClip] = []
@@ -147,25 +169,42 @@ def _from_folder(folder: Path, min_classes: int) -> SupportSet:
         clips += own
         left_out += faults
     merged = _merged({label: len(paths) for label, paths in folders.items()}, "folders")
-    return SupportSet(tuple(clips), tuple(left_out), (*merged, *_deeper(folder, clips)))
+    return SupportSet(tuple(clips), tuple(left_out), merged)
 
 
-def _deeper(folder: Path, clips: list[SupportClip]) -> list[str]:
-    """A sentence about folders below class folders, which may have been meant as the classes."""
-    groups = {clip.clip.group.partition("/")[0] for clip in clips if clip.clip.group}
-    if len(groups) < 2:
+def _deeper(folder: Path, clips: Sequence[SupportClip]) -> list[str]:
+    """A sentence about folders inside class folders, which may have been meant as the classes."""
+    names = {clip.clip.group.partition("/")[0] for clip in clips if clip.clip.group}
+    if len(names) < 2:
         return []
     labels = sorted({clip.clip.label for clip in clips})
     return [
-        f"the labels are the folders in {folder}: {_listed(labels)}; the folders below them "
-        f"({_listed(sorted(groups))}) only group clips of one class. If those are your classes, enrol "
-        f"{folder / labels[0]} instead, and then the others with --add"
+        f"the labels are the folders in {folder}: {listed(labels, LISTED)}; the folders inside them "
+        f"({listed(sorted(names), LISTED)}) only group clips of one class"
     ]
 
 
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
+def _check_depth(folder: Path, clips: Sequence[SupportClip], command: Command) -> None:
+    """Raise SupportError if the classes seem to be one level deeper, as in `session1/joy/1.wav`.
+
+    They do if a class folder has no clips of its own but two or more folders of clips, or if no class folder has clips
+    of its own and the folders inside have two or more names.
+    """
+    inside: defaultdict[str, set[str]] = defaultdict(set)  # label -> folders in it; "" for its own clips
+    for clip in clips:
+        inside[clip.clip.label].add(clip.clip.group.partition("/")[0])
+    deep = {label: names for label, names in inside.items() if "" not in names}
+    names = sorted(set().union(*deep.values()))
+    if len(names) < 2 or (len(deep) < len(inside) and max(map(len, deep.values())) < 2):
+        return
+    first, *others = (shlex.quote(str(folder / label)) for label in sorted(deep))
+    one, next_one = COMMANDS[command]
+    then = f", then `{next_one} {others[0]}`" if others else ""
+    raise SupportError(
+        f"{listed(sorted(deep), LISTED)} in {folder} only {'hold' if others else 'holds'} folders of clips "
+        f"({listed(names, LISTED)}). If those are the classes: `{one} {first}`{then}. If they only group clips of one "
+        "class: --groups"
+    )
 
 
 def _class_folders(folder: Path) -> tuple[dict[str, list[Path]], Found]:
@@ -264,7 +303,7 @@ def _waveforms(label: str, given: object) -> list[npt.ArrayLike]:
     """The waveforms of a class; a single waveform is refused."""
     wanted = f"give {{{label!r}: [waveform, ...]}}, float samples [T] or int16 each"
     if isinstance(given, (str, bytes, os.PathLike, Mapping)) or not isinstance(given, Iterable):
-        raise SupportError(f"class {label} is a {type(given).__name__} and not a list of waveforms: {wanted}")
+        raise SupportError(f"class {label} is {kind_of(given)} and not a list of waveforms: {wanted}")
     listed = list(given)
     if listed and all(isinstance(each, Real) or getattr(each, "ndim", None) == 0 for each in listed):
         raise SupportError(f"class {label} is one waveform and not a list of them: {wanted}")
