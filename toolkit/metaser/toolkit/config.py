@@ -21,7 +21,7 @@ MOST: Mapping[str, float] = {
     "augment.time_masks": 1000, "augment.frequency_masks": 1000, "augment.time_mask_s": 600,
     "freeze.variants": 1000, "workers": 1024, "threads": 1024, "optimiser.backbone_lr": 1e30,
     "optimiser.head_lr": 1e30, "optimiser.layer_decay": 10, "optimiser.weight_decay": 1000, "optimiser.momentum": 1,
-    "optimiser.classification_weight": 1e6, "adversary.weight": 1e6,
+    "optimiser.classification_weight": 1e6, "adversary.weight": 1e6, "distil.weight": 1e6,
 }  # fmt: skip
 """The largest allowed values; memory or arithmetic would fail above them."""
 
@@ -170,6 +170,16 @@ class AdversaryConfig:
 
 
 @dataclass(frozen=True)
+class DistilConfig:
+    """`[distil]`: an additional loss towards the embeddings of a larger, trained network."""
+
+    teacher: Path | None = None
+    """The folder of a checkpoint with the same embedding size; none: no such loss."""
+    weight: float = 10.0
+    """Weight of the loss: 1 - cosine to the teacher's embedding of the same clip, whole and not augmented."""
+
+
+@dataclass(frozen=True)
 class ValidationConfig:
     """`[validation]`: episodes of held-out speakers, drawn like those of training except for these settings."""
 
@@ -199,6 +209,7 @@ class Config:
     freeze: FreezeConfig = field(default_factory=FreezeConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
+    distil: DistilConfig = field(default_factory=DistilConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     out: Path = Path("runs/default")
     """Receives best/, state.pt, log.jsonl, config.json, tensorboard/ and cache/."""
@@ -225,7 +236,8 @@ class Config:
             "optimiser.classification_weight": 0, "model.whitening_power": 0, "model.scale": 0.1,
             "freeze.layers": 0, "freeze.variants": 0,
             "augment.time_masks": 0, "augment.frequency_masks": 0,
-            "adversary.weight": 0, "adversary.hidden_size": 1, "validation.every": 0, "validation.episodes": 2,
+            "adversary.weight": 0, "adversary.hidden_size": 1, "distil.weight": 0,
+            "validation.every": 0, "validation.episodes": 2,
             "validation.patience": 0, "validation.max_s": 0.1, "validation.batch_clips": 1, "seed": 0, "workers": 0,
             "save_every": 1, "augment.speed": 0.1, "augment.reverberation_s": 0.01, "augment.frame_keep_ratio": 0.05,
             "augment.noise_snr_db": -MOST_DB, "augment.gain_db": -MOST_DB, "augment.equaliser_db": 0,
