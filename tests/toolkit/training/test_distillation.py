@@ -37,14 +37,24 @@ def test_the_loss_is_the_mean_distance_of_directions() -> None:
 
 
 def test_the_teacher_embeds_whole_clips_as_it_always_does(make_config: MakeConfig, corpora: tuple[Path, ...]) -> None:
-    teacher = train(make_config({"episodes": {"count": 2}}), quiet)
+    config = make_config({"episodes": {"count": 2}})
+    teacher = train(config, quiet)
     store = ClipStore(read_corpus(corpora[0]).utterances[:3], "memory", teacher)
+    assert embed_by_teacher(config, store) is None
+    rows = embed_by_teacher(make_config({"distil": {"teacher": str(teacher)}}), store)
+    assert rows is not None
     network, _ = load_checkpoint(teacher)
-    rows = embed_by_teacher(teacher, store, network.head.embedding_size)
     expected = embed_by(network, store.load(1))
     np.testing.assert_allclose(rows[1], expected / np.linalg.norm(expected), atol=1e-5)
-    with pytest.raises(InputError, match=r"model\.embedding_size"):
-        embed_by_teacher(teacher, store, network.head.embedding_size + 1)
+
+
+def test_a_teacher_of_another_embedding_size_is_refused(make_config: MakeConfig, tmp_path: Path) -> None:
+    teacher = train(make_config({"episodes": {"count": 2}}), quiet)
+    config = make_config(
+        {"out": str(tmp_path / "student"), "model": {"embedding_size": 4}, "distil": {"teacher": str(teacher)}}
+    )
+    with pytest.raises(InputError, match=r"set model\.embedding_size"):
+        train(config, quiet)
 
 
 def test_a_student_approaches_its_teacher(make_config: MakeConfig, tmp_path: Path) -> None:

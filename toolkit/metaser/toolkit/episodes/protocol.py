@@ -40,8 +40,8 @@ SPLITS: Mapping[Split, Mapping[str, frozenset[str]]] = {
 are held out."""
 
 ROLES: Mapping[str, Role] = {"casia": "develop", "ased": "develop", "urdu": "report", "eyase": "report"}
-"""Corpora that never train, so that their languages are unseen: `develop` to choose recipes and settings on, beside the
-validation speakers, `report` for reports only. All other corpora `train`."""
+"""Corpora that never train, so that their languages are unseen: `develop` to choose recipes and settings on, like the
+validation speakers; `report` for reports only. All other corpora `train`."""
 
 
 def role_of(corpus: str) -> Role:

@@ -126,9 +126,6 @@ def prepare_run(config: Config, notify: Callable[[str], None], *, resume: bool) 
         frozen = VariantStore(config, material.training_clips, network.backbone)
         frozen.fill(tell)
         variants = frozen.draw
-    teacher = None
-    if config.distil.teacher is not None:
-        teacher = embed_by_teacher(config.distil.teacher, material.training_clips, config.model.embedding_size)
     classifier = None
     if config.optimiser.classification_weight:
         labels = classes_by(material.training_clips.utterances, config.data.column)
@@ -146,7 +143,8 @@ def prepare_run(config: Config, notify: Callable[[str], None], *, resume: bool) 
         optimiser=make_optimiser(settings, network, *others),
         scaler=torch.amp.GradScaler(processes.device.type, enabled=config.precision == "fp16"),
         maker=BatchMaker(
-            config, material.training, material.training_clips, material.domains, variants=variants, teacher=teacher
+            config, material.training, material.training_clips, material.domains, variants=variants,
+            teacher=embed_by_teacher(config, material.training_clips),
         ),
         validator=validator,
         progress=Progress(),

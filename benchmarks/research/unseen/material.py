@@ -1,0 +1,163 @@
+"""The clips of a search as stored frames: augmented variants of training clips, and whole clips to evaluate.
+
+Everything that a run does not train is computed once, so that a run on a GPU takes seconds.
+
+Letters: M clips, V variants of a clip, N frames, D frame width, B clips of a batch.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor
+
+from benchmarks.research.unseen.recipe import SIX
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
+from metaser.runtime.audio.trim import load_speech
+from metaser.toolkit.config import AugmentConfig
+from metaser.toolkit.data.corpora import Utterance, read_corpus
+from metaser.toolkit.episodes.protocol import split_of
+from metaser.toolkit.model.backbone import load_backbone
+from metaser.toolkit.model.encoder import Backbone
+from metaser.toolkit.model.spec_augment import masked
+from metaser.toolkit.training.augment import augment
+from metaser.toolkit.training.batches import pad
+
+CORPORA = (*SIX, "casia", "ased")
+"""Corpora that train or develop; those for reports are not read."""
+CROP_S = 2.5
+EVALUATED_S = 10.0
+BATCH = 256
+VARIANTS = 8
+START = 1
+"""The first layer that is trained."""
+PACKED = ("clips.ogg", "clips.json")
+OPUS_LEVEL = 0.895
+"""libsndfile's compression level, about 25 kbit/s."""
+
+Clip = tuple[Utterance, Waveform]
+
+
+def pack(corpora: Path, folder: Path) -> None:
+    """Write the speech of all clips that may be heard into one small file, to take it to another machine."""
+    clips = [clip for name in CORPORA for clip in read_corpus(corpora / name).utterances if split_of(clip) != "test"]
+    with ProcessPoolExecutor() as pool:
+        packed = list(pool.map(_encode, [clip.path for clip in clips], chunksize=32))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PACKED[0]).write_bytes(b"".join(packed))
+    rows = [{**asdict(clip), "path": clip.path.name} for clip in clips]
+    (folder / PACKED[1]).write_text(json.dumps([rows, [len(one) for one in packed]]), encoding="utf-8")
+
+
+def _encode(path: Path) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, load_speech(path), SAMPLE_RATE_HZ, format="OGG", subtype="OPUS", compression_level=OPUS_LEVEL)
+    return file.getvalue()
+
+
+def unpack(folder: Path) -> list[Clip]:
+    """Read what `pack` wrote."""
+    rows, sizes = json.loads((folder / PACKED[1]).read_text(encoding="utf-8"))
+    content, ends = (folder / PACKED[0]).read_bytes(), np.cumsum(sizes)
+    parts = [content[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+    with ProcessPoolExecutor() as pool:
+        waveforms = list(pool.map(_decode, parts, chunksize=64))
+    clips = [Utterance(**{**row, "path": Path(row["path"])}) for row in rows]
+    return list(zip(clips, waveforms, strict=True))
+
+
+def _decode(content: bytes) -> Waveform:
+    return soundfile.read(io.BytesIO(content), dtype="float32")[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Frames of clips or variants, in float16 on one device."""
+
+    frames: Tensor
+    """[M or M · V, N, D]; the variants of a clip follow each other."""
+    lengths: Tensor
+    """[M or M · V] int64"""
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What all runs of a search share."""
+
+    training: tuple[Utterance, ...]
+    variants: Frames
+    """Augmented crops of the training clips."""
+    count: int
+    """V"""
+    heard: tuple[Utterance, ...]
+    """The clips to evaluate, by length."""
+    whole: tuple[Frames, ...]
+    """Batches of `heard`, in order."""
+    start: int
+    """The first layer that is not yet computed."""
+
+    def to(self, device: torch.device) -> Material:
+        """The same on a device."""
+        variants, *whole = (
+            Frames(part.frames.to(device), part.lengths.to(device)) for part in (self.variants, *self.whole)
+        )
+        return replace(self, variants=variants, whole=tuple(whole))
+
+    def trains(self, corpora: Sequence[str]) -> list[bool]:
+        """For each clip of `heard`, whether a run on these corpora trains on it."""
+        return [clip.corpus in corpora and split_of(clip) == "train" for clip in self.heard]
+
+
+def compute(clips: Sequence[Clip], backbone: Path, device: torch.device, workers: int) -> Material:
+    """Compute the frozen part of augmented crops and of whole clips."""
+    network = load_backbone(backbone, START).to(device)
+    training = [clip for clip in clips if split_of(clip[0]) == "train"]
+    heard = sorted(clips, key=lambda clip: len(clip[1]))
+    most = round(EVALUATED_S * SAMPLE_RATE_HZ)
+    batches = [heard[first : first + BATCH] for first in range(0, len(heard), BATCH)]
+    return Material(
+        training=tuple(clip for clip, _ in training),
+        variants=_variants(network, [waveform for _, waveform in training], workers),
+        count=VARIANTS,
+        heard=tuple(clip for clip, _ in heard),
+        whole=tuple(_frames(network, [waveform[:most] for _, waveform in batch]) for batch in batches),
+        start=START,
+    )
+
+
+def _variants(network: Backbone, waveforms: Sequence[Waveform], workers: int) -> Frames:
+    with ProcessPoolExecutor(workers) as pool:
+        crops = [crop for own in pool.map(_augmented, enumerate(waveforms), chunksize=16) for crop in own]
+    longest = -(-round(CROP_S * SAMPLE_RATE_HZ) // network.hop_samples)
+    rng = np.random.default_rng(0)
+    rows, lengths = [], []
+    for first in range(0, len(crops), BATCH):
+        found = _frames(network, crops[first : first + BATCH], rng)
+        rows.append(torch.nn.functional.pad(found.frames, (0, 0, 0, longest - found.frames.shape[1])))
+        lengths.append(found.lengths)
+    return Frames(torch.cat(rows), torch.cat(lengths))
+
+
+def _augmented(numbered: tuple[int, Waveform]) -> list[Waveform]:
+    number, waveform = numbered
+    rng = np.random.default_rng(number)
+    return [augment(waveform, round(CROP_S * SAMPLE_RATE_HZ), AugmentConfig(), rng) for _ in range(VARIANTS)]
+
+
+@torch.inference_mode()
+def _frames(network: Backbone, waveforms: Sequence[Waveform], rng: np.random.Generator | None = None) -> Frames:
+    """The frames of a batch; with `rng` SpecAugment masks the log-mel."""
+    device = next(network.parameters()).device
+    clips, lengths = (part.to(device) for part in pad(waveforms))
+    with masked(network, lengths.tolist(), AugmentConfig(), rng) if rng else nullcontext():
+        frames, counts = network.listen(clips, lengths)
+    return Frames(network.attend(frames, counts, stop=START)[0].half(), counts)
