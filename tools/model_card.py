@@ -15,7 +15,7 @@ from benchmarks.markdown import table
 from metaser.runtime.bundles.licences import what_it_allows
 from tools.results_tables import CHANCE, CORPORA, figure_name, scores_table
 
-LANGUAGES = {"de": "German", "en": "English", "pl": "Polish", "ur": "Urdu"}
+LANGUAGES = {"de": "German", "en": "English", "it": "Italian", "ko": "Korean", "pl": "Polish"}
 SECTIONS = {"5 shots": "Five clips per class", "1 shot": "One clip per class"}
 TUNED = "5 shots, tuned"
 WIDTH = 120

@@ -14,7 +14,13 @@ CORPORA = {
     "ravdess": "RAVDESS (English)",
     "emodb": "EmoDB (German)",
     "nemo": "nEMO (Polish)",
+    "crema-d": "CREMA-D (English)",
+    "emovo": "EMOVO (Italian)",
+    "emotiontts": "emotiontts (Korean)",
+    "casia": "CASIA (Mandarin, unseen)",
+    "ased": "ASED (Amharic, unseen)",
     "urdu": "URDU (Urdu, unseen)",
+    "eyase": "EYASE (Egyptian Arabic, unseen)",
 }
 SPEAKERS = {"disjoint": "unseen speakers", "same": "same speaker"}
 

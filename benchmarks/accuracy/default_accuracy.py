@@ -3,9 +3,10 @@
     python -m benchmarks.accuracy.default_accuracy MODEL CORPORA [--frozen MODEL] [--compare NAME=MODEL]
         [--tuned-episodes N]
 
-MODEL is a bundle's folder or name, or a checkpoint's folder; CORPORA holds ravdess, emodb, nemo and urdu. 4 ways, five
-shots and one; 600 episodes; then 200 with the head tuned by `split` on five shots. It uses the test speakers: use it
-for reports, never for choices. Writes `results/NAME.json` and `.md`, by default `default_accuracy`.
+MODEL is a bundle's folder or name, or a checkpoint's folder; CORPORA holds all corpora of the protocol. 4 ways, five
+shots and one; 600 episodes; then 200 with the head tuned by `split` on five shots of the experiments' corpora. It
+uses the test speakers and the corpora for reports: use it for reports, never for choices. `--develop` measures only
+corpora and speakers that choices may depend on. Writes `results/NAME.json` and `.md`, by default `default_accuracy`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy.scores import markdown, score
-from benchmarks.accuracy.specs import TESTS, TRAINED_ON, UNSEEN, Spec, sampler_of
+from benchmarks.accuracy.specs import DEVELOP, PROTOCOL, TESTS, Spec, sampler_of
 from benchmarks.machine import RESULTS, machine
 from benchmarks.markdown import table
 from metaser.runtime.system.files import SHARED, replace_text
@@ -76,8 +77,8 @@ def sex_of(corpus: str, speaker: str) -> str:
         return "female" if int(speaker) % 2 == 0 else "male"
     if corpus == "emodb":
         return "male" if speaker in {"03", "10", "11", "12", "15"} else "female"
-    if corpus == "urdu":
-        return {"M": "male", "F": "female"}.get(speaker[:1], "unknown")
+    if corpus in ("urdu", "eyase", "emovo"):
+        return {"m": "male", "f": "female"}.get(speaker[:1].lower(), "unknown")
     return "unknown"
 
 
@@ -91,17 +92,20 @@ class Models:
     """Other models by name, for example one trained without one of the languages."""
 
 
-def report(models: Models, corpora: Path, cache: Path, tuned_episodes: int = TUNED_EPISODES) -> dict[str, Any]:
+def report(
+    models: Models, corpora: Path, cache: Path, tuned_episodes: int = TUNED_EPISODES, specs: Sequence[Spec] = PROTOCOL
+) -> dict[str, Any]:
     """All results; without tuning if `tuned_episodes` is 0."""
-    utterances = [clip for name in (*TRAINED_ON, UNSEEN) for clip in read_corpus(corpora / name).utterances]
+    names = dict.fromkeys(spec.corpus for spec in specs)
+    utterances = [clip for name in names for clip in read_corpus(corpora / name).utterances]
     folders = {"frozen": models.frozen, "default": models.default, **models.others}
     embedders = {name: open_embedder(folder) for name, folder in folders.items()}
     scores: dict[str, Any] = {}
     found: dict[str, Evaluation] = {}
     for shots, title in ((5, "5 shots"), (1, "1 shot")):
-        specs = [replace(spec, k_shot=shots) for spec in TESTS]
+        shot = [replace(spec, k_shot=shots) for spec in specs]
         arms = {
-            name: {spec.name: [accuracy(embedder, utterances, spec, EPISODES, cache)] for spec in specs}
+            name: {spec.name: [accuracy(embedder, utterances, spec, EPISODES, cache)] for spec in shot}
             for name, embedder in embedders.items()
         }
         scores[title] = score(arms, "frozen")
@@ -148,12 +152,13 @@ def main() -> int:
     parser.add_argument("--tuned-episodes", type=int, default=TUNED_EPISODES, help="0: no tuning.")
     parser.add_argument("--cache", type=Path, default=cache_folder() / "embeddings")
     parser.add_argument("--name", default="default_accuracy")
+    parser.add_argument("--develop", action="store_true", help="Validation speakers and develop corpora, no tuning.")
     given = parser.parse_args()
     others = dict(one.split("=", 1) for one in given.compare)
-    figures = report(
-        Models(given.model, given.frozen, others), given.corpora, given.cache, tuned_episodes=given.tuned_episodes
-    )
+    episodes, specs = (0, DEVELOP) if given.develop else (given.tuned_episodes, PROTOCOL)
+    figures = report(Models(given.model, given.frozen, others), given.corpora, given.cache, episodes, specs)
     name = "" if given.name == "default_accuracy" else f" --name {given.name}"
+    name += " --develop" if given.develop else ""
     command = f"python -m benchmarks.accuracy.default_accuracy {Path(given.model).name} CORPORA{name}"
     document = {"machine": machine(), "command": command, **figures}
     replace_text(RESULTS / f"{given.name}.json", json.dumps(document, indent=1) + "\n", mode=SHARED)

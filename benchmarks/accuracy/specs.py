@@ -14,6 +14,7 @@ from metaser.toolkit.episodes.protocol import split_of
 from metaser.toolkit.episodes.sampler import EpisodeSampler, EpisodeSettings, SpeakerSplit, Split
 
 TRAINED_ON = ("ravdess", "emodb", "nemo")
+"""The corpora of the experiments and of the first models."""
 UNSEEN = "urdu"
 TEST_SEED = 0
 VALIDATION_SEED = 1
@@ -53,7 +54,21 @@ def sampler_of(utterances: Sequence[Utterance], spec: Spec) -> tuple[Rows, Episo
     return rows, EpisodeSampler([utterances[row] for row in rows], settings, seed, spec.column)
 
 
+PROTOCOL = (
+    *(Spec(corpus) for corpus in (*TRAINED_ON, "crema-d", "emovo", "emotiontts")),
+    *(Spec(corpus, split="all") for corpus in ("casia", "ased", UNSEEN, "eyase")),
+    *(Spec(corpus, "same") for corpus in (*TRAINED_ON, "emovo")),
+)
+"""Every corpus of the protocol: test speakers, and all speakers of corpora that never train."""
+
+DEVELOP = (
+    *(Spec(corpus, split="validation") for corpus in (*TRAINED_ON, "crema-d", "emovo", "casia", "ased")),
+    *(Spec(corpus, "same", split="validation") for corpus in (*TRAINED_ON, "emovo")),
+)
+"""Validation speakers and corpora that choices may depend on. Of emotiontts too few clips are left for two splits."""
+
 TESTS = (
     *(Spec(corpus) for corpus in (*TRAINED_ON, UNSEEN)),
     *(Spec(corpus, "same") for corpus in TRAINED_ON),  # no speaker of the Urdu corpus has four emotions
 )
+"""The figures of the experiments."""

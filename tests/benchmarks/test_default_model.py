@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from benchmarks.accuracy.default_accuracy import Models, report, sex_of, to_markdown
+from benchmarks.accuracy.specs import DEVELOP, PROTOCOL, TESTS
 from benchmarks.research import default_training
 from benchmarks.research.default_training import ARMS, Places, compare, config_of, judged_on
-from metaser.toolkit.episodes.protocol import split_of
+from metaser.toolkit.episodes.protocol import ROLES, role_of, split_of
 from metaser.toolkit.training.train import train
 from tests.toolkit.made_speech import write_speech
 
@@ -81,7 +82,7 @@ def test_the_report_has_every_figure_and_every_test_speaker(
     best: Path, corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmarks.accuracy.default_accuracy.EPISODES", 3)
-    figures = report(Models(str(best), str(best), {"another": str(best)}), corpora, tmp_path, tuned_episodes=2)
+    figures = report(Models(str(best), str(best), {"another": str(best)}), corpora, tmp_path, 2, TESTS)
     assert set(figures["scores"]) == {"5 shots", "1 shot", "5 shots, tuned"}
     difference = figures["scores"]["5 shots"]["difference"]["default"]
     assert difference["urdu disjoint"]["mean"] == 0  # from itself
@@ -93,6 +94,13 @@ def test_the_report_has_every_figure_and_every_test_speaker(
 
 
 def test_sexes_are_those_the_corpora_state() -> None:
-    names = ["ravdess/19", "ravdess/20", "emodb/15", "emodb/16", "urdu/M3", "urdu/F1", "nemo/SM0"]
-    expected = ["male", "female", "male", "female", "male", "female", "unknown"]
+    names = ["ravdess/19", "ravdess/20", "emodb/15", "emodb/16", "urdu/M3", "urdu/F1", "nemo/SM0", "emovo/f3"]
+    expected = ["male", "female", "male", "female", "male", "female", "unknown", "female"]
     assert [sex_of(*name.split("/")) for name in names] == expected
+
+
+def test_choices_use_no_test_speaker_and_no_corpus_for_reports() -> None:
+    assert {spec.split for spec in DEVELOP} == {"validation"}
+    assert "report" not in {role_of(spec.corpus) for spec in DEVELOP}
+    assert {spec.corpus for spec in PROTOCOL} >= ROLES.keys()
+    assert {spec.corpus for spec in PROTOCOL if spec.split == "all"} == ROLES.keys()
