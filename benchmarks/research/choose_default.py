@@ -21,7 +21,7 @@ from scipy.special import log_softmax, softmax
 
 from benchmarks.machine import RESEARCH, write_result
 from metaser.runtime.audio.trim import load_speech
-from metaser.runtime.scoring.decision import probabilities, prototype
+from metaser.runtime.scoring.classifier import Classifier
 from metaser.toolkit.data.corpora import Utterance, read_corpus
 from metaser.toolkit.episodes.sampler import EpisodeSampler, EpisodeSettings, SpeakerSplit, Split, split_of
 from metaser.toolkit.model.backbone import load_backbone
@@ -73,11 +73,11 @@ def score(embeddings: npt.NDArray[np.float32], clips: list[Utterance], split: Sp
     sampler = EpisodeSampler(clips, EpisodeSettings(speaker_split=split), seed=SEED)
     cosines, targets, accuracies = [], [], []
     for episode in sampler.episodes(EPISODES):
-        prototypes = np.stack([prototype(embeddings[rows]) for rows in episode.support])
-        logarithms = np.log(probabilities(embeddings[episode.query_indices], prototypes, 1.0, 1.0))
-        cosines.append(logarithms - logarithms.max(axis=1, keepdims=True))  # cosines up to a constant per query
+        classes, shots = episode.support.shape
+        classifier = Classifier.fit(embeddings[episode.support.ravel()], np.repeat(np.arange(classes), shots))
+        cosines.append(classifier.cosines(embeddings[episode.query_indices]))
         targets.append(episode.query_targets)
-        accuracies.append(np.mean(logarithms.argmax(axis=1) == episode.query_targets))
+        accuracies.append(np.mean(cosines[-1].argmax(axis=1) == episode.query_targets))
     return Scored(np.concatenate(cosines), np.concatenate(targets), np.array(accuracies))
 
 

@@ -19,8 +19,9 @@ from benchmarks.research.enrolment_episodes import (
     mean_and_spread,
 )
 from metaser.runtime import Calibration
+from metaser.runtime.arrays import Embeddings
 from metaser.runtime.scoring.calibration import LEVELS, CalibrationPrior, accepts, calibrate, confidence_error
-from metaser.runtime.scoring.decision import softmax, unit
+from metaser.runtime.scoring.decision import softmax
 from metaser.toolkit.episodes.sampler import Split
 
 SHOTS = (2, 3, 5, 8)
@@ -69,7 +70,7 @@ def measure_calibration(corpora: Path, part: Split, prior: CalibrationPrior) -> 
     embedded = {name: load(corpora, name, part) for name in CORPORA}
     found: dict[str, Any] = {}
     for number, (name, clips) in enumerate(embedded.items()):
-        elsewhere = unit(embedded[CORPORA[(number + 1) % len(CORPORA)]].embeddings)
+        elsewhere = embedded[CORPORA[(number + 1) % len(CORPORA)]].embeddings
         for split in SPEAKER_SPLITS:
             sets = list(draws(clips, split, shots=5, classes=4, count=EPISODES))
             found[f"{name} {split}"] = {
@@ -85,7 +86,7 @@ def measure_calibration(corpora: Path, part: Split, prior: CalibrationPrior) -> 
 
 
 def rates_of(
-    sets: Sequence[Draw], wanted: float | None, prior: CalibrationPrior | None, elsewhere: Floats | None
+    sets: Sequence[Draw], wanted: float | None, prior: CalibrationPrior | None, elsewhere: Embeddings | None
 ) -> dict[str, Any]:
     """Expected and measured rates of a calibration."""
     columns: dict[str, list[float]] = {}
@@ -94,7 +95,7 @@ def rates_of(
         known = queries = None
         if elsewhere is not None:
             chosen = elsewhere[rng.permutation(len(elsewhere))[: 2 * OTHERS]]
-            cosines = chosen @ draw.prototypes.T
+            cosines = draw.classifier.cosines(chosen)
             known, queries = cosines[:OTHERS], cosines[OTHERS:]
         case = evidence(draw, prior, None if known is None else known.max(axis=1))
         calibration, expected = calibrate(case, wanted)

@@ -17,7 +17,7 @@ from metaser.cli.paths import given_by_environment
 from metaser.runtime.bundles.bundle import Bundle, open_bundle
 from metaser.runtime.errors import InputError
 from metaser.runtime.scoring.calibration import CalibrationInputs, CalibrationPrior
-from metaser.runtime.scoring.decision import unit
+from metaser.runtime.scoring.classifier import Classifier
 from metaser.runtime.scoring.leave_one_out import LeftOutScores, cross_fit
 from metaser.toolkit.data.corpora import read_corpus
 from metaser.toolkit.episodes.sampler import EpisodeSampler, EpisodeSettings, SpeakerSplit, Split, split_of
@@ -37,8 +37,7 @@ class Draw:
     support: npt.NDArray[np.int64]
     """[C, K] clips."""
 
-    prototypes: Floats
-    """[C, E]"""
+    classifier: Classifier
 
     fitted: LeftOutScores
     queries: Floats
@@ -77,20 +76,20 @@ def draws(embedded: Embedded, split: SpeakerSplit, *, shots: int, classes: int, 
         sampler = EpisodeSampler(clips, EpisodeSettings(classes, shots, speaker_split=split), seed=SEED)
     except InputError:
         return
-    directions = unit(embedded.embeddings)
+    embeddings = embedded.embeddings
     for episode in sampler.episodes(count):
-        prototypes = unit(embedded.embeddings[episode.support].astype(np.float64).mean(axis=1))
         heard = np.isin(speakers, speakers[episode.query_indices])
         foreign = np.flatnonzero(heard & ~np.isin(labels, episode.classes))
         rows, targets = episode.support.ravel(), np.repeat(np.arange(classes), shots)
+        classifier = Classifier.fit(embeddings[rows], targets)
         yield Draw(
             support=episode.support,
-            prototypes=prototypes,
-            fitted=cross_fit(embedded.embeddings[rows], targets),
-            queries=directions[episode.query_indices] @ prototypes.T,
+            classifier=classifier,
+            fitted=cross_fit(embeddings[rows], targets),
+            queries=classifier.cosines(embeddings[episode.query_indices]),
             query_clips=episode.query_indices,
             targets=episode.query_targets,
-            foreign=directions[foreign] @ prototypes.T,
+            foreign=classifier.cosines(embeddings[foreign]),
             scale=measured_bundle().scale,
         )
 

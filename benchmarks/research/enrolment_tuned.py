@@ -18,7 +18,7 @@ from metaser.runtime import Engine
 from metaser.runtime.audio.trim import load_speech
 from metaser.runtime.enrolment.tune import tuner_of
 from metaser.runtime.scoring.calibration import CalibrationPrior
-from metaser.runtime.scoring.decision import prototype, unit
+from metaser.runtime.scoring.classifier import Classifier
 from metaser.runtime.scoring.leave_one_out import cross_fit, fitted_by_fold
 from metaser.runtime.tuning.head import SupportFrames
 from metaser.toolkit.data.corpora import read_corpus
@@ -70,17 +70,18 @@ def _draws(
         if outcome.head is None:
             continue
         embeddings = tuner.pool(outcome.head, support)
-        prototypes = unit(np.stack([prototype(embeddings[targets == number]) for number in range(classes)]))
+        classifier = Classifier.fit(embeddings, targets)
         heard = np.isin(speakers, speakers[episode.query_indices]) & ~np.isin(labels, episode.classes)
         foreign = rng.permutation(np.flatnonzero(heard))[:FOREIGN]
         queries, others = (
-            unit(tuner.pool(outcome.head, SupportFrames.of([frames[row] for row in rows], np.zeros(len(rows), int))))
-            @ prototypes.T
+            classifier.cosines(
+                tuner.pool(outcome.head, SupportFrames.of([frames[row] for row in rows], np.zeros(len(rows), int)))
+            )
             for rows in (episode.query_indices, foreign)
         )
         draw = Draw(
             support=episode.support,
-            prototypes=prototypes,
+            classifier=classifier,
             fitted=fitted_by_fold(outcome.cosines, targets, classes),
             queries=queries,
             query_clips=episode.query_indices,

@@ -26,7 +26,7 @@ from metaser.runtime.enrolment.fit import check_fits
 from metaser.runtime.enrolment.profile import Profile
 from metaser.runtime.errors import InputError, InputWarning, ProfileError
 from metaser.runtime.model.model import Model
-from metaser.runtime.scoring.decision import Decision, cosines, decide, score
+from metaser.runtime.scoring.decision import Decision, decide, score
 from metaser.runtime.stream.turns import Turns
 from metaser.runtime.system.cores import best_threads
 from metaser.runtime.words import kind_of
@@ -434,7 +434,7 @@ class Engine:
     def _scores(self, embedding: Embedding, profile: Profile) -> npt.NDArray[np.float64]:
         """[E] -> [C] without checks."""
         scale = profile.scale(self.bundle.scale)
-        rows = score(cosines(embedding[None], profile.prototypes), scale, profile.calibration)  # [1, C]
+        rows = score(profile.classifier.cosines(embedding[None]), scale, profile.calibration)  # [1, C]
         return rows[0]
 
     def stream(

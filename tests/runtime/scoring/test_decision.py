@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from metaser.runtime.scoring.decision import Calibration, decide, probabilities, prototype, unit
+from metaser.runtime.scoring.decision import Calibration, cosines, decide, prototype, score, softmax, unit
 
 
 def test_a_prototype_is_the_normalised_mean_of_embeddings_that_are_not() -> None:
@@ -17,16 +17,15 @@ def test_a_prototype_is_the_normalised_mean_of_embeddings_that_are_not() -> None
     np.testing.assert_allclose(prototype(embeddings), [1.5 / math.sqrt(2.5), 0.5 / math.sqrt(2.5)], rtol=1e-6)
 
 
-def test_probabilities_are_a_softmax_of_scaled_cosines() -> None:
-    prototypes = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
-    embedding = np.array([[2.0, 0.0]], np.float32)  # cosines 1 and 0
+def test_scores_are_a_softmax_of_scaled_cosines() -> None:
     expected = math.exp(10 / 5) / (math.exp(10 / 5) + 1)
-    np.testing.assert_allclose(probabilities(embedding, prototypes, 10.0, 5.0), [[expected, 1 - expected]], rtol=1e-12)
+    rows = score(np.array([[1.0, 0.0]]), 10.0, Calibration(temperature=5.0))
+    np.testing.assert_allclose(rows, [[expected, 1 - expected]], rtol=1e-12)
 
 
 def test_an_embedding_of_zeros_is_undecided() -> None:
     prototypes = np.eye(4, dtype=np.float32)
-    np.testing.assert_allclose(probabilities(np.zeros((1, 4), np.float32), prototypes, 10.0, 1.0), [[0.25] * 4])
+    np.testing.assert_allclose(softmax(cosines(np.zeros((1, 4), np.float32), prototypes)), [[0.25] * 4])
 
 
 @pytest.mark.parametrize(
@@ -49,18 +48,11 @@ def test_the_label_is_unknown_below_threshold_or_margin(calibration: Calibration
 finite = st.floats(-1e3, 1e3, width=32)
 
 
-@given(
-    arrays.arrays(np.float32, (3, 4), elements=finite),
-    arrays.arrays(np.float32, (5, 4), elements=finite),
-    st.floats(0.01, 100),
-)
-def test_probabilities_sum_to_one_and_ignore_the_length_of_embeddings(
-    embeddings: np.ndarray, prototypes: np.ndarray, temperature: float
-) -> None:
-    rows = probabilities(embeddings, prototypes, 10.0, temperature)
+@given(arrays.arrays(np.float64, (3, 5), elements=st.floats(-1, 1)), st.floats(0.01, 100))
+def test_scores_sum_to_one(similarities: np.ndarray, temperature: float) -> None:
+    rows = score(similarities, 10.0, Calibration(temperature=temperature))
     np.testing.assert_allclose(rows.sum(axis=1), 1.0, rtol=1e-9)
     assert (rows >= 0).all()
-    np.testing.assert_allclose(rows, probabilities(2 * embeddings, prototypes, 10.0, temperature), atol=1e-9)
 
 
 @given(arrays.arrays(np.float32, (4, 3), elements=finite))

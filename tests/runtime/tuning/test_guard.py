@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from metaser.runtime import BundleError, Engine, InputError, Profile, ProfileError, SupportError, WorkError
 from metaser.runtime.audio.trim import load_speech
 from metaser.runtime.enrolment.tune import TunedProfile, tuner_of
-from metaser.runtime.scoring.decision import probabilities, prototype
+from metaser.runtime.scoring.decision import cosines, prototype, softmax
 from metaser.runtime.tuning.guard import Guard, fold_of, least_log_loss
 from metaser.runtime.tuning.head import HeadTuner, HeadTuningSettings, SupportFrames
 from tests.rights import without_rights
@@ -69,9 +69,8 @@ def test_the_guard_scores_each_fold_by_what_is_learnt_from_the_others(engine: En
     losses = []
     for clip in range(4):
         others = [row for row in range(4) if folds[row] != folds[clip]]
-        rows = probabilities(
-            embeddings[[clip]], np.stack([prototype(embeddings[[row]]) for row in others]), engine.bundle.scale, 0.5
-        )
+        prototypes = np.stack([prototype(embeddings[[row]]) for row in others])  # one clip each: no whitening
+        rows = softmax(engine.bundle.scale / 0.5 * cosines(embeddings[[clip]], prototypes))
         losses.append(-np.log(rows[0, targets[clip]]))
     assert guard.folds == 2
     assert guard.log_loss_before <= np.mean(losses) + 1e-6  # the best of coolings, of which one is none
@@ -117,7 +116,7 @@ def test_queries_and_prototypes_use_the_tuned_head(engine: Engine, own: Profile,
     np.testing.assert_allclose(embedding, expected, atol=1e-3)
     np.testing.assert_allclose(own.tuned.embeddings[7], expected, atol=2e-2)  # from frames in float16
     assert np.abs(engine.embed(waveform) - expected).max() > 1e-2
-    scores = probabilities(embedding[None], own.prototypes, own.tuned.scale, own.calibration.temperature)[0]
+    scores = softmax(own.tuned.scale / own.calibration.temperature * own.classifier.cosines(embedding[None]))[0]
     decision = engine.classify(waveform, own)
     np.testing.assert_allclose(list(decision.scores.values()), scores, rtol=1e-4)
     assert max(decision.scores, key=lambda label: decision.scores[label]) == clip.label

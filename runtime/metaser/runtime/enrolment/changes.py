@@ -22,7 +22,6 @@ from metaser.runtime.enrolment.profile import Profile, check_others
 from metaser.runtime.enrolment.support import Progress, SupportClip, read_others
 from metaser.runtime.errors import SupportError
 from metaser.runtime.scoring.calibration import CalibrationInputs, calibrate
-from metaser.runtime.scoring.decision import cosines
 from metaser.runtime.words import counted
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def calibrate_profile(
         CalibrationInputs(
             fitted=profile.cross_fitted,
             shots=float(np.median(np.bincount(profile.targets))),
-            others=np.zeros(0) if embedded is None else cosines(embedded, profile.prototypes).max(axis=1),
+            others=np.zeros(0) if embedded is None else profile.classifier.cosines(embedded).max(axis=1),
             scale=profile.scale(model.bundle.scale),
             base=model.bundle.manifest.calibration,
             prior=model.bundle.manifest.prior,

@@ -19,7 +19,7 @@ from metaser.runtime.enrolment.support import LISTED, Progress, Support, read_su
 from metaser.runtime.enrolment.verdict import wilson_interval
 from metaser.runtime.errors import SupportError
 from metaser.runtime.scoring.calibration import confidence_error
-from metaser.runtime.scoring.decision import Decision, cosines, decide, score
+from metaser.runtime.scoring.decision import Decision, decide, score
 from metaser.runtime.words import listed
 
 if TYPE_CHECKING:
@@ -180,6 +180,6 @@ def _check_classes(labels: list[str], enrolled: tuple[str, ...]) -> None:
 def _tested(read: EmbeddedClips, profile: Profile, scale: float) -> Sequence[TestedClip]:
     if not read.clips:
         return ()
-    rows = score(cosines(read.embeddings, profile.prototypes), scale, profile.calibration)  # [M, C]
+    rows = score(profile.classifier.cosines(read.embeddings), scale, profile.calibration)  # [M, C]
     decisions = [decide(row, profile.labels, profile.calibration) for row in rows]
     return [TestedClip(clip, decision) for clip, decision in zip(read.clips, decisions, strict=True)]

@@ -25,6 +25,7 @@ from metaser.runtime.enrolment.profile_format import damaged, from_bytes, to_byt
 from metaser.runtime.enrolment.verdict import Verdict, judge
 from metaser.runtime.errors import InputError, NotFoundError, ProfileError, SupportError, WorkError
 from metaser.runtime.scoring.calibration import ExpectedRates
+from metaser.runtime.scoring.classifier import Classifier
 from metaser.runtime.scoring.decision import Calibration, prototype
 from metaser.runtime.scoring.leave_one_out import LeftOutScores, cross_fit, fitted_by_fold
 from metaser.runtime.system.files import behind_links, replace_file, sweep
@@ -97,6 +98,11 @@ class Profile:
     def prototypes(self) -> Prototypes:
         """[C, E] unit rows in the order of `labels`."""
         return np.stack([prototype(self.embedded[self.targets == number]) for number in range(len(self.labels))])
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The classifier of the active head's embeddings."""
+        return Classifier.fit(self.embedded, self.targets)
 
     @property
     def embedded(self) -> Embeddings:

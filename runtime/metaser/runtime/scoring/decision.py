@@ -110,13 +110,6 @@ def prototype(embeddings: Embeddings) -> Embedding:
     return unit(embeddings.astype(np.float64).mean(axis=0)).astype(np.float32)
 
 
-def probabilities(
-    embeddings: Embeddings, prototypes: Prototypes, scale: float, temperature: float
-) -> npt.NDArray[np.float64]:
-    """[B, E] embeddings, [C, E] prototypes -> [B, C], softmax over scale · cosine / temperature."""
-    return softmax(scale / temperature * cosines(embeddings, prototypes))
-
-
 def cosines(embeddings: Embeddings, prototypes: Prototypes) -> npt.NDArray[np.float64]:
     """[B, E] embeddings, [C, E] prototypes -> [B, C]."""
     return unit(embeddings) @ unit(prototypes).T

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.arrays import Embeddings
+from metaser.runtime.scoring.classifier import Floats, Indices, Whitening
 from metaser.runtime.scoring.decision import unit
 
-Floats = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
+MAX_FOLDS = 10
+"""The whitening is fitted without a fold of the clips, at most this many times."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,18 +44,26 @@ class LeftOutScores:
 
 
 def cross_fit(embeddings: Embeddings, targets: Indices) -> LeftOutScores:
-    """[M, E] embeddings, [M] classes 0 to C - 1 -> the cosines."""
-    wide = embeddings.astype(np.float64)
+    """[M, E] embeddings, [M] classes 0 to C - 1 -> the cosines.
+
+    A prototype is made without the clip, and the whitening without the clip's fold.
+    """
     counts = np.bincount(targets)  # [C]
     one_hot = np.eye(len(counts))[targets]  # [M, C]
-    sums = one_hot.T @ wide  # [C, E]
-    cosines = unit(wide) @ unit(sums).T  # [M, C]
-    rest = unit(sums[targets] - wide)  # [M, E], the prototype of the clip's class without the clip
-    own = (unit(wide) * rest).sum(axis=1)  # [M]
-    left_out = np.where(one_hot > 0, own[:, None], cosines)
-    rows = np.flatnonzero(counts[targets] > 1)
+    place = np.array([np.count_nonzero(targets[:row] == target) for row, target in enumerate(targets)])
+    folds = place % MAX_FOLDS  # every class is in as many folds as it has clips
+    cosines, own = np.zeros(one_hot.shape), np.zeros(len(targets))
+    for fold in range(folds.max() + 1):
+        left_out = folds == fold
+        wide = Whitening.fit(embeddings[~left_out], targets[~left_out])(embeddings)
+        sums = one_hot.T @ wide  # [C, E]
+        directions = unit(wide[left_out])
+        cosines[left_out] = directions @ unit(sums).T
+        rest = unit(sums[targets[left_out]] - wide[left_out])  # the prototype of the clip's class without the clip
+        own[left_out] = (directions * rest).sum(axis=1)
     others = cosines[one_hot == 0].reshape(len(targets), -1)  # [M, C - 1]
-    return LeftOutScores(left_out[rows], targets[rows], rows, others)
+    rows = np.flatnonzero(counts[targets] > 1)
+    return LeftOutScores(np.where(one_hot > 0, own[:, None], cosines)[rows], targets[rows], rows, others)
 
 
 def fitted_by_fold(cosines: npt.NDArray[np.floating] | None, targets: Indices, classes: int) -> LeftOutScores:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from metaser.runtime.arrays import Embeddings, HeadParameters
 from metaser.runtime.errors import SupportError, WorkError
-from metaser.runtime.scoring.decision import prototype, unit
+from metaser.runtime.scoring.classifier import Classifier
 from metaser.runtime.tuning.head import HeadTuner, HeadTuningSettings, SupportFrames
 from metaser.runtime.tuning.steps import Indices
 
@@ -121,10 +121,7 @@ class GuardedTuner:
         return Guard(int(folds.max()) + 1, before, after, cooling, self.settings.margin), cosines[1]
 
     def _cosines(self, head: HeadParameters, support: SupportFrames, queries: SupportFrames) -> npt.NDArray[np.float64]:
-        embeddings = self.pool(head, support)
-        numbers = range(support.targets.max() + 1)
-        classes = unit(np.stack([prototype(embeddings[support.targets == number]) for number in numbers]))  # [C, E]
-        return unit(self.pool(head, queries)) @ classes.T
+        return Classifier.fit(self.pool(head, support), support.targets).cosines(self.pool(head, queries))
 
 
 def least_log_loss(logits: npt.NDArray[np.float64], targets: Indices) -> tuple[float, float]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from metaser.runtime.arrays import Embeddings
 from metaser.runtime.errors import InputError
-from metaser.runtime.scoring.decision import unit
+from metaser.runtime.scoring.classifier import Classifier
 from metaser.toolkit.episodes.sampler import Episode, EpisodeSampler
 from metaser.toolkit.evaluation.embeddings import Embedded
 from metaser.toolkit.evaluation.intervals import (
@@ -132,10 +132,10 @@ def evaluate_by(
 
 
 def answer(embeddings: Embeddings, episode: Episode) -> Answers:
-    """[M, E] -> [Q] the class of each query: highest cosine to the mean of un-normalised support embeddings."""
-    prototypes = unit(embeddings[episode.support].astype(np.float64).mean(axis=1))  # [N, E]
-    cosines = unit(embeddings[episode.query_indices]) @ prototypes.T  # [Q, N]
-    return cosines.argmax(axis=1)
+    """[M, E] -> [Q] the class of each query, by the classifier of the runtime."""
+    classes, shots = episode.support.shape
+    classifier = Classifier.fit(embeddings[episode.support.ravel()], np.repeat(np.arange(classes), shots))
+    return classifier.cosines(embeddings[episode.query_indices]).argmax(axis=1)
 
 
 def compare(first: Evaluation, second: Evaluation) -> Comparison:
