@@ -91,9 +91,9 @@ def test_a_file_that_is_cut_off_is_labelled_and_what_is_missing_is_reported(
     run: Run, queries: list[Path], options: tuple[str, ...]
 ) -> None:
     content = queries[1].read_bytes()
-    queries[1].write_bytes(content[: len(content) * 4 // 5])
+    queries[1].write_bytes(content[: len(content) * 9 // 10])
     result = run("classify", *queries, *options)
-    notice = "it is cut off: 1.0 s were read and 0.3 s are missing"
+    notice = "it is cut off: 1.1 s were read and 0.1 s are missing"
     assert (result.returncode, result.stderr) == (0, f"{queries[1]}: {notice}\n")
     if options:
         assert [json.loads(line)["notices"] for line in result.stdout.splitlines()] == [[], [notice], []]

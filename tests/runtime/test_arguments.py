@@ -129,6 +129,7 @@ def test_every_public_function_is_a_case(cases: Mapping[str, Case]) -> None:
     assert set(cases) == public_functions()
 
 
+@pytest.mark.filterwarnings("ignore:Nothing is new")
 def test_the_right_values_are_accepted(cases: Mapping[str, Case]) -> None:
     for name, case in cases.items():
         if name not in ("forget", "undo", "Stream.finish"):  # these change the file or the stream of other tests

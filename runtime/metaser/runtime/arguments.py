@@ -75,7 +75,6 @@ ARGUMENTS = {
     "heard_at": NUMBER.or_none(),
     "live": FLAG,
     "max_s": ABOVE_0,
-    "min_classes": FROM_1,
     "notify": FUNCTION,
     "of_bundle": ABOVE_0,
     "patience_s": FROM_0,

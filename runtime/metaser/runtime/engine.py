@@ -135,7 +135,7 @@ class Engine:
         """Embed a support set, `support/<label>/clips` or {label: [waveforms]}, into a profile.
 
         Labels are text without surrounding white space. An InputWarning names skipped files, incomplete clips, clips
-        with little speech or much noise, and labels that look alike.
+        with little speech or much noise, labels that look alike, and copies of one recording, of which one is enrolled.
 
         Parameters:
             groups: folders inside the class folders only group clips of one class. Without it, folders inside them
@@ -161,26 +161,35 @@ class Engine:
         self,
         support: Support,
         *,
-        min_classes: int = 2,
+        add_to: Profile | None = None,
         groups: bool = False,
         sample_rate_hz: int = SAMPLE_RATE_HZ,
         progress: Progress | None = None,
     ) -> EmbeddedClips:
         """Embed and measure the clips of a support set; those that cannot be used are reported, not raised.
 
+        Of the copies of a recording, in other formats, at other volumes or cut from it, one is kept.
+
+        Parameters:
+            add_to: the profile that the clips are for: one class is enough, and copies of its clips are left out.
+
         Raises:
             NotFoundError, InputError, SupportError: as `enroll`.
+            ProfileError: `add_to` is not a profile, or is of another model.
         """
+        from metaser.runtime.enrolment.copies import without_copies, without_enrolled
         from metaser.runtime.enrolment.embed import embed_clips
-        from metaser.runtime.enrolment.support import Command, read_support
+        from metaser.runtime.enrolment.support import read_support
 
-        check(min_classes=min_classes, groups=groups, progress=progress)
-        command: Command = "add" if min_classes == 1 else "enroll"
+        check(groups=groups, progress=progress)
+        if add_to is not None:
+            self._check_profile(add_to)
         found = read_support(
-            support, min_classes=min_classes, groups=groups, command=command, sample_rate_hz=sample_rate_hz
+            support, command="add" if add_to else "enroll", groups=groups, sample_rate_hz=sample_rate_hz
         )
         read = embed_clips(found.clips, self.model.embed, progress, self.model.workers)
-        return replace(read, left_out=found.left_out, notices=(*found.notices, *read.notices))
+        read = without_copies(replace(read, left_out=found.left_out, notices=(*found.notices, *read.notices)))
+        return read if add_to is None else without_enrolled(read, add_to.clips)
 
     def tune(  # noqa: PLR0913 # the clips, their rate, and three options
         self,
@@ -246,8 +255,10 @@ class Engine:
     ) -> Profile:
         """The profile with more clips, of its classes or of others, calibrated again; a tuned head is dropped.
 
+        An InputWarning names copies of enrolled files, which are not added; copies of enrolled arrays are not found.
+
         Parameters:
-            support: as for `enroll`, or the result of `embed_support`.
+            support: as for `enroll`, or the result of `embed_support(..., add_to=profile)`.
 
         Raises:
             NotFoundError, InputError, SupportError, AudioError: as `enroll`.
@@ -262,9 +273,9 @@ class Engine:
         check_rate(sample_rate_hz)
         if not isinstance(support, EmbeddedClips):
             support = self.embed_support(
-                support, min_classes=1, groups=groups, sample_rate_hz=sample_rate_hz, progress=progress
+                support, add_to=profile, groups=groups, sample_rate_hz=sample_rate_hz, progress=progress
             ).checked()
-            _warn([*support.warnings(), *support.faults()])
+            _warn([*support.warnings(profile.labels), *support.faults()])
         return recalibrate(self.model, profile.with_clips(support.clips, support.embeddings), profile)
 
     def remove(self, profile: Profile, what: str) -> Profile:

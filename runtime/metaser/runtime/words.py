@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 MOST_LETTERS = 40
 """A longer text is not repeated in a message."""
 
@@ -16,10 +18,10 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {plural or (f'{noun}es' if noun.endswith('s') else f'{noun}s')}"
 
 
-def listed(names: list[str], most: int) -> str:
+def listed(names: Sequence[str], most: int, between: str = ", ") -> str:
     """The first names of a list, and the number of the others."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return between.join(names[:most]) + more
 
 
 def kind_of(given: object) -> str:

@@ -59,6 +59,15 @@ def test_labels_that_look_alike_are_named_and_stay_two(pair: tuple[str, str]) ->
     assert look_alikes(["joy", "anger", "joyous"]) == []
 
 
+def test_labels_that_are_nearly_one_word_are_named() -> None:
+    for pair in (("anger", "angry"), ("angr", "anger"), ("hapy", "happy")):
+        (warning,) = look_alikes([*pair, "joy"])
+        assert f"{min(pair)} and {max(pair)} have nearly the same name and stay 2 classes" in warning
+    for pair in (("class 1", "class 2"), ("happy", "unhappy"), ("male", "female"), ("mad", "sad"), ("calm", "joy")):
+        assert look_alikes(pair) == []
+    assert look_alikes(["angr"], enrolled=["anger", "hapy", "happy"]) == look_alikes(["angr", "anger"])
+
+
 @pytest.mark.parametrize("label", ["joy", "Ärger", "😡", "فرح", "very sad", "50%", "-x", "a" * 255, "می\u200cروم"])
 def test_a_label_that_can_be_a_name_is_its_own(label: str) -> None:
     assert safe_name(label) == label

@@ -78,13 +78,6 @@ def test_confusion_of_two_classes_by_hand() -> None:
     assert pair_confusions(fitted) == {(0, 1): pytest.approx(1 / 5)}
 
 
-def test_a_file_under_two_names_is_told() -> None:
-    profile = profile_of(APART)
-    copied = replace(profile.clips[2], copies=("anger/again.wav",))
-    report = make_report(replace(profile, clips=(*profile.clips[:2], copied, *profile.clips[3:])), scale=10.0)
-    assert report.findings == ("anger/2.wav is there twice, as anger/again.wav",)
-
-
 def test_the_same_recording_coded_twice_is_named_with_its_twin() -> None:
     report = make_report(profile_of({"anger": [0, 8, 0.01], "joy": [90, 95, 100]}), scale=10.0)
     assert [each.twin for each in report.clips] == [None, None, "anger/0.wav", None, None, None]

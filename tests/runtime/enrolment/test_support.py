@@ -163,7 +163,7 @@ def test_a_profile_of_before_with_untidy_labels_is_read_and_added_to(engine: Eng
     added = engine.add(read, {NFC: [clip(14)]})
     assert (
         added.embeddings.tobytes()
-        == engine.add(read, engine.embed_support({NFC: [clip(14)]}, min_classes=1)).embeddings.tobytes()
+        == engine.add(read, engine.embed_support({NFC: [clip(14)]}, add_to=read)).embeddings.tobytes()
     )
     assert {label: sum(each.label == label for each in added.clips) for label in added.labels} == {"joy": 2, NFC: 3}
 
@@ -210,7 +210,7 @@ def test_folders_inside_class_folders_that_look_like_classes_are_refused(
         read_support(folder)
     assert f"If those are the classes: `metaser enroll '{folder / 's1'}'`" in str(caught.value)
     assert str(caught.value).endswith("If they only group clips of one class: --groups")
-    assert len(read_support(folder, min_classes=1, groups=True).clips) == len(names.split())
+    assert len(read_support(folder, command="add", groups=True).clips) == len(names.split())
 
 
 def test_the_advice_for_nested_classes_is_that_of_the_command(nest: Callable[[str], Path]) -> None:

@@ -22,7 +22,7 @@ from metaser.cli.options import (
     ThreadsOption,
     profile_path,
 )
-from metaser.cli.view.console import print_json, print_status
+from metaser.cli.view.console import print_error, print_json, print_status
 from metaser.cli.view.enrolment_report import as_json as report_as_json
 from metaser.cli.view.enrolment_report import (
     class_table,
@@ -38,6 +38,7 @@ from metaser.cli.view.progress import SlowProgress
 from metaser.cli.view.skipped_files import skipped_json
 from metaser.cli.view.terminal import PlainConsole, console_for
 from metaser.cli.view.tuning import lost_by_change, tuning_json, tuning_line
+from metaser.runtime.words import counted
 
 if TYPE_CHECKING:
     from metaser.runtime import Engine, Profile
@@ -45,6 +46,11 @@ if TYPE_CHECKING:
     from metaser.runtime.enrolment.embed import EmbeddedClips
     from metaser.runtime.enrolment.report import Report
     from metaser.runtime.enrolment.tune import TunedProfile
+
+
+BAD_INPUT = 2
+LISTED = 20
+"""Number of clips that cannot be used to list."""
 
 
 class Tune(str, Enum):
@@ -224,10 +230,9 @@ def _change(request: Request, path: Path, engine: Engine, *, as_json: bool) -> O
 
     before = tuned = clips = None
     dropped: list[str] = []
-    if request.add:
-        engine.open_profile(path)  # a missing profile is reported before the slow part
+    add_to = engine.open_profile(path) if request.add else None
     if request.folder:
-        clips, dropped = _read(engine, request.folder, request, as_json=as_json)
+        clips, dropped = _read(engine, request.folder, request, add_to, as_json=as_json)
     with profile_lock(path, notify=print_status) if request.changes else nullcontext():
         if request.support and clips:
             enrolled = new_profile(engine.model, clips)
@@ -259,16 +264,30 @@ def _change(request: Request, path: Path, engine: Engine, *, as_json: bool) -> O
     )
 
 
-def _read(engine: Engine, folder: Path, request: Request, *, as_json: bool) -> tuple[EmbeddedClips, list[str]]:
-    """Read the clips of a folder; also return one line per clip that was left out."""
+def _read(
+    engine: Engine, folder: Path, request: Request, add_to: Profile | None, *, as_json: bool
+) -> tuple[EmbeddedClips, list[str]]:
+    """Read the clips of a folder; also return one line per clip that was left out.
+
+    Raises:
+        AudioError: a clip cannot be used.
+        typer.Exit: several clips cannot be used; each is reported.
+    """
     with SlowProgress("Enrolling", as_json=as_json) as progress:
-        read = engine.embed_support(
-            folder, min_classes=1 if request.add else 2, groups=request.groups, progress=progress
+        read = engine.embed_support(folder, add_to=add_to, groups=request.groups, progress=progress)
+    if request.drop_bad:
+        good, faults = read.good()
+        return good, [f"Left out: {fault}" for fault in faults]
+    if len(read.errors) > 1:
+        for error in read.errors[:LISTED]:
+            print_error(error)
+        count = counted(len(read.errors) + len(read.clips), "clip")
+        listed = f", {LISTED} of which are listed" if len(read.errors) > LISTED else ""
+        print_error(
+            f"{len(read.errors)} of {count} cannot be used{listed}: replace them, or leave them out with --drop-bad"
         )
-    if not request.drop_bad:
-        return read.checked(), []
-    good, faults = read.good()
-    return good, [f"Left out: {fault}" for fault in faults]
+        raise typer.Exit(BAD_INPUT)
+    return read.checked(), []
 
 
 def _print(console: PlainConsole, outcome: Outcome, *, in_full: bool) -> None:
@@ -317,7 +336,6 @@ def _print_report(console: PlainConsole, profile: Profile, report: Report | None
 
 def _print_next(console: PlainConsole, profile: Profile, path: Path, undo_options: str, options: str) -> None:
     from metaser.runtime.enrolment.profile_file import undo_path
-    from metaser.runtime.words import counted
 
     console.print_line(f"Profile of {counted(len(profile.clips), 'clip')}: {path}")
     if undo_path(path).is_file():

@@ -105,7 +105,7 @@ def _remark(each: ClipReport) -> str:
     if each.twin:
         remarks.append(f"repeats {each.twin}")
     if each.clip.copies:
-        remarks.append("there twice")
+        remarks.append("has copies")
     return ", ".join(remarks)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from metaser.runtime.arrays import Embedding, Embeddings, Waveform
+from metaser.runtime.audio.contour import Contour, contour_of
 from metaser.runtime.audio.quality import measure
 from metaser.runtime.audio.recordings import LeftOut, cannot_be_read, summary
 from metaser.runtime.audio.trim import utterances_in, without_pauses
@@ -43,16 +44,33 @@ class EmbeddedClips:
     """Files and folders that are not clips or cannot be opened."""
 
     notices: tuple[str, ...] = ()
-    """Sentences about merged labels, and about faults of clips such as a missing part."""
+    """Sentences about merged labels, about copies, and about faults of clips such as a missing part."""
+
+    contours: tuple[Contour | None, ...] = ()
+    """By which copies are found; None for a clip without speech."""
+
+    def rows(self, kept: Sequence[int]) -> EmbeddedClips:
+        """Only these of the clips."""
+        return replace(
+            self,
+            clips=tuple(self.clips[row] for row in kept),
+            embeddings=self.embeddings[kept],
+            contours=tuple(self.contours[row] for row in kept),
+        )
 
     @property
     def errors(self) -> tuple[AudioError, ...]:
         """One error per clip that cannot be used."""
         return tuple(each.error for each in self.refused)
 
-    def warnings(self) -> list[str]:
-        """One sentence per notice, per group of labels that look alike, and per kind of skipped file."""
-        return [*self.notices, *look_alikes(clip.label for clip in self.clips), *summary(self.left_out)]
+    def warnings(self, enrolled: Sequence[str] = ()) -> list[str]:
+        """One sentence per notice, per group of labels that look alike, and per kind of skipped file.
+
+        Parameters:
+            enrolled: the labels of the profile that these clips are added to.
+        """
+        alike = look_alikes((clip.label for clip in self.clips), enrolled)
+        return [*self.notices, *alike, *summary(self.left_out)]
 
     def faults(self) -> list[str]:
         """A sentence that names the clips with too little speech or too much noise; none if there are no such clips."""
@@ -69,13 +87,13 @@ class EmbeddedClips:
         """These clips, if all could be used.
 
         Raises:
-            AudioError: some could not; it names the first and the number of the others.
+            AudioError: some could not; it names the first few.
         """
-        if len(self.errors) > 1:
-            more = len(self.errors) - 1
-            raise AudioError(f"{self.errors[0]} ({counted(more, 'more clip')} cannot be used either)")
-        if self.errors:
+        if len(self.errors) == 1:
             raise self.errors[0]
+        if self.errors:
+            lines = [str(error) for error in self.errors]
+            raise AudioError(f"{counted(len(lines), 'clip')} cannot be used: {listed(lines, LISTED, '; ')}")
         return self
 
     def good(self) -> tuple[EmbeddedClips, list[str]]:
@@ -95,12 +113,14 @@ class EmbeddedClips:
             ]
         )
         left = {self.clips[row].label for row in kept}
-        for line, label in dropped:
+        for _, label in dropped:
             if label not in left:
+                lines = [line for line, of in dropped if of == label]
                 leave_out = " or move its folder away, to leave the class out" if len(left) >= LEAST_CLASSES else ""
-                raise SupportError(f"every clip of {label} is bad ({line}): record others{leave_out}")
-        good = replace(self, clips=tuple(self.clips[row] for row in kept), embeddings=self.embeddings[kept], refused=())
-        return good, [line for line, _ in dropped]
+                raise SupportError(
+                    f"every clip of {label} is bad ({listed(lines, LISTED, '; ')}): record others{leave_out}"
+                )
+        return replace(self.rows(kept), refused=()), [line for line, _ in dropped]
 
 
 def embed_clips(
@@ -128,6 +148,7 @@ def embed_clips(
         embeddings=np.stack([found.embedding for found in usable]) if usable else np.zeros((0, 0), np.float32),
         refused=tuple(refused),
         notices=tuple(notice for found in usable for notice in found.notices),
+        contours=tuple(found.contour for found in usable),
     )
 
 
@@ -138,6 +159,7 @@ class _Embedded:
     clip: Clip
     embedding: Embedding
     notices: tuple[str, ...]
+    contour: Contour | None
 
 
 def _embed_clip(clip: SupportClip, embed: Callable[[Waveform], Embedding]) -> _Embedded | RefusedClip:
@@ -145,9 +167,10 @@ def _embed_clip(clip: SupportClip, embed: Callable[[Waveform], Embedding]) -> _E
     try:
         loaded = clip.load()
         utterances = utterances_in(loaded.waveform)
-        embedding = embed(without_pauses(loaded.waveform, utterances))
+        speech = without_pauses(loaded.waveform, utterances)
         measured = replace(clip.clip, quality=measure(loaded.waveform, utterances))
-        return _Embedded(measured, embedding, tuple(f"{title}: {notice}" for notice in loaded.notices))
+        notices = tuple(f"{title}: {notice}" for notice in loaded.notices)
+        return _Embedded(measured, embed(speech), notices, contour_of(speech) if utterances else None)
     except AudioError as error:
         reason = str(error).removeprefix(f"{title} ").removeprefix(f"{clip.clip.name} ")
         message = f"{title} {reason}" if reason != str(error) else f"{title}: {error}"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from metaser.runtime.arguments import check
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
+from metaser.runtime.enrolment.copies import enrolled_copies
 from metaser.runtime.enrolment.embed import EmbeddedClips, embed_clips
 from metaser.runtime.enrolment.labels import not_enrolled
 from metaser.runtime.enrolment.profile import Profile
@@ -63,7 +64,7 @@ class ProfileEvaluation:
     """Clips of classes that are not enrolled: the correct answer is unknown."""
 
     enrolled: tuple[Clip, ...]
-    """Clips that are enrolled, which are not tested: they say nothing about new clips."""
+    """Clips that are enrolled, or copies of enrolled files, which are not tested: they say nothing about new clips."""
 
     skipped: EmbeddedClips
     """What could not be used, and why."""
@@ -148,23 +149,33 @@ def evaluate(  # noqa: PLR0913 # a model, a profile, clips and three options
         SupportError: no class is one of the profile, no clip can be used, or all clips are enrolled.
     """
     check(groups=groups, progress=progress)
-    found = read_support(support, min_classes=1, groups=groups, command="test", sample_rate_hz=sample_rate_hz)
+    found = read_support(support, groups=groups, command="test", sample_rate_hz=sample_rate_hz)
     _check_classes(sorted({clip.clip.label for clip in found.clips}), profile.labels)
     read = embed_clips(found.clips, lambda waveform: model.embed(waveform, profile.head), progress, model.workers)
-    scale = profile.scale(model.bundle.scale)
-    known = {clip.sha256 for clip in profile.clips}
-    tested = [each for each in _tested(read, profile, scale) if each.clip.sha256 not in known]
     if not read.clips:
-        raise SupportError(f"no clip can be used ({read.errors[0]}): give other clips")
-    if not tested:
+        raise SupportError(
+            f"no clip can be used ({listed(list(map(str, read.errors)), LISTED, '; ')}): give other clips"
+        )
+    known = enrolled_copies(read, profile.clips)
+    new = read.rows([row for row in range(len(read.clips)) if row not in known])
+    if not new.clips:
         raise SupportError("all clips are enrolled: test the profile with other clips")
+    tested = _tested(new, profile, profile.scale(model.bundle.scale))
+    enrolled = [(read.clips[row], clip) for row, clip in known.items()]
+    notices = (*found.notices, *read.notices, *_contradictions(enrolled), *new.faults())
     return ProfileEvaluation(
         labels=profile.labels,
         clips=tuple(each for each in tested if each.clip.label in profile.labels),
         foreign=tuple(each for each in tested if each.clip.label not in profile.labels),
-        enrolled=tuple(clip for clip in read.clips if clip.sha256 in known),
-        skipped=EmbeddedClips((), read.embeddings[:0], read.refused, found.left_out, (*found.notices, *read.notices)),
+        enrolled=tuple(clip for clip, _ in enrolled),
+        skipped=EmbeddedClips((), read.embeddings[:0], read.refused, found.left_out, notices),
     )
+
+
+def _contradictions(enrolled: Sequence[tuple[Clip, Clip]]) -> list[str]:
+    """A sentence about clips that are enrolled in another class than that of their folder."""
+    names = [f"{clip.title} is enrolled as {known.title}" for clip, known in enrolled if clip.label != known.label]
+    return [f"The labels of these clips contradict the profile: {listed(names, LISTED)}"] if names else []
 
 
 def _check_classes(labels: list[str], enrolled: tuple[str, ...]) -> None:

@@ -75,6 +75,11 @@ def find_clips(clips: Sequence[Clip], folder: str | Path | None = None) -> Found
     )
 
 
+def is_there(clip: Clip) -> bool:
+    """Whether the file of a clip is at its path and has the content that was enrolled."""
+    return _state(clip) == "there"
+
+
 def _state(clip: Clip) -> str:
     path = Path(clip.path)
     try:

@@ -9,7 +9,8 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
+from itertools import combinations
 
 from metaser.runtime.audio.recordings import is_junk
 from metaser.runtime.errors import SupportError
@@ -23,6 +24,9 @@ INVISIBLE = "\u200b\u2060\ufeff"
 
 JOINERS = "\u200c\u200d"
 """Zero-width characters that occur in Persian and Hindi words and in emoji."""
+
+NEAR = 0.75
+"""Share of equal letters from which two words may be the same."""
 
 LONGEST_NAME_BYTES = 255
 HASH_DIGITS = 12
@@ -73,17 +77,38 @@ def is_unknown(label: str) -> bool:
     return unicodedata.normalize("NFKC", tidy(label)).casefold() == UNKNOWN
 
 
-def look_alikes(labels: Iterable[str]) -> list[str]:
-    """A warning for each group of labels that differ only in case, inner white space or the width of letters."""
+def look_alikes(labels: Iterable[str], enrolled: Iterable[str] = ()) -> list[str]:
+    """A warning for labels that differ only in case, inner white space or the width of letters, or in few letters.
+
+    Parameters:
+        enrolled: labels to which these are added; what they have in common among themselves is known.
+    """
+    if before := {tidy(label) for label in enrolled}:
+        known = look_alikes(before)
+        return [line for line in look_alikes({*labels, *before}) if line not in known]
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for label in sorted(set(labels)):
-        groups[" ".join(unicodedata.normalize("NFKC", label).casefold().split())].append(label)
+        groups[_plain(label)].append(label)
+    found = [(group, "differ only in case or spacing and") for group in groups.values() if len(group) > 1]
+    first = [group[0] for group in groups.values()]
+    found += [([a, b], "have nearly the same name and") for a, b in combinations(first, 2) if _are_near(a, b)]
     return [
-        f"The labels {' and '.join(group)} differ only in case or spacing and stay {counted(len(group), 'class')}: "
+        f"The labels {' and '.join(group)} {how} stay {counted(len(group), 'class')}: "
         "rename one if they are the same class"
-        for group in groups.values()
-        if len(group) > 1
+        for group, how in found
     ]
+
+
+def _plain(label: str) -> str:
+    """The label without differences of case, spacing and width."""
+    return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+
+
+def _are_near(a: str, b: str) -> bool:
+    """Whether two words may be one, misspelt or in another form, as angr, angry and anger."""
+    a, b = sorted((_plain(a), _plain(b)))
+    are_words = a.isalpha() and b.isalpha() and a[0] == b[0]  # "class 1" and "class 2" differ on purpose
+    return a != b and are_words and SequenceMatcher(None, a, b).ratio() >= NEAR
 
 
 def not_enrolled(labels: Iterable[str], enrolled: Iterable[str]) -> list[str]:

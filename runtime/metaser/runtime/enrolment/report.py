@@ -207,9 +207,6 @@ def _findings(clips: tuple[ClipReport, ...], classes: tuple[ClassReport, ...], p
     ]
     found += [f"{each.clip.title} repeats {each.twin} and adds nothing: record another" for each in clips if each.twin]
     found += [
-        f"{each.clip.title} is there twice, as {', '.join(each.clip.copies)}" for each in clips if each.clip.copies
-    ]
-    found += [
         f"{each.label} has {counted(each.clips, 'clip')}: five are a good start"
         for each in classes
         if each.clips < FEW_CLIPS

@@ -86,7 +86,6 @@ class SupportSet:
 def read_support(
     support: Support,
     *,
-    min_classes: int = 2,
     groups: bool = False,
     command: Command = "enroll",
     sample_rate_hz: int = SAMPLE_RATE_HZ,
@@ -97,17 +96,18 @@ def read_support(
 
     Parameters:
         groups: folders inside class folders group clips of one class, even if they look like classes.
-        command: what the clips are for, for the advice.
+        command: what the clips are for: enrolment needs two classes, and advice names the command.
 
     Raises:
         NotFoundError: there is no such folder.
         InputError: the sample rate is not a whole number above 0, or was given for a folder.
-        SupportError: neither a folder nor {label: [waveforms]}, fewer classes than `min_classes`, a class without clips
-            or with an invalid label, a folder that cannot be read, one recording in two classes, or folders inside
+        SupportError: neither a folder nor {label: [waveforms]}, too few classes, a class without clips or with an
+            invalid label, a folder that cannot be read, one recording in two classes, or folders inside
             class folders that look like classes.
         AudioError: an array is not a clip.
     """
     rate_hz = check_rate(sample_rate_hz)
+    min_classes = 2 if command == "enroll" else 1
     if isinstance(support, Mapping):
         found = _from_arrays(support, min_classes, rate_hz)
     else:
