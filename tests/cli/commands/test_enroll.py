@@ -382,6 +382,8 @@ def test_all_clips_that_cannot_be_used_are_listed(run: Run, own_support: Path, p
     result = run("enroll", own_support)
     lines = result.stderr.splitlines()
     assert (result.returncode, result.stdout, len(lines)) == (2, "", 4)
-    assert [f"keen/{number}.wav cannot be read as audio" in lines[number] for number in range(3)] == [True] * 3
+    assert sorted(line.partition(" cannot")[0] for line in lines[:3]) == [
+        f"metaser: keen/{number}.wav" for number in range(3)
+    ]
     assert lines[3] == ("metaser: 3 of 6 clips cannot be used: replace them, or leave them out with --drop-bad")
     assert not profile.exists()

@@ -40,7 +40,7 @@ def test_seventeen_of_twenty_are_reliable_and_sixteen_are_not() -> None:
     assert (good.level, good.correct, good.clips, good.guessing) == ("reliable", 17, 20, 10)
     assert good.sentence == (
         "17 of 20 clips correct when left out (72 to 93 %); guessing gives 10. "
-        "Reliable for the people in these clips; test it on others."
+        "Reliable for these people if each speaks in every class; test it on others."
     )
     assert judge(scores([1] * 10, [1] * 6 + [0] * 4), LABELS[:2]).level == "unreliable"
 
@@ -69,3 +69,11 @@ def test_guessing_is_called_guessing_and_too_few_clips_are_not_judged() -> None:
     assert alone.sentence == "Not tested: joy has a single clip. Enrol three or more clips per class."
     both = judge(scores([1] * 6, [], []), LABELS)
     assert both.sentence.startswith("Not tested: joy and sad have only a single clip.")
+
+
+def test_a_class_without_speech_is_named_and_never_called_reliable() -> None:
+    verdict = judge(scores([1] * 10, [1] * 10), LABELS[:2], ["joy"])
+    assert (verdict.level, verdict.no_speech) == ("unreliable", ("joy",))
+    assert verdict.lines[-1] == ("No speech in joy: a stream labels only speech and never finds this class.")
+    few = judge(scores([1], [1]), LABELS[:2], ["anger", "joy"])
+    assert few.lines[-1].startswith("No speech in anger and joy: a stream")

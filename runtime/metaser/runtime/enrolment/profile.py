@@ -7,6 +7,7 @@ same clips gives the same bytes.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
@@ -133,7 +134,10 @@ class Profile:
     @cached_property
     def verdict(self) -> Verdict:
         """Whether the labels can be relied on, by the clips when they are left out."""
-        return judge(self.cross_fitted, self.labels)
+        counts = Counter(clip.label for clip in self.clips)
+        silent = Counter(clip.label for clip in self.clips if clip.quality and not clip.quality.speech_s)
+        no_speech = [label for label in self.labels if 2 * silent[label] > counts[label]]
+        return judge(self.cross_fitted, self.labels, no_speech)
 
     def with_clips(self, clips: Sequence[Clip], embeddings: Embeddings) -> Profile:
         """This profile with more clips; a clip that is already enrolled counts once, at its newer path.

@@ -7,7 +7,7 @@ clips of the same speakers correctly (`python -m benchmarks.research.verdict`; d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -54,6 +54,9 @@ class Verdict:
     alone: tuple[str, ...] = ()
     """Classes with a single clip, which cannot be left out."""
 
+    no_speech: tuple[str, ...] = ()
+    """Classes of which most clips hold no speech: a stream labels only speech, and never finds them."""
+
     @property
     def sentence(self) -> str:
         """The verdict for people, in one line."""
@@ -65,7 +68,7 @@ class Verdict:
         if self.level == "untested":
             has = "has" if len(self.alone) == 1 else "have only"
             reason = f"{_joined(self.alone)} {has} a single clip" if self.alone else "there are too few clips"
-            return [f"Not tested: {reason}. Enrol three or more clips per class."]
+            return [f"Not tested: {reason}. Enrol three or more clips per class.", *self._without_speech()]
         numbers = (
             f"{self.correct} of {counted(self.clips, 'clip')} correct when left out ({100 * self.low:.0f} to "
             f"{100 * self.high:.0f} %); guessing gives {self.guessing:.0f}."
@@ -77,7 +80,15 @@ class Verdict:
         """One line for answers of a profile that is not reliable; None if it is."""
         return None if self.level == "reliable" else f"Do not rely on these labels: {self.lines[0]}"
 
+    def _without_speech(self) -> list[str]:
+        if not self.no_speech:
+            return []
+        them = "this class" if len(self.no_speech) == 1 else "these classes"
+        return [f"No speech in {_joined(self.no_speech)}: a stream labels only speech and never finds {them}."]
+
     def _advice(self) -> list[str]:
+        if self.no_speech:
+            return self._without_speech()
         if len(self.not_learned) == self.classes:
             return ["No class is learned. Record clearer clips, or choose classes that sound more different."]
         if self.not_learned:
@@ -92,7 +103,7 @@ class Verdict:
 
 
 _CONCLUSIONS = {
-    "reliable": "Reliable for the people in these clips; test it on others.",
+    "reliable": "Reliable for these people if each speaks in every class; test it on others.",
     "unreliable": "Do not rely on this yet.",
     "guessing": "This may be guessing: do not use it.",
 }
@@ -102,18 +113,21 @@ def _joined(labels: Sequence[str]) -> str:
     return " and ".join([", ".join(labels[:-1]), labels[-1]]).removeprefix(" and ")
 
 
-def judge(fitted: LeftOutScores, labels: Sequence[str]) -> Verdict:
-    """The verdict on left-out clips of classes `labels`."""
+def judge(fitted: LeftOutScores, labels: Sequence[str], no_speech: Sequence[str] = ()) -> Verdict:
+    """The verdict on left-out clips of classes `labels`, of which those of `no_speech` hold none."""
     clips, correct = len(fitted.rows), int(fitted.correct.sum())
     counts = np.bincount(fitted.targets, minlength=len(labels))
     hits = np.bincount(fitted.targets, weights=fitted.correct, minlength=len(labels))
     if clips < LEAST_CLIPS or not counts.all():
         alone = tuple(label for label, count in zip(labels, counts, strict=True) if not count)
-        return Verdict("untested", correct, clips, clips / len(labels), 0.0, 1.0, (), len(labels), alone)
+        untested = Verdict("untested", correct, clips, clips / len(labels), 0.0, 1.0, (), len(labels), alone)
+        return replace(untested, no_speech=tuple(no_speech))
     low, high = wilson_interval(correct, clips)
-    level: Level = "reliable" if low >= RELIABLE else "unreliable" if low > 1 / len(labels) else "guessing"
+    is_reliable = low >= RELIABLE and not no_speech
+    level: Level = "reliable" if is_reliable else "unreliable" if low > 1 / len(labels) else "guessing"
     not_learned = [label for label, share in zip(labels, hits / counts, strict=True) if share < LEARNED]
-    return Verdict(level, correct, clips, clips / len(labels), low, high, tuple(not_learned), len(labels))
+    found = Verdict(level, correct, clips, clips / len(labels), low, high, tuple(not_learned), len(labels))
+    return replace(found, no_speech=tuple(no_speech))
 
 
 def wilson_interval(correct: int, count: int, z: float = NORMAL_90) -> tuple[float, float]:
