@@ -1,6 +1,5 @@
 """Adding and removing clips: exact in any order, and without traces of a removed clip."""
 
-import json
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors.numpy import save
 
 from metaser.runtime import Calibration, Clip, Engine, InputWarning, Profile, ProfileError, SupportError, undo
 from metaser.runtime.audio.quality import ClipQuality
@@ -105,25 +103,10 @@ def test_all_there_is_of_a_profile_comes_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.other_embeddings, EMBEDDINGS[[5]])
 
 
-def test_a_profile_of_before_calibration_is_read(tmp_path: Path) -> None:
-    keys = ("label", "sha256", "name", "path", "group")
-    header = {
-        "version": 1,
-        "model_id": "model",
-        "graph_id": "graph",
-        "bundle_name": "tiny",
-        "calibration": {"temperature": 0.5, "threshold": 0.4, "margin": 0.1},
-        "clips": [{key: getattr(clip, key) for key in keys} for clip in FIRST.clips],
-    }
-    path = tmp_path / "old.safetensors"
-    path.write_bytes(save({"embeddings": FIRST.embeddings}, {"metaser-profile": json.dumps(header)}))
-    old = Profile.load(path)
-    assert (old.calibration, old.reliability) == (Calibration(0.5, 0.4, 0.1), ExpectedRates())
-    assert old.clips[0].quality is None
-    assert old.prototypes.tobytes() == FIRST.prototypes.tobytes()
+def test_a_profile_without_distance_threshold_cannot_be_strict() -> None:
     with pytest.raises(ProfileError, match="has no distance threshold"):
-        old.answering("strict")
-    assert old.answering("calibrated") is old
+        FIRST.answering("strict")
+    assert FIRST.answering("calibrated") is FIRST
 
 
 @pytest.mark.parametrize(

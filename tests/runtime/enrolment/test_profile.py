@@ -1,8 +1,10 @@
 """The profile file: exact, written atomically, and refused if damaged."""
 
 import errno
+import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from safetensors.numpy import save
 
 from metaser.runtime import Calibration, Clip, NotFoundError, Profile, ProfileError, WorkError, forget, undo
 from metaser.runtime.enrolment.profile_file import undo_path
+from metaser.runtime.enrolment.profile_format import sealed
 
 
 def make_profile(order: list[int], seed: int = 0) -> Profile:
@@ -133,6 +136,48 @@ def test_a_profile_cut_off_at_any_byte_is_refused(tmp_path: Path) -> None:
             Profile.load(path)
 
 
+def test_a_profile_with_any_byte_changed_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "me.safetensors"
+    make_profile([0, 1]).save(path)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(ProfileError):
+            Profile.load(path)
+
+
+@pytest.mark.parametrize("change", ["signs", "label", "hash", "no hash"])
+def test_a_profile_that_was_changed_is_refused_with_what_to_do(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "me.safetensors"
+    profile = make_profile([0, 1])
+    profile.save(path)
+    content = path.read_bytes()
+    embedded = profile.embeddings.tobytes()
+    changed = {
+        "signs": content.replace(embedded, (-profile.embeddings).tobytes()),
+        "label": content.replace(rb"\"label\": \"a\"", rb"\"label\": \"c\""),
+        "hash": content.replace(rb"content_sha256\": \"", rb"content_sha256\": \"0")[: len(content)],
+        "no hash": content.replace(b"content_sha256", b"content_sha257"),
+    }[change]
+    assert changed != content
+    path.write_bytes(changed)
+    with pytest.raises(ProfileError, match="is damaged or was changed: enrol again, or go back with"):
+        Profile.load(path)
+
+
+def test_the_hash_is_of_the_file_with_zeros_in_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "me.safetensors"
+    labelled = [Clip('content_sha256": "', "1" * 64, "a", ""), Clip('\\"content_sha256\\": \\"', "2" * 64, "b", "")]
+    replace(make_profile([0, 1]), clips=tuple(labelled)).save(path)
+    content = path.read_bytes()
+    header = json.loads(
+        json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["metaser-profile"]
+    )
+    digest = header["content_sha256"]
+    assert hashlib.sha256(content.replace(digest.encode(), b"0" * 64)).hexdigest() == digest
+    assert Profile.load(path).labels == tuple(sorted(clip.label for clip in labelled))
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.binary(max_size=300))
 def test_random_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
@@ -145,7 +190,8 @@ def test_random_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "version 2 but this metaser reads 1"),
+        ({"version": 3}, "version 3 but this metaser reads 2: update metaser"),
+        ({"version": 1}, "has the earlier version 1, without a hash of its content: enrol again"),
         ({"clips": []}, "damaged"),
         ({"calibration": {"temperature": 0.0}}, "damaged"),
         ({"calibration": {"surprise": 1.0}}, "damaged"),
@@ -158,7 +204,8 @@ def test_a_profile_with_another_header_is_refused(tmp_path: Path, change: dict[s
     content = path.read_bytes()
     size = int.from_bytes(content[:8], "little")
     header = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["metaser-profile"])
-    path.write_bytes(save({"embeddings": profile.embeddings}, {"metaser-profile": json.dumps({**header, **change})}))
+    changed = json.dumps({**header, **change})
+    path.write_bytes(sealed(save({"embeddings": profile.embeddings}, {"metaser-profile": changed})))
     with pytest.raises(ProfileError, match=message):
         Profile.load(path)
 
@@ -207,10 +254,12 @@ def test_numbers_with_which_nothing_can_be_computed_or_shown_are_refused(
     content = path.read_bytes()
     size = int.from_bytes(content[:8], "little")
     header = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["metaser-profile"])
-    path.write_bytes(save({"embeddings": make_profile([0, 1]).embeddings}, {"metaser-profile": json.dumps(header)}))
+    path.write_bytes(
+        sealed(save({"embeddings": make_profile([0, 1]).embeddings}, {"metaser-profile": json.dumps(header)}))
+    )
     assert Profile.load(path).labels == make_profile([0, 1]).labels
     damaged = json.dumps({**header, **change})
-    path.write_bytes(save({"embeddings": make_profile([0, 1]).embeddings}, {"metaser-profile": damaged}))
+    path.write_bytes(sealed(save({"embeddings": make_profile([0, 1]).embeddings}, {"metaser-profile": damaged})))
     with pytest.raises(ProfileError, match="is damaged"):
         Profile.load(path)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from metaser.runtime import BundleError, Engine, InputError, Profile, ProfileError, SupportError, WorkError
 from metaser.runtime.audio.trim import load_speech
+from metaser.runtime.enrolment.profile_format import sealed
 from metaser.runtime.enrolment.tune import TunedProfile, tuner_of
 from metaser.runtime.scoring.decision import cosines, prototype, softmax
 from metaser.runtime.tuning.guard import Guard, fold_of, least_log_loss
@@ -156,7 +157,7 @@ def _altered(path: Path, change: dict[str, npt.NDArray[np.generic] | None]) -> N
     size = int.from_bytes(content[:8], "little")
     tensors = {**load(content), **change}
     metadata = json.loads(content[8 : 8 + size])["__metadata__"]
-    path.write_bytes(save({name: value for name, value in tensors.items() if value is not None}, metadata))
+    path.write_bytes(sealed(save({name: value for name, value in tensors.items() if value is not None}, metadata)))
 
 
 @pytest.mark.parametrize(
@@ -184,7 +185,7 @@ def test_a_damaged_tuned_head_is_refused(
         Profile.load(path)
 
 
-def test_a_tuned_head_of_before_calibration_is_read_and_promises_nothing(
+def test_a_tuned_head_without_cross_fitted_scores_is_read_and_promises_nothing(
     engine: Engine, own: Profile, tmp_path: Path
 ) -> None:
     path = tmp_path / "me.safetensors"

@@ -35,7 +35,7 @@ class Clip:
     """Names of files with the same content in the same class; they count once."""
 
     quality: ClipQuality | None = field(default=None, compare=False)
-    """Measured at enrolment; None in profiles written by older versions."""
+    """Measured at enrolment; None for a clip that was not."""
 
     def __post_init__(self) -> None:
         check_fields(self, SupportError)

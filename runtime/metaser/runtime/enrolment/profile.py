@@ -204,7 +204,7 @@ class Profile:
 
         Raises:
             InputError: there is no such rule.
-            ProfileError: the profile was never calibrated for `strict`.
+            ProfileError: the profile has too few clips for `strict`.
         """
         if unknown not in ("off", "calibrated", "strict"):
             raise InputError(f"unknown is {shown(unknown)}: choose off, calibrated or strict")
@@ -213,10 +213,7 @@ class Profile:
             return replace(self, calibration=Calibration(now.temperature))
         if unknown == "strict":
             if now.strict_cosine <= -1:
-                raise ProfileError(
-                    "this profile has no distance threshold: enrol at least two clips of each class, and "
-                    "calibrate a profile of an older version with `metaser calibrate --false-accepts 0.05`"
-                )
+                raise ProfileError("this profile has no distance threshold: enrol at least two clips of each class")
             return replace(self, calibration=replace(now, min_cosine=now.strict_cosine))
         return self
 

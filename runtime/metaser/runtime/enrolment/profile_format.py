@@ -1,7 +1,12 @@
-"""A profile as bytes: one safetensors file whose metadata holds the clips and the calibration as JSON."""
+"""A profile as bytes: one safetensors file whose metadata holds the clips and the calibration as JSON.
+
+The JSON also holds the sha256 of the whole file, computed with zeros in its own place, so that a profile with any other
+byte is refused instead of giving other labels.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -23,7 +28,11 @@ from metaser.runtime.system.strict_json import finite, read_json_text
 if TYPE_CHECKING:
     from metaser.runtime.tuning.tuned_head import TunedHead
 
-VERSION = 1
+VERSION = 2
+HASH = "content_sha256"
+NO_HASH = "0" * 64
+_BEFORE_HASH = json.dumps(f'"{HASH}": "')[1:-1].encode()
+"""What is before the hash in the file, where the JSON of the profile is a text in JSON."""
 
 Fields = Mapping[str, Any]
 """The fields of a `Profile` by name."""
@@ -34,6 +43,7 @@ def to_bytes(fields: Fields) -> bytes:
     tuned: TunedHead | None = fields["tuned"]
     header = {
         "version": VERSION,
+        HASH: NO_HASH,
         **{name: fields[name] for name in ("model_id", "graph_id", "bundle_name")},
         "calibration": asdict(fields["calibration"]),
         "reliability": asdict(fields["reliability"]),
@@ -44,19 +54,46 @@ def to_bytes(fields: Fields) -> bytes:
     tensors = {"embeddings": fields["embeddings"], **(tuned.tensors() if tuned else {})}
     if fields["other_embeddings"] is not None:
         tensors["others"] = fields["other_embeddings"]
-    return save(tensors, {FORMAT: json.dumps(header, sort_keys=True)})
+    return sealed(save(tensors, {FORMAT: json.dumps(header, sort_keys=True)}))
+
+
+def sealed(content: bytes) -> bytes:
+    """The file of a profile with the hash of its content.
+
+    Raises:
+        ValueError: it has no place for the hash.
+    """
+    start, end = _hash_place(content)
+    return content[:start] + _hash_of(content) + content[end:]
+
+
+def _hash_of(content: bytes) -> bytes:
+    """The hash of a file whose own hash counts as zeros."""
+    start, end = _hash_place(content)
+    digest = hashlib.sha256(content[:start])
+    digest.update(NO_HASH.encode())
+    digest.update(memoryview(content)[end:])
+    return digest.hexdigest().encode()
+
+
+def _hash_place(content: bytes) -> tuple[int, int]:
+    header_end = 8 + int.from_bytes(content[:8], "little")
+    start = content.index(_BEFORE_HASH, 0, header_end) + len(_BEFORE_HASH)
+    return start, start + len(NO_HASH)
 
 
 def from_bytes(content: bytes, path: Path) -> Fields:
     """The fields that a file's bytes hold; `path` is for messages.
 
     Raises:
-        ProfileError: the bytes are damaged, or have another version.
+        ProfileError: the bytes are damaged, changed, or have another version.
     """
     try:
         tensors = load(content)
         header = read_json_text(_metadata(content)[FORMAT])
-        version = header["version"]
+        version = int(header["version"])
+        if version == VERSION and header[HASH].encode() != _hash_of(content):
+            raise damaged(path)
         fields = _fields(header, tensors) if version == VERSION else {}
     except (
         SafetensorError,
@@ -68,14 +105,16 @@ def from_bytes(content: bytes, path: Path) -> Fields:
         RecursionError,
     ) as error:
         raise damaged(path) from error
-    if version != VERSION:
+    if version > VERSION:
         raise ProfileError(f"{path} has version {version} but this metaser reads {VERSION}: update metaser")
+    if version < VERSION:
+        raise ProfileError(f"{path} has the earlier version {version}, without a hash of its content: enrol again")
     return fields
 
 
 def damaged(path: Path) -> ProfileError:
     """The error for a profile that cannot be used."""
-    return ProfileError(f"{path} is damaged: enrol again, or go back with `metaser enroll --undo`")
+    return ProfileError(f"{path} is damaged or was changed: enrol again, or go back with `metaser enroll --undo`")
 
 
 def _fields(header: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) -> Fields:
@@ -85,10 +124,10 @@ def _fields(header: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) -> Fie
         "calibration": Calibration(**{key: finite(value) for key, value in header["calibration"].items()}),
         "clips": clips,
         "embeddings": tensors["embeddings"],
-        "reliability": ExpectedRates(**_numbers(header.get("reliability", {}))),
-        "others": tuple(_read_clip(clip) for clip in header.get("others", ())),
+        "reliability": ExpectedRates(**_numbers(header["reliability"])),
+        "others": tuple(_read_clip(clip) for clip in header["others"]),
         "other_embeddings": tensors.get("others"),
-        "tuned": None if header.get("tuned") is None else _read_tuned(header["tuned"], tensors, clips),
+        "tuned": None if header["tuned"] is None else _read_tuned(header["tuned"], tensors, clips),
     }
 
 
