@@ -45,6 +45,13 @@ def test_info_about_one_thing_tells_only_that(run: Run, enrolled: Path, tiny_bun
     assert list(json.loads(run("info", enrolled, "--json").stdout)) == ["profile"]
 
 
+def test_info_ignores_no_option(refused: Refused, enrolled: Path, tiny_bundle: Path) -> None:
+    assert refused("info", "default", "--profile", enrolled.parent / "other.safetensors").startswith(
+        f"default and --profile {enrolled.parent / 'other.safetensors'}: give BUNDLE_OR_PROFILE, or these options"
+    )
+    assert "and --bundle frozen: give" in refused("info", tiny_bundle, "--bundle", "frozen")
+
+
 def test_info_about_nothing_is_refused(refused: Refused, tmp_path: Path, bad_bundle: tuple[Path, str]) -> None:
     assert "absent" in refused("info", tmp_path / "absent")
     folder, words = bad_bundle

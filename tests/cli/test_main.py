@@ -188,3 +188,33 @@ print([name for name in command().commands if f"metaser.cli.commands.{name}" in 
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "['info']"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("enroll", ""),
+        ("enroll", "--add", ""),
+        ("enroll", "--report", "--plot", ""),
+        ("enroll", "--report", "--profile", ""),
+        ("enroll", ".", "--bundle", ""),
+        ("classify", ""),
+        ("classify", "a.wav", ""),
+        ("test", ""),
+        ("stream", ""),
+        ("stream", "a.wav", "--record", ""),
+        ("calibrate", "--others", ""),
+        ("reenroll", ""),
+        ("record", "joy", "--into", ""),
+        ("info", ""),
+        ("corpora", ""),
+        ("evaluate", "frozen", "--corpus", ""),
+        ("train", ""),
+        ("export", "", "bundle"),
+    ],
+)
+def test_an_empty_path_is_refused_and_never_the_current_folder(run: Run, words: tuple[str, ...]) -> None:
+    result = run(*words)
+    assert result.returncode == 2
+    assert "empty" in result.stderr
+    assert result.stdout == ""

@@ -259,3 +259,17 @@ def test_a_field_of_an_unknown_type_is_the_name_of_a_class() -> None:
     with pytest.raises(InputError, match=r"inner is 3: give Calibration\(\.\.\.\)"):
         check_fields(Made(3))  # type: ignore[arg-type]
     assert "live" in ARGUMENTS
+
+
+def test_an_empty_path_is_refused_and_never_the_current_folder(engine: Engine, profile: Profile) -> None:
+    calls: dict[str, Callable[[], object]] = {
+        "the support set": lambda: engine.enroll(""),
+        "the clip": lambda: metaser.runtime.load_audio(""),
+        "the profile": lambda: profile.save(""),
+        "the bundle": lambda: metaser.runtime.open_bundle(""),
+        "the folder of other speech": lambda: engine.embed_others("", profile),
+        "the folder": lambda: metaser.runtime.find_clips(profile.clips, ""),
+    }
+    for what, call in calls.items():
+        with pytest.raises(metaser.runtime.InputError, match=f"{what} is an empty path: give "):
+            call()

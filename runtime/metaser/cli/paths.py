@@ -35,9 +35,18 @@ def name_or_folder(value: str | None) -> str | None:
     """Expand `~` in an option that takes a shipped name or a folder.
 
     Raises:
-        InputError: as `expanded`.
+        InputError: it is empty; or as `expanded`.
     """
+    if value == "":
+        raise _empty("the bundle")
     return None if value is None else expanded(value)
+
+
+def _empty(what: str) -> Exception:
+    """The error for an empty path, as of a shell variable that is not set; it would be the current folder."""
+    from metaser.runtime.errors import InputError
+
+    return InputError(f"{what} is empty: give a path; is a variable of the shell not set?")
 
 
 def profile_file(value: str | None) -> str | None:
@@ -56,11 +65,17 @@ def profile_file(value: str | None) -> str | None:
 
 
 def expand_in(command: Any) -> None:
-    """Make a typer command expand `~` in all its path parameters."""
+    """Make a typer command expand `~` in all its path parameters, and refuse empty paths."""
     for parameter in command.params:
         if parameter.type.name == "path":
             parameter.type.convert = _expanding(parameter.type.convert)
 
 
 def _expanding(convert: Any) -> Any:
-    return lambda value, parameter, context: convert(expanded(os.fspath(value)), parameter, context)
+    def converted(value: Any, parameter: Any, context: Any) -> Any:
+        path = os.fspath(value)
+        if path == "":
+            raise _empty(parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar)
+        return convert(expanded(path), parameter, context)
+
+    return converted

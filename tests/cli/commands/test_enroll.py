@@ -231,7 +231,8 @@ def test_a_removed_class_is_nowhere_in_the_file(run: Run, own_support: Path, pro
         (("--remove", "calm"), "at least two classes are needed"),
         (("--add", "nowhere"), "no such folder: nowhere"),
         (("--add", ".", "--remove", "calm"), "either SUPPORT"),
-        (("--undo", "--tune=auto"), "tune it afterwards"),
+        (("--undo", "--tune=auto"), "give --tune afterwards"),
+        (("--undo", "--report", "--plot", "map.png"), "give --report and --plot afterwards"),
         (("--undo", "--drop-bad"), "--drop-bad is for SUPPORT or --add"),
     ],
 )

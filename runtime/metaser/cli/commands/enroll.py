@@ -38,7 +38,6 @@ from metaser.cli.view.progress import SlowProgress
 from metaser.cli.view.skipped_files import skipped_json
 from metaser.cli.view.terminal import PlainConsole, console_for
 from metaser.cli.view.tuning import lost_by_change, tuning_json, tuning_line
-from metaser.runtime.words import counted
 
 if TYPE_CHECKING:
     from metaser.runtime import Engine, Profile
@@ -138,9 +137,10 @@ class Request:
                 "give either SUPPORT, a folder with one subfolder of clips per label, or one of --add, --remove and "
                 "--undo"
             )
-        if self.undo and self.tune:
+        others = {"--tune": self.tune, "--report": report, "--plot": self.plot}
+        if self.undo and (names := [name for name, value in others.items() if value]):
             raise InputError(
-                "--undo restores a profile as it was: tune it afterwards, with `metaser enroll --tune auto`"
+                f"--undo restores a profile as it was: give {' and '.join(names)} afterwards, to metaser enroll"
             )
         for name, given in (("--drop-bad", self.drop_bad), ("--groups", self.groups)):
             if given and self.folder is None:
@@ -279,6 +279,8 @@ def _read(
         good, faults = read.good()
         return good, [f"Left out: {fault}" for fault in faults]
     if len(read.errors) > 1:
+        from metaser.runtime.words import counted
+
         for error in read.errors[:LISTED]:
             print_error(error)
         count = counted(len(read.errors) + len(read.clips), "clip")
@@ -336,6 +338,7 @@ def _print_report(console: PlainConsole, profile: Profile, report: Report | None
 
 def _print_next(console: PlainConsole, profile: Profile, path: Path, undo_options: str, options: str) -> None:
     from metaser.runtime.enrolment.profile_file import undo_path
+    from metaser.runtime.words import counted
 
     console.print_line(f"Profile of {counted(len(profile.clips), 'clip')}: {path}")
     if undo_path(path).is_file():

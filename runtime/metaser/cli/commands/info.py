@@ -13,6 +13,7 @@ import typer
 from metaser.cli.options import BundleOption, JsonOption, ProfileOption, profile_path
 from metaser.cli.paths import name_or_folder
 from metaser.cli.view.console import percent, plain, print_json
+from metaser.cli.view.next_commands import next_options
 from metaser.cli.view.terminal import PlainConsole, console_for, new_table
 from metaser.runtime.words import counted
 
@@ -41,6 +42,8 @@ def info(
     """
     from metaser.runtime import InputError, NotFoundError, open_bundle, shipped_bundles
 
+    if what is not None and (others := next_options(profile, bundle)):
+        raise InputError(f"{what} and{others}: give BUNDLE_OR_PROFILE, or these options")
     try:
         path: Path | None = profile_path(profile)
         absent = f"No profile at {path} yet: make one with metaser enroll support/"

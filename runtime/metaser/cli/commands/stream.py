@@ -201,6 +201,8 @@ def _check_source(  # noqa: PLR0913 # all options that concern the source
     """Raise InputError for no source or two, and for an option that this source would ignore."""
     from metaser.runtime import InputError
 
+    if file == "":
+        raise InputError("FILE is empty: give a path; is a variable of the shell not set?")
     if mic == (file is not None):
         raise InputError("give one source: --mic, a FILE, or - for standard input")
     if live and not is_piped:

@@ -13,10 +13,12 @@ def given_path(given: object, what: str, error: type[InputError] = InputError, w
     """The path that was given for `what`, for which `wanted` is accepted.
 
     Raises:
-        InputError: of the type `error`: it is not a path.
+        InputError: of the type `error`: it is not a path, or is empty, which would be the current folder.
     """
     if isinstance(given, (str, os.PathLike)):
         path = os.fspath(given)
+        if path == "":
+            raise error(f"{what} is an empty path: give {wanted}")
         if isinstance(path, str):
             return Path(path)
     raise error(f"{what} is {kind_of(given)}: give {wanted}")
