@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 import numpy as np
 import pytest
+import soundfile
 
 from tests.cli.conftest import RATE_HZ, ClipMaker, Run, Start
 from tests.runtime.audio.recordings import Samples, by_ffmpeg, encoded, mp3
@@ -215,3 +216,12 @@ def test_the_rate_given_for_a_pipe_that_states_its_own_is_named(start: Start, co
         printed, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "standard input states its own format: --rate not used." in printed
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_clipped_speech_is_noticed_once(run: Run, make_clip: ClipMaker, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "loud.wav", np.clip(30 * make_clip("calm", 3.0, 1), -1, 1), 16_000)
+    result = run("stream", tmp_path / "loud.wav", "--json")
+    assert result.stderr.count("loud.wav: clipped (") == 1
+    (notice,) = (event for event in map(json.loads, result.stdout.splitlines()) if event["event"] == "notice")
+    assert "of its speech at full scale), and labels may be wrong: lower the level" in notice["message"]

@@ -209,7 +209,8 @@ class Engine:
             settings: replace those of the bundle's manifest.
 
         Raises:
-            SupportError: a file is no longer there, or a class has a single clip and tuning is not forced.
+            SupportError: a file is no longer there, an array is missing in `support` or not enrolled, or a class has a
+                single clip and tuning is not forced.
             BundleError: the bundle cannot be tuned.
             InputError: `force`, `settings` or `progress` has another type.
             ProfileError: `profile` is not a profile, or is of another model.
@@ -221,7 +222,7 @@ class Engine:
         check(force=force, progress=progress)
         if settings is not None:
             check_type(settings, "settings", HeadTuningSettings, "give HeadTuningSettings(...)")
-        samples = enrolled_arrays(support, sample_rate_hz)
+        samples = enrolled_arrays(support, sample_rate_hz, profile)
         return tune_profile(self.model, profile, samples, force=force, settings=settings, progress=progress)
 
     def calibrate(

@@ -134,3 +134,25 @@ def test_a_label_that_comes_with_an_update_runs_once_per_segment(tmp_path: Path)
     commands.on_event(StreamEvent("leave", None, 3.0, 4.0, 0.4, {}, 0.0))
     commands.close()
     assert path.read_text() == "joy1.500unknown3.000"
+
+
+@pytest.mark.parametrize(
+    ("command", "advice"),
+    [
+        ("echo hit >> f", """--on-label 'anger=sh -c "echo hit >> f"'"""),
+        ('echo "hit" | cat', """--on-label 'anger=sh -c '"'"'echo "hit" | cat'"'"''"""),
+        ("sh -c 'echo hit >> f'", ""),
+        ("echo hit", ""),
+    ],
+)
+def test_characters_of_a_shell_are_named_with_the_command_for_one(
+    capsys: pytest.CaptureFixture[str], command: str, advice: str
+) -> None:
+    read_commands([f"anger={command}"], LABELS)
+    said = capsys.readouterr().err
+    assert said.rstrip("\n").endswith(advice)
+    assert said.count("no shell runs this command") == bool(advice)
+    if advice:
+        words = shlex.split(advice)
+        assert words[0] == "--on-label"
+        assert read_commands(words[1:], LABELS) == {"anger": ["sh", "-c", command]}

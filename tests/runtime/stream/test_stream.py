@@ -10,7 +10,17 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaser.runtime import AudioError, Calibration, Engine, InputError, Profile, Stream, StreamEvent, StreamSettings
+from metaser.runtime import (
+    AudioError,
+    Calibration,
+    Engine,
+    InputError,
+    InputWarning,
+    Profile,
+    Stream,
+    StreamEvent,
+    StreamSettings,
+)
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 
 Audio = npt.NDArray[np.float32]
@@ -105,8 +115,18 @@ def test_segments_lie_where_the_truth_has_speech(
 def test_silence_gives_no_label(engine: Engine, profile: Profile) -> None:
     quiet = np.random.default_rng(0).normal(0, 1e-4, 5 * SAMPLE_RATE_HZ).astype(np.float32)
     stream = engine.stream(profile)
-    assert run(stream, [quiet]) == []
+    with pytest.warns(InputWarning, match=r"the stream: silent \(its peak is 4\..e-04, speech needs 0\.001\): check"):
+        assert run(stream, [quiet]) == []
     assert not stream.in_speech
+
+
+@pytest.mark.parametrize("rate_hz", [SAMPLE_RATE_HZ, 44_100])
+def test_clipped_speech_is_a_warning_at_the_end(engine: Engine, profile: Profile, excerpt: Audio, rate_hz: int) -> None:
+    clipped = np.clip(20 * excerpt, -1, 1)
+    stream = engine.stream(profile, sample_rate_hz=rate_hz)
+    stream.push(clipped)
+    with pytest.warns(InputWarning, match=r"the stream: clipped \(\d+% of its speech at full scale\)"):
+        stream.finish()
 
 
 def test_a_burst_of_speech_too_short_to_label_gives_nothing(

@@ -298,3 +298,12 @@ def test_frames_over_the_range_of_float16_are_not_kept(engine: Engine, monkeypat
     monkeypatch.setattr(engine.model, "frames", lambda waveform: frames(waveform) * np.float32(1e30))
     with pytest.raises(WorkError, match="in float16, is not finite"):
         engine.tune(profile, clips, force=True, settings=QUICK)
+
+
+def test_arrays_that_are_not_enrolled_are_refused_and_missing_ones_named(engine: Engine, own: Profile) -> None:
+    clip = (0.1 * np.random.default_rng(0).standard_normal(16_000)).astype(np.float32)
+    with pytest.raises(SupportError, match=r"1 array of `support` not enrolled in this profile \(joy/array 0\)"):
+        engine.tune(own, {"joy": [clip]})
+    arrays = replace(own, tuned=None, clips=tuple(replace(each, path="") for each in own.clips))
+    with pytest.raises(SupportError, match="was enrolled as an array and tuning needs it: pass support="):
+        engine.tune(arrays)

@@ -275,7 +275,7 @@ def _print_end(  # noqa: PLR0913, PLR0917 # what was played, and how it is print
         flush_or_drop_stdout()
         if form is None:
             return
-    for line in source.notices:
+    for line in (*source.notices, *heard.notices):
         console.print_line(f"{name}: {line}")
         if form is Format.json:
             print_json(event="notice", message=line)

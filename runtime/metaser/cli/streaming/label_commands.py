@@ -21,6 +21,9 @@ SILENCE = "silence"
 FINISH_S = 5.0
 """How long the end of the stream waits for commands that still run."""
 
+OPERATORS = tuple(">|&;$`")
+SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish")
+
 Commands = Mapping[str, Sequence[str]]
 
 
@@ -44,8 +47,19 @@ def read_commands(given: Iterable[str], labels: Sequence[str]) -> Commands:
             raise InputError(f"--on-label {text}: a quotation mark is missing in the command") from None
         if not words or shutil.which(words[0]) is None:
             raise InputError(f"--on-label {text}: no such command: {words[0] if words else 'it is empty'}")
+        if any(operator in text for operator in OPERATORS) and os.path.basename(words[0]) not in SHELLS:  # noqa: PTH119
+            print_status(_no_shell(label, text.removeprefix(f"{label}=")))
         commands[label] = words
     return commands
+
+
+def _no_shell(label: str, command: str) -> str:
+    """Say that no shell runs the command, and how to use one."""
+    quoted = shlex.quote(command) if set(command) & set('"\\') else f'"{command}"'
+    return (
+        f"--on-label {label}: no shell runs this command, so characters such as > and | have no effect; to use one: "
+        f"--on-label {shlex.quote(f'{label}=sh -c {quoted}')}"
+    )
 
 
 class LabelCommands:

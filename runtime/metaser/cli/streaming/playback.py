@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -51,6 +52,9 @@ class Heard:
 
     hop_s: float = 0.0
     """Current time between two windows."""
+
+    notices: list[str] = field(default_factory=list)
+    """Why the labels of the whole stream may mean little; complete at its end."""
 
     error: AudioError | None = None
     """The error that ended the stream early; audio before it was processed."""
@@ -119,14 +123,24 @@ def play(
                 if heard.interrupted:
                     break
             if stream:
-                work(stream.finish)
+                heard.notices += _finish(stream, work)
         except AudioError as error:
             if stream is None:
                 raise
             heard.error = error
-            work(stream.finish)
+            heard.notices += _finish(stream, work)
         except BrokenPipeError:
             heard.pipe_closed = True
     if stream is None and not heard.interrupted:
         raise AudioError(f"{name} holds no samples: record it again")
     return heard
+
+
+def _finish(stream: Stream, work: Callable[[Callable[[], list[StreamEvent]]], None]) -> list[str]:
+    """Finish the stream; what it warns about is returned instead."""
+    from metaser.runtime import InputWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", InputWarning)
+        work(stream.finish)
+    return [str(each.message).removeprefix("the stream: ") for each in caught if each.category is InputWarning]

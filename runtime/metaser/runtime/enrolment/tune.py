@@ -19,13 +19,14 @@ from metaser.runtime.bundles.bundle import sha256_of
 from metaser.runtime.enrolment.changes import recalibrate
 from metaser.runtime.enrolment.clip import Clip
 from metaser.runtime.enrolment.profile import Profile
-from metaser.runtime.enrolment.support import Progress, Support, read_support
+from metaser.runtime.enrolment.support import LISTED, Progress, Support, read_support
 from metaser.runtime.errors import BundleError, SupportError
 from metaser.runtime.providers.session import check_finite
 from metaser.runtime.system.workers import in_order
 from metaser.runtime.tuning.guard import Guard, GuardedTuner
 from metaser.runtime.tuning.head import TUNE_GRAPH, HeadTuner, HeadTuningSettings, SupportFrames
 from metaser.runtime.tuning.tuned_head import TunedHead
+from metaser.runtime.words import counted, listed
 
 if TYPE_CHECKING:
     from metaser.runtime.model.model import Model
@@ -104,28 +105,38 @@ def tune_profile(  # noqa: PLR0913 # four of the six are options
     return TunedProfile(recalibrate(model, replace(profile, tuned=tuned), profile), found.guard)
 
 
-def enrolled_arrays(support: Support | None, sample_rate_hz: int) -> dict[str, Waveform]:
+def enrolled_arrays(support: Support | None, sample_rate_hz: int, profile: Profile) -> dict[str, Waveform]:
     """The enrolled arrays by hash; files are read from their own path later.
 
     Raises:
         InputError: the sample rate is not a whole number above 0.
-        SupportError: `support` is not {label: [waveforms]}.
+        SupportError: `support` is not {label: [waveforms]}, or holds arrays that are not enrolled.
     """
     check_rate(sample_rate_hz)
     if support is None:
         return {}
     wanted = "give {label: [waveforms]} for arrays; files are read from their path at enrolment"
     check_type(support, "the support set", Mapping, wanted, SupportError)
-    clips = read_support(support, sample_rate_hz=sample_rate_hz).clips
+    clips = read_support(support, command="add", sample_rate_hz=sample_rate_hz).clips
+    enrolled = {clip.sha256 for clip in profile.clips}
+    if others := [clip.clip.title for clip in clips if clip.clip.sha256 not in enrolled]:
+        raise SupportError(
+            f"{counted(len(others), 'array')} of `support` not enrolled in this profile ({listed(others, LISTED)}): "
+            "give the arrays that were enrolled; files are read from their path"
+        )
     return {clip.clip.sha256: clip.samples for clip in clips if clip.samples is not None}
 
 
 def _waveform(clip: Clip, samples: Mapping[str, Waveform]) -> Waveform:
     if clip.sha256 in samples:
         return speech_in(samples[clip.sha256])
+    if not clip.path:
+        raise SupportError(
+            f"{clip.title} was enrolled as an array and tuning needs it: pass support={{label: [waveforms]}}"
+        )
     path = Path(clip.path)
     try:
-        if clip.path and path.is_file() and sha256_of(path) == clip.sha256:
+        if path.is_file() and sha256_of(path) == clip.sha256:
             return load_speech(path)
     except OSError as error:
         raise SupportError(f"{clip.title} {cannot_be_read(error)} but tuning needs it") from error

@@ -14,6 +14,7 @@ and widens its hop while the model is slower than real time.
 from __future__ import annotations
 
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NoReturn
@@ -23,12 +24,12 @@ import numpy.typing as npt
 
 from metaser.runtime.arguments import check
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
-from metaser.runtime.audio.checks import check_samples
+from metaser.runtime.audio.checks import CLIPPED_SHARE, SILENT_PEAK, check_samples, count_clipped
 from metaser.runtime.audio.resampler import Resampler
 from metaser.runtime.audio.samples import as_samples, check_rate
 from metaser.runtime.audio.silero import SpeechDetector
 from metaser.runtime.audio.voice_activity import CHUNK_SAMPLES, Utterance, VoiceActivity
-from metaser.runtime.errors import InputError
+from metaser.runtime.errors import InputError, InputWarning
 from metaser.runtime.scoring.decision import Calibration, Decision
 from metaser.runtime.stream.event import EventKind, StreamEvent
 from metaser.runtime.stream.pace import Pace
@@ -59,7 +60,8 @@ class Stream:
         self._min_window = round(settings.min_window_s * SAMPLE_RATE_HZ)
         dwell_windows = max(1, round(settings.dwell_s / settings.hop_s))
         self._rules = SegmentRules(labels, calibration, dwell_windows, settings.leave_share)
-        self._resampler = Resampler(check_rate(sample_rate_hz))
+        self._rate_hz = check_rate(sample_rate_hz)
+        self._resampler = Resampler(self._rate_hz)
         self._detector = SpeechDetector()
         self._voice = VoiceActivity(settings.voice_activity)
         self._pending: Waveform = np.zeros(0, np.float32)  # not processed by voice activity yet
@@ -75,6 +77,9 @@ class Stream:
         self._loss: tuple[float, float, float] | None = None  # that continues: start, end as reported, end
         self._overload_start_s: float | None = None
         self._finished = False
+        self._speech = 0  # samples in utterances
+        self._clipped = 0  # samples at full scale, at the stream's rate
+        self._peak = 0.0
         history_s = settings.window_s + settings.voice_activity.hangover_s + settings.voice_activity.onset_s
         self._history_samples = round(history_s * SAMPLE_RATE_HZ) + 4 * CHUNK_SAMPLES + self._hop
 
@@ -122,12 +127,17 @@ class Stream:
             raise InputError("the stream is finished: open a new one with Engine.stream")
         samples = as_samples(chunk, "a chunk")
         check_samples(samples, "a chunk")
+        self._clipped += count_clipped(samples)
+        self._peak = max(self._peak, float(np.abs(samples).max(initial=0.0)))
         self._pushed_at = time.perf_counter() if heard_at is None else heard_at
         events = list(self._lost(dropped_ms))
         return events + list(self._process(self._resampler.push(samples)))
 
     def finish(self) -> list[StreamEvent]:
-        """Process remaining samples and close the last utterance; return the resulting events."""
+        """Process remaining samples and close the last utterance; return the resulting events.
+
+        An InputWarning is given if the speech was clipped, or if the whole stream was silent.
+        """
         if self._finished:
             return []
         self._pushed_at = time.perf_counter()
@@ -138,7 +148,17 @@ class Stream:
         if utterance := self._voice.close():
             events += self._close(utterance)
         self._finished = True
+        for doubt in self._doubts():
+            warnings.warn(f"the stream: {doubt}", InputWarning, stacklevel=2)
         return events
+
+    def _doubts(self) -> Iterator[str]:
+        """Why the labels of this stream may mean little."""
+        share = self._clipped * SAMPLE_RATE_HZ / (max(self._speech, SAMPLE_RATE_HZ) * self._rate_hz)
+        if share > CLIPPED_SHARE:
+            yield f"clipped ({min(share, 1):.0%} of its speech at full scale), and labels may be wrong: lower the level"
+        if self._heard >= SAMPLE_RATE_HZ and self._peak < SILENT_PEAK:
+            yield f"silent (its peak is {self._peak:.1e}, speech needs {SILENT_PEAK:g}): check the microphone"
 
     def _lost(self, dropped_ms: float) -> Iterator[StreamEvent]:
         """Report audio lost since the last chunk: at once, and the total when a chunk without loss has arrived."""
@@ -167,6 +187,7 @@ class Stream:
             utterance = self._voice.push(self._probabilities.popleft())
             if utterance is None:
                 continue
+            self._speech += CHUNK_SAMPLES
             if utterance.end is not None:
                 yield from self._close(utterance)
             else:
