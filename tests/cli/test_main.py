@@ -218,3 +218,9 @@ def test_an_empty_path_is_refused_and_never_the_current_folder(run: Run, words: 
     assert result.returncode == 2
     assert "empty" in result.stderr
     assert result.stdout == ""
+
+
+def test_what_is_an_option_of_another_command_is_named(run: Run) -> None:
+    result = run("tune")
+    assert result.returncode == 2
+    assert "Use: metaser enroll --tune auto" in " ".join(result.stderr.replace("│", " ").split())

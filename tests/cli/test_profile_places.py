@@ -198,3 +198,31 @@ def test_a_link_is_forgotten_with_the_file_behind_it(run: Run, enrolled: Path, t
     lines = run("forget", "--yes", "--profile", link).stdout
     assert lines == f"Deleted {enrolled}.undo\nDeleted {enrolled}\nDeleted {link}\n"
     assert list(enrolled.parent.iterdir()) == []
+
+
+def test_every_command_that_is_advised_names_the_profile_that_was_used(
+    run: Run, refused: Refused, support_folder: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.safetensors"
+    option = f" --profile {own}"
+    assert f"no profile at {own}: make one with `metaser enroll SUPPORT/{option}`" in refused(
+        "classify", "a.wav", "--profile", own
+    )
+    said = run("enroll", support_folder, "--profile", own).stdout
+    assert f"To change this: metaser calibrate{option}\n" in said
+    assert "restore the previous" not in said
+    said = run("enroll", "--remove", "keen/0.wav", "--profile", own).stdout
+    assert f"To restore the previous profile: metaser enroll --undo{option}\n" in said
+    shown = "".join(run("info", "--profile", own).stdout.split())
+    assert f"metaser enroll --undo{option} restores".replace(" ", "") in shown
+    assert f"`metaser forget{option}`" in refused("enroll", "--remove", "keen", "--profile", own)
+    own.write_bytes(own.read_bytes()[:-1])
+    assert f"go back with `metaser enroll --undo{option}`" in refused("classify", "a.wav", "--profile", own)
+    assert "`metaser enroll SUPPORT/`" in refused("classify", "a.wav")
+
+
+def test_no_way_back_is_offered_if_nothing_changed(run: Run, support_folder: Path) -> None:
+    run("enroll", support_folder)
+    assert "To restore" in run("enroll", "--remove", "keen/0.wav").stdout
+    assert "To restore" in run("enroll", "--add", support_folder).stdout
+    assert "To restore" not in run("enroll", "--add", support_folder).stdout

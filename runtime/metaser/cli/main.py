@@ -24,6 +24,20 @@ BAD_USAGE = 2
 STREAMS = 3
 
 
+INSTEAD = {
+    "tune": "enroll --tune auto",
+    "add": "enroll --add SUPPORT",
+    "remove": "enroll --remove LABEL",
+    "undo": "enroll --undo",
+    "report": "enroll --report",
+    "enrol": "enroll SUPPORT",
+    "label": "classify FILES",
+    "predict": "classify FILES",
+    "listen": "stream --mic",
+}
+"""What may be typed as a command -> the command that does it."""
+
+
 class Program(TyperGroup):
     """The group of all commands; it prints each error as one line on stderr and sets the exit code."""
 
@@ -35,6 +49,12 @@ class Program(TyperGroup):
         """Parse the command line; this also prints help and the version."""
         with _errors_as_lines():
             return super().make_context(*args, **options)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the requested command; for what is an option of another command, that command is named."""
+        if args and args[0] in INSTEAD:
+            ctx.fail(f"No such command '{args[0]}'. Use: metaser {INSTEAD[args[0]]}")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the requested command."""

@@ -26,5 +26,7 @@ def open_profile(engine: Engine, path: Path, unknown: Unknown, *, accept_precisi
 
 def print_hint(engine: Engine, profile: Profile) -> None:
     """Print on standard error that the labels of this profile cannot be relied on, if so."""
+    from metaser.runtime.system.command_line import command_line
+
     if hint := engine.hint(profile):
-        print_status(f"{hint} `metaser enroll --report` shows what to do.")
+        print_status(f"{hint} `{command_line('enroll --report')}` shows what to do.")

@@ -6,6 +6,7 @@ A shell does not expand `--profile=~/p`. Neither do systemd or a container, whic
 from __future__ import annotations
 
 import os
+import shlex
 from typing import Any
 
 
@@ -29,6 +30,13 @@ def given_by_environment(name: str) -> str | None:
         InputError: it begins with `~` and there is no such home folder.
     """
     return expanded(value) if (value := os.environ.get(name)) else None
+
+
+def option_of(name: str, value: str | None) -> str:
+    """The option as it is typed, ` --NAME VALUE`; nothing without a value, or if the environment has the same."""
+    if value is None or given_by_environment(f"METASER_{name.upper()}") in (value, expanded(value)):
+        return ""
+    return f" --{name} {shlex.quote(value)}"
 
 
 def name_or_folder(value: str | None) -> str | None:
@@ -55,6 +63,9 @@ def profile_file(value: str | None) -> str | None:
     Raises:
         InputError: it is empty or names a folder; or as `expanded`.
     """
+    from metaser.runtime.system.command_line import use_profile_option
+
+    use_profile_option(option_of("profile", value))
     if value is None:
         return None
     if os.path.basename(value) in ("", ".", ".."):  # noqa: PTH119 # pathlib drops a slash at the end

@@ -130,6 +130,7 @@ class Request:
     def check(self, *, report: bool) -> None:
         """Raise InputError for options that exclude each other."""
         from metaser.runtime import InputError
+        from metaser.runtime.system.command_line import command_line
 
         given = sum((self.support is not None, self.add is not None, self.remove is not None, self.undo))
         if given > 1 or not (given or self.tune or report or self.plot):
@@ -140,7 +141,8 @@ class Request:
         others = {"--tune": self.tune, "--report": report, "--plot": self.plot}
         if self.undo and (names := [name for name, value in others.items() if value]):
             raise InputError(
-                f"--undo restores a profile as it was: give {' and '.join(names)} afterwards, to metaser enroll"
+                f"--undo restores a profile as it was: give {' and '.join(names)} afterwards, to "
+                f"`{command_line('enroll')}`"
             )
         for name, given in (("--drop-bad", self.drop_bad), ("--groups", self.groups)):
             if given and self.folder is None:
@@ -159,6 +161,8 @@ class Outcome:
     left_out: tuple[LeftOut, ...] = ()
     tuned: TunedProfile | None = None
     report: Report | None = None
+    changed: bool = False
+    """Whether the profile's file has another content now."""
 
 
 def enroll(  # noqa: PLR0913 # one parameter per option
@@ -207,7 +211,7 @@ def enroll(  # noqa: PLR0913 # one parameter per option
     if plot:
         console.print_line(f"Map of the clips: {plot}")
     if request.changes:
-        _print_next(console, outcome.profile, path, next_options(profile, None), next_options(profile, bundle))
+        _print_next(console, outcome, path, next_options(profile, bundle))
     if as_json:
         _print_json(outcome, path, elapsed_s)
 
@@ -229,6 +233,7 @@ def _change(request: Request, path: Path, engine: Engine, *, as_json: bool) -> O
     from metaser.runtime.enrolment.labels import look_alikes
 
     before = tuned = clips = None
+    changed = False
     dropped: list[str] = []
     add_to = engine.open_profile(path) if request.add else None
     if request.folder:
@@ -252,7 +257,9 @@ def _change(request: Request, path: Path, engine: Engine, *, as_json: bool) -> O
             draw_map(enrolled, request.plot)
         report = engine.report(enrolled)
         if request.changes:
+            content = path.read_bytes() if path.is_file() else b""
             enrolled.save(path)
+            changed = path.read_bytes() != content
     return Outcome(
         enrolled,
         lines=(*dropped, *lost_by_change(before, enrolled, tuned)),
@@ -261,6 +268,7 @@ def _change(request: Request, path: Path, engine: Engine, *, as_json: bool) -> O
         left_out=clips.left_out if clips else (),
         tuned=tuned,
         report=report,
+        changed=changed,
     )
 
 
@@ -336,11 +344,12 @@ def _print_report(console: PlainConsole, profile: Profile, report: Report | None
     console.print_line()
 
 
-def _print_next(console: PlainConsole, profile: Profile, path: Path, undo_options: str, options: str) -> None:
+def _print_next(console: PlainConsole, outcome: Outcome, path: Path, options: str) -> None:
     from metaser.runtime.enrolment.profile_file import undo_path
+    from metaser.runtime.system.command_line import command_line
     from metaser.runtime.words import counted
 
-    console.print_line(f"Profile of {counted(len(profile.clips), 'clip')}: {path}")
-    if undo_path(path).is_file():
-        console.print_line(f"To restore the previous profile: metaser enroll --undo{undo_options}")
+    console.print_line(f"Profile of {counted(len(outcome.profile.clips), 'clip')}: {path}")
+    if outcome.changed and undo_path(path).is_file():
+        console.print_line(f"To restore the previous profile: {command_line('enroll --undo')}")
     print_next(console, options)

@@ -28,9 +28,11 @@ def forget(
     check_is_profile(behind_links(path))
     if not yes and (path.is_file() or undo_path(path).is_file()):
         if not can_ask():
+            from metaser.runtime.system.command_line import command_line
+
             raise InputError(
-                f"standard input is not a terminal, so metaser cannot ask: metaser forget --yes deletes {path} "
-                "without asking"
+                "standard input is not a terminal, so metaser cannot ask: "
+                f"`{command_line('forget --yes')}` deletes {path} without asking"
             )
         if not typer.confirm(f"Delete the profile {plain(path)} and its undo copy?"):
             console_for(as_json=False).print_line("Nothing was deleted.")

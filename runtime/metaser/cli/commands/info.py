@@ -41,12 +41,13 @@ def info(
     they are stored.
     """
     from metaser.runtime import InputError, NotFoundError, open_bundle, shipped_bundles
+    from metaser.runtime.system.command_line import command_line
 
     if what is not None and (others := next_options(profile, bundle)):
         raise InputError(f"{what} and{others}: give BUNDLE_OR_PROFILE, or these options")
     try:
         path: Path | None = profile_path(profile)
-        absent = f"No profile at {path} yet: make one with metaser enroll support/"
+        absent = f"No profile at {path} yet: make one with {command_line('enroll support/')}"
     except InputError as error:
         path, absent = None, f"No profile: {error}"
     found: dict[str, dict[str, Any]] = {}
@@ -155,6 +156,8 @@ def _bundle_rows(facts: dict[str, Any]) -> dict[str, str]:
 
 
 def _profile_rows(facts: dict[str, Any]) -> dict[str, str]:
+    from metaser.runtime.system.command_line import command_line
+
     return {
         "file": facts["file"],
         "bundle": facts["bundle"],
@@ -164,7 +167,7 @@ def _profile_rows(facts: dict[str, Any]) -> dict[str, str]:
         "verdict": facts["verdict"],
         "unknown": _expected(facts["expected"]),
         "size": _size(facts["size_bytes"]),
-        "undo": "yes, metaser enroll --undo restores the previous profile" if facts["undo"] else "no",
+        "undo": f"yes, {command_line('enroll --undo')} restores the previous profile" if facts["undo"] else "no",
     }
 
 

@@ -102,6 +102,7 @@ def reenroll(  # noqa: PLR0913 # one parameter per option
 def _find(before: Profile, support: Path | None, *, drop_missing: bool) -> FoundClips:
     """Find the clips; missing clips are an error unless `drop_missing` is set."""
     from metaser.runtime import InputError, find_clips
+    from metaser.runtime.system.command_line import command_line
     from metaser.runtime.system.os_errors import not_found
 
     if support is not None and not support.is_dir():
@@ -110,7 +111,7 @@ def _find(before: Profile, support: Path | None, *, drop_missing: bool) -> Found
     if found.lost and not drop_missing:
         raise InputError(
             f"{len(found.lost)} of {counted(len(before.clips), 'clip')} cannot be read again ({_names(found)}): give "
-            "the folder they are in, `metaser reenroll SUPPORT`, or leave them out with --drop-missing"
+            f"the folder they are in, `{command_line('reenroll SUPPORT')}`, or leave them out with --drop-missing"
         )
     return found
 

@@ -92,6 +92,8 @@ def test(  # noqa: PLR0913 # one parameter per option
 
 
 def _print(console: PlainConsole, tested: ProfileEvaluation) -> None:
+    from metaser.runtime.system.command_line import command_line
+
     if tested.interval:
         low, high = tested.interval
         guessing = len(tested.clips) / len(tested.labels)
@@ -109,7 +111,7 @@ def _print(console: PlainConsole, tested: ProfileEvaluation) -> None:
     if tested.foreign:
         console.print_line(
             f"Clips of classes that are not enrolled: {len(tested.foreign)}, of which {tested.foreign_labelled} get a "
-            "label. To change this: metaser calibrate"
+            f"label. To change this: {command_line('calibrate')}"
         )
     if tested.to_hear:
         console.print_line("Listen to these clips; the label is wrong and the confidence is high:")

@@ -30,6 +30,8 @@ def print_verdict(console: PlainConsole, report: Report) -> None:
 
 def print_findings(console: PlainConsole, report: Report, *, in_full: bool) -> None:
     """Print the findings of the report as sentences."""
+    from metaser.runtime.system.command_line import command_line
+
     if not report.findings:
         console.print_line("The check found no unusual clips and no overlapping classes.")
         return
@@ -37,19 +39,20 @@ def print_findings(console: PlainConsole, report: Report, *, in_full: bool) -> N
     for finding in shown:
         console.print_line(f"- {finding}")
     if more := len(report.findings) - len(shown):
-        console.print_line(f"- {more} more: metaser enroll --report prints all")
+        console.print_line(f"- {more} more: {command_line('enroll --report')} prints all")
 
 
 def print_expectations(console: PlainConsole, profile: Profile) -> None:
     """Print the expected rates of unknown answers and wrong labels, and how to change them."""
+    from metaser.runtime.system.command_line import command_line
+
     expected = profile.reliability
     if expected.false_rejects is None or expected.false_accepts is None:
         console.print_line("Too few clips to estimate the error rates: enrol three or more clips per class.")
         return
     console.print_line(f"Expected: {percent(expected.false_accepts)} of clips of none of your classes get a label, and")
-    console.print_line(
-        f"{percent(expected.false_rejects)} of correct labels become unknown. To change this: metaser calibrate"
-    )
+    change = command_line("calibrate")
+    console.print_line(f"{percent(expected.false_rejects)} of correct labels become unknown. To change this: {change}")
 
 
 def class_table(profile: Profile, report: Report | None) -> Table:

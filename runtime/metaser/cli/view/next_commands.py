@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
-from metaser.cli.paths import given_by_environment
+from metaser.cli.paths import option_of
 
 if TYPE_CHECKING:
     from metaser.cli.view.terminal import PlainConsole
@@ -20,9 +19,4 @@ def print_next(console: PlainConsole, options: str) -> None:
 
 def next_options(profile: str | None, bundle: str | None) -> str:
     """The options that make the next command use the same profile and bundle."""
-    given = {"profile": profile, "bundle": bundle}
-    return "".join(
-        f" --{name} {shlex.quote(str(value))}"
-        for name, value in given.items()
-        if value is not None and given_by_environment(f"METASER_{name.upper()}") != str(value)
-    )
+    return option_of("profile", profile) + option_of("bundle", bundle)

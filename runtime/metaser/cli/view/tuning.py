@@ -40,9 +40,11 @@ def tuning_json(tuned: TunedProfile | None) -> dict[str, Any] | None:
 
 def lost_by_change(before: Profile | None, after: Profile, tuned: TunedProfile | None = None) -> list[str]:
     """One line per thing that a changed profile no longer has."""
+    from metaser.runtime.system.command_line import command_line
+
     lines = []
     if before and before.tuned and not after.tuned and not tuned:
-        lines.append("This change dropped the tuned head; to tune again: metaser enroll --tune auto")
+        lines.append(f"This change dropped the tuned head; to tune again: {command_line('enroll --tune auto')}")
     if before and (lost := len(before.others) - len(after.others)):
         lines.append(f"Background clips dropped: {lost} of {len(before.others)}.")
     return lines

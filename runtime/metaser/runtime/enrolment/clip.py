@@ -9,6 +9,7 @@ from metaser.runtime.arguments import check_fields
 from metaser.runtime.audio.quality import ClipQuality
 from metaser.runtime.enrolment.labels import tidy
 from metaser.runtime.errors import SupportError
+from metaser.runtime.system.command_line import command_line
 from metaser.runtime.words import kind_of
 
 
@@ -76,7 +77,7 @@ def rows_named(clips: Sequence[Clip], name: str) -> set[int]:
         if of_class and of_clip:
             raise SupportError(
                 f"{name} is both a class and a clip of another class: name the clip LABEL/SHA256, as "
-                "`metaser enroll --report --json` shows it, or rename the class"
+                f"`{command_line('enroll --report --json')}` shows it, or rename the class"
             )
         if of_class or of_clip:
             return of_class or of_clip

@@ -5,6 +5,7 @@ Two copies would vouch for each other when one of them is left out, and a profil
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from metaser.runtime.enrolment.embed import EmbeddedClips
 from metaser.runtime.enrolment.find_clips import is_there
 from metaser.runtime.enrolment.support import LISTED
 from metaser.runtime.errors import AudioError, NotFoundError, SupportError
+from metaser.runtime.system.command_line import command_line
 from metaser.runtime.words import counted, listed
 
 Known = Sequence[tuple[Clip, Contour]]
@@ -82,7 +84,7 @@ def without_enrolled(read: EmbeddedClips, enrolled: Sequence[Clip]) -> EmbeddedC
         if clip.label != known.label:
             raise SupportError(
                 f"{clip.title} is already enrolled as {known.title}: remove it there first, "
-                f"metaser enroll --remove {known.title}"
+                f"`{command_line(f'enroll --remove {shlex.quote(known.title)}')}`"
             )
         if clip.sha256 != known.sha256:
             copied.append(f"{clip.title} ({known.title})")

@@ -7,6 +7,7 @@ same clips gives the same bytes.
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -29,6 +30,7 @@ from metaser.runtime.scoring.calibration import ExpectedRates
 from metaser.runtime.scoring.classifier import Classifier
 from metaser.runtime.scoring.decision import Calibration, prototype
 from metaser.runtime.scoring.leave_one_out import LeftOutScores, cross_fit, fitted_by_fold
+from metaser.runtime.system.command_line import command_line
 from metaser.runtime.system.files import behind_links, replace_file, sweep
 from metaser.runtime.system.given_path import given_path
 from metaser.runtime.system.in_place import unfinished
@@ -158,7 +160,7 @@ class Profile:
             if twin and twin.label != clip.label:
                 raise SupportError(
                     f"{clip.title} is already enrolled as {twin.title}: remove it there first, "
-                    f"metaser enroll --remove {twin.title}"
+                    f"`{command_line(f'enroll --remove {shlex.quote(twin.title)}')}`"
                 )
         new = {clip.sha256 for clip in clips}
         kept = [row for row, clip in enumerate(before) if clip.sha256 not in new]
@@ -189,7 +191,7 @@ class Profile:
         if len(left) < 2:
             raise SupportError(
                 f"without {what} {' and '.join(left) or 'nothing'} would be left and at least two classes are needed: "
-                "add another class first, or delete the profile with `metaser forget`"
+                f"add another class first, or delete the profile with `{command_line('forget')}`"
             )
         return replace(self, clips=tuple(self.clips[row] for row in kept), embeddings=self.embeddings[kept])
 

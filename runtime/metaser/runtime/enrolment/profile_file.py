@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from metaser.runtime.errors import NotFoundError, ProfileError, WorkError
+from metaser.runtime.system.command_line import command_line
 from metaser.runtime.system.files import behind_links, leftovers, what_is_no_file
 from metaser.runtime.system.given_path import given_path
 from metaser.runtime.system.in_place import empty, unfinished
@@ -30,7 +31,7 @@ def read_content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotFoundError(f"no profile at {path}: make one with `metaser enroll SUPPORT/`") from error
+        raise NotFoundError(f"no profile at {path}: make one with `{command_line('enroll SUPPORT/')}`") from error
     except OSError as error:
         raise _cannot_read(path, error) from error
 

@@ -23,6 +23,7 @@ from metaser.runtime.enrolment.profile_file import FORMAT
 from metaser.runtime.errors import ProfileError
 from metaser.runtime.scoring.calibration import ExpectedRates
 from metaser.runtime.scoring.decision import Calibration
+from metaser.runtime.system.command_line import command_line
 from metaser.runtime.system.strict_json import finite, read_json_text
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ def from_bytes(content: bytes, path: Path) -> Fields:
 
 def damaged(path: Path) -> ProfileError:
     """The error for a profile that cannot be used."""
-    return ProfileError(f"{path} is damaged or was changed: enrol again, or go back with `metaser enroll --undo`")
+    go_back = command_line("enroll --undo")
+    return ProfileError(f"{path} is damaged or was changed: enrol again, or go back with `{go_back}`")
 
 
 def _fields(header: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) -> Fields:

@@ -32,6 +32,7 @@ from metaser.runtime.bundles.bundle import sha256_of
 from metaser.runtime.enrolment.clip import Clip
 from metaser.runtime.enrolment.labels import check_label
 from metaser.runtime.errors import InputError, SupportError
+from metaser.runtime.system.command_line import command_line
 from metaser.runtime.system.given_path import given_path
 from metaser.runtime.system.os_errors import not_found
 from metaser.runtime.words import kind_of, listed
@@ -42,9 +43,9 @@ LISTED = 5
 
 Command: TypeAlias = Literal["enroll", "add", "test"]
 COMMANDS: dict[Command, tuple[str, str]] = {
-    "enroll": ("metaser enroll", "metaser enroll --add"),
-    "add": ("metaser enroll --add", "metaser enroll --add"),
-    "test": ("metaser test", "metaser test"),
+    "enroll": ("enroll", "enroll --add"),
+    "add": ("enroll --add", "enroll --add"),
+    "test": ("test", "test"),
 }
 """What the clips are for -> the command for one folder of classes, and the command for the next one."""
 
@@ -199,11 +200,11 @@ def _check_depth(folder: Path, clips: Sequence[SupportClip], command: Command) -
         return
     first, *others = (shlex.quote(str(folder / label)) for label in sorted(deep))
     one, next_one = COMMANDS[command]
-    then = f", then `{next_one} {others[0]}`" if others else ""
+    then = f", then `{command_line(f'{next_one} {others[0]}')}`" if others else ""
     raise SupportError(
         f"{listed(sorted(deep), LISTED)} in {folder} only {'hold' if others else 'holds'} folders of clips "
-        f"({listed(names, LISTED)}). If those are the classes: `{one} {first}`{then}. If they only group clips of one "
-        "class: --groups"
+        f"({listed(names, LISTED)}). If those are the classes: `{command_line(f'{one} {first}')}`{then}. "
+        "If they only group clips of one class: --groups"
     )
 
 
