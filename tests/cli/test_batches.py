@@ -106,7 +106,7 @@ def test_an_interrupt_shows_what_is_done(
 ) -> None:
     at_the_second(KeyboardInterrupt())
     result = run("classify", *queries, *options)
-    assert (result.returncode, result.stderr) == (130, "")
+    assert (result.returncode, result.stderr) == (130, "Stopped after 1 of 3 files.\n")
     assert str(queries[0]) in result.stdout
     assert str(queries[2]) not in result.stdout
 

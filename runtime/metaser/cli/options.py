@@ -2,7 +2,7 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -29,17 +29,21 @@ class Unknown(str, Enum):
     strict = "strict"
 
 
-BundleOption = Annotated[
-    str | None,
-    typer.Option(
+def _bundle_option(without: str) -> Any:
+    return typer.Option(
         "--bundle",
         envvar="METASER_BUNDLE",
         metavar="NAME|DIR",
         callback=name_or_folder,
-        help="The bundle that holds the model: a folder, or the name of a bundle shipped with metaser. Without it, the "
-        "shipped bundle that made the profile, or else the default.",
-    ),
-]
+        help="The bundle that holds the model: a folder, or the name of a bundle shipped with metaser. "
+        f"Without it, the {without}.",
+    )
+
+
+BundleOption = Annotated[str | None, _bundle_option("shipped bundle that made the profile, or else the default")]
+AnyBundleOption = Annotated[str | None, _bundle_option("default one")]
+"""For commands that use no profile."""
+
 ProfileOption = Annotated[
     str | None,
     typer.Option(
@@ -100,11 +104,22 @@ def chosen_format(form: FormatT | None, json: FormatT, *, as_json: bool) -> Form
 
 def share(text: str) -> float:
     """A share given as a number or in per cent: 0.3 or 30%."""
-    number, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
+    number, percent = text.strip().removesuffix("%").strip(), text.strip().endswith("%")
     try:
         return float(number) / (100 if percent else 1)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a share: give a number such as 0.3 or 30%") from None
+
+
+def check_share(option: str, given: float) -> None:
+    """Raise InputError unless a share is between 0 and 1."""
+    from metaser.runtime.errors import InputError
+
+    if not 0 < given < 1:
+        meant = f"; did you mean {given:g}%?" if 1 <= given < 100 else ""
+        raise InputError(
+            f"{option} {given:g}: give a number between 0 and 1, such as 0.3, or per cent, such as 30%{meant}"
+        )
 
 
 def profile_path(profile: str | None) -> Path:

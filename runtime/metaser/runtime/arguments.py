@@ -66,7 +66,7 @@ ARGUMENTS = {
     "accept_precision": FLAG,
     "dropped_ms": FROM_0,
     "false_accepts": Rule(
-        "a number between 0 and 1, such as 0.05, or None",
+        "a number between 0 and 1, such as 0.05, or leave it out",
         lambda given: given is None or (is_number(given) and 0 < given < 1),
         "the false-accept rate",
     ),
@@ -80,7 +80,7 @@ ARGUMENTS = {
     "patience_s": FROM_0,
     "progress": FUNCTION,
     "provider": TEXT,
-    "threads": Rule("a whole number of 1 or more, or None", FROM_1.or_none().accepts),
+    "threads": Rule("a whole number of 1 or more, or leave it out", FROM_1.or_none().accepts),
     "workers": FROM_1,
 }
 """Name of an argument -> what is accepted, wherever it occurs."""

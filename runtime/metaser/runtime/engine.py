@@ -175,6 +175,7 @@ class Engine:
 
         Raises:
             NotFoundError, InputError, SupportError: as `enroll`.
+            AudioError: an array is not a clip.
             ProfileError: `add_to` is not a profile, or is of another model.
         """
         from metaser.runtime.enrolment.copies import without_copies, without_enrolled
@@ -342,6 +343,7 @@ class Engine:
         Raises:
             NotFoundError, InputError, SupportError: as `enroll`.
             SupportError: no class is one of the profile, no clip can be used, or all clips are enrolled.
+            AudioError: an array is not a clip; files that are none are reported in the result.
             ProfileError: `profile` is not a profile, or one of another model.
         """
         from metaser.runtime.enrolment.evaluation import evaluate

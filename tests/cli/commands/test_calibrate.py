@@ -114,9 +114,9 @@ def test_clips_that_cannot_be_used_are_named_and_the_others_taken(run: Run, enro
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--false-accepts", "0"), "the false-accept rate is 0.0: give a number between 0 and 1"),
-        (("--false-accepts", "5"), "the false-accept rate is 5.0: give a number between 0 and 1"),
-        (("--false-accepts", "nan"), "the false-accept rate is nan: give a number between 0 and 1"),
+        (("--false-accepts", "0"), "--false-accepts 0: give a number between 0 and 1"),
+        (("--false-accepts", "5"), "--false-accepts 5: give a number between 0 and 1"),
+        (("--false-accepts", "nan"), "--false-accepts nan: give a number between 0 and 1"),
         (("--reset", "--false-accepts", "0.1"), "give it without --false-accepts and --others"),
         (("--others", "nowhere"), "no such folder: nowhere"),
     ],
@@ -172,3 +172,13 @@ def test_a_limit_that_other_rules_undercut_is_explained(run: Run) -> None:
     expected = json.loads(run("calibrate", "--false-accepts", "0.99", "--json").stdout)["expected"]["false_accepts"]
     assert expected < 0.89
     assert f"You allow 99 % false accepts, but only {100 * expected:.0f} % are expected" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"),
+    [("30", "did you mean 30%?"), ("1.5", "did you mean 1.5%?"), ("0", "such as 30%"), ("-1", "between 0 and 1")],
+)
+def test_a_rate_out_of_range_is_refused_in_the_user_s_words(refused: Refused, rate: str, said: str) -> None:
+    words = refused("calibrate", f"--false-accepts={rate}")
+    assert said in words
+    assert "None" not in words

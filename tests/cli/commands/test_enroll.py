@@ -388,3 +388,16 @@ def test_all_clips_that_cannot_be_used_are_listed(run: Run, own_support: Path, p
     ]
     assert lines[3] == ("metaser: 3 of 6 clips cannot be used: replace them, or leave them out with --drop-bad")
     assert not profile.exists()
+
+
+def test_classes_two_levels_deeper_are_refused_with_the_folder_that_holds_them(
+    run: Run, refused: Refused, own_support: Path, tmp_path: Path, profile: Path
+) -> None:
+    (tmp_path / "nest" / "wrapper").mkdir(parents=True)
+    own_support.rename(tmp_path / "nest" / "wrapper" / "support")
+    holds = tmp_path / "nest" / "wrapper" / "support"
+    said = refused("enroll", tmp_path / "nest")
+    assert said.startswith(f"wrapper in {tmp_path / 'nest'} only holds folders of clips (calm, keen)")
+    assert f"If those are the classes: `metaser enroll {holds}`." in said
+    assert run("enroll", holds).returncode == 0
+    assert Profile.load(profile).labels == ("calm", "keen")

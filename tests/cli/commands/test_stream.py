@@ -176,3 +176,12 @@ def read_all(descriptor: int) -> str:
     finally:
         os.close(descriptor)
     return content.decode()
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_a_folder_is_refused_with_the_command_for_it(run: Run, tmp_path: Path) -> None:
+    result = run("stream", tmp_path)
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"metaser: {tmp_path} is a folder: give one FILE, or label the files in it with `metaser classify`\n"
+    )

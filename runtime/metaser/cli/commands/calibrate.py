@@ -17,6 +17,7 @@ from metaser.cli.options import (
     Provider,
     ProviderOption,
     ThreadsOption,
+    check_share,
     profile_path,
     share,
 )
@@ -80,6 +81,8 @@ def calibrate(  # noqa: PLR0913 # one parameter per option
 
     if reset and (false_accepts is not None or others is not None):
         raise InputError("--reset restores the calibration of enrolment: give it without --false-accepts and --others")
+    if false_accepts is not None:
+        check_share("--false-accepts", false_accepts)
     path = profile_path(profile)
     engine = open_engine_for_clips(bundle_for(bundle, path), provider, threads)
     lines: list[str] = []

@@ -96,6 +96,7 @@ def classify(  # noqa: PLR0913 # one parameter per option
     from metaser.runtime import InputError
     from metaser.runtime.audio.recordings import summary
     from metaser.runtime.system.workers import in_order
+    from metaser.runtime.words import counted
 
     form = chosen_format(form, ClipFormat.json, as_json=as_json)
     files, left_out = _expand(files)
@@ -108,6 +109,7 @@ def classify(  # noqa: PLR0913 # one parameter per option
     engine = open_chosen(bundle_for(bundle, path), provider, threads)
     enrolled = open_profile(engine, path, unknown, accept_precision=accept_precision)
     results: list[Result] = []
+    done = 0
     rows = _CsvRows(enrolled.labels) if form is ClipFormat.csv else None
     try:
         with SlowProgress("Classifying", as_json=form is not None) as progress:
@@ -124,6 +126,9 @@ def classify(  # noqa: PLR0913 # one parameter per option
                 else:
                     print_error(answer)
                 progress(done, len(files))
+    except KeyboardInterrupt:
+        print_status(f"Stopped after {done} of {counted(len(files), 'file')}.")
+        raise
     finally:  # also after Ctrl-C or a machine error
         if results and not form:
             _print_table(results)

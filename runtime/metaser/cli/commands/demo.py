@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metaser.cli.open_engine import open_engine
-from metaser.cli.options import BundleOption, JsonOption, Provider, ProviderOption, ThreadsOption
+from metaser.cli.options import AnyBundleOption, JsonOption, Provider, ProviderOption, ThreadsOption
 from metaser.cli.view.console import percent, print_json, print_status
 from metaser.cli.view.progress import SlowProgress
 from metaser.cli.view.spans import Span, heard_during, share_right
@@ -39,7 +39,7 @@ Next, with a few clips of your own per emotion, in support/LABEL/:
 def demo(
     *,
     realtime: Annotated[bool, typer.Option("--realtime", help="Play at real-time speed: about a minute.")] = False,
-    bundle: BundleOption = None,
+    bundle: AnyBundleOption = None,
     provider: ProviderOption = Provider.auto,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,

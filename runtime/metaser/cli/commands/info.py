@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metaser.cli.options import BundleOption, JsonOption, ProfileOption, profile_path
+from metaser.cli.options import AnyBundleOption, JsonOption, ProfileOption, profile_path
 from metaser.cli.paths import name_or_folder
 from metaser.cli.view.console import percent, plain, print_json
 from metaser.cli.view.next_commands import next_options
@@ -31,7 +31,7 @@ def info(
             help="The folder or name of a bundle, or the file of a profile.",
         ),
     ] = None,
-    bundle: BundleOption = None,
+    bundle: AnyBundleOption = None,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -10,7 +10,7 @@ import typer
 from metaser.cli.open_engine import open_engine_for_clips
 from metaser.cli.open_profile import print_hint
 from metaser.cli.options import (
-    BundleOption,
+    AnyBundleOption,
     JsonOption,
     ProfileOption,
     Provider,
@@ -47,7 +47,7 @@ def reenroll(  # noqa: PLR0913 # one parameter per option
     support: SupportArgument = None,
     drop_missing: DropMissingOption = False,
     profile: ProfileOption = None,
-    bundle: BundleOption = None,
+    bundle: AnyBundleOption = None,
     provider: ProviderOption = Provider.auto,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,

@@ -203,6 +203,8 @@ def _check_source(  # noqa: PLR0913 # all options that concern the source
 
     if file == "":
         raise InputError("FILE is empty: give a path; is a variable of the shell not set?")
+    if file is not None and Path(file).is_dir():
+        raise InputError(f"{file} is a folder: give one FILE, or label the files in it with `metaser classify`")
     if mic == (file is not None):
         raise InputError("give one source: --mic, a FILE, or - for standard input")
     if live and not is_piped:

@@ -1,14 +1,14 @@
 """`metaser verify`: check that this device reproduces the golden vectors of a bundle."""
 
 from metaser.cli.open_engine import open_engine
-from metaser.cli.options import BundleOption, JsonOption, Provider, ProviderOption, ThreadsOption
+from metaser.cli.options import AnyBundleOption, JsonOption, Provider, ProviderOption, ThreadsOption
 from metaser.cli.view.console import print_json
 from metaser.cli.view.terminal import console_for, new_table
 
 
 def verify(
     *,
-    bundle: BundleOption = None,
+    bundle: AnyBundleOption = None,
     provider: ProviderOption = Provider.auto,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,

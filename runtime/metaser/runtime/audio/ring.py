@@ -12,7 +12,7 @@ import numpy.typing as npt
 from metaser.runtime.arrays import Waveform
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Chunk:
     """Some samples of a source; may be empty if nothing arrived for a while."""
 

@@ -31,7 +31,7 @@ DEFAULT_BUNDLES = ("default", "frozen")
 MAX_NAME = 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bundle:
     """A checked bundle: its folder, its manifest and the head's parameters."""
 

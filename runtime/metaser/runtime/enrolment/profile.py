@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 Unknown: TypeAlias = Literal["off", "calibrated", "strict"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Profile:
     """The enrolled clips of one person or task, bound to the bundle that embedded them.
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
 
 import numpy.typing as npt
@@ -53,7 +53,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Called with (clips done, clips in all)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SupportClip:
     """A clip of a support set; a file is not yet decoded."""
 
@@ -186,19 +186,21 @@ def _deeper(folder: Path, clips: Sequence[SupportClip]) -> list[str]:
 
 
 def _check_depth(folder: Path, clips: Sequence[SupportClip], command: Command) -> None:
-    """Raise SupportError if the classes seem to be one level deeper, as in `session1/joy/1.wav`.
+    """Raise SupportError if the classes seem to be one or more levels deeper, as in `session1/joy/1.wav`.
 
     They do if a class folder has no clips of its own but two or more folders of clips, or if no class folder has clips
     of its own and the folders inside have two or more names.
     """
-    inside: defaultdict[str, set[str]] = defaultdict(set)  # label -> folders in it; "" for its own clips
+    inside: defaultdict[str, set[PurePosixPath]] = defaultdict(set)  # label -> folders in it with clips
     for clip in clips:
-        inside[clip.clip.label].add(clip.clip.group.partition("/")[0])
-    deep = {label: names for label, names in inside.items() if "" not in names}
-    names = sorted(set().union(*deep.values()))
-    if len(names) < 2 or (len(deep) < len(inside) and max(map(len, deep.values())) < 2):
+        inside[clip.clip.label].add(PurePosixPath(clip.clip.group))
+    deep = {label: groups for label, groups in inside.items() if PurePosixPath() not in groups}
+    innermost = {label: {group.name for group in groups} for label, groups in deep.items()}
+    names = sorted(set().union(*innermost.values()))
+    if len(names) < 2 or (len(deep) < len(inside) and max(map(len, innermost.values())) < 2):
         return
-    first, *others = (shlex.quote(str(folder / label)) for label in sorted(deep))
+    above = sorted({folder / label / group.parent for label, groups in deep.items() for group in groups})
+    first, *others = (shlex.quote(str(each)) for each in above)
     one, next_one = COMMANDS[command]
     then = f", then `{command_line(f'{next_one} {others[0]}')}`" if others else ""
     raise SupportError(

@@ -39,7 +39,7 @@ class SegmentRules:
         return replace(self.calibration, threshold=threshold * self.leave_share, margin=margin * self.leave_share)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Window:
     """The scores of one window."""
 

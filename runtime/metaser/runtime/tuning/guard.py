@@ -49,7 +49,7 @@ class Guard:
         return 1 - self.log_loss_after / self.log_loss_before
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TuningOutcome:
     """The outcome of tuning."""
 
@@ -61,7 +61,7 @@ class TuningOutcome:
     """[M, C] cosines of each clip to the prototypes, by a head tuned without its fold; None likewise."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GuardedTuner:
     """Tuning of a bundle's head, with the guard."""
 
