@@ -83,6 +83,10 @@ def test_copies_of_enrolled_clips_are_not_tested(engine: Engine, support: Path, 
     shutil.move(support / "joy" / "copy.mp3", new / "joy" / "copy.mp3")
     with pytest.raises(SupportError, match="all clips are enrolled"):
         engine.evaluate(profile, new)
+    (new / "joy").rename(new / "anger")
+    with pytest.raises(SupportError, match=r"other clips\. The labels .*: anger/copy\.mp3 is enrolled as joy/"):
+        engine.evaluate(profile, new)
+    (new / "anger").rename(new / "joy")
     sound = load_audio(min((support / "neutral").iterdir()))
     soundfile.write(new / "joy" / "new.wav", sound[::-1], 16_000)
     (new / "anger").mkdir()

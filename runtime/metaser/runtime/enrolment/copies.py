@@ -25,18 +25,18 @@ Known = Sequence[tuple[Clip, Contour]]
 
 
 def without_copies(read: EmbeddedClips) -> EmbeddedClips:
-    """The clips without copies of others of their class; the longest of the copies is kept, and a notice names them.
+    """The clips without copies of others of their class; the longest, loudest is kept, and a notice names the others.
 
     Raises:
         SupportError: one recording is in two classes.
     """
     copies_of: dict[int, list[str]] = {}
     mixed: list[str] = []
-    for row in sorted(range(len(read.clips)), key=lambda row: (-_length(read.contours[row]), read.clips[row])):
+    for row in sorted(range(len(read.clips)), key=lambda row: _worth(read.clips[row], read.contours[row])):
         originals = [kept for kept in copies_of if _are_copies(read.contours[row], read.contours[kept])]
         titles = [read.clips[row].title, *read.clips[row].copies]
         if others := [kept for kept in originals if read.clips[kept].label != read.clips[row].label]:
-            mixed.append(f"{read.clips[others[0]].title}, {titles[0]}")
+            mixed.append(", ".join(sorted((read.clips[others[0]].title, titles[0]))))
         if originals:
             copies_of[originals[0]] += titles
         else:
@@ -119,5 +119,7 @@ def _are_copies(a: Contour | None, b: Contour | None) -> bool:
     return a is not None and b is not None and is_copy(a, b)
 
 
-def _length(contour: Contour | None) -> int:
-    return 0 if contour is None else contour.shape[1]
+def _worth(clip: Clip, contour: Contour | None) -> tuple[int, int, str]:
+    """By which the copy to keep is the first: the longest, then the loudest."""
+    level_dbfs = round(clip.quality.level_dbfs) if clip.quality else 0
+    return 0 if contour is None else -contour.shape[1], -level_dbfs, clip.title

@@ -158,11 +158,12 @@ def evaluate(  # noqa: PLR0913 # a model, a profile, clips and three options
         )
     known = enrolled_copies(read, profile.clips)
     new = read.rows([row for row in range(len(read.clips)) if row not in known])
-    if not new.clips:
-        raise SupportError("all clips are enrolled: test the profile with other clips")
-    tested = _tested(new, profile, profile.scale(model.bundle.scale))
     enrolled = [(read.clips[row], clip) for row, clip in known.items()]
-    notices = (*found.notices, *read.notices, *_contradictions(enrolled), *new.faults())
+    contradictions = _contradictions(enrolled)
+    if not new.clips:
+        raise SupportError(". ".join(["all clips are enrolled: test the profile with other clips", *contradictions]))
+    tested = _tested(new, profile, profile.scale(model.bundle.scale))
+    notices = (*found.notices, *read.notices, *contradictions, *new.faults())
     return ProfileEvaluation(
         labels=profile.labels,
         clips=tuple(each for each in tested if each.clip.label in profile.labels),
