@@ -59,7 +59,7 @@ def test_a_clip_that_is_enrolled_already_counts_once_at_its_newer_place() -> Non
 
 def test_a_clip_of_another_class_is_refused_with_the_way_out() -> None:
     with pytest.raises(
-        SupportError, match=r"b/0\.wav is already enrolled as a/0.wav: remove it there first, metaser enroll"
+        SupportError, match=r"b/0\.wav is already enrolled as a/0.wav: remove it there first, `metaser enroll"
     ):
         FIRST.with_clips([replace(CLIPS[0], label="b")], EMBEDDINGS[[0]])
 
