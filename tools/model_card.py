@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.markdown import table
-from metaser.runtime.bundles.licences import what_it_allows
+from metaser.runtime.bundles.licences import is_permissive, what_it_allows
 from tools.results_tables import CHANCE, CORPORA, figure_name, scores_table
 
 LANGUAGES = {"de": "German", "en": "English", "it": "Italian", "ko": "Korean", "pl": "Polish"}
@@ -27,8 +27,8 @@ person enrols a few labelled clips per class. A query gets the class whose proto
 {facts}
 
 ## Intended use
-Labelling speech from a person's own examples, on their own device, for non-commercial purposes. Enrol with the
-speakers, language and microphone that you will use.
+Labelling speech from a person's own examples, on their own device{purpose}. Enrol with the speakers, language and
+microphone that you will use.
 
 Not intended: decisions about people, surveillance, judging applicants, pupils or staff, diagnosis. A label states which
 enrolled clips the audio resembles. It is not a fact about a person: **acted emotion is not felt emotion**, and all
@@ -44,19 +44,32 @@ must know the law that applies to them.
 ## Accuracy
 {accuracy}
 ## Limitations
-The training corpora are acted, by adults in quiet rooms. Children, strong noise, other languages and felt emotion were
+The training corpora are acted, by adults in quiet rooms. Children, strong noise, most languages and felt emotion were
 not measured. The paper of the method (arXiv 2410.04633) reports figures with another protocol; they are not claimed
 here.
 """
 
 TRAINING = """\
 The encoder starts from OpenAI's Whisper base (MIT). The model was trained in episodes on {corpora}. This is acted
-speech. The protocol's validation and test speakers were excluded. {recipe}The corpora are for non-commercial use or
-research, so the licence of the weights is {licence}. The bundle contains no recordings."""
+speech. The protocol's validation and test speakers were excluded. {recipe}{rights} The bundle contains no
+recordings."""
+
+RESTRICTED = """\
+Corpora among these are for non-commercial use or research, so the licence of the weights is {licence}."""
+
+PERMITTED = """\
+These corpora allow commercial use: {corpora}. The licence of the weights is {licence}; the file LICENSE has the notices
+that the corpora ask for. EmoDB has no licence text by its authors: ask them if you need certainty."""
+
+RIGHTS = {
+    "crema-d": "CREMA-D is under ODbL 1.0, its contents under DbCL 1.0",
+    "emodb": "EmoDB is free by the words of its authors, and under CC BY 4.0 in a public catalogue",
+}
+"""What corpora of permissive models state."""
 
 ACCURACY = """\
 4 classes, {shots}; chance is {chance} %. The tables give accuracy in per cent ± half of the 95 % interval over
-episodes, on test speakers and on a language that was used neither for training nor for model selection. Differences
+episodes, on test speakers and on corpora that no model is trained on (unseen). Differences
 from `frozen`, the bundle of Whisper's first layers as published, are paired by query. The brackets give their 95 %
 interval over speakers. A difference is decided if its intervals over episodes and over speakers both exclude zero.
 Measured with `{command}`, commit {commit}."""
@@ -85,14 +98,20 @@ class Facts:
 def model_card(facts: Facts) -> str:
     """The text of MODEL_CARD.md."""
     checkpoint = facts.checkpoint
+    permissive = is_permissive(checkpoint["licence"])
+    rights = PERMITTED if permissive else RESTRICTED
     return CARD.format(
         name=facts.name,
+        purpose="" if permissive else ", for non-commercial purposes",
         facts=_table_of_facts(facts),
         training=_filled(
             TRAINING.format(
                 corpora=_listed(CORPORA.get(name, name) for name in checkpoint["corpora"]),
                 recipe=_recipe(facts),
-                licence=checkpoint["licence"],
+                rights=rights.format(
+                    licence=checkpoint["licence"],
+                    corpora="; ".join(RIGHTS.get(name, name) for name in checkpoint["corpora"]),
+                ),
             )
         ),
         accuracy=_accuracy(facts),

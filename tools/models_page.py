@@ -26,6 +26,7 @@ MODELS = ROOT / "models"
 ABOUT = {
     "default": "meta-trained on emotional speech; the default",
     "frozen": "as published by OpenAI, not trained on emotional speech; for any use",
+    "open": "meta-trained on corpora that allow commercial use; for any use",
     "tiny": "meta-trained like `default`, smaller and faster",
 }
 

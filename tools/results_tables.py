@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.markdown import table
@@ -49,11 +49,13 @@ def verdict(entry: Mapping[str, Any]) -> str:
     return "better" if entry["mean"] > 0 else "worse"
 
 
-def gains_table(scores: Mapping[str, Any], arm: str) -> str:
+def gains_table(scores: Mapping[str, Any], arm: str, left_out: Sequence[str] = ()) -> str:
     """Table of the gain of a trained arm over the untrained reference, for readers in a hurry."""
     reference = scores["reference"]
     rows = []
     for figure, own in scores["accuracy"][arm].items():
+        if figure in left_out:
+            continue
         between = scores["difference"][arm][figure]
         proven = "no" if not between["decided"] else "yes" if between["mean"] > 0 else "yes, a loss"
         untrained = accuracy(scores["accuracy"][reference][figure])

@@ -2,10 +2,10 @@
 
     [METASER_BUNDLE=NAME] python -m benchmarks.research.calibrate_bundle CORPORA
 
-A meta-trained bundle gets temperature, threshold and prior from the validation speakers of ravdess, emodb and nemo,
-into models/NAME/calibration.json; its `tuning` entry stays, which `benchmarks.research.tuning_guard` justifies.
-The frozen encoder, whose temperature comes from `benchmarks.research.choose_default`, gets its prior from the
-training speakers, also unseen by it, into `results/choose_default.json`. `make bundles` uses both.
+Temperature and threshold come from the validation speakers of ravdess, emodb and nemo. A meta-trained bundle also gets
+its prior from them, into models/NAME/calibration.json; its `tuning` entry stays, which
+`benchmarks.research.tuning_guard` justifies. The frozen encoder gets its prior from the training speakers, also unseen
+by it, into `results/choose_default.json`. `make bundles` uses both.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main() -> None:
         found = {"machine": machine(), "command": command, **measure(corpora), "tuning": kept}
     else:
         path, part = RESEARCH / "choose_default.json", "train"
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = {**json.loads(path.read_text(encoding="utf-8")), **measure(corpora)}
     prior = measure_prior(corpora, part, Calibration(**found["calibration"]))
     found["prior"] = asdict(prior)
     replace_text(path, json.dumps(found, indent=2, ensure_ascii=False) + "\n", mode=SHARED)

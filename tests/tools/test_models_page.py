@@ -64,6 +64,16 @@ def card(measured: dict[str, Any], **changes: Any) -> str:
     return model_card(Facts(**{**facts, **changes}))
 
 
+def test_a_card_states_what_the_corpora_allow(measured: dict[str, Any]) -> None:
+    text = " ".join(card(measured).split())
+    assert "on their own device, for non-commercial purposes. Enrol" in text
+    assert "the licence of the weights is CC-BY-NC-SA-4.0" in text
+    free = {**CHECKPOINT, "licence": "MIT", "corpora": ["crema-d", "emodb"]}
+    text = " ".join(card(measured, checkpoint=free).split())
+    assert "on their own device. Enrol" in text
+    assert "CREMA-D is under ODbL 1.0, its contents under DbCL 1.0; EmoDB is free by the words of its authors" in text
+
+
 def test_a_card_has_every_figure_with_its_intervals_and_verdict(measured: dict[str, Any]) -> None:
     text = card(measured)
     for row in (

@@ -6,7 +6,7 @@
 
 CORPORA holds the corpora of `material.CORPORA`, BACKBONE is a folder of Whisper base in the hub's layout. `pack` makes
 two small files, so that `run` can take place on another machine. `run` continues an interrupted one. `report` writes
-`results/unseen.json` and `.md`.
+`results/unseen_search.json` and `.md`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fixed episodes to evaluate embeddings on, all at once on one device.
+"""Fixed episodes to evaluate embeddings on, by plain cosines to prototypes, all at once on one device.
 
 Letters: M clips, N classes of an episode, K shots, Q queries of a class, E embedding size.
 """

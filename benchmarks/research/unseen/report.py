@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.machine import RESEARCH
+from benchmarks.machine import RESEARCH, machine
 from benchmarks.markdown import table
 from benchmarks.research.unseen.recipe import ARMS, FOLDS, LANGUAGES
 from metaser.runtime.system.files import SHARED, replace_text
@@ -27,8 +27,8 @@ UNSEEN = {
 """Corpus to its language, which is unseen in the runs that are judged on all its speakers."""
 
 LEGEND = """\
-Accuracy in per cent, 4-way 5-shot, unseen speakers, 300 episodes per corpus. Each run leaves out the corpora of one or
-two languages. It is evaluated on them (all speakers but test speakers) and on Mandarin and Amharic, which never train.
+Accuracy in per cent, 4-way 5-shot, unseen speakers, 300 episodes per corpus, by plain cosines to prototypes. Each run
+leaves out the corpora of one or two languages. It is evaluated on them (all speakers but test speakers) and on Mandarin and Amharic, which never train.
 `validation` and `one speaker` are validation speakers of the languages that the run trains on. The weights are at
 {alpha} of the way from the initial ones. The last column is the mean difference over all unseen languages of the runs
 that both arms have, paired by episode, with its 95 % interval over episodes, from one seed."""
@@ -40,21 +40,22 @@ Arm = Mapping[str, Accuracies]
 
 
 def write_report(runs: Path) -> None:
-    """Write `results/unseen.json` and `.md` from the runs of a search."""
+    """Write `results/unseen_search.json` and `.md` from the runs of a search."""
     lines = [json.loads(line) for line in runs.read_text(encoding="utf-8").splitlines()]
     arms: defaultdict[str, dict[str, Accuracies]] = defaultdict(dict)
     for line in lines:
         name, fold, _ = line["name"].split(" | ")
         arms[name][fold] = last(line["accuracy"])
     found = {
+        "machine": machine(),
         "command": "python -m benchmarks.research.unseen run BACKBONE WORK --device cuda --workers 4",
         "device": "NVIDIA H100 80GB HBM3",
         "alpha": float(ALPHA),
         "folds": {fold: sorted(corpora) for fold, corpora in FOLDS.items()},
         "arms": {name: summary(arms[name], arms[REFERENCE]) for name in ARMS if name in arms},
     }
-    replace_text(RESEARCH / "unseen.json", json.dumps(found, indent=1) + "\n", mode=SHARED)
-    replace_text(RESEARCH / "unseen.md", to_markdown(found), mode=SHARED)
+    replace_text(RESEARCH / "unseen_search.json", json.dumps(found, indent=1) + "\n", mode=SHARED)
+    replace_text(RESEARCH / "unseen_search.md", to_markdown(found), mode=SHARED)
 
 
 def last(accuracy: Mapping[str, Accuracies]) -> Accuracies:

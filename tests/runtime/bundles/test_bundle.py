@@ -59,10 +59,13 @@ def test_every_shipped_bundle_is_small_is_called_as_its_folder_and_brings_whispe
 @pytest.mark.parametrize("name", shipped_bundles())
 def test_a_shipped_bundle_that_was_trained_is_under_the_licence_of_its_corpora(name: str) -> None:
     bundle = open_bundle(name)
-    trained = bool(bundle.manifest.training_corpora)
-    assert bundle.manifest.licence == ("CC-BY-NC-SA-4.0" if trained else "MIT")
+    corpora = set(bundle.manifest.training_corpora)
+    restricted = not corpora <= {"crema-d", "emodb"}
+    assert bundle.manifest.licence == ("CC-BY-NC-SA-4.0" if restricted else "MIT")
     licence = (bundle.folder / "LICENSE").read_text(encoding="utf-8")
-    assert ("Attribution-NonCommercial-ShareAlike 4.0" in licence) == trained
+    assert ("Attribution-NonCommercial-ShareAlike 4.0" in licence) == restricted
+    assert ("Open Database License" in licence) == ("crema-d" in corpora)
+    assert ("A Database of German Emotional Speech" in licence) == ("emodb" in corpora)
 
 
 def test_a_manifest_comes_back_as_it_was_written(bundle_copy: Path) -> None:

@@ -112,15 +112,17 @@ def calibrate(  # noqa: PLR0913 # one parameter per option
     console.print(_table(engine, calibrated), "")
     _print_expectations(console, calibrated)
     if as_json:
-        print_json(
-            profile=str(path),
-            calibration=asdict(calibrated.calibration),
-            expected=asdict(calibrated.reliability),
-            others=len(calibrated.others),
-            dropped=dropped,
-            left_out=skipped_json(left_out),
-            notices=list(notices),
-        )
+        others_read = {"dropped": dropped, "left_out": skipped_json(left_out), "notices": list(notices)}
+        print_json(**_facts(path, calibrated), **others_read)
+
+
+def _facts(path: Path, profile: Profile) -> dict[str, object]:
+    return {
+        "profile": str(path),
+        "calibration": asdict(profile.calibration),
+        "expected": asdict(profile.reliability),
+        "others": len(profile.others),
+    }
 
 
 def _table(engine: Engine, profile: Profile) -> Table:
