@@ -28,10 +28,11 @@ UNSEEN = {
 
 LEGEND = """\
 Accuracy in per cent, 4-way 5-shot, unseen speakers, 300 episodes per corpus, by plain cosines to prototypes. Each run
-leaves out the corpora of one or two languages. It is evaluated on them (all speakers but test speakers) and on Mandarin and Amharic, which never train.
-`validation` and `one speaker` are validation speakers of the languages that the run trains on. The weights are at
-{alpha} of the way from the initial ones. The last column is the mean difference over all unseen languages of the runs
-that both arms have, paired by episode, with its 95 % interval over episodes, from one seed."""
+leaves out the corpora of one or two languages. It is evaluated on them (all speakers but test speakers) and on Mandarin
+and Amharic, which never train. `validation` and `one speaker` are validation speakers of the languages that the run
+trains on. The weights are at {alpha} of the way from the initial ones. The last column is the mean difference over all
+unseen languages of the runs that both arms have, paired by episode, with its 95 % interval over episodes, from one
+seed."""
 
 Accuracies = Mapping[str, Sequence[float]]
 """Judge to the accuracy of each episode."""
