@@ -12,13 +12,13 @@ import torch
 from onnx import numpy_helper
 
 from metaser.export.bundle import ExportSettings, export_bundle
-from metaser.export.golden import voiced_waveform
 from metaser.export.identity import graph_id
 from metaser.export.source import Source
 from metaser.runtime import Engine, ProfileError, open_bundle
 from metaser.runtime.bundles.bundle import sha256_of
 from metaser.runtime.bundles.manifest import Precision
 from metaser.toolkit.model.network import ProtoNet, make_head
+from tests.conftest import sing
 
 
 def silent(_: str) -> None:
@@ -62,7 +62,7 @@ def earlier(exported: Path, place: Path, factor: float) -> str:
 
 
 def support() -> dict[str, list[np.ndarray]]:
-    return {label: [voiced_waveform(20_000, seed + i) for i in range(2)] for seed, label in ((0, "joy"), (9, "anger"))}
+    return {label: [sing(label, 1.25, seed) for seed in range(2)] for label in ("calm", "keen")}
 
 
 def test_a_profile_stays_valid_if_the_new_graphs_give_the_same_embeddings(

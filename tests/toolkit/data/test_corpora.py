@@ -63,7 +63,7 @@ def test_wrong_roots_and_readers_are_one_clear_line(tmp_path: Path) -> None:
         read_corpus(tmp_path / "none")
     with pytest.raises(InputError, match="no audio files"):
         read_corpus(tmp_path)
-    with pytest.raises(InputError, match=r"no reader called 'ravdes': there are aesdd, .*nemo and folders"):
+    with pytest.raises(InputError, match=r"no reader called 'ravdes': there are aesdd, .*emotiontts and folders"):
         read_corpus(tmp_path, "ravdes")
     write_clips(tmp_path, ["loose.wav"])
     with pytest.raises(InputError, match=r"none of the 1 audio files in .* can be used; loose.wav: not in a folder"):
