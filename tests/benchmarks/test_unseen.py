@@ -134,7 +134,11 @@ def test_the_report_pairs_arms_on_their_common_runs(tmp_path: Path, monkeypatch:
     }
     better = {name: [value + 0.1 for value in values] for name, values in accuracy.items()}
     lines = [
-        {"name": name, "accuracy": {"1 @ 0.75": {}, "2 @ 0.75": better if "dropout" in name else accuracy}}
+        {
+            "name": name,
+            "device": "CPU",
+            "accuracy": {"1 @ 0.75": {}, "2 @ 0.75": better if "dropout" in name else accuracy},
+        }
         for name in names
     ]
     (tmp_path / "runs.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))

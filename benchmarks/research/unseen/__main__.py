@@ -77,6 +77,7 @@ def _work(backbone: Path, work: Path, device: torch.device, todo: Any, found: An
         found.put(
             {
                 "name": name,
+                "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
                 "recipe": asdict(recipe),
                 "accuracy": _evaluated(recipe, Run(recipe, material, backbone, device), judges),
             }

@@ -50,7 +50,7 @@ def write_report(runs: Path) -> None:
     found = {
         "machine": machine(),
         "command": "python -m benchmarks.research.unseen run BACKBONE WORK --device cuda --workers 4",
-        "device": "NVIDIA H100 80GB HBM3",
+        "device": ", ".join(sorted({line["device"] for line in lines})),
         "alpha": float(ALPHA),
         "folds": {fold: sorted(corpora) for fold, corpora in FOLDS.items()},
         "arms": {name: summary(arms[name], arms[REFERENCE]) for name in ARMS if name in arms},
@@ -115,7 +115,7 @@ def to_markdown(found: Mapping[str, Any]) -> str:
         "\n\n".join(
             [
                 "# The search for a recipe that carries over to unseen languages",
-                f"`{found['command']}`, on one {found['device']}.",
+                f"`{found['command']}`, on {found['device']}.",
                 LEGEND.format(alpha=found["alpha"], reference=REFERENCE),
                 table(columns, rows),
             ]
