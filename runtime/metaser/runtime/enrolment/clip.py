@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -51,6 +52,12 @@ def check_clips(clips: object) -> None:
     """Raise SupportError unless these are clips, as of a profile."""
     if not isinstance(clips, (tuple, list)) or not all(isinstance(clip, Clip) for clip in clips):
         raise SupportError(f"clips is {kind_of(clips)}: give clips such as profile.clips")
+
+
+def enrolled_elsewhere(clip: Clip, known: Clip) -> SupportError:
+    """The error for a recording that is enrolled in another class, as `known`."""
+    remove = command_line(f"enroll --remove {shlex.quote(known.title)}")
+    return SupportError(f"{clip.title} is already enrolled as {known.title}: remove it there first, `{remove}`")
 
 
 def with_tidy_label(clip: Clip) -> Clip:

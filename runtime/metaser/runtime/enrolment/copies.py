@@ -5,19 +5,17 @@ Two copies would vouch for each other when one of them is left out, and a profil
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from metaser.runtime.audio.contour import Contour, contour_of, is_copy
 from metaser.runtime.audio.load import read_audio
 from metaser.runtime.audio.trim import utterances_in, without_pauses
-from metaser.runtime.enrolment.clip import Clip
+from metaser.runtime.enrolment.clip import Clip, enrolled_elsewhere
 from metaser.runtime.enrolment.embed import EmbeddedClips
 from metaser.runtime.enrolment.find_clips import is_there
 from metaser.runtime.enrolment.support import LISTED
 from metaser.runtime.errors import AudioError, NotFoundError, SupportError
-from metaser.runtime.system.command_line import command_line
 from metaser.runtime.words import counted, listed
 
 Known = Sequence[tuple[Clip, Contour]]
@@ -82,10 +80,7 @@ def without_enrolled(read: EmbeddedClips, enrolled: Sequence[Clip]) -> EmbeddedC
     for row, known in found.items():
         clip = read.clips[row]
         if clip.label != known.label:
-            raise SupportError(
-                f"{clip.title} is already enrolled as {known.title}: remove it there first, "
-                f"`{command_line(f'enroll --remove {shlex.quote(known.title)}')}`"
-            )
+            raise enrolled_elsewhere(clip, known)
         if clip.sha256 != known.sha256:
             copied.append(f"{clip.title} ({known.title})")
     notices = list(read.notices)

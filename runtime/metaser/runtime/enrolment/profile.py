@@ -7,7 +7,6 @@ same clips gives the same bytes.
 from __future__ import annotations
 
 import os
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,7 +20,7 @@ import numpy.typing as npt
 
 from metaser.runtime.arguments import check, check_fields
 from metaser.runtime.arrays import Embeddings, HeadParameters, Prototypes
-from metaser.runtime.enrolment.clip import Clip, check_clips, rows_named, with_tidy_label
+from metaser.runtime.enrolment.clip import Clip, check_clips, enrolled_elsewhere, rows_named, with_tidy_label
 from metaser.runtime.enrolment.profile_file import check_is_profile, delete, read_content, undo_path
 from metaser.runtime.enrolment.profile_format import damaged, from_bytes, to_bytes
 from metaser.runtime.enrolment.verdict import Verdict, judge
@@ -158,10 +157,7 @@ class Profile:
         for clip in clips:
             twin = enrolled.get(clip.sha256)
             if twin and twin.label != clip.label:
-                raise SupportError(
-                    f"{clip.title} is already enrolled as {twin.title}: remove it there first, "
-                    f"`{command_line(f'enroll --remove {shlex.quote(twin.title)}')}`"
-                )
+                raise enrolled_elsewhere(clip, twin)
         new = {clip.sha256 for clip in clips}
         kept = [row for row, clip in enumerate(before) if clip.sha256 not in new]
         return replace(
