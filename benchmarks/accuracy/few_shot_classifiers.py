@@ -44,9 +44,8 @@ def classifiers_for(k_shot: int) -> Mapping[str, Make]:
 def answer_by(make: Make, embeddings: Embeddings, episode: Episode) -> Answers:
     """[M, E] -> [Q] the class of each query, by a classifier fitted on the support."""
     support = embeddings[episode.support.ravel()].astype(np.float64)  # [N · K, E]
-    targets = np.repeat(np.arange(len(episode.classes)), episode.support.shape[1])
     with np.errstate(invalid="ignore"):  # NearestCentroid computes an unused spread, 0 / 0 for one shot
-        fitted = make().fit(support, targets)
+        fitted = make().fit(support, episode.support_targets)
     return fitted.predict(embeddings[episode.query_indices].astype(np.float64))
 
 

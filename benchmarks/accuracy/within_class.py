@@ -23,7 +23,6 @@ from benchmarks.machine import RESULTS, write_result
 from metaser.runtime.arrays import Embeddings
 from metaser.runtime.errors import InputError
 from metaser.runtime.scoring.classifier import Classifier, Whitening
-from metaser.runtime.scoring.decision import unit
 from metaser.runtime.system.user_folders import cache_folder
 from metaser.toolkit.data.corpora import read_corpus
 from metaser.toolkit.episodes.sampler import Episode, EpisodeSampler, EpisodeSettings, SpeakerSplit, split_of
@@ -42,13 +41,11 @@ EPISODES, SEED = 100, 1
 
 def classify(embeddings: Embeddings, prior: float | None, episode: Episode) -> Answers:
     """[M, E] -> [Q], with a weight of the prior; None: plain cosines."""
-    classes, shots = episode.support.shape
-    support, targets = embeddings[episode.support.ravel()], np.repeat(np.arange(classes), shots)
+    support, targets = embeddings[episode.support.ravel()], episode.support_targets
     fitted = Whitening.fit(support, targets)
     gains = np.zeros_like(fitted.gains) if prior is None else (1 + ((1 + fitted.gains) ** -2 - 1) / prior) ** -0.5 - 1
-    whitening = Whitening(fitted.directions, gains)
-    sums = np.eye(classes)[targets].T @ whitening(support)
-    return Classifier(whitening, unit(sums)).cosines(embeddings[episode.query_indices]).argmax(1)
+    classifier = Classifier.after(Whitening(fitted.directions, gains), support, targets)
+    return classifier.cosines(embeddings[episode.query_indices]).argmax(1)
 
 
 def measure(embedded: Embedded, split: SpeakerSplit, shots: int) -> dict[str, Any] | None:

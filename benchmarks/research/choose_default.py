@@ -73,8 +73,7 @@ def score(embeddings: npt.NDArray[np.float32], clips: list[Utterance], split: Sp
     sampler = EpisodeSampler(clips, EpisodeSettings(speaker_split=split), seed=SEED)
     cosines, targets, accuracies = [], [], []
     for episode in sampler.episodes(EPISODES):
-        classes, shots = episode.support.shape
-        classifier = Classifier.fit(embeddings[episode.support.ravel()], np.repeat(np.arange(classes), shots))
+        classifier = Classifier.fit(embeddings[episode.support.ravel()], episode.support_targets)
         cosines.append(classifier.cosines(embeddings[episode.query_indices]))
         targets.append(episode.query_targets)
         accuracies.append(np.mean(cosines[-1].argmax(axis=1) == episode.query_targets))

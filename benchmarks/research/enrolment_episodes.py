@@ -80,7 +80,7 @@ def draws(embedded: Embedded, split: SpeakerSplit, *, shots: int, classes: int, 
     for episode in sampler.episodes(count):
         heard = np.isin(speakers, speakers[episode.query_indices])
         foreign = np.flatnonzero(heard & ~np.isin(labels, episode.classes))
-        rows, targets = episode.support.ravel(), np.repeat(np.arange(classes), shots)
+        rows, targets = episode.support.ravel(), episode.support_targets
         classifier = Classifier.fit(embeddings[rows], targets)
         yield Draw(
             support=episode.support,

@@ -62,8 +62,7 @@ def _draws(
     labels, speakers = (np.array([getattr(clip, name) for clip in clips]) for name in ("label", "speaker"))
     rng = np.random.default_rng(SEED)
     for episode in EpisodeSampler(clips, EpisodeSettings(speaker_split=split), seed=SEED).episodes(EPISODES):
-        classes, shots = episode.support.shape
-        targets = np.repeat(np.arange(classes), shots)
+        targets = episode.support_targets
         support = SupportFrames.of([frames[row] for row in episode.support.ravel()], targets)
         tuner = tuner_of(engine.model, engine.bundle.manifest.calibration.temperature)
         outcome = tuner.tune_if_useful(support, force=False)
@@ -82,7 +81,7 @@ def _draws(
         draw = Draw(
             support=episode.support,
             classifier=classifier,
-            fitted=fitted_by_fold(outcome.cosines, targets, classes),
+            fitted=fitted_by_fold(outcome.cosines, targets, len(episode.classes)),
             queries=queries,
             query_clips=episode.query_indices,
             targets=episode.query_targets,

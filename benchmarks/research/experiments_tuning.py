@@ -83,7 +83,7 @@ def choose(lab: Lab, heads: Sequence[Head], method: Tuning, k_shot: int) -> tupl
         for index, episode in enumerate(sampler.episodes(lab.budget.choice_episodes)):
             start = heads[index % len(heads)]
             untuned.append(_accuracy(lab, start, rows, episode))
-            support = lab.store.support(rows[episode.support.ravel()], _targets(episode))
+            support = lab.store.support(rows[episode.support.ravel()], episode.support_targets)
             for rate in RATES:
                 head = copy.deepcopy(start)
                 for step, _ in enumerate(head_steps(head, support, TuningSettings(method, max(STEPS), rate), index), 1):
@@ -106,7 +106,7 @@ def evaluate_tuning(
 
     def answer_of(episode: Episode) -> Answers:
         index = len(seconds)
-        support = lab.store.support(rows[episode.support.ravel()], _targets(episode))
+        support = lab.store.support(rows[episode.support.ravel()], episode.support_targets)
         start = time.perf_counter()
         tuned = tune_head(heads[index * len(heads) // count], support, settings, index)
         seconds.append(time.perf_counter() - start)
@@ -161,10 +161,6 @@ def _step_times(methods: Sequence[Tuning], k_shot: int, width: int) -> str:
 
     rows = [[kind, *(f"{best_ms(make_head(kind, width), method):.1f}" for method in tuned)] for kind in HEADS]
     return table(["ms", *tuned], rows)
-
-
-def _targets(episode: Episode) -> Rows:
-    return np.repeat(np.arange(len(episode.support)), episode.support.shape[1])
 
 
 def _answer(lab: Lab, head: Head, rows: Rows, episode: Episode) -> Answers:

@@ -117,7 +117,7 @@ class _Tuner:
         episode = sampler.draw(index)
         start = perf_counter()
         tuned = tune_model(
-            self._network, self._clips(rows[episode.support.ravel()]), _targets(episode), settings, index
+            self._network, self._clips(rows[episode.support.ravel()]), episode.support_targets, settings, index
         )
         seconds = perf_counter() - start
         print(f"{settings.method} {index}: {seconds:.1f} s", flush=True)
@@ -132,7 +132,7 @@ class _Tuner:
             return float(np.mean(self._answers(tuned, rows, episode) == episode.query_targets))
 
         found = {"0": accuracy()}
-        for step, _ in enumerate(model_steps(tuned, support, _targets(episode), settings, index), start=1):
+        for step, _ in enumerate(model_steps(tuned, support, episode.support_targets, settings, index), start=1):
             if step in STEPS:
                 found[str(step)] = accuracy()
         print(f"chosen among: {settings.method} {index} {found}", flush=True)
@@ -150,7 +150,3 @@ class _Tuner:
     def _clips(self, rows: Sequence[int] | Rows) -> Clips:
         most = round(self._bench.budget.crop_s * SAMPLE_RATE_HZ)
         return pad([load_audio(self._bench.utterances[row].path)[:most] for row in rows])
-
-
-def _targets(episode: Episode) -> Rows:
-    return np.repeat(np.arange(len(episode.support)), episode.support.shape[1])

@@ -65,7 +65,7 @@ def cases_of(engine: Engine, corpora: Path, episodes: int, part: Split) -> Itera
         for speakers in SPLITS:
             sampler = EpisodeSampler(clips, EpisodeSettings(speaker_split=speakers), seed=0)
             for index, episode in enumerate(sampler.episodes(episodes)):
-                targets = np.repeat(np.arange(len(episode.support)), episode.support.shape[1])
+                targets = episode.support_targets
                 support = SupportFrames.of([frames[row] for row in episode.support.ravel()], targets)
                 queries = SupportFrames.of([frames[row] for row in episode.query_indices], episode.query_targets)
                 for rate in RATES:

@@ -102,6 +102,7 @@ def test_queries_and_their_classes_come_in_one_flat_list() -> None:
     episode = Episode(("joy", "anger"), support, (np.array([4, 5]), np.array([7])))
     assert episode.query_indices.tolist() == [4, 5, 7]
     assert episode.query_targets.tolist() == [0, 0, 1]
+    assert episode.support_targets.tolist() == [0, 1]
 
 
 def test_a_class_with_fewer_clips_gives_fewer_queries() -> None:

@@ -69,11 +69,15 @@ class Classifier:
 
     @classmethod
     def fit(cls, embeddings: Embeddings, targets: Indices) -> Classifier:
-        """[M, E] embeddings, [M] classes 0 to C - 1, each with a clip.
+        """[M, E] embeddings, [M] classes 0 to C - 1, each with a clip."""
+        return cls.after(Whitening.fit(embeddings, targets), embeddings, targets)
+
+    @classmethod
+    def after(cls, whitening: Whitening, embeddings: Embeddings, targets: Indices) -> Classifier:
+        """The same with a given whitening.
 
         A prototype is the mean of un-normalised embeddings, normalised after (P>M>F, arXiv 2204.07305).
         """
-        whitening = Whitening.fit(embeddings, targets)
         sums = np.eye(targets.max() + 1)[targets].T @ whitening(embeddings)
         return cls(whitening, unit(sums))
 

@@ -40,6 +40,11 @@ class Episode:
     """N arrays [Q]; Q can differ between classes."""
 
     @property
+    def support_targets(self) -> Indices:
+        """The position in `classes` of each clip of `support.ravel()`, [N · K]."""
+        return np.repeat(np.arange(len(self.support)), self.support.shape[1])
+
+    @property
     def query_indices(self) -> Indices:
         """All queries, class by class, [sum of Q]."""
         return np.concatenate(self.query)

@@ -133,8 +133,7 @@ def evaluate_by(
 
 def answer(embeddings: Embeddings, episode: Episode) -> Answers:
     """[M, E] -> [Q] the class of each query, by the classifier of the runtime."""
-    classes, shots = episode.support.shape
-    classifier = Classifier.fit(embeddings[episode.support.ravel()], np.repeat(np.arange(classes), shots))
+    classifier = Classifier.fit(embeddings[episode.support.ravel()], episode.support_targets)
     return classifier.cosines(embeddings[episode.query_indices]).argmax(axis=1)
 
 

@@ -136,8 +136,7 @@ def evaluate_tuned(model: TunableModel, framed: Framed, sampler: EpisodeSampler,
 
     def answer_of(episode: Episode) -> Answers:
         clips = episode.support.ravel()
-        targets = np.repeat(np.arange(len(episode.support)), episode.support.shape[1])
-        support = SupportFrames.of([framed.frames[row] for row in clips], targets)
+        support = SupportFrames.of([framed.frames[row] for row in clips], episode.support_targets)
         queries = SupportFrames.of([framed.frames[row] for row in episode.query_indices], episode.query_targets)
         own, others = model.embed_tuned(support, queries, next(seeds))
         embeddings = np.zeros((len(framed.frames), own.shape[1]), np.float32)
