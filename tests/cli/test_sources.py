@@ -224,4 +224,4 @@ def test_clipped_speech_is_noticed_once(run: Run, make_clip: ClipMaker, tmp_path
     result = run("stream", tmp_path / "loud.wav", "--json")
     assert result.stderr.count("loud.wav: clipped (") == 1
     (notice,) = (event for event in map(json.loads, result.stdout.splitlines()) if event["event"] == "notice")
-    assert "of its speech at full scale), and labels may be wrong: lower the level" in notice["message"]
+    assert "of its speech is cut off), and labels may be wrong: lower the level" in notice["message"]

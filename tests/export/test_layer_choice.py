@@ -85,3 +85,9 @@ def test_layers_need_a_corpus_with_clips(whisper: Any, tmp_path: Path) -> None:
         chosen_clips(tmp_path / "nowhere")
     with pytest.raises(InputError):
         chosen_clips(tmp_path)
+
+
+def test_options_of_a_bundle_are_refused_with_pick_layers(tmp_path: Path) -> None:
+    request = ExportRequest("model", tmp_path, "int8", window_s=2.0, name="mine", pick_layers=True, corpus=(tmp_path,))
+    with pytest.raises(InputError, match="--pick-layers writes no bundle: leave out --int8 and --window and --name"):
+        run_export(request, print)

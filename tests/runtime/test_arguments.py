@@ -236,7 +236,7 @@ def test_a_profile_of_another_model_is_refused_by_every_verb(
 def test_numbers_of_numpy_are_numbers() -> None:
     check(max_s=np.float32(3), threads=np.int64(2), live=np.bool_(1))
     assert StreamSettings(hop_s=np.float64(0.25)).hop_s == 0.25
-    with pytest.raises(InputError, match=r"workers is True: give a whole number of 1 or more"):
+    with pytest.raises(InputError, match=r"workers is True: give a whole number from 1 to 64"):
         check(workers=True)
     with pytest.raises(InputError, match=r"max_s is an ndarray: give a number above 0"):
         check(max_s=np.array([3.0]))

@@ -129,6 +129,15 @@ def print_layers(
     Raises:
         MetaserError: the model or a corpus cannot be used.
     """
+    given = [
+        f"--{name}"
+        for name in ("tensorrt", "window", "portable", "clips", "static", "force", "name", "licence", "calibration")
+        if getattr(request, "window_s" if name == "window" else name) not in (None, False)
+    ]
+    if request.precision != "fp32":
+        given.insert(0, f"--{request.precision}")
+    if given:
+        raise InputError(f"--pick-layers writes no bundle: leave out {' and '.join(given)}")
     if not request.corpus:
         raise InputError("--pick-layers measures on labelled speech: pass --corpus DIR as well")
     model = request.model or DEFAULT_MODEL

@@ -70,7 +70,7 @@ ThreadsOption = Annotated[
         "--threads",
         metavar="N",
         help="Number of threads. One clip uses all of them; several clips are processed in parallel. Without it, one "
-        "thread per core that this process may use.",
+        "thread per core that this process may use, and more are never faster. At most 64.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, one object per line.")]

@@ -52,12 +52,20 @@ def _is_rows(given: Any) -> Any:
     return isinstance(given, np.ndarray) and given.ndim == 2 and given.dtype.kind == "f" and np.isfinite(given).all()
 
 
+def _is_contour(given: Any) -> Any:
+    """Whether this is an array uint8 [4, N]."""
+    return isinstance(given, np.ndarray) and given.ndim == 2 and len(given) == 4 and given.dtype == np.uint8
+
+
 FLAG = Rule("True or False", lambda given: isinstance(given, (bool, np.bool_)))
 NUMBER = Rule("a finite number", is_number)
 ABOVE_0 = Rule("a number above 0", lambda given: is_number(given) and given > 0)
 FROM_0 = Rule("a number of 0 or more", lambda given: is_number(given) and given >= 0)
 WHOLE = Rule("a whole number", is_whole)
-FROM_1 = Rule("a whole number of 1 or more", lambda given: is_whole(given) and given >= 1)
+MOST_THREADS = 64
+"""More take turns on any machine that this is for, and each waits for the others."""
+
+COUNT = Rule(f"a whole number from 1 to {MOST_THREADS}", lambda given: is_whole(given) and 1 <= given <= MOST_THREADS)
 TEXT = Rule("text", lambda given: isinstance(given, str))
 FUNCTION = Rule("a function, or None", lambda given: given is None or callable(given))
 ROWS = Rule("a finite float array [M, E]", _is_rows)
@@ -80,8 +88,8 @@ ARGUMENTS = {
     "patience_s": FROM_0,
     "progress": FUNCTION,
     "provider": TEXT,
-    "threads": Rule("a whole number of 1 or more, or leave it out", FROM_1.or_none().accepts),
-    "workers": FROM_1,
+    "threads": Rule(f"{COUNT.wanted}, or leave it out", COUNT.or_none().accepts),
+    "workers": COUNT,
 }
 """Name of an argument -> what is accepted, wherever it occurs."""
 
@@ -92,6 +100,7 @@ FIELDS = {
     "float | None": NUMBER.or_none(),
     "str": TEXT,
     "Method": TEXT,
+    "Contour | None": Rule("a uint8 array [4, N]", _is_contour).or_none(),
     "Embeddings": ROWS,
     "Embeddings | None": ROWS.or_none(),
     "tuple[str, ...]": Rule(

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from metaser.runtime.arguments import check, check_type
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Waveform
 from metaser.runtime.audio.checks import check_samples
-from metaser.runtime.audio.load import at_16_khz, check_array
+from metaser.runtime.audio.load import at_16_khz, read_array
+from metaser.runtime.audio.offset import without_offset
 from metaser.runtime.audio.samples import NO_ARRAY, as_samples, check_rate
 from metaser.runtime.audio.trim import doubts, utterances_in, without_pauses
 from metaser.runtime.bundles.bundle import Bundle
@@ -79,7 +80,8 @@ class Engine:
         Raises:
             NotFoundError: there is no such bundle.
             BundleError: a check of the bundle failed.
-            InputError: an unknown provider, `threads` or `workers` below 1, or TensorRT and a bundle without its graph.
+            InputError: an unknown provider, `threads` or `workers` not from 1 to 64, or TensorRT and a bundle without
+                its graph.
             MissingDependencyError: onnxruntime or the provider is not on this machine.
         """
         return cls(Model.open(bundle, provider=provider, threads=threads, workers=workers, cache=cache, notify=notify))
@@ -122,7 +124,7 @@ class Engine:
         rate_hz = check_rate(sample_rate_hz)
         samples = as_samples(waveform, "the clip")
         check_samples(samples, "the clip")
-        return self.model.embed(at_16_khz(samples, rate_hz), None if profile is None else profile.head)
+        return self.model.embed(without_offset(at_16_khz(samples, rate_hz)), None if profile is None else profile.head)
 
     def enroll(
         self,
@@ -168,7 +170,7 @@ class Engine:
     ) -> EmbeddedClips:
         """Embed and measure the clips of a support set; those that cannot be used are reported, not raised.
 
-        Of the copies of a recording, in other formats, at other volumes or cut from it, one is kept.
+        Of the copies of a recording, in other formats, at other volumes or speeds, or cut from it, one is kept.
 
         Parameters:
             add_to: the profile that the clips are for: one class is enough, and copies of its clips are left out.
@@ -190,7 +192,7 @@ class Engine:
         )
         read = embed_clips(found.clips, self.model.embed, progress, self.model.workers)
         read = without_copies(replace(read, left_out=found.left_out, notices=(*found.notices, *read.notices)))
-        return read if add_to is None else without_enrolled(read, add_to.clips)
+        return read if add_to is None else without_enrolled(read, add_to)
 
     def tune(  # noqa: PLR0913 # the clips, their rate, and three options
         self,
@@ -238,7 +240,7 @@ class Engine:
 
         Raises:
             InputError: `false_accepts` is not between 0 and 1, or `others` is not the result of `embed_others`.
-            SupportError: a clip of the other speech is enrolled.
+            SupportError: a clip of the other speech is enrolled, or is a copy of an enrolled clip.
             ProfileError: `profile` is not a profile, or is of another model.
         """
         from metaser.runtime.enrolment.changes import calibrate_profile
@@ -257,14 +259,14 @@ class Engine:
     ) -> Profile:
         """The profile with more clips, of its classes or of others, calibrated again; a tuned head is dropped.
 
-        An InputWarning names copies of enrolled files, which are not added; copies of enrolled arrays are not found.
+        An InputWarning names copies of enrolled clips, which are not added.
 
         Parameters:
             support: as for `enroll`, or the result of `embed_support(..., add_to=profile)`.
 
         Raises:
             NotFoundError, InputError, SupportError, AudioError: as `enroll`.
-            SupportError: a recording is enrolled in another class.
+            SupportError: a recording is enrolled in another class, or is other speech of the profile.
             ProfileError: `profile` is not a profile, or is of another model.
         """
         from metaser.runtime.enrolment.changes import recalibrate
@@ -416,11 +418,11 @@ class Engine:
             AudioError, InputError, ProfileError: as `classify`.
         """
         self._check_profile(profile)
-        clip = check_array(waveform, "the clip", sample_rate_hz)
-        utterances = utterances_in(clip)
-        embedding = self.model.embed(without_pauses(clip, utterances), profile.head)
+        clip = read_array(waveform, "the clip", sample_rate_hz)
+        utterances = utterances_in(clip.waveform)
+        embedding = self.model.embed(without_pauses(clip.waveform, utterances), profile.head)
         decision = decide(self._scores(embedding, profile), profile.labels, profile.calibration)
-        return decision, doubts(clip, utterances)
+        return decision, (*clip.notices, *doubts(clip.waveform, utterances))
 
     def decide(self, embedding: Embedding, profile: Profile) -> Decision:
         """Label one embedding [E] of `embed(waveform, profile)`.
@@ -514,7 +516,7 @@ class Engine:
 
     def _is_new(self, profile: Profile) -> bool:
         """Whether this is the first question about a profile with these clips and this head."""
-        key = hash((profile.tuned is None, *((clip.label, clip.sha256) for clip in profile.clips)))
+        key = profile.clips_key
         with self._hinting:
             before = len(self._hinted)
             self._hinted.add(key)

@@ -38,7 +38,8 @@ def evaluate(run: Run, tiny_bundle: Path, corpus: Path, tmp_path: Path) -> Run:
     """`evaluate(options...)` evaluates the tiny bundle on the small corpus."""
 
     def call(*options: str | Path) -> CompletedProcess[str]:
-        return run("evaluate", tiny_bundle, "--corpus", corpus, *SMALL, "--cache", tmp_path / "cache", *options)
+        cache = () if "--tune" in options else ("--cache", tmp_path / "cache")
+        return run("evaluate", tiny_bundle, "--corpus", corpus, *SMALL, *cache, *options)
 
     return call
 
@@ -168,13 +169,22 @@ def test_a_bundle_needs_neither_torch_nor_onnx(tiny_bundle: Path, corpus: Path, 
     assert json.loads(done.stdout)["accuracy"]["mean"] == 1.0
 
 
+def test_options_that_would_be_ignored_are_refused(
+    refused: Refused, tiny_bundle: Path, corpus: Path, tmp_path: Path
+) -> None:
+    both = ("--cache", tmp_path, "--tune", "split")
+    assert "--cache stores embeddings and --tune" in refused("evaluate", tiny_bundle, "--corpus", corpus, *SMALL, *both)
+    checkpoint = ("evaluate", tmp_path, "--corpus", corpus, *SMALL, "--provider", "cpu")
+    assert "--provider cpu is for bundles" in refused(*checkpoint)
+
+
 def test_an_absent_model_is_refused(refused: Refused, corpus: Path) -> None:
     assert refused("evaluate", "absent", "--corpus", corpus, *SMALL).startswith("no such model: absent")
 
 
-def test_a_bundle_tunes_its_head_on_each_episode_as_a_device_does(run: Run, corpus: Path, tmp_path: Path) -> None:
+def test_a_bundle_tunes_its_head_on_each_episode_as_a_device_does(run: Run, corpus: Path) -> None:
     words = ("evaluate", "frozen", "--corpus", corpus, "--n-way", "2", "--k-shot", "2", "--episodes", "3", "--json")
-    found = answer(run(*words, "--tune", "split", "--cache", tmp_path))
+    found = answer(run(*words, "--tune", "split"))
     assert found["protocol"]["tune"] == "split"
     assert found["accuracy"]["mean"] == 1.0
 

@@ -49,7 +49,7 @@ def test_standard_input_gives_what_the_file_gives(run: Run, start: Start, conver
     words = ("--format", "csv")
     expected = run("stream", tmp_path / "piped.wav", *words).stdout
     with (tmp_path / "piped.wav").open("rb") as piped, start("stream", "-", *words, stdin=piped.fileno()) as process:
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert output == expected
     assert output.startswith("start_s,end_s,label,confidence\n")

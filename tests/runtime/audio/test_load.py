@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaser.runtime import AudioError, NotFoundError, load_audio
-from metaser.runtime.arrays import SAMPLE_RATE_HZ
-from metaser.runtime.audio.load import check_array
+from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
+from metaser.runtime.audio.load import read_array
 from metaser.runtime.audio.resampler import resample
 
 
@@ -100,10 +100,29 @@ def test_a_slightly_clipped_clip_passes(tmp_path: Path) -> None:
     assert len(load_audio(write(tmp_path / "clip.wav", samples))) == 16_000
 
 
+@pytest.mark.parametrize(("subtype", "suffix"), [("PCM_16", "wav"), ("PCM_24", "flac"), ("FLOAT", "wav")])
+def test_speech_that_was_clipped_and_then_made_quieter_is_refused(
+    tmp_path: Path, conversation: Waveform, subtype: str, suffix: str
+) -> None:
+    limit = 0.2 * np.abs(conversation).max()
+    path = tmp_path / f"clip.{suffix}"
+    soundfile.write(path, 0.3 / limit * np.clip(conversation, -limit, limit), SAMPLE_RATE_HZ, subtype=subtype)
+    with pytest.raises(AudioError, match=r"is clipped \(\d+% of its samples are cut off\)"):
+        load_audio(path)
+    soundfile.write(path, 0.3 * conversation, SAMPLE_RATE_HZ, subtype=subtype)
+    assert len(load_audio(path)) == len(conversation)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "ULAW", "ALAW"])
+def test_speech_in_8_bits_is_not_taken_for_clipped(tmp_path: Path, conversation: Waveform, subtype: str) -> None:
+    soundfile.write(tmp_path / "clip.wav", conversation, SAMPLE_RATE_HZ, subtype=subtype)
+    assert len(load_audio(tmp_path / "clip.wav")) == len(conversation)
+
+
 @pytest.mark.parametrize("array", [np.zeros((2, 16_000), np.float32), np.ones(16_000, np.int32), "text"])
 def test_an_array_of_another_shape_or_type_is_refused(array: object) -> None:
     with pytest.raises(AudioError, match=r"give float samples \[T\]"):
-        check_array(array, "clip")  # type: ignore[arg-type]
+        read_array(array, "clip")  # type: ignore[arg-type]
 
 
 @settings(max_examples=25, deadline=None)

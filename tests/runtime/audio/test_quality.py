@@ -79,7 +79,7 @@ def test_the_shortest_clips_are_measured(samples: int) -> None:
         (ClipQuality(3, 3, -57, 30, 0), "very quiet (-57 dBFS)", False),
         (ClipQuality(3, 3, -20, 3, 0), "noisy (speech 3 dB above the noise)", True),
         (ClipQuality(3, 3, -20, -4, 0), "noisy (as loud as the speech)", True),
-        (ClipQuality(3, 3, -20, 30, 0.004), "distorted (0.4% of its samples at full scale)", False),
+        (ClipQuality(3, 3, -20, 30, 0.004), "distorted (0.4% of its samples are cut off)", False),
     ],
 )
 def test_each_fault_is_said_in_plain_words(quality: ClipQuality, fault: str, bad: bool) -> None:

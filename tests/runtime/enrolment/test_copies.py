@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from metaser.runtime import Engine, InputWarning, Profile, SupportError, load_audio
+from metaser.runtime import Clip, Engine, InputWarning, Profile, SupportError, load_audio
+from metaser.runtime.enrolment import copies
 
 
 @pytest.fixture
@@ -69,12 +70,59 @@ def test_copies_of_enrolled_files_are_not_added(engine: Engine, support: Path, s
         engine.add(profile, more)
 
 
-def test_a_copy_of_a_file_that_is_gone_is_not_recognised(engine: Engine, support: Path, profile: Profile) -> None:
+def test_copies_are_recognised_when_their_originals_are_gone(
+    engine: Engine, support: Path, profile: Profile, tmp_path: Path
+) -> None:
     gone = replace(profile, clips=tuple(replace(clip, path="/nowhere/0.wav") for clip in profile.clips))
+    gone.save(tmp_path / "gone.metaser")
     more = support.parent / "more"
     (more / "joy").mkdir(parents=True)
     shutil.move(support / "joy" / "copy.mp3", more / "joy" / "copy.mp3")
-    assert len(engine.add(gone, more).clips) == len(profile.clips) + 1
+    with pytest.warns(InputWarning, match=r"1 clip is a copy of what is enrolled|Nothing is new: 1 clip"):
+        assert engine.add(engine.open_profile(tmp_path / "gone.metaser"), more).clips == gone.clips
+
+
+def test_copies_of_arrays_are_recognised_too(engine: Engine, support_folder: Path) -> None:
+    arrays = {
+        label: [load_audio(path) for path in sorted((support_folder / label).iterdir())] for label in ("joy", "anger")
+    }
+    profile, quieter = engine.enroll(arrays), (0.5 * arrays["joy"][0]).astype(np.float32)
+    with pytest.warns(InputWarning, match=r"1 clip is a copy of what is enrolled|Nothing is new: 1 clip"):
+        assert engine.add(profile, {"joy": [quieter]}).clips == profile.clips
+    with pytest.raises(SupportError, match="anger/array 0 is already enrolled as joy/array 0"):
+        engine.add(profile, {"anger": [quieter]})
+    with pytest.raises(SupportError, match="all clips are enrolled"):
+        engine.evaluate(profile, {"joy": [quieter]})
+
+
+def test_one_recording_is_not_both_of_a_class_and_other_speech(
+    engine: Engine, support_folder: Path, tmp_path: Path
+) -> None:
+    classes = {
+        label: [load_audio(path) for path in sorted((support_folder / label).iterdir())] for label in ("joy", "anger")
+    }
+    profile = engine.enroll(classes)
+    soundfile.write(tmp_path / "quieter.wav", 0.5 * classes["joy"][0], 16_000)
+    with pytest.raises(SupportError, match=r"quieter\.wav of the other speech is the same recording as joy/array 0"):
+        engine.calibrate(profile, others=engine.embed_others(tmp_path, profile))
+    (tmp_path / "quieter.wav").unlink()
+    neutral = load_audio(min((support_folder / "neutral").iterdir()))
+    soundfile.write(tmp_path / "neutral.wav", neutral, 16_000)
+    calibrated = engine.calibrate(profile, others=engine.embed_others(tmp_path, profile))
+    with pytest.raises(SupportError, match=r"neutral\.wav of the other speech is the same recording as neutral/array"):
+        engine.add(calibrated, {"neutral": [(0.5 * neutral).astype(np.float32)]})
+
+
+def test_of_many_clips_the_nearest_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    contours = rng.integers(0, 256, (6, 4, 100)).astype(np.uint8)
+    clips = [Clip("joy", f"{row}" * 64, f"{row}.wav", "", contour=contours[row]) for row in range(5)]
+    copy = Clip("joy", "f" * 64, "copy.wav", "", contour=contours[3])
+    known = copies.Recordings(clips, np.eye(5, dtype=np.float32))
+    near, far = np.array([0, 1, 0, 2, 0], np.float32), np.array([2, 1, 0, 0, 0], np.float32)
+    assert known.originals(copy, far) == [clips[3]]
+    monkeypatch.setattr(copies, "NEAREST", 2)
+    assert (known.originals(copy, near), known.originals(copy, far)) == ([clips[3]], [])
 
 
 def test_copies_of_enrolled_clips_are_not_tested(engine: Engine, support: Path, profile: Profile) -> None:

@@ -1,5 +1,6 @@
 """Streams: any cutting into chunks gives the same events, and a window's scores are those of its samples alone."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -125,7 +126,24 @@ def test_clipped_speech_is_a_warning_at_the_end(engine: Engine, profile: Profile
     clipped = np.clip(20 * excerpt, -1, 1)
     stream = engine.stream(profile, sample_rate_hz=rate_hz)
     stream.push(clipped)
-    with pytest.warns(InputWarning, match=r"the stream: clipped \(\d+% of its speech at full scale\)"):
+    with pytest.warns(InputWarning, match=r"the stream: clipped \(\d+% of its speech is cut off\)"):
+        stream.finish()
+
+
+@pytest.mark.parametrize(
+    ("change", "doubt"),
+    [
+        (lambda speech: speech * np.float32(8e-3 / np.abs(speech).max()), r"its speech is very quiet \(-\d+ dBFS\)"),
+        (lambda speech: np.float32(0.01) * np.sign(np.sin(np.arange(len(speech)) / 9)).astype(np.float32),
+         r"no speech was found in \d+ s \(its peak is -40 dBFS\)"),
+    ],
+)  # fmt: skip
+def test_a_stream_of_very_quiet_or_no_speech_is_a_warning_at_the_end(
+    engine: Engine, profile: Profile, excerpt: Audio, change: Callable[[Audio], Audio], doubt: str
+) -> None:
+    stream = engine.stream(profile)
+    stream.push(change(excerpt))
+    with pytest.warns(InputWarning, match=f"the stream: {doubt}"):
         stream.finish()
 
 

@@ -67,6 +67,8 @@ def test_several_workers_enrol_the_same_profile_as_one() -> None:
     assert one.clips == two.clips
 
 
-def test_fewer_than_one_worker_is_refused() -> None:
-    with pytest.raises(InputError, match="workers is 0: give a whole number of 1 or more"):
-        Engine.open(workers=0)
+@pytest.mark.parametrize("name", ["workers", "threads"])
+@pytest.mark.parametrize("count", [0, 65, 10_000])
+def test_counts_that_are_too_small_or_too_large_are_refused(name: str, count: int) -> None:
+    with pytest.raises(InputError, match=f"{name} is {count}: give a whole number from 1 to 64"):
+        Engine.open(**{name: count})  # type: ignore[arg-type] # both are int

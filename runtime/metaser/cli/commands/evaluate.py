@@ -158,6 +158,7 @@ def evaluate(  # noqa: PLR0913 # one parameter per option
     from metaser.toolkit.evaluation.evaluation_file import Run, compare_runs, read_run
     from metaser.toolkit.evaluation.tuned_evaluation import evaluate_tuned, open_tunable
 
+    _check_options(model, provider, tune, cache)
     settings = EpisodeSettings(n_way, k_shot, n_query, speakers.value)
     sampler_of = partial(EpisodeSampler, settings=settings, seed=seed, column=classes.value)
     other = read_run(against) if against else None
@@ -165,9 +166,8 @@ def evaluate(  # noqa: PLR0913 # one parameter per option
     for clips, _ in found:
         sampler_of(clips)  # a shortage is reported before the slow part
     embedder = open_embedder(model, provider=provider.value, threads=threads)
-    tunable = None
-    if tune is not Tune.none:
-        tunable = open_tunable(model, tune.value, provider=provider.value, threads=threads)
+    tunes = tune is not Tune.none
+    tunable = open_tunable(model, tune.value, provider=provider.value, threads=threads) if tunes else None
     evaluations, left_out = [], []
     for clips, problems in found:
         if tunable:
@@ -186,6 +186,17 @@ def evaluate(  # noqa: PLR0913 # one parameter per option
         _print(console_for(as_json), run.evaluations, differences)
     if out:
         _write(out, run)
+
+
+def _check_options(model: str, provider: Provider, tune: Tune, cache: Path | None) -> None:
+    """Raise InputError if an option would be ignored."""
+    from metaser.runtime import InputError
+    from metaser.runtime.bundles.bundle import is_bundle
+
+    if cache and tune is not Tune.none:
+        raise InputError("--cache stores embeddings and --tune needs the frames of every clip: leave one out")
+    if provider is not Provider.auto and Path(model).is_dir() and not is_bundle(model):
+        raise InputError(f"--provider {provider.value} is for bundles and {model} is none: leave it out")
 
 
 def _read(path: Path, split: Part, *, strict: bool) -> tuple[tuple[Utterance, ...], tuple[Problem, ...]]:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metaser.cli.options import AnyBundleOption, JsonOption, ProfileOption, profile_path
-from metaser.cli.paths import name_or_folder
+from metaser.cli.paths import name_or_folder, option_of
 from metaser.cli.view.console import percent, plain, print_json
-from metaser.cli.view.next_commands import next_options
 from metaser.cli.view.terminal import PlainConsole, console_for, new_table
 from metaser.runtime.words import counted
 
@@ -43,7 +42,7 @@ def info(
     from metaser.runtime import InputError, NotFoundError, open_bundle, shipped_bundles
     from metaser.runtime.system.command_line import command_line
 
-    if what is not None and (others := next_options(profile, bundle)):
+    if what is not None and (others := option_of("profile", profile) + option_of("bundle", bundle)):
         raise InputError(f"{what} and{others}: give BUNDLE_OR_PROFILE, or these options")
     try:
         path: Path | None = profile_path(profile)

@@ -106,7 +106,7 @@ def _take(microphone: Microphone, seconds: float, console: PlainConsole) -> Wave
 
     from metaser.runtime import AudioError
     from metaser.runtime.arrays import SAMPLE_RATE_HZ
-    from metaser.runtime.audio.load import check_array
+    from metaser.runtime.audio.load import read_array
     from metaser.runtime.audio.resampler import resample
 
     microphone.skip()  # audio from before Enter
@@ -121,4 +121,5 @@ def _take(microphone: Microphone, seconds: float, console: PlainConsole) -> Wave
         console.print_line()
     if lost_ms := microphone.dropped_ms - lost_before_ms:
         raise AudioError(f"{lost_ms:.0f} ms of the take were lost: is the microphone plugged in?")
-    return check_array(np.concatenate(list(resample(blocks, microphone.rate_hz, SAMPLE_RATE_HZ))), "the take")
+    taken = np.concatenate(list(resample(blocks, microphone.rate_hz, SAMPLE_RATE_HZ)))
+    return read_array(taken, "the take").waveform

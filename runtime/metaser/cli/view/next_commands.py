@@ -18,5 +18,7 @@ def print_next(console: PlainConsole, options: str) -> None:
 
 
 def next_options(profile: str | None, bundle: str | None) -> str:
-    """The options that make the next command use the same profile and bundle."""
-    return option_of("profile", profile) + option_of("bundle", bundle)
+    """The options that make the next command use the same profile and bundle; a profile names a shipped bundle."""
+    from metaser.runtime.bundles.bundle import shipped_bundles
+
+    return option_of("profile", profile) + option_of("bundle", None if bundle in shipped_bundles() else bundle)

@@ -5,7 +5,10 @@ contour b            |-----------------|         at every lag, the part that bot
 overlap              |----------|                at least half a second, and 40 % of the shorter contour
 
 The bands end at 3.4 kHz, and the correlation ignores the level. So a copy at half the volume, as MP3 or a telephone
-transmits it, or cut from the same recording, resembles its original more than the same sentence spoken again does.
+transmits it, played up to a tenth faster or slower, or cut from the same recording, resembles its original more than
+the same sentence spoken again does.
+
+A contour is kept in the profile, as copies must be found when the recording is gone. It is too coarse to hear words.
 """
 
 from __future__ import annotations
@@ -23,21 +26,30 @@ LONGEST_S = 60.0
 LOUDNESS = 0.25
 """Exponent of the energy: near what is heard as loudness, and quiet frames, which codecs change most, count little."""
 
-COPY = 0.95
-"""Two clips with at least this correlation are copies of one recording: the middle between the same sentence spoken
-twice by one actor in one emotion, and MP3 at 8 kHz or a part of a clip."""
+COPY = 0.96
+"""Two clips with at least this correlation are copies of one recording; few pairs of the same sentence spoken twice by
+one actor in one emotion reach it, and most copies do: `python -m benchmarks.accuracy.copies`."""
 
 LEAST_FRAMES = 50
 LEAST_SHARE = 0.4
 STEADY = 0.02
 """A part that varies by less than this share of the clip's power is steady: its correlation means nothing."""
 
-Contour = npt.NDArray[np.float32]
+SPEEDS, SPEED_STEP = tuple(np.linspace(0.9, 1.1, 11).tolist()), 0.0025
+"""Speeds of a copy at which it is compared, and the step of the search around the best of them."""
+
+COARSE = 4
+"""Number of frames that are averaged for the first of two comparisons."""
+
+UNLIKE = 0.7
+"""Two clips with a lower correlation of their averaged frames are not compared further."""
+
+Contour = npt.NDArray[np.uint8]
 """[4, N]"""
 
 
 def contour_of(speech: Waveform) -> Contour:
-    """Speech, float32 [T] at 16 kHz -> [4, N]: the loudness of each band in each hundredth of a second."""
+    """Speech, float32 [T] at 16 kHz -> [4, N]: the loudness of each band in each hundredth of a second, 255 at most."""
     samples = speech[: round(LONGEST_S * SAMPLE_RATE_HZ)]
     if len(samples) < FRAME_SAMPLES:
         samples = np.pad(samples, (0, FRAME_SAMPLES - len(samples)))
@@ -46,45 +58,83 @@ def contour_of(speech: Waveform) -> Contour:
     power = np.square(np.abs(np.fft.rfft(frames * window, axis=1)))  # [N, 257]
     edges = [round(hz * FRAME_SAMPLES / SAMPLE_RATE_HZ) for hz in BANDS_HZ]
     energy = np.add.reduceat(power[:, : edges[-1]], edges[:-1], axis=1)  # [N, 4]
-    return (energy.T**LOUDNESS).astype(np.float32)
+    loudness = energy.T**LOUDNESS
+    return np.rint(loudness * (255 / max(float(loudness.max()), 1e-12))).astype(np.uint8)
 
 
-def is_copy(a: Contour, b: Contour) -> bool:
-    """Whether two clips are copies, or overlapping parts, of one recording, by their contours."""
-    return resemblance(a, b) >= COPY
+class Prepared:
+    """A contour with what does not depend on the other that it is compared with."""
+
+    def __init__(self, contour: Contour) -> None:
+        frames = contour.astype(np.float64)
+        edges = np.arange(0, frames.shape[1], COARSE)
+        averaged = np.add.reduceat(frames, edges, axis=1) / np.diff(edges, append=frames.shape[1])
+        self._frames, self._plain = frames, _at_speeds(frames, (1.0,))
+        self._averaged, self._played = _at_speeds(averaged, (1.0,)), _at_speeds(averaged, SPEEDS)
+
+    def resemblance(self, other: Prepared) -> float:
+        """The highest correlation over all speeds of the other and all lags; 0 if one is too short."""
+        rough = _correlations(self._averaged, other._played, LEAST_FRAMES // COARSE)  # [S]
+        best = int(rough.argmax())
+        if rough[best] < UNLIKE:
+            return float(rough[best])
+        near = [1.0, *(SPEEDS[best] + SPEED_STEP * np.arange(-4, 5))]
+        return float(_correlations(self._plain, _at_speeds(other._frames, near), LEAST_FRAMES).max())
+
+    def is_copy_of(self, other: Prepared) -> bool:
+        """Whether two clips are copies, or overlapping parts, of one recording."""
+        return self.resemblance(other) >= COPY
 
 
-def resemblance(a: Contour, b: Contour) -> float:
-    """The correlation of two contours, [4, N] and [4, M], at the lag where it is highest; 0 if both are too short."""
-    (count_a, count_b), shorter = (a.shape[1], b.shape[1]), min(a.shape[1], b.shape[1])
-    least = max(LEAST_FRAMES, round(LEAST_SHARE * shorter))
-    if shorter < least:
-        return 0.0
-    lags = np.arange(least - count_b, count_a - least + 1)  # a[lag + t] is compared with b[t]
+def _correlations(one: _Played, other: _Played, least: int) -> npt.NDArray[np.float64]:
+    """[S] the correlation of a contour with another at each speed, at the lag where it is highest; 0 if too short."""
+    length = int(one.lengths[0])
+    shorter = np.minimum(length, other.lengths)
+    fewest = np.maximum(least, np.rint(LEAST_SHARE * shorter).astype(np.int64))[:, None]  # [S, 1]
+    lags = np.arange(-other.lengths.max(), length)  # one[lag + t] is compared with other[t]
     start = np.maximum(0, lags)
-    n = np.minimum(count_a, count_b + lags) - start  # frames of the overlap
-    sum_a, power_a = _sums(a, start, n)
-    sum_b, power_b = _sums(b, start - lags, n)
-    size = 1 << (count_a + count_b - 1).bit_length()
-    spectra = np.fft.rfft(_centred(a), size) * np.conj(np.fft.rfft(_centred(b), size))
-    products = np.fft.irfft(spectra.sum(axis=0), size)[lags]
-    covariance = products - (sum_a * sum_b).sum(axis=0) / n
-    variance = [
-        np.maximum(power - np.square(each).sum(axis=0) / n, STEADY * np.square(contour).mean(axis=1).sum() * n + 1e-12)
-        for contour, each, power in ((a, sum_a, power_a), (b, sum_b, power_b))
-    ]
-    return float((covariance / np.sqrt(variance[0] * variance[1])).max())
+    n = np.minimum(length, other.lengths[:, None] + lags) - start  # [S, L] frames of the overlap
+    enough, n = n >= fewest, np.maximum(n, 1)
+    size = 1 << (length + other.centred.shape[2] - 1).bit_length()
+    spectra = np.fft.rfft(one.centred, size) * np.conj(np.fft.rfft(other.centred, size))
+    products = np.fft.irfft(spectra.sum(axis=1), size)[:, lags]  # [S, L]
+    sum_one, variance_one = one.over(start, n)
+    sum_other, variance_other = other.over(start - lags, n)
+    covariance = products - (sum_one * sum_other).sum(axis=1) / n
+    return np.where(enough, covariance / np.sqrt(variance_one * variance_other), 0.0).max(axis=1, initial=0.0)
 
 
-def _centred(contour: Contour) -> npt.NDArray[np.float64]:
-    return contour.astype(np.float64) - contour.mean(axis=1, keepdims=True, dtype=np.float64)
+class _Played:
+    """A contour at several speeds, [S, 4, N] with zeros beyond the lengths [S], and its sums over any part."""
+
+    def __init__(self, contours: npt.NDArray[np.float64], lengths: npt.NDArray[np.int64]) -> None:
+        self.lengths = lengths
+        valid = (np.arange(contours.shape[2]) < lengths[:, None])[:, None]  # [S, 1, N]
+        self.centred = (contours - contours.sum(axis=2, keepdims=True) / lengths[:, None, None]) * valid
+        self._sums = np.pad(np.cumsum(self.centred, axis=2), ((0, 0), (0, 0), (1, 0)))
+        self._squares = np.pad(np.cumsum(np.square(self.centred).sum(axis=1), axis=1), ((0, 0), (1, 0)))
+        self._least = STEADY * np.square(contours).sum(axis=(1, 2)) / lengths + 1e-12  # [S]
+
+    def over(
+        self, start: npt.NDArray[np.int64], n: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Over `n` frames [S, L] from `start` [L]: the sum of each band [S, 4, L], and the variance times n [S, L]."""
+        rows = np.arange(len(self.lengths))[:, None]
+        end = np.minimum(start + n, self.centred.shape[2])
+        sums = self._sums.transpose(0, 2, 1)
+        sums = (sums[rows, end] - sums[:, start]).transpose(0, 2, 1)
+        squares = self._squares[rows, end] - self._squares[:, start]
+        return sums, np.maximum(squares - np.square(sums).sum(axis=1) / n, self._least[:, None] * n)
 
 
-def _sums(
-    contour: Contour, start: npt.NDArray[np.int64], n: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Over `n` frames from `start`, for each lag: the sum per band [4, lags], and the sum of squares [lags]."""
-    centred = _centred(contour)
-    sums = np.pad(np.cumsum(centred, axis=1), ((0, 0), (1, 0)))
-    squares = np.pad(np.cumsum(np.square(centred).sum(axis=0)), (1, 0))
-    return sums[:, start + n] - sums[:, start], squares[start + n] - squares[start]
+def _at_speeds(frames: npt.NDArray[np.float64], speeds: npt.ArrayLike) -> _Played:
+    """[4, M] at S speeds -> [S, 4, M / lowest speed]"""
+    steps = np.asarray(speeds)[:, None]
+    last = frames.shape[1] - 1
+    lengths = (last / steps + 1e-9).astype(np.int64)[:, 0] + 1
+    places = np.minimum(np.arange(lengths.max()) * steps, last)
+    before = np.minimum(places.astype(np.int64), max(0, last - 1))
+    after = np.minimum(before + 1, last)
+    played = frames[:, before] + (places - before) * (frames[:, after] - frames[:, before])  # [4, S, ...]
+    valid = np.arange(lengths.max()) < lengths[:, None]
+    return _Played(played.transpose(1, 0, 2) * valid[:, None], lengths)

@@ -62,7 +62,7 @@ class AudioFile:
 
     @property
     def clipped_share(self) -> float:
-        """The share of samples at full scale, over all channels that were read."""
+        """The share of samples that are cut off, over all channels that were read."""
         return self._mixed.clipped_share
 
     def blocks(self) -> Iterator[Waveform]:

@@ -14,6 +14,8 @@ from metaser.runtime.arguments import check
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio.checks import check_clipping, check_samples, check_waveform, count_clipped
 from metaser.runtime.audio.file import AudioFile
+from metaser.runtime.audio.interleaved import REPEATS, repeats
+from metaser.runtime.audio.offset import without_offset
 from metaser.runtime.audio.resampler import resample
 from metaser.runtime.audio.samples import as_samples, check_rate
 from metaser.runtime.errors import AudioError, InputWarning
@@ -24,20 +26,20 @@ MAX_CLIP_S = 600.0
 
 @dataclass(frozen=True, eq=False)
 class LoadedAudio:
-    """A clip, and the notices from reading it."""
+    """A clip, and the notices from reading it or converting its samples."""
 
     waveform: Waveform
     """[T] at 16 kHz."""
 
     notices: tuple[str, ...] = ()
-    """Faults of the file that did not prevent reading it, one line per fault, without the file's name."""
+    """Faults that did not prevent reading it, one line per fault, without the name of the file or array."""
 
 
 def load_audio(path: str | Path, *, max_s: float = MAX_CLIP_S) -> Waveform:
     """Read a clip as float32 [T] at 16 kHz, one channel, samples in [-1, 1].
 
-    The channels are averaged; if they cancel each other, the loudest is used. A truncated or unfinished file is read
-    as far as possible, with an InputWarning.
+    The channels are averaged; if they cancel each other, the loudest is used. A constant offset is removed. A truncated
+    or unfinished file is read as far as possible, with an InputWarning.
 
     Parameters:
         max_s: the longest accepted clip, in seconds.
@@ -71,7 +73,7 @@ def read_audio(path: str | Path, *, max_s: float = MAX_CLIP_S) -> LoadedAudio:
     if not file.samples:
         raise AudioError(f"{file.name} holds no samples: record it again")
     check_clipping(file.clipped_share, file.name)
-    waveform = np.concatenate(list(resample(blocks, file.rate_hz, SAMPLE_RATE_HZ)))
+    waveform = without_offset(np.concatenate(list(resample(blocks, file.rate_hz, SAMPLE_RATE_HZ))))
     check_waveform(waveform, file.name)
     return LoadedAudio(waveform, tuple(file.notices))
 
@@ -89,8 +91,8 @@ def read_blocks(path: str | Path) -> Iterator[tuple[Waveform, int]]:
     _warn(file.name, file.notices)
 
 
-def check_array(samples: npt.ArrayLike, name: str, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Waveform:
-    """Check a clip given as an array as `load_audio` checks a file; return it as float32 [T] at 16 kHz.
+def read_array(samples: npt.ArrayLike, name: str, sample_rate_hz: int = SAMPLE_RATE_HZ) -> LoadedAudio:
+    """Check and convert a clip given as an array, as `read_audio` does a file.
 
     Raises:
         AudioError: it is not [T] floats or int16, empty, silent, clipped, longer than 600 s, out of range or holds NaN.
@@ -101,10 +103,10 @@ def check_array(samples: npt.ArrayLike, name: str, sample_rate_hz: int = SAMPLE_
     check_samples(given, name)
     if len(given) > MAX_CLIP_S * rate_hz:
         raise AudioError(f"{name} is longer than {MAX_CLIP_S:g} s: cut it, or push it into a stream")
-    waveform = at_16_khz(given, rate_hz)
+    waveform = without_offset(at_16_khz(given, rate_hz))
     check_waveform(waveform, name)
     check_clipping(count_clipped(given) / len(given), name)
-    return waveform
+    return LoadedAudio(waveform, (f"it {REPEATS}",) if repeats(given) else ())
 
 
 def at_16_khz(samples: Waveform, rate_hz: int) -> Waveform:

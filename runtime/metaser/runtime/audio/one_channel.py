@@ -38,7 +38,7 @@ class OneChannel:
 
     @property
     def clipped_share(self) -> float:
-        """The share of samples at full scale, over all channels."""
+        """The share of samples that are cut off, over all channels."""
         return self._clipped / max(1, self._values)
 
     def mix(self, blocks: Blocks) -> Iterator[Waveform]:

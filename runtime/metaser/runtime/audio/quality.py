@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
-from metaser.runtime.audio.checks import FULL_SCALE
+from metaser.runtime.audio.checks import count_clipped
 from metaser.runtime.audio.trim import LITTLE_SPEECH_S, SHORT_SPEECH_S, only, utterances_in
 from metaser.runtime.audio.voice_activity import CHUNK_SAMPLES, Utterance
 
@@ -23,7 +23,7 @@ NOISY_DB = 5.0
 """Below this estimate the noise is about as loud as the speech or louder, and the clip does harm likewise."""
 
 DISTORTED_SHARE = 0.001
-"""A larger share of samples at full scale is audible; from ten times this share on the clip is refused."""
+"""A larger share of cut off samples is audible; from ten times this share on the clip is refused."""
 
 SNR_RANGE_DB = (-10.0, 60.0)
 NOISE_SHARE = 0.1
@@ -48,7 +48,7 @@ class ClipQuality:
     """Estimated ratio of speech to the clip's quietest chunks, from -10 to 60."""
 
     clipped_share: float
-    """The share of samples at full scale."""
+    """The share of samples that are cut off."""
 
     @property
     def is_bad(self) -> bool:
@@ -66,7 +66,7 @@ class ClipQuality:
             above = f"speech {self.snr_db:.0f} dB above the noise" if self.snr_db > 0 else "as loud as the speech"
             found.append(f"noisy ({above})")
         if self.clipped_share > DISTORTED_SHARE:
-            found.append(f"distorted ({self.clipped_share:.1%} of its samples at full scale)")
+            found.append(f"distorted ({self.clipped_share:.1%} of its samples are cut off)")
         return found
 
 
@@ -86,7 +86,7 @@ def measure(waveform: Waveform, utterances: Sequence[Utterance] | None = None) -
         speech_s=round(float(is_speech.sum()) * CHUNK_SAMPLES / SAMPLE_RATE_HZ, 3),
         level_dbfs=round(10 * np.log10(level), 1),
         snr_db=round(float(np.clip(10 * np.log10(max(level - noise, MIN_POWER) / noise), *SNR_RANGE_DB)), 1),
-        clipped_share=round(float(np.mean(np.abs(waveform) >= FULL_SCALE)), 5),
+        clipped_share=round(count_clipped(waveform) / max(1, len(waveform)), 5),
     )
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from metaser.runtime.audio.checks import OUT_OF_RANGE_PEAK
 from metaser.runtime.audio.formats.pcm import RawFormat, Samples
+from metaser.runtime.audio.interleaved import RepeatCheck
 
 CANDIDATES = ("f32le", "s16le", "s16be", "s24le", "s32le")
 """Floats come first, as floats read as 32-bit integers are smooth too."""
@@ -49,11 +50,12 @@ def is_in_range(samples: Samples) -> npt.NDArray[np.bool_]:
 
 
 class RawCheck:
-    """Check of the first seconds of a source, until they are sound in its format."""
+    """Check of a source: that its first seconds are sound in its format, and that one channel is not really two."""
 
     def __init__(self, form: RawFormat) -> None:
         self._form = form
         self._left = int(CHECKED_S * form.rate_hz * form.frame_bytes)
+        self._repeats = RepeatCheck()
 
     def better_format(self, content: bytes) -> str | None:
         """The sample format of the source's next bytes, if it clearly differs from the stated one."""
@@ -69,6 +71,13 @@ class RawCheck:
         if own > ROUGH:
             self._left = 0
         return None
+
+    def is_stereo(self, samples: Samples) -> bool:
+        """Whether one channel is really two, by the source's next samples, [T, channels], and those before them."""
+        if self._form.channels > 1:
+            return False
+        self._repeats.push(samples[:, 0])
+        return self._repeats.repeats
 
 
 def is_text(content: bytes) -> bool:

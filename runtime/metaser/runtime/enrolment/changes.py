@@ -16,9 +16,10 @@ import numpy as np
 from metaser.runtime.arguments import check, check_type
 from metaser.runtime.arrays import HeadParameters
 from metaser.runtime.enrolment.clip import Clip, with_tidy_label
+from metaser.runtime.enrolment.copies import check_others
 from metaser.runtime.enrolment.embed import EmbeddedClips, embed_clips
 from metaser.runtime.enrolment.find_clips import FoundClips, find_clips
-from metaser.runtime.enrolment.profile import Profile, check_others
+from metaser.runtime.enrolment.profile import Profile
 from metaser.runtime.enrolment.support import Progress, SupportClip, read_others
 from metaser.runtime.errors import SupportError
 from metaser.runtime.scoring.calibration import CalibrationInputs, calibrate
@@ -35,7 +36,7 @@ def calibrate_profile(
     check(false_accepts=false_accepts)
     if others is not None:
         check_type(others, "others", EmbeddedClips, "give engine.embed_others(folder, profile)")
-        check_others(others.clips, profile)
+        check_others(others, profile)
         profile = replace(profile, others=others.clips, other_embeddings=others.embeddings)
     embedded = profile.other_embeddings
     calibration, reliability = calibrate(

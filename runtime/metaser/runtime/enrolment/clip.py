@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from metaser.runtime.arguments import check_fields
+from metaser.runtime.audio.contour import Contour
 from metaser.runtime.audio.quality import ClipQuality
 from metaser.runtime.enrolment.labels import tidy
 from metaser.runtime.errors import SupportError
@@ -38,6 +39,9 @@ class Clip:
 
     quality: ClipQuality | None = field(default=None, compare=False)
     """Measured at enrolment; None for a clip that was not."""
+
+    contour: Contour | None = field(default=None, compare=False, repr=False)
+    """uint8 [4, N], the loudness over time by which copies of the clip are found; None without speech."""
 
     def __post_init__(self) -> None:
         check_fields(self, SupportError)

@@ -1,25 +1,52 @@
-"""Copies among clips: a recording counts once, also in another format, at another volume or cut to a part.
+"""Copies among clips: a recording counts once, also in another format, at another volume or speed, or cut to a part.
 
 Two copies would vouch for each other when one of them is left out, and a profile of copies would look reliable.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from metaser.runtime.audio.contour import Contour, contour_of, is_copy
-from metaser.runtime.audio.load import read_audio
-from metaser.runtime.audio.trim import utterances_in, without_pauses
+import numpy as np
+
+from metaser.runtime.arrays import Embedding, Embeddings
+from metaser.runtime.audio.contour import Prepared
 from metaser.runtime.enrolment.clip import Clip, enrolled_elsewhere
 from metaser.runtime.enrolment.embed import EmbeddedClips
-from metaser.runtime.enrolment.find_clips import is_there
+from metaser.runtime.enrolment.profile import Profile
 from metaser.runtime.enrolment.support import LISTED
-from metaser.runtime.errors import AudioError, NotFoundError, SupportError
+from metaser.runtime.errors import SupportError
 from metaser.runtime.words import counted, listed
 
-Known = Sequence[tuple[Clip, Contour]]
-"""Clips that are enrolled, with their contours."""
+NEAREST = 100
+"""A clip is compared with this many others at most, the nearest by embedding."""
+
+
+class Recordings:
+    """Clips that others may be copies of."""
+
+    def __init__(self, clips: Sequence[Clip], embeddings: Embeddings) -> None:
+        self._clips, self._prepared = list(clips), [_prepared(clip) for clip in clips]
+        self._directions = [_direction(embedding) for embedding in embeddings]
+
+    def add(self, clip: Clip, embedding: Embedding) -> None:
+        """One more recording."""
+        self._clips.append(clip)
+        self._prepared.append(_prepared(clip))
+        self._directions.append(_direction(embedding))
+
+    def originals(self, clip: Clip, embedding: Embedding) -> list[Clip]:
+        """The recordings of which a clip is a copy, by its content or its contour."""
+        same = [known for known in self._clips if known.sha256 == clip.sha256]
+        prepared = _prepared(clip)
+        if same or prepared is None:
+            return same
+        rows = range(len(self._clips))
+        if len(rows) > NEAREST:
+            rows = np.argsort(np.stack(self._directions) @ -_direction(embedding), kind="stable")[:NEAREST].tolist()
+        found = [row for row in rows if (other := self._prepared[row]) is not None and prepared.is_copy_of(other)]
+        return [self._clips[row] for row in sorted(found)]
 
 
 def without_copies(read: EmbeddedClips) -> EmbeddedClips:
@@ -28,23 +55,26 @@ def without_copies(read: EmbeddedClips) -> EmbeddedClips:
     Raises:
         SupportError: one recording is in two classes.
     """
-    copies_of: dict[int, list[str]] = {}
+    kept = Recordings((), read.embeddings[:0])
+    copies_of: dict[Clip, list[str]] = {}
     mixed: list[str] = []
-    for row in sorted(range(len(read.clips)), key=lambda row: _worth(read.clips[row], read.contours[row])):
-        originals = [kept for kept in copies_of if _are_copies(read.contours[row], read.contours[kept])]
-        titles = [read.clips[row].title, *read.clips[row].copies]
-        if others := [kept for kept in originals if read.clips[kept].label != read.clips[row].label]:
-            mixed.append(", ".join(sorted((read.clips[others[0]].title, titles[0]))))
+    rows: dict[Clip, int] = {}
+    for row in sorted(range(len(read.clips)), key=lambda row: _worth(read.clips[row])):
+        clip, embedding = read.clips[row], read.embeddings[row]
+        originals = kept.originals(clip, embedding)
+        if others := [original for original in originals if original.label != clip.label]:
+            mixed.append(", ".join(sorted((others[0].title, clip.title))))
         if originals:
-            copies_of[originals[0]] += titles
+            copies_of[originals[0]] += [clip.title, *clip.copies]
         else:
-            copies_of[row] = titles[1:]
+            kept.add(clip, embedding)
+            copies_of[clip], rows[clip] = list(clip.copies), row
     if mixed:
         raise SupportError(
             f"the same recording is in two classes ({listed(sorted(mixed), LISTED, '; ')}): keep it in one"
         )
-    kept = read.rows(sorted(copies_of))
-    clips = tuple(replace(read.clips[row], copies=tuple(copies_of[row])) for row in sorted(copies_of))
+    left = read.rows(sorted(rows.values()))
+    clips = tuple(replace(clip, copies=tuple(copies_of[clip])) for clip in left.clips)
     copied = [f"{copy} ({clip.title})" for clip in clips for copy in clip.copies]
     which = (
         "is a copy of another of its class, perhaps in another format or cut, and is"
@@ -52,30 +82,25 @@ def without_copies(read: EmbeddedClips) -> EmbeddedClips:
         else "are copies of others of their class, perhaps in other formats or cut, and are"
     )
     notices = [f"{counted(len(copied), 'clip')} {which} not enrolled: {listed(copied, LISTED)}"] if copied else []
-    return replace(kept, clips=clips, notices=(*read.notices, *notices))
+    return replace(left, clips=clips, notices=(*read.notices, *notices))
 
 
-def enrolled_copies(read: EmbeddedClips, enrolled: Sequence[Clip]) -> dict[int, Clip]:
-    """The rows of clips that are enrolled, or are copies of an enrolled clip whose file is unchanged; and which."""
-    same = {clip.sha256: clip for clip in enrolled}
-    found = {row: same[clip.sha256] for row, clip in enumerate(read.clips) if clip.sha256 in same}
-    unsure = [row for row in range(len(read.clips)) if row not in found and read.contours[row] is not None]
-    known = list(_contours_of(enrolled)) if unsure else []
-    for row in unsure:
-        for clip, contour in known:
-            if _are_copies(read.contours[row], contour):
-                found[row] = clip
-                break
-    return found
+def enrolled_copies(read: EmbeddedClips, profile: Profile) -> dict[int, Clip]:
+    """The rows of clips, embedded by the active head, that are enrolled or copies of enrolled clips; and of which."""
+    return _copies(read, Recordings(profile.clips, profile.embedded))
 
 
-def without_enrolled(read: EmbeddedClips, enrolled: Sequence[Clip]) -> EmbeddedClips:
-    """The clips without those that are enrolled already; a notice names copies, and says if nothing is new.
+def without_enrolled(read: EmbeddedClips, profile: Profile) -> EmbeddedClips:
+    """The clips, embedded by the bundle's head, without those that are enrolled; a notice names copies.
 
     Raises:
-        SupportError: one of them is enrolled in another class.
+        SupportError: one of them is enrolled in another class, or is other speech of the profile.
     """
-    found = enrolled_copies(read, enrolled)
+    if profile.other_embeddings is not None:
+        both = _copies(read, Recordings(profile.others, profile.other_embeddings))
+        for row, other in both.items():
+            raise _is_both(other, read.clips[row].title)
+    found = _copies(read, Recordings(profile.clips, profile.embeddings))
     copied = []
     for row, known in found.items():
         clip = read.clips[row]
@@ -92,29 +117,38 @@ def without_enrolled(read: EmbeddedClips, enrolled: Sequence[Clip]) -> EmbeddedC
     if read.clips and len(found) == len(read.clips):
         which = "is" if len(found) == 1 else "are all"
         notices.append(f"Nothing is new: {counted(len(found), 'clip')} {which} enrolled already")
-    same = {clip.sha256 for clip in enrolled}
+    same = {clip.sha256 for clip in profile.clips}
     kept = [row for row, clip in enumerate(read.clips) if row not in found or clip.sha256 in same]
     return replace(read.rows(kept), notices=tuple(notices))
 
 
-def _contours_of(clips: Sequence[Clip]) -> Iterator[tuple[Clip, Contour]]:
-    """The contours of enrolled clips whose files have the content that was enrolled."""
-    for clip in clips:
-        if not is_there(clip):
-            continue
-        try:
-            waveform = read_audio(clip.path).waveform
-        except (AudioError, NotFoundError, OSError):
-            continue
-        if utterances := utterances_in(waveform):
-            yield clip, contour_of(without_pauses(waveform, utterances))
+def check_others(others: EmbeddedClips, profile: Profile) -> None:
+    """Raise SupportError if a clip of other speech, or a copy of it, is enrolled in a class."""
+    for row, known in enrolled_copies(others, profile).items():
+        raise _is_both(others.clips[row], known.title)
 
 
-def _are_copies(a: Contour | None, b: Contour | None) -> bool:
-    return a is not None and b is not None and is_copy(a, b)
+def _is_both(other: Clip, title: str) -> SupportError:
+    return SupportError(
+        f"{other.name} of the other speech is the same recording as {title}, and cannot be both: take it out of one "
+        "of the two"
+    )
 
 
-def _worth(clip: Clip, contour: Contour | None) -> tuple[int, int, str]:
+def _copies(read: EmbeddedClips, recordings: Recordings) -> dict[int, Clip]:
+    originals = (recordings.originals(clip, row) for clip, row in zip(read.clips, read.embeddings, strict=True))
+    return {row: found[0] for row, found in enumerate(originals) if found}
+
+
+def _prepared(clip: Clip) -> Prepared | None:
+    return None if clip.contour is None else Prepared(clip.contour)
+
+
+def _direction(embedding: Embedding) -> Embedding:
+    return embedding / np.float32(max(float(np.linalg.norm(embedding)), 1e-12))
+
+
+def _worth(clip: Clip) -> tuple[int, int, str]:
     """By which the copy to keep is the first: the longest, then the loudest."""
     level_dbfs = round(clip.quality.level_dbfs) if clip.quality else 0
-    return 0 if contour is None else -contour.shape[1], -level_dbfs, clip.title
+    return 0 if clip.contour is None else -clip.contour.shape[1], -level_dbfs, clip.title

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from metaser.runtime.arrays import Embedding, Embeddings, Waveform
-from metaser.runtime.audio.contour import Contour, contour_of
+from metaser.runtime.audio.contour import contour_of
 from metaser.runtime.audio.quality import measure
 from metaser.runtime.audio.recordings import LeftOut, cannot_be_read, summary
 from metaser.runtime.audio.trim import utterances_in, without_pauses
@@ -46,16 +46,12 @@ class EmbeddedClips:
     notices: tuple[str, ...] = ()
     """Sentences about merged labels, about copies, and about faults of clips such as a missing part."""
 
-    contours: tuple[Contour | None, ...] = ()
-    """By which copies are found; None for a clip without speech."""
-
     def rows(self, kept: Sequence[int]) -> EmbeddedClips:
         """Only these of the clips."""
         return replace(
             self,
             clips=tuple(self.clips[row] for row in kept),
             embeddings=self.embeddings[kept],
-            contours=tuple(self.contours[row] for row in kept),
         )
 
     @property
@@ -148,7 +144,6 @@ def embed_clips(
         embeddings=np.stack([found.embedding for found in usable]) if usable else np.zeros((0, 0), np.float32),
         refused=tuple(refused),
         notices=tuple(notice for found in usable for notice in found.notices),
-        contours=tuple(found.contour for found in usable),
     )
 
 
@@ -159,7 +154,6 @@ class _Embedded:
     clip: Clip
     embedding: Embedding
     notices: tuple[str, ...]
-    contour: Contour | None
 
 
 def _embed_clip(clip: SupportClip, embed: Callable[[Waveform], Embedding]) -> _Embedded | RefusedClip:
@@ -168,9 +162,12 @@ def _embed_clip(clip: SupportClip, embed: Callable[[Waveform], Embedding]) -> _E
         loaded = clip.load()
         utterances = utterances_in(loaded.waveform)
         speech = without_pauses(loaded.waveform, utterances)
-        measured = replace(clip.clip, quality=measure(loaded.waveform, utterances))
-        notices = tuple(f"{title}: {notice}" for notice in loaded.notices)
-        return _Embedded(measured, embed(speech), notices, contour_of(speech) if utterances else None)
+        measured = replace(
+            clip.clip,
+            quality=measure(loaded.waveform, utterances),
+            contour=contour_of(speech) if utterances else None,
+        )
+        return _Embedded(measured, embed(speech), tuple(f"{title}: {notice}" for notice in loaded.notices))
     except AudioError as error:
         reason = str(error).removeprefix(f"{title} ").removeprefix(f"{clip.clip.name} ")
         message = f"{title} {reason}" if reason != str(error) else f"{title}: {error}"

@@ -64,7 +64,7 @@ class ProfileEvaluation:
     """Clips of classes that are not enrolled: the correct answer is unknown."""
 
     enrolled: tuple[Clip, ...]
-    """Clips that are enrolled, or copies of enrolled files, which are not tested: they say nothing about new clips."""
+    """Clips that are enrolled, or copies of them, which are not tested: they say nothing about new clips."""
 
     skipped: EmbeddedClips
     """What could not be used, and why."""
@@ -156,7 +156,7 @@ def evaluate(  # noqa: PLR0913 # a model, a profile, clips and three options
         raise SupportError(
             f"no clip can be used ({listed(list(map(str, read.errors)), LISTED, '; ')}): give other clips"
         )
-    known = enrolled_copies(read, profile.clips)
+    known = enrolled_copies(read, profile)
     new = read.rows([row for row in range(len(read.clips)) if row not in known])
     enrolled = [(read.clips[row], clip) for row, clip in known.items()]
     contradictions = _contradictions(enrolled)

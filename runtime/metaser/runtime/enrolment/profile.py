@@ -91,6 +91,11 @@ class Profile:
         return tuple(sorted({clip.label for clip in self.clips}))
 
     @cached_property
+    def clips_key(self) -> int:
+        """Equal for profiles of the same clips and labels whose heads are both tuned or both not."""
+        return hash((self.tuned is None, *((clip.label, clip.sha256) for clip in self.clips)))
+
+    @cached_property
     def targets(self) -> npt.NDArray[np.int64]:
         """[M] the position of each clip's class in `labels`."""
         number = {label: number for number, label in enumerate(self.labels)}  # NumPy's text drops trailing zeros
@@ -177,6 +182,8 @@ class Profile:
         """
         gone = rows_named(self.clips, what)
         if not gone:
+            if not what.strip():
+                raise SupportError(f"no class or clip was named: name one of {', '.join(self.labels)}, or LABEL/CLIP")
             label = what.partition("/")[0]
             own = [clip.title for clip in self.clips if clip.label == label]
             meant = [clip.title for clip in self.clips if what.endswith(f"/{clip.title}")]
@@ -293,16 +300,6 @@ class Profile:
             and (self.tuned is None or self.tuned.has_classes(len(self.labels)))
             and (0 if others is None else len(others)) == len(self.others)
             and (others is None or (others.shape[1:] == embeddings.shape[1:] and np.isfinite(others).all()))
-        )
-
-
-def check_others(others: Sequence[Clip], profile: Profile) -> None:
-    """Raise SupportError if a clip of other speech is enrolled in a class."""
-    enrolled = {clip.sha256: clip.title for clip in profile.clips}
-    if both := [clip for clip in others if clip.sha256 in enrolled]:
-        raise SupportError(
-            f"{both[0].name} is enrolled as {enrolled[both[0].sha256]} and cannot be other speech too: "
-            "take it out of one of the two"
         )
 
 

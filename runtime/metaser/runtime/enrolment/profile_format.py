@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from metaser.runtime.audio.contour import Contour
 from metaser.runtime.audio.quality import ClipQuality
 from metaser.runtime.enrolment.clip import Clip
-from metaser.runtime.enrolment.profile_file import FORMAT
+from metaser.runtime.enrolment.profile_file import FORMAT, undo_path
 from metaser.runtime.errors import ProfileError
 from metaser.runtime.scoring.calibration import ExpectedRates
 from metaser.runtime.scoring.decision import Calibration
@@ -29,7 +31,7 @@ from metaser.runtime.system.strict_json import finite, read_json_text
 if TYPE_CHECKING:
     from metaser.runtime.tuning.tuned_head import TunedHead
 
-VERSION = 2
+VERSION = 3
 HASH = "content_sha256"
 NO_HASH = "0" * 64
 _BEFORE_HASH = json.dumps(f'"{HASH}": "')[1:-1].encode()
@@ -48,11 +50,15 @@ def to_bytes(fields: Fields) -> bytes:
         **{name: fields[name] for name in ("model_id", "graph_id", "bundle_name")},
         "calibration": asdict(fields["calibration"]),
         "reliability": asdict(fields["reliability"]),
-        "clips": [asdict(clip) for clip in fields["clips"]],
-        "others": [asdict(clip) for clip in fields["others"]],
+        "clips": [_clip_row(clip) for clip in fields["clips"]],
+        "others": [_clip_row(clip) for clip in fields["others"]],
         "tuned": tuned.header() if tuned else None,
     }
-    tensors = {"embeddings": fields["embeddings"], **(tuned.tensors() if tuned else {})}
+    tensors = {
+        "embeddings": fields["embeddings"],
+        "contours": _joined_contours([*fields["clips"], *fields["others"]]),
+        **(tuned.tensors() if tuned else {}),
+    }
     if fields["other_embeddings"] is not None:
         tensors["others"] = fields["other_embeddings"]
     return sealed(save(tensors, {FORMAT: json.dumps(header, sort_keys=True)}))
@@ -109,25 +115,28 @@ def from_bytes(content: bytes, path: Path) -> Fields:
     if version > VERSION:
         raise ProfileError(f"{path} has version {version} but this metaser reads {VERSION}: update metaser")
     if version < VERSION:
-        raise ProfileError(f"{path} has the earlier version {version}, without a hash of its content: enrol again")
+        raise ProfileError(f"{path} has the earlier version {version}: enrol again")
     return fields
 
 
 def damaged(path: Path) -> ProfileError:
     """The error for a profile that cannot be used."""
-    go_back = command_line("enroll --undo")
-    return ProfileError(f"{path} is damaged or was changed: enrol again, or go back with `{go_back}`")
+    go_back = f", or go back with `{command_line('enroll --undo')}`" if undo_path(path).is_file() else ""
+    return ProfileError(f"{path} is damaged or was changed: enrol again{go_back}")
 
 
 def _fields(header: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) -> Fields:
-    clips = tuple(_read_clip(clip) for clip in header["clips"])
+    rows = [*header["clips"], *header["others"]]
+    contours = _split_contours(tensors["contours"], [int(row["contour_frames"]) for row in rows])
+    read = [_read_clip(row, contour) for row, contour in zip(rows, contours, strict=True)]
+    clips = tuple(read[: len(header["clips"])])
     return {
         **{name: str(header[name]) for name in ("model_id", "graph_id", "bundle_name")},
         "calibration": Calibration(**{key: finite(value) for key, value in header["calibration"].items()}),
         "clips": clips,
         "embeddings": tensors["embeddings"],
         "reliability": ExpectedRates(**_numbers(header["reliability"])),
-        "others": tuple(_read_clip(clip) for clip in header["others"]),
+        "others": tuple(read[len(clips) :]),
         "other_embeddings": tensors.get("others"),
         "tuned": None if header["tuned"] is None else _read_tuned(header["tuned"], tensors, clips),
     }
@@ -148,14 +157,35 @@ def _read_tuned(header: dict[str, Any], tensors: dict[str, npt.NDArray[Any]], cl
     return tuned
 
 
-def _read_clip(values: Mapping[str, Any]) -> Clip:
-    quality = values.get("quality")
-    texts = {key: str(value) for key, value in values.items() if key not in ("copies", "quality")}
+def _clip_row(clip: Clip) -> dict[str, Any]:
+    """A clip as JSON; its contour is a part of the tensor of all contours."""
+    row = asdict(replace(clip, contour=None))
+    del row["contour"]
+    return {**row, "contour_frames": 0 if clip.contour is None else clip.contour.shape[1]}
+
+
+def _read_clip(row: Mapping[str, Any], contour: Contour | None) -> Clip:
+    quality = row["quality"]
     return Clip(
-        **texts,
-        copies=tuple(str(name) for name in values.get("copies", ())),
+        **{key: str(row[key]) for key in ("label", "sha256", "name", "path", "group")},
+        copies=tuple(str(name) for name in row["copies"]),
         quality=ClipQuality(**{key: finite(value) for key, value in quality.items()}) if quality else None,
+        contour=contour,
     )
+
+
+def _joined_contours(clips: Sequence[Clip]) -> Contour:
+    """[4, frames of all clips]"""
+    contours = [clip.contour for clip in clips if clip.contour is not None]
+    return np.concatenate([np.zeros((4, 0), np.uint8), *contours], axis=1)
+
+
+def _split_contours(joined: Contour, frames: Sequence[int]) -> list[Contour | None]:
+    """The contours of clips with these numbers of frames; None for 0."""
+    ends = np.cumsum([0, *frames])
+    if min(frames, default=0) < 0 or joined.shape != (4, ends[-1]):
+        raise ValueError("the contours do not fit the clips")
+    return [joined[:, end - own : end] if own else None for own, end in zip(frames, ends[1:], strict=True)]
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float | None]:

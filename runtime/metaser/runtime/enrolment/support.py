@@ -14,8 +14,8 @@ from typing import Literal, TypeAlias
 
 import numpy.typing as npt
 
-from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
-from metaser.runtime.audio.load import LoadedAudio, check_array, read_audio
+from metaser.runtime.arrays import SAMPLE_RATE_HZ
+from metaser.runtime.audio.load import LoadedAudio, read_array, read_audio
 from metaser.runtime.audio.recordings import (
     IN_ITSELF,
     Found,
@@ -58,8 +58,8 @@ class SupportClip:
     """A clip of a support set; a file is not yet decoded."""
 
     clip: Clip
-    samples: Waveform | None = None
-    """Checked samples of an array; None for a file."""
+    array: LoadedAudio | None = None
+    """The clip, if it was given as an array; None for a file."""
 
     def load(self) -> LoadedAudio:
         """The clip, checked, and the notices from reading its file.
@@ -67,7 +67,7 @@ class SupportClip:
         Raises:
             NotFoundError, AudioError: as `read_audio`.
         """
-        return read_audio(self.clip.path) if self.samples is None else LoadedAudio(self.samples)
+        return read_audio(self.clip.path) if self.array is None else self.array
 
 
 @dataclass(frozen=True)
@@ -296,9 +296,9 @@ def _from_arrays(arrays: Mapping[str, Iterable[npt.ArrayLike]], min_classes: int
             raise SupportError(f"class {label} has no clips: add clips or leave the class out")
         for index, waveform in enumerate(waveforms):
             name = f"array {index}"
-            samples = check_array(waveform, f"{label}/{name}", rate_hz)
-            digest = hashlib.sha256(samples.tobytes()).hexdigest()
-            clips.append(SupportClip(Clip(label=label, sha256=digest, name=name, path=""), samples))
+            array = read_array(waveform, f"{label}/{name}", rate_hz)
+            digest = hashlib.sha256(array.waveform.tobytes()).hexdigest()
+            clips.append(SupportClip(Clip(label=label, sha256=digest, name=name, path=""), array))
     return SupportSet(tuple(clips), notices=_merged(keys, "labels"))
 
 

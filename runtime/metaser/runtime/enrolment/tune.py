@@ -124,7 +124,7 @@ def enrolled_arrays(support: Support | None, sample_rate_hz: int, profile: Profi
             f"{counted(len(others), 'array')} of `support` not enrolled in this profile ({listed(others, LISTED)}): "
             "give the arrays that were enrolled; files are read from their path"
         )
-    return {clip.clip.sha256: clip.samples for clip in clips if clip.samples is not None}
+    return {clip.clip.sha256: clip.array.waveform for clip in clips if clip.array}
 
 
 def _waveform(clip: Clip, samples: Mapping[str, Waveform]) -> Waveform:

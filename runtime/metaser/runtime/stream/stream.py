@@ -25,6 +25,9 @@ import numpy.typing as npt
 from metaser.runtime.arguments import check
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio.checks import CLIPPED_SHARE, SILENT_PEAK, check_samples, count_clipped
+from metaser.runtime.audio.interleaved import REPEATS, RepeatCheck
+from metaser.runtime.audio.offset import OffsetRemoval
+from metaser.runtime.audio.quality import MIN_POWER, QUIET_DBFS
 from metaser.runtime.audio.resampler import Resampler
 from metaser.runtime.audio.samples import as_samples, check_rate
 from metaser.runtime.audio.silero import SpeechDetector
@@ -35,6 +38,9 @@ from metaser.runtime.stream.event import EventKind, StreamEvent
 from metaser.runtime.stream.pace import Pace
 from metaser.runtime.stream.segment import Scores, Segment, SegmentRules, Window
 from metaser.runtime.stream.settings import StreamSettings
+
+NO_SPEECH_S = 5.0
+"""A stream of this length in which no speech was found is doubtful."""
 
 __all__ = ["Stream", "StreamEvent", "StreamSettings"]
 
@@ -62,6 +68,7 @@ class Stream:
         self._rules = SegmentRules(labels, calibration, dwell_windows, settings.leave_share)
         self._rate_hz = check_rate(sample_rate_hz)
         self._resampler = Resampler(self._rate_hz)
+        self._offset = OffsetRemoval()
         self._detector = SpeechDetector()
         self._voice = VoiceActivity(settings.voice_activity)
         self._pending: Waveform = np.zeros(0, np.float32)  # not processed by voice activity yet
@@ -78,8 +85,10 @@ class Stream:
         self._overload_start_s: float | None = None
         self._finished = False
         self._speech = 0  # samples in utterances
-        self._clipped = 0  # samples at full scale, at the stream's rate
+        self._clipped = 0  # samples that are cut off, at the stream's rate
         self._peak = 0.0
+        self._repeats = RepeatCheck()
+        self._speech_power = 0.0  # sum of the squares of samples in utterances
         history_s = settings.window_s + settings.voice_activity.hangover_s + settings.voice_activity.onset_s
         self._history_samples = round(history_s * SAMPLE_RATE_HZ) + 4 * CHUNK_SAMPLES + self._hop
 
@@ -129,6 +138,7 @@ class Stream:
         check_samples(samples, "a chunk")
         self._clipped += count_clipped(samples)
         self._peak = max(self._peak, float(np.abs(samples).max(initial=0.0)))
+        self._repeats.push(samples)
         self._pushed_at = time.perf_counter() if heard_at is None else heard_at
         events = list(self._lost(dropped_ms))
         return events + list(self._process(self._resampler.push(samples)))
@@ -136,7 +146,7 @@ class Stream:
     def finish(self) -> list[StreamEvent]:
         """Process remaining samples and close the last utterance; return the resulting events.
 
-        An InputWarning is given if the speech was clipped, or if the whole stream was silent.
+        An InputWarning is given if the speech was clipped, very quiet or absent, or if samples were repeated.
         """
         if self._finished:
             return []
@@ -156,9 +166,17 @@ class Stream:
         """Why the labels of this stream may mean little."""
         share = self._clipped * SAMPLE_RATE_HZ / (max(self._speech, SAMPLE_RATE_HZ) * self._rate_hz)
         if share > CLIPPED_SHARE:
-            yield f"clipped ({min(share, 1):.0%} of its speech at full scale), and labels may be wrong: lower the level"
+            yield f"clipped ({min(share, 1):.0%} of its speech is cut off), and labels may be wrong: lower the level"
+        if self._repeats.repeats:
+            yield f"it {REPEATS}"
+        level_dbfs = 10 * np.log10(max(self._speech_power / max(self._speech, 1), MIN_POWER))
         if self._heard >= SAMPLE_RATE_HZ and self._peak < SILENT_PEAK:
             yield f"silent (its peak is {self._peak:.1e}, speech needs {SILENT_PEAK:g}): check the microphone"
+        elif self._heard >= NO_SPEECH_S * SAMPLE_RATE_HZ and not self._speech:
+            peak_dbfs = 20 * np.log10(self._peak)
+            yield f"no speech was found in {self.position_s:.0f} s (its peak is {peak_dbfs:.0f} dBFS): check the source"
+        elif self._speech and level_dbfs < QUIET_DBFS:
+            yield f"its speech is very quiet ({level_dbfs:.0f} dBFS), and labels may be wrong: raise the level"
 
     def _lost(self, dropped_ms: float) -> Iterator[StreamEvent]:
         """Report audio lost since the last chunk: at once, and the total when a chunk without loss has arrived."""
@@ -179,6 +197,10 @@ class Stream:
         self._pending = np.concatenate([self._pending, samples])
         known = len(self._probabilities) * CHUNK_SAMPLES  # above 0 if the previous push ended with an error
         whole = len(self._pending) // CHUNK_SAMPLES * CHUNK_SAMPLES
+        for start in range(known, whole, CHUNK_SAMPLES):
+            self._pending[start : start + CHUNK_SAMPLES] = self._offset.remove(
+                self._pending[start : start + CHUNK_SAMPLES]
+            )
         self._probabilities.extend(self._detector.hear(self._pending[known:whole]).tolist())
         while self._probabilities:
             chunk, self._pending = self._pending[:CHUNK_SAMPLES], self._pending[CHUNK_SAMPLES:]
@@ -188,6 +210,7 @@ class Stream:
             if utterance is None:
                 continue
             self._speech += CHUNK_SAMPLES
+            self._speech_power += float(chunk @ chunk)
             if utterance.end is not None:
                 yield from self._close(utterance)
             else:
