@@ -166,8 +166,7 @@ def evaluate(  # noqa: PLR0913 # one parameter per option
     for clips, _ in found:
         sampler_of(clips)  # a shortage is reported before the slow part
     embedder = open_embedder(model, provider=provider.value, threads=threads)
-    tunes = tune is not Tune.none
-    tunable = open_tunable(model, tune.value, provider=provider.value, threads=threads) if tunes else None
+    tunable = None if tune is Tune.none else open_tunable(model, tune.value, provider=provider.value, threads=threads)
     evaluations, left_out = [], []
     for clips, problems in found:
         if tunable:
