@@ -33,8 +33,8 @@ SPECIFIED = {
     "audio.md": {"0.1 s"},
     "devices.md": {"three times", "two seconds"},
     "enrolment.md": {
-        "0.1 %", "1 %", "2 %", "4 %", "5 %", "9 %", "10 %", "70 %", "75 %", "80 %", "10 to 90 %", "95 %", "0.2 s", "0.5 s",
-        "1 s", "15 s", "5 times",
+        "0.1 %", "1 %", "2 %", "4 %", "5 %", "9 %", "10 %", "70 %", "75 %", "80 %", "10 to 90 %", "95 %", "0.2 s",
+        "0.5 s", "1 s", "15 s", "5 times",
     },
     "experiments.md": {"2 %", "30 %", "2 s", "three times"},
     "export.md": {"102 kB", "twice as large", "3 to 10 s", "4 s", "5 s", "10 s"},
