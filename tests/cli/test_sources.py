@@ -222,6 +222,6 @@ def test_the_rate_given_for_a_pipe_that_states_its_own_is_named(start: Start, co
 def test_clipped_speech_is_noticed_once(run: Run, make_clip: ClipMaker, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "loud.wav", np.clip(30 * make_clip("calm", 3.0, 1), -1, 1), 16_000)
     result = run("stream", tmp_path / "loud.wav", "--json")
-    assert result.stderr.count("loud.wav: clipped (") == 1
+    assert result.stderr.count("loud.wav: it is clipped (") == 1
     (notice,) = (event for event in map(json.loads, result.stdout.splitlines()) if event["event"] == "notice")
-    assert "of its speech is cut off), and labels may be wrong: lower the level" in notice["message"]
+    assert "of its samples are cut off), and labels may be wrong: lower the level" in notice["message"]

@@ -113,6 +113,23 @@ def test_speech_that_was_clipped_and_then_made_quieter_is_refused(
     assert len(load_audio(path)) == len(conversation)
 
 
+def test_speech_whose_integers_overflowed_is_refused(tmp_path: Path, conversation: Waveform) -> None:
+    loud = np.rint(3 * 32_767 * conversation / np.abs(conversation).max()).astype(np.int64)
+    wrapped = (loud & 0xFFFF).astype(np.uint16).view(np.int16)
+    soundfile.write(tmp_path / "clip.wav", wrapped, SAMPLE_RATE_HZ)
+    with pytest.raises(AudioError, match=r"clip\.wav overflows \(its samples jump from one end"):
+        load_audio(tmp_path / "clip.wav")
+    with pytest.raises(AudioError, match="the clip overflows"):
+        read_array(wrapped, "the clip")
+
+
+@pytest.mark.parametrize("level", [0.02, 0.4])
+def test_quiet_speech_with_an_offset_is_not_taken_for_clipped(conversation: Waveform, level: float) -> None:
+    clip = level * conversation / np.abs(conversation).max() + 0.5
+    moved = read_array(np.rint(32_767 * clip).astype(np.int16), "the clip").waveform
+    assert abs(float(moved.mean())) < 1e-6
+
+
 @pytest.mark.parametrize("subtype", ["PCM_U8", "ULAW", "ALAW"])
 def test_speech_in_8_bits_is_not_taken_for_clipped(tmp_path: Path, conversation: Waveform, subtype: str) -> None:
     soundfile.write(tmp_path / "clip.wav", conversation, SAMPLE_RATE_HZ, subtype=subtype)

@@ -1,30 +1,50 @@
 """Raw samples that are read in another format than the one they were written in."""
 
 import itertools
+from io import BytesIO
 
 import numpy as np
 import pytest
+import soundfile
 
-from metaser.runtime.audio.formats.pcm import RawFormat
+from metaser.runtime.audio.formats.pcm import FORMATS, RawFormat
 from metaser.runtime.audio.raw_check import RawCheck, is_text
 from tests.runtime.audio.recordings import voice
 
-WRITTEN = {
-    "s16le": (voice() * 32_767).astype("<i2").tobytes(),
-    "s16be": (voice() * 32_767).astype(">i2").tobytes(),
-    "s32le": (voice() * (2**31 - 1)).astype("<i4").tobytes(),
-    "f32le": voice().tobytes(),
-}
+
+def written_as(name: str) -> bytes:
+    """A voice in this format."""
+    if name in ("mulaw", "alaw"):
+        file = BytesIO()
+        subtype = "ULAW" if name == "mulaw" else "ALAW"
+        soundfile.write(file, voice(), 16_000, format="RAW", subtype=subtype)
+        return file.getvalue()
+    order = ">" if name.endswith("be") else "<"
+    if name.startswith("f"):
+        return voice().astype(f"{order}f{int(name[1:3]) // 8}").tobytes()
+    if name in ("u8", "s8"):
+        return (np.rint(voice() * 127) + (128 if name == "u8" else 0)).astype("u1" if name == "u8" else "i1").tobytes()
+    bits = int(name[1:3])
+    values = np.rint(voice().astype(np.float64) * (2 ** (bits - 1) - 1))
+    if bits == 24:
+        four = values.astype(f"{order}i4").view(np.uint8).reshape(-1, 4)
+        return (four[:, :3] if order == "<" else four[:, 1:]).tobytes()
+    return values.astype(f"{order}i{bits // 8}").tobytes()
 
 
-@pytest.mark.parametrize(
-    ("written", "read"),
-    [pair for pair in itertools.product(WRITTEN, WRITTEN) if pair != ("s16le", "s32le")],  # every other sample: smooth
-)
+WRITTEN = {name: written_as(name) for name in FORMATS}
+
+
+@pytest.mark.parametrize(("written", "read"), list(itertools.product(WRITTEN, WRITTEN)))
 def test_the_format_that_the_samples_were_written_in_is_named(written: str, read: str) -> None:
-    assert RawCheck(RawFormat(sample_format=read)).better_format(WRITTEN[written]) == (
-        None if written == read else written
-    )
+    found = RawCheck(RawFormat(sample_format=read)).better_format(WRITTEN[written])
+    assert found == (None if written == read else written)
+
+
+def test_the_check_waits_for_a_second_of_sound() -> None:
+    check = RawCheck(RawFormat(sample_format="s32le"))
+    pieces = [WRITTEN["s16le"][start : start + 3200] for start in range(0, len(WRITTEN["s16le"]), 3200)]
+    assert [name for piece in pieces if (name := check.better_format(piece))] == ["s16le"]
 
 
 @pytest.mark.parametrize("level", [1e-4, 0.01, 0.5])

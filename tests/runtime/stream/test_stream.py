@@ -126,7 +126,7 @@ def test_clipped_speech_is_a_warning_at_the_end(engine: Engine, profile: Profile
     clipped = np.clip(20 * excerpt, -1, 1)
     stream = engine.stream(profile, sample_rate_hz=rate_hz)
     stream.push(clipped)
-    with pytest.warns(InputWarning, match=r"the stream: clipped \(\d+% of its speech is cut off\)"):
+    with pytest.warns(InputWarning, match=r"the stream: it is clipped \(\d+% of its samples are cut off\)"):
         stream.finish()
 
 

@@ -1,4 +1,4 @@
-"""Checks of every clip and every chunk of sound: finite, in range, not silent and not clipped."""
+"""Checks of every clip and every chunk of sound: finite, in range and not silent."""
 
 from __future__ import annotations
 
@@ -11,14 +11,6 @@ from metaser.runtime.errors import AudioError
 SILENT_PEAK = 1e-3
 """-60 dBFS: a clip that is never louder contains no speech."""
 
-FULL_SCALE = 0.999
-CLIPPED_SHARE = 0.01
-"""A clip with more than this share of its samples cut off is distorted."""
-
-NEAR_PEAK, LEAST_PEAK = 0.9, 0.05
-"""Three equal samples in a row, above this share of a peak above LEAST_PEAK, were cut off before the level was lowered:
-speech has none, not even in 8 bits or as a telephone transmits it."""
-
 OUT_OF_RANGE_PEAK = 2.0
 """Float files may overshoot 1 a little; beyond this they are not scaled to [-1, 1]."""
 
@@ -30,29 +22,6 @@ def check_samples(samples: npt.NDArray[np.float32], name: str) -> None:
     peak = float(np.abs(samples).max(initial=0.0))
     if peak > OUT_OF_RANGE_PEAK:
         raise AudioError(f"{name} has samples up to {peak:g} but the range is [-1, 1]: scale it first")
-
-
-def count_clipped(samples: npt.NDArray[np.float32]) -> int:
-    """The number of samples, [T] or [T, channels], that were cut off: at full scale, or in a flat top below it."""
-    if not len(samples):
-        return 0
-    magnitude = np.abs(samples)
-    cut = magnitude >= FULL_SCALE
-    peak = magnitude.max()
-    if peak > LEAST_PEAK:
-        equal = samples[1:] == samples[:-1]
-        middle = equal[1:] & equal[:-1] & (magnitude[1:-1] >= NEAR_PEAK * peak)
-        for first in range(3):
-            cut[first : len(cut) - 2 + first] |= middle
-    return int(np.count_nonzero(cut))
-
-
-def check_clipping(share: float, name: str) -> None:
-    """Raise AudioError if too large a share of a clip's samples is cut off."""
-    if share > CLIPPED_SHARE:
-        raise AudioError(
-            f"{name} is clipped ({share:.0%} of its samples are cut off): record it again at a lower level"
-        )
 
 
 def check_waveform(waveform: Waveform, name: str) -> None:

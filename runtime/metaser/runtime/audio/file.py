@@ -16,6 +16,7 @@ import soundfile
 
 from metaser.runtime.arrays import Waveform
 from metaser.runtime.audio.checks import OUT_OF_RANGE_PEAK
+from metaser.runtime.audio.distortion import Distortion
 from metaser.runtime.audio.formats.kind import HEAD_BYTES, format_of
 from metaser.runtime.audio.formats.media import MediaFile, has_media
 from metaser.runtime.audio.formats.part import Part
@@ -61,9 +62,9 @@ class AudioFile:
         return self._mixed.samples
 
     @property
-    def clipped_share(self) -> float:
-        """The share of samples that are cut off, over all channels that were read."""
-        return self._mixed.clipped_share
+    def distortion(self) -> Distortion:
+        """Of all channels that were read."""
+        return self._mixed.distortion
 
     def blocks(self) -> Iterator[Waveform]:
         """Yield [T] samples in [-1, 1] at `rate_hz`, about ten seconds at a time.

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from metaser.runtime.arguments import check
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
-from metaser.runtime.audio.checks import check_clipping, check_samples, check_waveform, count_clipped
+from metaser.runtime.audio.checks import check_samples, check_waveform
+from metaser.runtime.audio.distortion import Distortion
 from metaser.runtime.audio.file import AudioFile
 from metaser.runtime.audio.interleaved import REPEATS, repeats
 from metaser.runtime.audio.offset import without_offset
@@ -72,7 +73,7 @@ def read_audio(path: str | Path, *, max_s: float = MAX_CLIP_S) -> LoadedAudio:
         blocks.append(block)
     if not file.samples:
         raise AudioError(f"{file.name} holds no samples: record it again")
-    check_clipping(file.clipped_share, file.name)
+    file.distortion.check(file.name)
     waveform = without_offset(np.concatenate(list(resample(blocks, file.rate_hz, SAMPLE_RATE_HZ))))
     check_waveform(waveform, file.name)
     return LoadedAudio(waveform, tuple(file.notices))
@@ -105,7 +106,9 @@ def read_array(samples: npt.ArrayLike, name: str, sample_rate_hz: int = SAMPLE_R
         raise AudioError(f"{name} is longer than {MAX_CLIP_S:g} s: cut it, or push it into a stream")
     waveform = without_offset(at_16_khz(given, rate_hz))
     check_waveform(waveform, name)
-    check_clipping(count_clipped(given) / len(given), name)
+    distortion = Distortion()
+    distortion.push(given)
+    distortion.check(name)
     return LoadedAudio(waveform, (f"it {REPEATS}",) if repeats(given) else ())
 
 

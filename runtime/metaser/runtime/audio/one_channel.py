@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.arrays import Waveform
-from metaser.runtime.audio.checks import check_samples, count_clipped
+from metaser.runtime.audio.checks import check_samples
+from metaser.runtime.audio.distortion import Distortion
 from metaser.runtime.audio.downmix import Downmix
 from metaser.runtime.audio.resampler import resample
 from metaser.runtime.audio.ring import Chunk
@@ -26,7 +27,9 @@ class OneChannel:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._values = self._clipped = 0
+        self.distortion = Distortion()
+        """Of all channels."""
+
         self.rate_hz = 0
         """Known after the first block."""
 
@@ -35,11 +38,6 @@ class OneChannel:
 
         self.notice = ""
         """One line if channels cancelled each other."""
-
-    @property
-    def clipped_share(self) -> float:
-        """The share of samples that are cut off, over all channels."""
-        return self._clipped / max(1, self._values)
 
     def mix(self, blocks: Blocks) -> Iterator[Waveform]:
         """Yield [T] samples; none of the blocks is empty.
@@ -66,8 +64,7 @@ class OneChannel:
 
     def _checked(self, block: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         check_samples(block, self._name)
-        self._values += block.size
-        self._clipped += count_clipped(block)
+        self.distortion.push(block)
         return block
 
 

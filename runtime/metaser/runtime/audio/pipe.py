@@ -124,8 +124,13 @@ class PipedAudio:
             content = self._bytes.take(usable)
             samples = form.decode(content)
             if self.is_raw:
-                self._check_raw(check, content, form, samples)
+                self._check_format(check.better_format(content), form, samples)
             check_samples(samples, self._name)
+            if self.is_raw and check.is_stereo(samples):
+                raise AudioError(
+                    f"{self._name} repeats each sample: give --channels 2 if it is stereo, or --channels 2 "
+                    f"--rate {form.rate_hz // 2} if its samples were doubled"
+                )
             taken += usable
             left = None if left is None else left - usable
             yield Chunk(downmix.push(samples), form.rate_hz)
@@ -147,13 +152,8 @@ class PipedAudio:
         elif self._bytes.is_ended and left != 0 and (odd := len(self._bytes.take(form.frame_bytes))):
             self.notices.append(f"it ended within a sample: its last {odd} bytes were left out")
 
-    def _check_raw(self, check: RawCheck, content: bytes, form: RawFormat, samples: Samples) -> None:
-        if check.is_stereo(samples):
-            raise AudioError(
-                f"{self._name} repeats each sample: give --channels 2 if it is stereo, or --channels 2 "
-                f"--rate {form.rate_hz // 2} if its samples were doubled"
-            )
-        if better := check.better_format(content):
+    def _check_format(self, better: str | None, form: RawFormat, samples: Samples) -> None:
+        if better:
             raise AudioError(
                 f"{self._name} looks like {better} and is read as {form.sample_format}: "
                 f"give --sample-format {better}, or pipe WAV"

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
-from metaser.runtime.audio.checks import count_clipped
+from metaser.runtime.audio.distortion import count_cut_off
 from metaser.runtime.audio.trim import LITTLE_SPEECH_S, SHORT_SPEECH_S, only, utterances_in
 from metaser.runtime.audio.voice_activity import CHUNK_SAMPLES, Utterance
 
@@ -86,7 +86,7 @@ def measure(waveform: Waveform, utterances: Sequence[Utterance] | None = None) -
         speech_s=round(float(is_speech.sum()) * CHUNK_SAMPLES / SAMPLE_RATE_HZ, 3),
         level_dbfs=round(10 * np.log10(level), 1),
         snr_db=round(float(np.clip(10 * np.log10(max(level - noise, MIN_POWER) / noise), *SNR_RANGE_DB)), 1),
-        clipped_share=round(count_clipped(waveform) / max(1, len(waveform)), 5),
+        clipped_share=round(count_cut_off(waveform) / max(1, len(waveform)), 5),
     )
 
 

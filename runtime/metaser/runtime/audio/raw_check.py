@@ -8,13 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.audio.checks import OUT_OF_RANGE_PEAK
-from metaser.runtime.audio.formats.pcm import RawFormat, Samples
+from metaser.runtime.audio.formats.pcm import FORMATS, RawFormat, Samples
 from metaser.runtime.audio.interleaved import RepeatCheck
 
-CANDIDATES = ("f32le", "s16le", "s16be", "s24le", "s32le")
-"""Floats come first, as floats read as 32-bit integers are smooth too."""
+SMOOTH = 0.7
+"""Speech in its own format is smoother than this, and smoother than its bytes are in any other format."""
 
-ROUGH, SMOOTH = 0.3, 0.8
+ROUGHER = 1.25
+"""By this factor the stated format has to be rougher than the smoothest, in 1 - correlation, to be refused."""
+
 FEWEST_FRAMES = 400
 FAINTEST, SOME = 1e-9, 0.5
 """Other bytes read as floats can have any value: less than this share of them is within range."""
@@ -25,7 +27,8 @@ _LETTERS = bytes({*b"\t\n\f\r", *range(0x20, 0x7F), *range(0xA0, 0x100)})
 """Letters of Latin-1 and similar encodings."""
 
 _UTF_16, _UTF_32 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
-CHECKED_S = 10.0
+WINDOWS, WINDOW_BYTES_PER_HZ = 10, 2
+"""The first windows are checked; with samples of 16 bits each is a second long."""
 
 
 def smoothness(content: bytes, form: RawFormat) -> float:
@@ -50,27 +53,28 @@ def is_in_range(samples: Samples) -> npt.NDArray[np.bool_]:
 
 
 class RawCheck:
-    """Check of a source: that its first seconds are sound in its format, and that one channel is not really two."""
+    """Check of a source: that its first speech is in its format, and that one channel is not really two."""
 
     def __init__(self, form: RawFormat) -> None:
         self._form = form
-        self._left = int(CHECKED_S * form.rate_hz * form.frame_bytes)
+        self._pending = b""
+        self._windows = WINDOWS  # still to be checked
         self._repeats = RepeatCheck()
 
     def better_format(self, content: bytes) -> str | None:
         """The sample format of the source's next bytes, if it clearly differs from the stated one."""
-        if self._left <= 0:
+        if not self._windows:
             return None
-        self._left -= len(content)
-        own = smoothness(content, self._form)
-        is_float = self._form.sample_format.startswith("f")
-        for name in CANDIDATES:
-            found = smoothness(content, RawFormat(self._form.rate_hz, self._form.channels, name))
-            if found > SMOOTH and (own < ROUGH or (name == "f32le" and not is_float)):
-                return name
-        if own > ROUGH:
-            self._left = 0
-        return None
+        self._pending += content
+        if len(self._pending) < WINDOW_BYTES_PER_HZ * self._form.rate_hz * self._form.channels:
+            return None
+        window, self._pending, self._windows = self._pending, b"", self._windows - 1
+        found = {name: smoothness(window, RawFormat(self._form.rate_hz, self._form.channels, name)) for name in FORMATS}
+        best = max(found, key=lambda name: found[name])
+        if found[best] <= SMOOTH:
+            return None
+        self._windows = 0
+        return best if 1 - found[self._form.sample_format] > ROUGHER * (1 - found[best]) else None
 
     def is_stereo(self, samples: Samples) -> bool:
         """Whether one channel is really two, by the source's next samples, [T, channels], and those before them."""

@@ -24,7 +24,8 @@ import numpy.typing as npt
 
 from metaser.runtime.arguments import check
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
-from metaser.runtime.audio.checks import CLIPPED_SHARE, SILENT_PEAK, check_samples, count_clipped
+from metaser.runtime.audio.checks import SILENT_PEAK, check_samples
+from metaser.runtime.audio.distortion import Distortion
 from metaser.runtime.audio.interleaved import REPEATS, RepeatCheck
 from metaser.runtime.audio.offset import OffsetRemoval
 from metaser.runtime.audio.quality import MIN_POWER, QUIET_DBFS
@@ -85,7 +86,7 @@ class Stream:
         self._overload_start_s: float | None = None
         self._finished = False
         self._speech = 0  # samples in utterances
-        self._clipped = 0  # samples that are cut off, at the stream's rate
+        self._distortion = Distortion()
         self._peak = 0.0
         self._repeats = RepeatCheck()
         self._speech_power = 0.0  # sum of the squares of samples in utterances
@@ -136,7 +137,7 @@ class Stream:
             raise InputError("the stream is finished: open a new one with Engine.stream")
         samples = as_samples(chunk, "a chunk")
         check_samples(samples, "a chunk")
-        self._clipped += count_clipped(samples)
+        self._distortion.push(samples)
         self._peak = max(self._peak, float(np.abs(samples).max(initial=0.0)))
         self._repeats.push(samples)
         self._pushed_at = time.perf_counter() if heard_at is None else heard_at
@@ -164,9 +165,9 @@ class Stream:
 
     def _doubts(self) -> Iterator[str]:
         """Why the labels of this stream may mean little."""
-        share = self._clipped * SAMPLE_RATE_HZ / (max(self._speech, SAMPLE_RATE_HZ) * self._rate_hz)
-        if share > CLIPPED_SHARE:
-            yield f"clipped ({min(share, 1):.0%} of its speech is cut off), and labels may be wrong: lower the level"
+        speech_s = max(self._speech / SAMPLE_RATE_HZ, 1.0)
+        if fault := self._distortion.fault(speech_s * self._rate_hz):
+            yield f"it {fault}, and labels may be wrong: lower the level"
         if self._repeats.repeats:
             yield f"it {REPEATS}"
         level_dbfs = 10 * np.log10(max(self._speech_power / max(self._speech, 1), MIN_POWER))
