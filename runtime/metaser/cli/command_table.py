@@ -64,4 +64,27 @@ def _load(name: str, example: str) -> Any:
     )(getattr(module, name))
     command = typer.main.get_command(single)
     expand_in(command)
+    _refuse_repeated(command)
     return command
+
+
+def _refuse_repeated(command: Any) -> None:
+    """Make a command refuse an option with one value that is given twice: the last one would count in silence."""
+    make_parser = command.make_parser
+
+    def with_check(context: Any) -> Any:
+        parser = make_parser(context)
+        parse = parser.parse_args
+
+        def checked(args: list[str]) -> Any:
+            values, rest, order = parse(args)
+            for option in order:
+                single = option.param_type_name == "option" and not (option.multiple or option.is_flag)
+                if single and order.count(option) > 1:
+                    context.fail(f"{option.opts[0]} is given {order.count(option)} times: give it once.")
+            return values, rest, order
+
+        parser.parse_args = checked
+        return parser
+
+    command.make_parser = with_check

@@ -116,7 +116,7 @@ def check_share(option: str, given: float) -> None:
     from metaser.runtime.errors import InputError
 
     if not 0 < given < 1:
-        meant = f"; did you mean {given:g}%?" if 1 <= given < 100 else ""
+        meant = f"; did you mean {given:g}%?" if 1 < given < 100 else ""
         raise InputError(
             f"{option} {given:g}: give a number between 0 and 1, such as 0.3, or per cent, such as 30%{meant}"
         )

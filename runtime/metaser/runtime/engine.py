@@ -109,7 +109,8 @@ class Engine:
     ) -> Embedding:
         """Float [T] or int16 -> [E], not normalised; longer clips are cut into equal windows and averaged.
 
-        A profile with a tuned head uses that head. Unlike `classify`, this does not remove pauses.
+        A profile with a tuned head uses that head. Unlike `classify`, this neither removes pauses nor refuses or doubts
+        a clip that is silent, clipped, too short or without speech.
 
         Parameters:
             sample_rate_hz: rate of the waveform, which is resampled to 16 kHz.
@@ -188,7 +189,11 @@ class Engine:
         if add_to is not None:
             self._check_profile(add_to)
         found = read_support(
-            support, command="add" if add_to else "enroll", groups=groups, sample_rate_hz=sample_rate_hz
+            support,
+            command="add" if add_to else "enroll",
+            groups=groups,
+            enrolled=add_to.labels if add_to else (),
+            sample_rate_hz=sample_rate_hz,
         )
         read = embed_clips(found.clips, self.model.embed, progress, self.model.workers)
         read = without_copies(replace(read, left_out=found.left_out, notices=(*found.notices, *read.notices)))
@@ -233,6 +238,8 @@ class Engine:
     ) -> Profile:
         """The profile with temperature and thresholds from its own clips by leave-one-out.
 
+        An InputWarning is given if most correct labels are expected to become unknown.
+
         Parameters:
             false_accepts: the target false accept rate: the share of clips of no enrolled class that get a label. None
                 refuses only answers with low confidence.
@@ -243,10 +250,12 @@ class Engine:
             SupportError: a clip of the other speech is enrolled, or is a copy of an enrolled clip.
             ProfileError: `profile` is not a profile, or is of another model.
         """
-        from metaser.runtime.enrolment.changes import calibrate_profile
+        from metaser.runtime.enrolment.changes import calibrate_profile, most_rejected
 
         self._check_profile(profile)
-        return calibrate_profile(self.model, profile, false_accepts=false_accepts, others=others)
+        calibrated = calibrate_profile(self.model, profile, false_accepts=false_accepts, others=others)
+        _warn([warning] if (warning := most_rejected(calibrated)) else [])
+        return calibrated
 
     def add(
         self,

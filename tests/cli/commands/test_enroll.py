@@ -401,3 +401,17 @@ def test_classes_two_levels_deeper_are_refused_with_the_folder_that_holds_them(
     assert f"If those are the classes: `metaser enroll {holds}`." in said
     assert run("enroll", holds).returncode == 0
     assert Profile.load(profile).labels == ("calm", "keen")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("enroll", "--remove", "calm", "--remove", "keen"),
+        ("calibrate", "--others", "a", "--others", "b"),
+        ("classify", "clip.wav", "--threads", "1", "--threads", "2"),
+    ],
+)
+def test_an_option_that_is_given_twice_is_refused(run: Run, words: tuple[str, ...]) -> None:
+    result = run(*words)
+    assert result.returncode == 2
+    assert f"{words[-2]} is given 2 times: give it once." in " ".join(result.stderr.split())

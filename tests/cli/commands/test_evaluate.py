@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any, TypeAlias
@@ -39,7 +40,10 @@ def evaluate(run: Run, tiny_bundle: Path, corpus: Path, tmp_path: Path) -> Run:
 
     def call(*options: str | Path) -> CompletedProcess[str]:
         cache = () if "--tune" in options else ("--cache", tmp_path / "cache")
-        return run("evaluate", tiny_bundle, "--corpus", corpus, *SMALL, *cache, *options)
+        small = [
+            word for pair in pairwise(SMALL) if pair[0].startswith("--") and pair[0] not in options for word in pair
+        ]
+        return run("evaluate", tiny_bundle, "--corpus", corpus, *small, *cache, *options)
 
     return call
 

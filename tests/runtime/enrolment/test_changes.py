@@ -18,6 +18,8 @@ from metaser.runtime.scoring.calibration import ExpectedRates, fit_temperature
 from metaser.runtime.scoring.decision import unit
 from metaser.runtime.tuning.head import HeadTuningSettings
 
+pytestmark = pytest.mark.filterwarnings("ignore:Most correct labels become unknown")  # of few clips
+
 QUICK = HeadTuningSettings(steps=3, learning_rate=1e-3)
 QUALITY = ClipQuality(3.0, 2.5, -25.0, 30.0, 0.001)
 EMBEDDINGS = np.random.default_rng(0).standard_normal((8, 4)).astype(np.float32)

@@ -27,7 +27,7 @@ def test_copies_are_not_enrolled_and_are_named(engine: Engine, support: Path, pr
     first, second = sorted(
         path.name for path in (support / "joy").iterdir() if path.name not in ("copy.mp3", "part.wav")
     )[:2]
-    with pytest.warns(InputWarning, match="2 clips are copies of others of their class") as caught:
+    with pytest.warns(InputWarning, match="2 clips are copies of others, perhaps") as caught:
         enrolled = engine.enroll(support)
     assert f"joy/copy.mp3 (joy/{first})" in str(caught[0].message)
     assert f"joy/part.wav (joy/{second})" in str(caught[0].message)
@@ -151,3 +151,34 @@ def test_tested_clips_that_say_little_are_named(engine: Engine, profile: Profile
     soundfile.write(new / "noise.wav", noise, 16_000)
     with pytest.warns(InputWarning, match=r"1 of 1 clip should be recorded again: joy/noise\.wav \(no speech found\)"):
         engine.evaluate(profile, new.parent)
+
+
+def test_copies_among_tested_clips_and_other_speech_count_once(
+    engine: Engine, profile: Profile, support_folder: Path, tmp_path: Path
+) -> None:
+    clip = load_audio(min((support_folder / "joy").iterdir()))[::-1]
+    for path, samples in (("joy/a.wav", clip), ("joy/b.flac", 0.5 * clip), ("joy/c.mp3", clip[8_000:])):
+        (tmp_path / "new" / "joy").mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / "new" / path, samples, 16_000)
+    with pytest.warns(InputWarning, match="2 clips are copies of others, .* not tested"):
+        assert len(engine.evaluate(profile, tmp_path / "new").clips) == 1
+    read = engine.embed_others(tmp_path / "new", profile)
+    assert (len(read.clips), read.notices[-1].split(":")[0][-8:]) == (1, "not used")
+    with pytest.warns(InputWarning, match="Most correct labels become unknown"):
+        calibrated = engine.calibrate(profile, others=read)
+    with pytest.raises(SupportError, match=r"all clips are enrolled: .* other speech of the profile is not tested"):
+        engine.evaluate(calibrated, tmp_path / "new")
+    (tmp_path / "new" / "anger").mkdir()
+    (tmp_path / "new" / "joy" / "b.flac").rename(tmp_path / "new" / "anger" / "b.flac")
+    with pytest.raises(SupportError, match="the same recording is in two classes"):
+        engine.evaluate(profile, tmp_path / "new")
+
+
+def test_an_enrolled_clip_among_new_ones_is_named(engine: Engine, support: Path, profile: Profile) -> None:
+    more = support.parent / "more"
+    (more / "joy").mkdir(parents=True)
+    first = min(path for path in (support / "joy").iterdir() if path.suffix == ".flac")
+    shutil.copy(first, more / "joy")
+    soundfile.write(more / "joy" / "new.wav", load_audio(first)[::-1], 16_000)
+    with pytest.warns(InputWarning, match=f"1 clip is enrolled already: joy/{first.name}"):
+        assert len(engine.add(profile, more).clips) == len(profile.clips) + 1

@@ -11,6 +11,8 @@ import soundfile
 from metaser.runtime import Engine, Profile, ProfileError, SupportError
 from metaser.runtime.enrolment.find_clips import find_clips
 
+pytestmark = pytest.mark.filterwarnings("ignore:Most correct labels become unknown")  # of few clips
+
 
 @pytest.fixture
 def own_support(support_folder: Path, tmp_path: Path) -> Path:

@@ -236,8 +236,9 @@ def test_a_clip_that_is_twice_in_nested_classes_does_not_hide_that(nest: Callabl
 @pytest.mark.parametrize(
     ("names", "notices"),
     [
-        ("joy/kitchen/1 joy/2 sad/3", 0),
-        ("joy/kitchen/1 sad/kitchen/2", 0),
+        ("joy/kitchen/1 joy/2 sad/3", 1),
+        ("joy/kitchen/1 sad/kitchen/2", 1),
+        ("joy/1 joy/2 sad/3", 0),
         ("joy/kitchen/1 joy/garden/2 joy/3 sad/4", 1),
     ],
 )
@@ -255,3 +256,22 @@ def test_clips_without_speech_are_a_warning_of_enrolment(engine: Engine) -> None
         profile = engine.enroll({"joy": [clip(0)], "sad": [clip(1)]})
     with pytest.warns(InputWarning, match=f"^1 of 1 {words}$"):
         engine.add(profile, {"joy": [clip(2)]})
+
+
+@pytest.mark.parametrize("inside", ["keen", "Keen", "kitchen/keen"])
+def test_a_folder_inside_a_class_that_is_called_like_another_class_is_refused(support: Path, inside: str) -> None:
+    (support / "calm" / inside).mkdir(parents=True)
+    soundfile.write(support / "calm" / inside / "2.wav", clip(2), 16_000)
+    with pytest.raises(SupportError, match="is called like the class keen: move its clips to that class, or give --gr"):
+        read_support(support)
+    assert len(read_support(support, groups=True).clips) == 5
+
+
+def test_a_folder_that_is_called_like_an_enrolled_class_is_refused(support: Path) -> None:
+    shutil.rmtree(support / "keen")
+    (support / "calm" / "joy").mkdir()
+    soundfile.write(support / "calm" / "joy" / "2.wav", clip(2), 16_000)
+    with pytest.raises(SupportError, match="is called like the class joy"):
+        read_support(support, command="add", enrolled=("anger", "joy"))
+    (notice,) = read_support(support, command="add").notices
+    assert notice.endswith("calm; the folder inside them (joy) only groups clips of one class")

@@ -78,6 +78,7 @@ def calibrate(  # noqa: PLR0913 # one parameter per option
     """
     from metaser.runtime import InputError, profile_lock
     from metaser.runtime.audio.recordings import summary
+    from metaser.runtime.enrolment.changes import calibrate_profile
 
     if reset and (false_accepts is not None or others is not None):
         raise InputError("--reset restores the calibration of enrolment: give it without --false-accepts and --others")
@@ -94,15 +95,15 @@ def calibrate(  # noqa: PLR0913 # one parameter per option
         calibrated = engine.open_profile(path)
         wanted = calibrated.reliability.wanted_false_accepts if false_accepts is None else false_accepts
         if reset:
-            calibrated = engine.calibrate(calibrated.without_others())
+            calibrated = calibrate_profile(engine.model, calibrated.without_others())
         elif others is not None:
             with SlowProgress("Embedding", as_json=as_json) as progress:
                 read = engine.embed_others(others, calibrated, progress=progress)
             dropped, left_out, notices = [str(error) for error in read.errors], read.left_out, read.notices
             lines = [*notices, *summary(left_out), *(f"Left out: {line}" for line in dropped)]
-            calibrated = engine.calibrate(calibrated, false_accepts=wanted, others=read)
+            calibrated = calibrate_profile(engine.model, calibrated, false_accepts=wanted, others=read)
         elif changes:
-            calibrated = engine.calibrate(calibrated, false_accepts=wanted)
+            calibrated = calibrate_profile(engine.model, calibrated, false_accepts=wanted)
         if changes:
             calibrated.save(path)
 
@@ -127,13 +128,15 @@ def _facts(path: Path, profile: Profile) -> dict[str, object]:
 
 def _table(engine: Engine, profile: Profile) -> Table:
     """The expected rates of each choice; the current one is marked."""
+    from metaser.runtime.enrolment.changes import calibrate_profile
+
     now = profile.reliability.wanted_false_accepts
     background = ["background accepts"] if profile.others else []
     table = new_table("", "metaser calibrate", "false accepts", "false rejects", *background)
     for column in table.columns[2:]:
         column.justify = "right"
     for wanted in sorted({*CHOICES, now}, key=lambda rate: 1 if rate is None else rate, reverse=True):
-        expected = engine.calibrate(profile, false_accepts=wanted).reliability
+        expected = calibrate_profile(engine.model, profile, false_accepts=wanted).reliability
         if expected.false_accepts is None or expected.false_rejects is None:
             continue
         words = ("--others" if profile.others else "--reset") if wanted is None else f"--false-accepts {wanted:g}"
@@ -144,6 +147,7 @@ def _table(engine: Engine, profile: Profile) -> Table:
 
 
 def _print_expectations(console: PlainConsole, profile: Profile) -> None:
+    from metaser.runtime.enrolment.changes import most_rejected
     from metaser.runtime.words import counted
 
     expected = profile.reliability
@@ -162,12 +166,8 @@ def _print_expectations(console: PlainConsole, profile: Profile) -> None:
             f"You allow {percent(wanted)} false accepts, but only {percent(expected.false_accepts)} are expected: "
             "doubtful answers become unknown anyway."
         )
-    if expected.false_rejects is not None and expected.false_rejects > 0.5:
-        console.print_line(
-            "Most correct labels become unknown. Is speech of the enrolled people among the background clips?"
-            if profile.others
-            else "Most correct labels become unknown: allow more false accepts."
-        )
+    if warning := most_rejected(profile):
+        console.print_line(warning)
     if expected.confidence_error is not None:
         console.print_line(
             f"Mean calibration error of the confidence on held-out clips: {percent(expected.confidence_error)}."

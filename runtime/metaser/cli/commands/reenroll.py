@@ -59,7 +59,10 @@ def reenroll(  # noqa: PLR0913 # one parameter per option
     `metaser enroll --undo`.
     """
     from metaser.runtime import Profile, profile_lock
+    from metaser.runtime.system.os_errors import not_found
 
+    if support is not None and not support.is_dir():
+        raise not_found(support, "folder")
     path = profile_path(profile)
     with profile_lock(path, notify=print_status):
         before = Profile.load(path)
@@ -103,10 +106,7 @@ def _find(before: Profile, support: Path | None, *, drop_missing: bool) -> Found
     """Find the clips; missing clips are an error unless `drop_missing` is set."""
     from metaser.runtime import InputError, find_clips
     from metaser.runtime.system.command_line import command_line
-    from metaser.runtime.system.os_errors import not_found
 
-    if support is not None and not support.is_dir():
-        raise not_found(support, "folder")
     found = find_clips(before.clips, support)
     if found.lost and not drop_missing:
         raise InputError(

@@ -148,7 +148,7 @@ def stream(  # noqa: PLR0913 # one parameter per option
     engine = open_engine(bundle_for(bundle, path), provider, threads)
     enrolled = open_profile(engine, path, unknown, accept_precision=accept_precision)
     console = console_for(form is not None)
-    commands = read_commands(on_label or (), enrolled.labels)
+    commands = read_commands(on_label or (), enrolled.labels, may_be_unknown=unknown is not Unknown.off)
     notice = f"recording into {record}" if record else ""
     total_s = AudioFile(file).duration_s() if file and not is_piped else 0.0
     name = "the microphone" if file is None else "standard input" if file == STANDARD_INPUT else Path(file).name

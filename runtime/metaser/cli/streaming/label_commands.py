@@ -27,7 +27,7 @@ SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish")
 Commands = Mapping[str, Sequence[str]]
 
 
-def read_commands(given: Iterable[str], labels: Sequence[str]) -> Commands:
+def read_commands(given: Iterable[str], labels: Sequence[str], *, may_be_unknown: bool = True) -> Commands:
     """Label -> the words of its command, from `LABEL=COMMAND`; no shell is involved.
 
     Raises:
@@ -39,6 +39,12 @@ def read_commands(given: Iterable[str], labels: Sequence[str]) -> Commands:
     names = sorted({*labels, UNKNOWN, SILENCE}, key=len, reverse=True)
     for text in given:
         label = next((name for name in names if text.startswith(f"{name}=")), None)
+        if label == UNKNOWN and not may_be_unknown:
+            raise InputError("--on-label unknown= never runs with --unknown off: leave one of them out")
+        if label in commands:
+            raise InputError(f"--on-label {text}: {label} has a command already; to run both: sh -c 'ONE; OTHER'")
+        if label == SILENCE and SILENCE in labels:
+            raise InputError("--on-label silence=: a class has this name too: rename the class and enrol again")
         if label is None:
             raise InputError(f"--on-label {text}: give LABEL=COMMAND with one of {', '.join(sorted(names))}")
         try:

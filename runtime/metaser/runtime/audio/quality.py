@@ -13,11 +13,8 @@ import numpy.typing as npt
 
 from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
 from metaser.runtime.audio.distortion import count_cut_off
-from metaser.runtime.audio.trim import LITTLE_SPEECH_S, SHORT_SPEECH_S, only, utterances_in
+from metaser.runtime.audio.trim import LITTLE_SPEECH_S, SHORT_SPEECH_S, VERY_QUIET_DBFS, only, utterances_in
 from metaser.runtime.audio.voice_activity import CHUNK_SAMPLES, Utterance
-
-QUIET_DBFS = -50.0
-"""Speech at this level uses about seven of 16 bits."""
 
 NOISY_DB = 5.0
 """Below this estimate the noise is about as loud as the speech or louder, and the clip does harm likewise."""
@@ -60,7 +57,7 @@ class ClipQuality:
         found = []
         if self.speech_s < SHORT_SPEECH_S:
             found.append(only(self.speech_s) if self.speech_s else "no speech found")
-        if self.level_dbfs < QUIET_DBFS:
+        if self.level_dbfs < VERY_QUIET_DBFS:
             found.append(f"very quiet ({self.level_dbfs:.0f} dBFS)")
         if self.speech_s and self.snr_db < NOISY_DB:
             above = f"speech {self.snr_db:.0f} dB above the noise" if self.snr_db > 0 else "as loud as the speech"

@@ -20,6 +20,9 @@ LITTLE_SPEECH_S = 0.5
 SHORT_SPEECH_S = 1.0
 """With less speech than this, a clip is less reliable than a longer one; a stream waits as long for its first label."""
 
+VERY_QUIET_DBFS = -50.0
+"""Speech at this level uses about seven of 16 bits."""
+
 LONG_S = 20.0
 """A longer waveform is probably no clip but a recording."""
 
@@ -45,6 +48,9 @@ def doubts(waveform: Waveform, utterances: Sequence[Utterance]) -> tuple[str, ..
         return ("no speech was found, so the label is that of a sound",)
     if speech_s < SHORT_SPEECH_S:
         return (f"{only(speech_s)}: a second or more works best",)
+    power = np.concatenate([np.square(waveform[each.start : each.end]) for each in utterances]).mean()
+    if power < 10 ** (VERY_QUIET_DBFS / 10):
+        return (f"its speech is very quiet ({10 * np.log10(power):.0f} dBFS): record it louder",)
     if len(waveform) > LONG_S * SAMPLE_RATE_HZ:
         return (f"{len(waveform) / SAMPLE_RATE_HZ:.0f} s of audio get one label: a stream labels it as it changes",)
     return ()

@@ -16,7 +16,7 @@ import numpy as np
 from metaser.runtime.arguments import check, check_type
 from metaser.runtime.arrays import HeadParameters
 from metaser.runtime.enrolment.clip import Clip, with_tidy_label
-from metaser.runtime.enrolment.copies import check_others
+from metaser.runtime.enrolment.copies import check_others, without_copies
 from metaser.runtime.enrolment.embed import EmbeddedClips, embed_clips
 from metaser.runtime.enrolment.find_clips import FoundClips, find_clips
 from metaser.runtime.enrolment.profile import Profile
@@ -27,6 +27,8 @@ from metaser.runtime.words import counted
 
 if TYPE_CHECKING:
     from metaser.runtime.model.model import Model
+
+MOST = 0.5
 
 
 def calibrate_profile(
@@ -51,6 +53,16 @@ def calibrate_profile(
         false_accepts,
     )
     return replace(profile, calibration=calibration, reliability=reliability)
+
+
+def most_rejected(profile: Profile) -> str | None:
+    """A sentence, if most correct labels of a calibrated profile are expected to become unknown."""
+    rejects = profile.reliability.false_rejects
+    if rejects is None or rejects <= MOST:
+        return None
+    if profile.others:
+        return "Most correct labels become unknown. Is speech of the enrolled people among the background clips?"
+    return "Most correct labels become unknown: allow more false accepts."
 
 
 def recalibrate(model: Model, changed: Profile, before: Profile) -> Profile:
@@ -100,7 +112,9 @@ def embed_others(model: Model, folder: str | Path, profile: Profile, progress: P
     """Embed other speech and noise for `calibrate` by the active head; unusable clips are reported, not raised."""
     found = read_others(folder)
     read = embed_clips(found.clips, lambda waveform: model.embed(waveform, profile.head), progress, model.workers)
-    return replace(read, left_out=found.left_out) if read.clips else read.checked()
+    if not read.clips:
+        return read.checked()
+    return without_copies(replace(read, left_out=found.left_out), "used")
 
 
 def embed_files(

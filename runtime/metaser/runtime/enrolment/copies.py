@@ -49,8 +49,11 @@ class Recordings:
         return [self._clips[row] for row in sorted(found)]
 
 
-def without_copies(read: EmbeddedClips) -> EmbeddedClips:
+def without_copies(read: EmbeddedClips, use: str = "enrolled") -> EmbeddedClips:
     """The clips without copies of others of their class; the longest, loudest is kept, and a notice names the others.
+
+    Parameters:
+        use: what is not done with copies, for the notice.
 
     Raises:
         SupportError: one recording is in two classes.
@@ -77,11 +80,11 @@ def without_copies(read: EmbeddedClips) -> EmbeddedClips:
     clips = tuple(replace(clip, copies=tuple(copies_of[clip])) for clip in left.clips)
     copied = [f"{copy} ({clip.title})" for clip in clips for copy in clip.copies]
     which = (
-        "is a copy of another of its class, perhaps in another format or cut, and is"
+        "is a copy of another, perhaps in another format or cut, and is"
         if len(copied) == 1
-        else "are copies of others of their class, perhaps in other formats or cut, and are"
+        else "are copies of others, perhaps in other formats or cut, and are"
     )
-    notices = [f"{counted(len(copied), 'clip')} {which} not enrolled: {listed(copied, LISTED)}"] if copied else []
+    notices = [f"{counted(len(copied), 'clip')} {which} not {use}: {listed(copied, LISTED)}"] if copied else []
     return replace(left, clips=clips, notices=(*read.notices, *notices))
 
 
@@ -96,10 +99,8 @@ def without_enrolled(read: EmbeddedClips, profile: Profile) -> EmbeddedClips:
     Raises:
         SupportError: one of them is enrolled in another class, or is other speech of the profile.
     """
-    if profile.other_embeddings is not None:
-        both = _copies(read, Recordings(profile.others, profile.other_embeddings))
-        for row, other in both.items():
-            raise _is_both(other, read.clips[row].title)
+    for row, other in copies_of_others(read, profile).items():
+        raise _is_both(other, read.clips[row].title)
     found = _copies(read, Recordings(profile.clips, profile.embeddings))
     copied = []
     for row, known in found.items():
@@ -114,12 +115,22 @@ def without_enrolled(read: EmbeddedClips, profile: Profile) -> EmbeddedClips:
         notices.append(
             f"{counted(len(copied), 'clip')} {which} of what is enrolled, and not added: {listed(copied, LISTED)}"
         )
+    same = {clip.sha256 for clip in profile.clips}
     if read.clips and len(found) == len(read.clips):
         which = "is" if len(found) == 1 else "are all"
         notices.append(f"Nothing is new: {counted(len(found), 'clip')} {which} enrolled already")
-    same = {clip.sha256 for clip in profile.clips}
+    elif again := [read.clips[row].title for row in found if read.clips[row].sha256 in same]:
+        which = "is" if len(again) == 1 else "are"
+        notices.append(f"{counted(len(again), 'clip')} {which} enrolled already: {listed(again, LISTED)}")
     kept = [row for row, clip in enumerate(read.clips) if row not in found or clip.sha256 in same]
     return replace(read.rows(kept), notices=tuple(notices))
+
+
+def copies_of_others(read: EmbeddedClips, profile: Profile) -> dict[int, Clip]:
+    """The rows of clips, embedded by the active head, that are other speech of the profile; and which."""
+    if profile.other_embeddings is None:
+        return {}
+    return _copies(read, Recordings(profile.others, profile.other_embeddings))
 
 
 def check_others(others: EmbeddedClips, profile: Profile) -> None:

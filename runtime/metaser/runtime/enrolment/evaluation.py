@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from metaser.runtime.arguments import check
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
-from metaser.runtime.enrolment.copies import enrolled_copies
+from metaser.runtime.enrolment.copies import copies_of_others, enrolled_copies, without_copies
 from metaser.runtime.enrolment.embed import EmbeddedClips, embed_clips
 from metaser.runtime.enrolment.labels import not_enrolled
 from metaser.runtime.enrolment.profile import Profile
@@ -149,17 +149,22 @@ def evaluate(  # noqa: PLR0913 # a model, a profile, clips and three options
         SupportError: no class is one of the profile, no clip can be used, or all clips are enrolled.
     """
     check(groups=groups, progress=progress)
-    found = read_support(support, groups=groups, command="test", sample_rate_hz=sample_rate_hz)
+    found = read_support(support, groups=groups, command="test", enrolled=profile.labels, sample_rate_hz=sample_rate_hz)
     _check_classes(sorted({clip.clip.label for clip in found.clips}), profile.labels)
     read = embed_clips(found.clips, lambda waveform: model.embed(waveform, profile.head), progress, model.workers)
     if not read.clips:
         raise SupportError(
             f"no clip can be used ({listed(list(map(str, read.errors)), LISTED, '; ')}): give other clips"
         )
+    read = without_copies(read, "tested")
     known = enrolled_copies(read, profile)
-    new = read.rows([row for row in range(len(read.clips)) if row not in known])
+    others = copies_of_others(read, profile)
+    new = read.rows([row for row in range(len(read.clips)) if row not in known and row not in others])
     enrolled = [(read.clips[row], clip) for row, clip in known.items()]
     contradictions = _contradictions(enrolled)
+    if others:
+        names = listed([read.clips[row].title for row in others], LISTED)
+        contradictions.append(f"other speech of the profile is not tested: {names}")
     if not new.clips:
         raise SupportError(". ".join(["all clips are enrolled: test the profile with other clips", *contradictions]))
     tested = _tested(new, profile, profile.scale(model.bundle.scale))

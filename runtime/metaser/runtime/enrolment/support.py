@@ -30,7 +30,7 @@ from metaser.runtime.audio.recordings import (
 from metaser.runtime.audio.samples import check_rate
 from metaser.runtime.bundles.bundle import sha256_of
 from metaser.runtime.enrolment.clip import Clip
-from metaser.runtime.enrolment.labels import check_label
+from metaser.runtime.enrolment.labels import check_label, tidy
 from metaser.runtime.errors import InputError, SupportError
 from metaser.runtime.system.command_line import command_line
 from metaser.runtime.system.given_path import given_path
@@ -89,6 +89,7 @@ def read_support(
     *,
     groups: bool = False,
     command: Command = "enroll",
+    enrolled: Sequence[str] = (),
     sample_rate_hz: int = SAMPLE_RATE_HZ,
 ) -> SupportSet:
     """List the clips of a support set, `support/<label>/clips` or {label: [waveforms]}; files are not decoded yet.
@@ -98,6 +99,7 @@ def read_support(
     Parameters:
         groups: folders inside class folders group clips of one class, even if they look like classes.
         command: what the clips are for: enrolment needs two classes, and advice names the command.
+        enrolled: the classes of the profile that they are for.
 
     Raises:
         NotFoundError: there is no such folder.
@@ -120,6 +122,7 @@ def read_support(
         found = _from_folder(folder)
         if not groups:
             _check_depth(folder, found.clips, command)
+            _check_names(folder, found.clips, enrolled)
             found = replace(found, notices=(*found.notices, *_deeper(folder, found.clips)))
         advice = f"{folder} has {{}}: put clips in {folder}/LABEL/, a folder for each class"
         _check_classes(sorted({clip.clip.label for clip in found.clips}), advice, min_classes)
@@ -176,12 +179,13 @@ def _from_folder(folder: Path) -> SupportSet:
 def _deeper(folder: Path, clips: Sequence[SupportClip]) -> list[str]:
     """A sentence about folders inside class folders, which may have been meant as the classes."""
     names = {clip.clip.group.partition("/")[0] for clip in clips if clip.clip.group}
-    if len(names) < 2:
+    if not names:
         return []
     labels = sorted({clip.clip.label for clip in clips})
     return [
-        f"the labels are the folders in {folder}: {listed(labels, LISTED)}; the folders inside them "
-        f"({listed(sorted(names), LISTED)}) only group clips of one class"
+        f"the labels are the folders in {folder}: {listed(labels, LISTED)}; "
+        f"{'the folder inside them' if len(names) == 1 else 'the folders inside them'} "
+        f"({listed(sorted(names), LISTED)}) only {'groups' if len(names) == 1 else 'group'} clips of one class"
     ]
 
 
@@ -208,6 +212,19 @@ def _check_depth(folder: Path, clips: Sequence[SupportClip], command: Command) -
         f"({listed(names, LISTED)}). If those are the classes: `{command_line(f'{one} {first}')}`{then}. "
         "If they only group clips of one class: --groups"
     )
+
+
+def _check_names(folder: Path, clips: Sequence[SupportClip], enrolled: Sequence[str]) -> None:
+    """Raise SupportError if a folder inside a class folder is called like another class, as in `joy/anger/1.wav`."""
+    labels = {label.casefold(): label for label in (*enrolled, *(clip.clip.label for clip in clips))}
+    for clip in clips:
+        for part in PurePosixPath(clip.clip.group).parts:
+            other = labels.get(tidy(part).casefold())
+            if other and other != clip.clip.label:
+                raise SupportError(
+                    f"{folder / clip.clip.label / clip.clip.group} is called like the class {other}: move its clips to "
+                    f"that class, or give --groups if they are clips of {clip.clip.label}"
+                )
 
 
 def _class_folders(folder: Path) -> tuple[dict[str, list[Path]], Found]:

@@ -28,10 +28,11 @@ from metaser.runtime.audio.checks import SILENT_PEAK, check_samples
 from metaser.runtime.audio.distortion import Distortion
 from metaser.runtime.audio.interleaved import REPEATS, RepeatCheck
 from metaser.runtime.audio.offset import OffsetRemoval
-from metaser.runtime.audio.quality import MIN_POWER, QUIET_DBFS
+from metaser.runtime.audio.quality import MIN_POWER
 from metaser.runtime.audio.resampler import Resampler
 from metaser.runtime.audio.samples import as_samples, check_rate
 from metaser.runtime.audio.silero import SpeechDetector
+from metaser.runtime.audio.trim import VERY_QUIET_DBFS
 from metaser.runtime.audio.voice_activity import CHUNK_SAMPLES, Utterance, VoiceActivity
 from metaser.runtime.errors import InputError, InputWarning
 from metaser.runtime.scoring.decision import Calibration, Decision
@@ -176,7 +177,7 @@ class Stream:
         elif self._heard >= NO_SPEECH_S * SAMPLE_RATE_HZ and not self._speech:
             peak_dbfs = 20 * np.log10(self._peak)
             yield f"no speech was found in {self.position_s:.0f} s (its peak is {peak_dbfs:.0f} dBFS): check the source"
-        elif self._speech and level_dbfs < QUIET_DBFS:
+        elif self._speech and level_dbfs < VERY_QUIET_DBFS:
             yield f"its speech is very quiet ({level_dbfs:.0f} dBFS), and labels may be wrong: raise the level"
 
     def _lost(self, dropped_ms: float) -> Iterator[StreamEvent]:
