@@ -19,6 +19,7 @@ from metaser.runtime.audio.checks import OUT_OF_RANGE_PEAK
 from metaser.runtime.audio.distortion import Distortion
 from metaser.runtime.audio.formats.kind import HEAD_BYTES, format_of
 from metaser.runtime.audio.formats.media import MediaFile, has_media
+from metaser.runtime.audio.formats.ogg import ogg_parts
 from metaser.runtime.audio.formats.part import Part
 from metaser.runtime.audio.formats.parts import READERS, parts_of
 from metaser.runtime.audio.one_channel import Blocks, OneChannel
@@ -135,10 +136,12 @@ class AudioFile:
         yield from media.blocks()
         if media.missing_s:
             self.notices.append(cut_notice(media.seconds, media.missing_s))
+        elif kind.startswith("Ogg"):
+            self.notices += structure_notices(path, kind, media.seconds)
 
     def _by_libsndfile(self, path: Path, file: FileBytes, kind: str | None) -> Blocks:
         seconds = missing_s = lost_s = 0.0
-        is_cut = is_unfinished = False
+        is_cut = is_damaged = is_unfinished = False
         for number, part in enumerate(parts_of(file, kind)):
             try:
                 sound = _open_part(path, file, part)
@@ -159,16 +162,19 @@ class AudioFile:
             lost_s += left / sound.samplerate
             missing_s += part.missing * part_s
             is_cut, is_unfinished = is_cut or part.is_cut, is_unfinished or part.is_unfinished
+            is_damaged = is_damaged or part.is_damaged
         if is_unfinished:
             self.notices.append(
                 f"its header states no length, as if the recorder was stopped: all {seconds:.1f} s were read"
             )
         if lost_s >= TELL_S:
             self.notices.append(f"it is damaged: {seconds:.1f} s were read and {lost_s:.1f} s cannot be decoded")
+        elif is_damaged:
+            self.notices.append(gap_notice(seconds))
         if missing_s >= TELL_S:
             self.notices.append(cut_notice(seconds, missing_s))
         elif is_cut:
-            self.notices.append(f"it is cut off, its end is missing: {seconds:.1f} s were read")
+            self.notices.append(end_notice(seconds))
 
     def _refusal(self, kind: str | None, reason: str) -> AudioError:
         """The error for a file that cannot be read."""
@@ -188,6 +194,28 @@ class AudioFile:
             f"{self.name} is {kind}: install the decoder, pip install 'metaser[media]', or convert it "
             f"(ffmpeg -i {self.name} clip.wav)"
         )
+
+
+def structure_notices(path: Path, kind: str, seconds: float) -> list[str]:
+    """The notices for parts that are missing in a file of MPEG audio or Ogg, of which these seconds were decoded."""
+    with _opened(path) as file:
+        parts = ogg_parts(file) if kind.startswith("Ogg") else parts_of(file, kind)
+    missing_s = seconds * sum(part.missing for part in parts) / max(1, len(parts))
+    if any(part.is_damaged for part in parts):
+        return [gap_notice(seconds)]
+    if missing_s >= TELL_S:
+        return [cut_notice(seconds, missing_s)]
+    return [end_notice(seconds)] if any(part.is_cut for part in parts) else []
+
+
+def gap_notice(seconds: float) -> str:
+    """The notice for a recording with a gap of unknown length."""
+    return f"it is damaged: {seconds:.1f} s were read, parts in it are missing, and times after them are too early"
+
+
+def end_notice(seconds: float) -> str:
+    """The notice for a recording whose end is missing, by an unknown amount."""
+    return f"it is cut off, its end is missing: {seconds:.1f} s were read"
 
 
 def cut_notice(seconds: float, missing_s: float) -> str:

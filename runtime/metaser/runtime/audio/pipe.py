@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import IO
 
 import numpy as np
 
 from metaser.runtime.audio.checks import check_samples
 from metaser.runtime.audio.downmix import Downmix
-from metaser.runtime.audio.file import TELL_S, AudioFile, cut_notice
+from metaser.runtime.audio.file import TELL_S, AudioFile, cut_notice, structure_notices
 from metaser.runtime.audio.formats.kind import format_of, named_without_sound
 from metaser.runtime.audio.formats.media import MediaFile, has_media
 from metaser.runtime.audio.formats.parts import READERS
@@ -35,6 +36,9 @@ NOT_ON_PIPES = ("raw GSM",)
 
 STREAMED = ("FLAC", "MP1", "MP2", "MP3", "Ogg Opus", "Ogg Vorbis")
 """Formats of endless streams, such as radio."""
+
+COPIED_BYTES = 2**28
+"""An endless stream is not copied further, nor checked for missing parts."""
 
 SEEKING = ("MP4", "3GP", "QuickTime", "WavPack", "CAF")
 """Formats in which FFmpeg has to seek."""
@@ -168,11 +172,7 @@ class PipedAudio:
         """Encoded audio: decoded as it arrives if FFmpeg's libraries are installed, else after it has ended."""
         is_whole_here = kind in READERS and kind not in STREAMED and not self._live  # by libsndfile, also joined files
         if has_media() and not kind.endswith(SEEKING) and not is_whole_here:
-            source, media = OneChannel(self._name), MediaFile(self._bytes, self._name, kind)
-            yield from source.chunks(source.mix(media.blocks()))
-            self.notices += [source.notice] if source.notice else []
-            if media.missing_s:
-                self.notices.append(cut_notice(media.seconds, media.missing_s))
+            yield from self._by_ffmpeg(kind)
             return
         if kind not in READERS and not has_media():
             raise AudioError(
@@ -191,6 +191,31 @@ class PipedAudio:
             file = AudioFile(Path(copy.name), self._name)
             yield from file.chunks()
             self.notices += file.notices
+
+    def _by_ffmpeg(self, kind: str) -> Iterator[Chunk]:
+        """Encoded audio as it arrives; a copy of its first bytes shows at the end whether parts were missing."""
+        with NamedTemporaryFile(prefix="metaser-") as copy:
+            source, media = OneChannel(self._name), MediaFile(_Copied(self._bytes, copy), self._name, kind)
+            yield from source.chunks(source.mix(media.blocks()))
+            self.notices += [source.notice] if source.notice else []
+            copy.flush()
+            if media.missing_s:
+                self.notices.append(cut_notice(media.seconds, media.missing_s))
+            elif kind.startswith(("MP", "Ogg")) and kind not in SEEKING and copy.tell() < COPIED_BYTES:
+                self.notices += structure_notices(Path(copy.name), kind, media.seconds)
+
+
+class _Copied:
+    """The content of a pipe, whose first bytes are also written into a file."""
+
+    def __init__(self, source: PipedBytes, copy: IO[bytes]) -> None:
+        self._source, self._copy = source, copy
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; none only at the end."""
+        content = self._source.read(size)
+        self._copy.write(content[: max(0, COPIED_BYTES - self._copy.tell())])
+        return content
 
 
 class LivePipe:

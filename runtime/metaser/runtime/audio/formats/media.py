@@ -7,16 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.errors import AudioError
-from metaser.runtime.system.pipe_bytes import PipedBytes
 
 if TYPE_CHECKING:
     import av
+
+
+class Readable(Protocol):
+    """A file that is read without seeking."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes; none only at the end."""
+
 
 EXACT_LENGTHS = ("matroska", "mov", "flac")
 """Containers that state their true length; others estimate it from the bit rate."""
@@ -36,7 +43,7 @@ def has_media() -> bool:
 class MediaFile:
     """A recording that FFmpeg's libraries decode: a path, or a file that is read without seeking."""
 
-    def __init__(self, source: Path | PipedBytes, name: str, kind: str) -> None:
+    def __init__(self, source: Path | Readable, name: str, kind: str) -> None:
         self._source = source
         self._name = name
         self._kind = kind

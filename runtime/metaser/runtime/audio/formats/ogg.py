@@ -11,9 +11,11 @@ BEGINS, ENDS = 2, 4
 
 
 def ogg_parts(file: FileBytes) -> list[Part]:
-    """The links of an Ogg file, Vorbis or Opus."""
+    """The links of an Ogg file, of any codec."""
     starts: list[int] = []
     cut: list[bool] = []
+    damaged: list[bool] = []
+    numbers: dict[bytes, int] = {}  # the next page of each stream
     in_front = False  # at the start of a link several streams can begin together
     at = file.find(CAPTURE, 0, file.size)
     while 0 <= at < file.size:
@@ -25,6 +27,11 @@ def ogg_parts(file: FileBytes) -> list[Part]:
         if begins and not in_front:
             starts.append(at)
             cut.append(True)
+            damaged.append(False)
+        stream, number = head[14:18], int.from_bytes(head[18:22], "little")
+        if damaged and not begins and number != numbers.get(stream, number):
+            damaged[-1] = True
+        numbers[stream] = number + 1
         in_front = begins
         end = at + PAGE_BYTES + head[26] + sum(head[PAGE_BYTES : PAGE_BYTES + head[26]])
         is_followed = end == file.size or file.at(end, len(CAPTURE)) == CAPTURE
@@ -33,6 +40,6 @@ def ogg_parts(file: FileBytes) -> list[Part]:
             cut[-1] = False
         at = end if within < 0 else within  # a truncated page, followed by another file
     if len(starts) == 1 and starts[0] == 0:
-        return [Part(is_cut=cut[0])]
+        return [Part(is_cut=cut[0], is_damaged=damaged[0])]
     ends = [*starts[1:], file.size][: len(starts)]  # none if no page is marked as the start of a stream
-    return [Part(((start, end),), is_cut=is_cut) for start, end, is_cut in zip(starts, ends, cut, strict=True)]
+    return [Part(((start, end),), 0.0, *faults) for start, end, *faults in zip(starts, ends, cut, damaged, strict=True)]

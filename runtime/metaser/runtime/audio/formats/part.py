@@ -23,5 +23,8 @@ class Part:
     is_cut: bool = False
     """Its end is missing, by an unknown amount."""
 
+    is_damaged: bool = False
+    """Pages in it are missing."""
+
     is_unfinished: bool = False
     """Its recorder never wrote the length."""
