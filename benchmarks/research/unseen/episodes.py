@@ -16,12 +16,23 @@ MANY_CLIPS_PER_SPEAKER = ("ravdess", "emodb", "nemo", "emovo")
 """Corpora with enough clips of one speaker and class for an episode."""
 
 
+def chosen_speakers(recipe: Recipe, utterances: Sequence[Utterance]) -> dict[str, frozenset[str]]:
+    """Corpus to the speakers that train, chosen at random."""
+    chosen = {}
+    for corpus in recipe.corpora:
+        speakers = sorted({clip.speaker for clip in utterances if clip.corpus == corpus})
+        np.random.default_rng(recipe.seed).shuffle(speakers)
+        chosen[corpus] = frozenset(speakers[: recipe.speakers or None])
+    return chosen
+
+
 class Episodes:
     """Endless episodes over the clips of the recipe's corpora, as positions in `utterances`."""
 
     def __init__(self, recipe: Recipe, utterances: Sequence[Utterance]) -> None:
         self._recipe, self._rng = recipe, np.random.default_rng(recipe.seed)
-        kept = [row for row, clip in enumerate(utterances) if clip.corpus in recipe.corpora]
+        speakers_of = chosen_speakers(recipe, utterances)
+        kept = [row for row, clip in enumerate(utterances) if clip.speaker in speakers_of.get(clip.corpus, ())]
         clips = [utterances[row] for row in kept]
         settings = EpisodeSettings(recipe.n_way, recipe.k_shot, recipe.n_query)
         rows = {name: [row for row in kept if utterances[row].corpus == name] for name in recipe.corpora}

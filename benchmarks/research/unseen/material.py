@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -112,9 +112,9 @@ class Material:
         )
         return replace(self, variants=variants, whole=tuple(whole))
 
-    def trains(self, corpora: Sequence[str]) -> list[bool]:
-        """For each clip of `heard`, whether a run on these corpora trains on it."""
-        return [clip.corpus in corpora and split_of(clip) == "train" for clip in self.heard]
+    def trains(self, speakers_of: Mapping[str, frozenset[str]]) -> list[bool]:
+        """For each clip of `heard`, whether a run on these speakers of corpora trains on it."""
+        return [clip.speaker in speakers_of.get(clip.corpus, ()) and split_of(clip) == "train" for clip in self.heard]
 
 
 def compute(clips: Sequence[Clip], backbone: Path, device: torch.device, workers: int) -> Material:

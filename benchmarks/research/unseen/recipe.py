@@ -58,6 +58,8 @@ class Recipe:
     """Share of episodes whose classes come from any corpus."""
     speakers_power: float = 0.0
     """A corpus is drawn in proportion to its number of speakers to this power."""
+    speakers: int = 0
+    """At most so many speakers of each corpus train; 0: all."""
     seed: int = 0
 
 
@@ -90,6 +92,27 @@ ARMS: Mapping[str, Recipe] = {
     "half the rates, 0.7 of the frames": replace(HALF, frame_keep_ratio=0.7),
     "half the rates, root of speakers": replace(HALF, speakers_power=0.5),
 }
+
+
+STEP = Recipe(episodes=400)
+LADDER: Mapping[str, Recipe] = {
+    "CREMA-D, 5 speakers": replace(STEP, corpora=SIX[1:2], speakers=5),
+    "CREMA-D, 10 speakers": replace(STEP, corpora=SIX[1:2], speakers=10),
+    "CREMA-D, 20 speakers": replace(STEP, corpora=SIX[1:2], speakers=20),
+    "CREMA-D, 40 speakers": replace(STEP, corpora=SIX[1:2], speakers=40),
+    "CREMA-D, all speakers": replace(STEP, corpora=SIX[1:2]),
+    "and German": replace(STEP, corpora=SIX[1:3]),
+    "and Polish": replace(STEP, corpora=SIX[1:4]),
+    "and Italian": replace(STEP, corpora=SIX[1:5]),
+    "and Korean": replace(STEP, corpora=SIX[1:]),
+    "and RAVDESS": STEP,
+}
+"""More and more speakers of one corpus, then more and more languages; nothing is left out of these runs."""
+
+
+def ladder() -> dict[str, Recipe]:
+    """Every step of the ladder, by `step | ladder | seed`."""
+    return {f"{name} | ladder | {recipe.seed}": recipe for name, recipe in LADDER.items()}
 
 
 def runs() -> dict[str, Recipe]:

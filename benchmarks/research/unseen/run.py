@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.research.unseen.episodes import Episodes
+from benchmarks.research.unseen.episodes import Episodes, chosen_speakers
 from benchmarks.research.unseen.material import Material
 from benchmarks.research.unseen.recipe import Recipe
 from metaser.toolkit.model.backbone import load_backbone
@@ -172,7 +172,9 @@ class Run:
         for part in self.material.whole:
             frames, lengths = self.network.backbone.attend(part.frames.float(), part.lengths, start=self.material.start)
             means.append(pool(frames, frame_mask(lengths, frames.shape[1])))
-        own = torch.tensor(self.material.trains(self.recipe.corpora), device=self.device)
+        own = torch.tensor(
+            self.material.trains(chosen_speakers(self.recipe, self.material.training)), device=self.device
+        )
         vectors = torch.cat(means)[own].cpu()
         layer = self.network.head.get_submodule("value" if self.recipe.head == "glu" else "projection")
         assert isinstance(layer, nn.Linear)

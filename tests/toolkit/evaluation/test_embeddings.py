@@ -100,7 +100,7 @@ def test_clips_that_cannot_be_used_become_problems(
 ) -> None:
     silent, short, absent = (replace(clips[0], path=tmp_path / f"{name}.wav") for name in ("silent", "short", "absent"))
     soundfile.write(silent.path, np.zeros(16_000), 16_000)
-    soundfile.write(short.path, np.full(100, 0.5), 16_000)
+    soundfile.write(short.path, np.tile([0.5, -0.5], 50), 16_000)
     embedded = embed_clips(open_embedder(tiny_bundle), [silent, *clips, short, absent], cache=tmp_path)
     assert embedded.utterances == clips
     assert [problem.path.stem for problem in embedded.problems] == ["silent", "short", "absent"]

@@ -1,9 +1,8 @@
-"""Distillation: the loss by hand, and a student that learns a teacher's embeddings."""
+"""Distillation: the regression and the joined embeddings by hand, and a student that is close to its teachers."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from metaser.toolkit.data.clip_store import ClipStore
 from metaser.toolkit.data.corpora import read_corpus
 from metaser.toolkit.evaluation.embeddings import embed_by
 from metaser.toolkit.model.checkpoint import load_checkpoint
-from metaser.toolkit.training.distillation import distillation_loss, embed_by_teacher
+from metaser.toolkit.training.distillation import joined, ridge
 from metaser.toolkit.training.train import train
 
 MakeConfig: TypeAlias = Callable[..., Config]
@@ -25,47 +24,57 @@ def quiet(_line: str) -> None:
     pass
 
 
-def losses(config: Config) -> list[float]:
-    records = [json.loads(line) for line in (config.out / "log.jsonl").read_text().splitlines()]
-    return [record["distil_loss"] for record in records if record["event"] == "step"]
+def test_the_regression_by_hand() -> None:
+    inputs, targets = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[1.0], [3.0], [5.0]])
+    weight, bias = ridge(inputs, targets, 0.0)
+    assert (weight.tolist(), bias.tolist()) == ([[2.0]], [1.0])
+    weight, bias = ridge(inputs, targets, 1.0)  # the sum of squares is 2, and so is the penalty
+    assert (weight.tolist(), bias.tolist()) == ([[1.0]], [2.0])
 
 
-def test_the_loss_is_the_mean_distance_of_directions() -> None:
-    embeddings = torch.tensor([[2.0, 0.0], [0.0, 3.0], [3.0, 4.0]])
-    teacher = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.6, 0.8]])
-    assert float(distillation_loss(embeddings, teacher)) == pytest.approx((0 + 1 + 0) / 3, abs=1e-6)
+def test_the_regression_is_that_of_the_normal_equations() -> None:
+    rng = np.random.default_rng(0)
+    inputs, targets = rng.normal(size=(50, 4)) * [1, 2, 3, 4] + 5, rng.normal(size=(50, 3))
+    weight, bias = ridge(torch.from_numpy(inputs), torch.from_numpy(targets), 0.3)
+    penalty = 0.3 * inputs.var(axis=0).mean() * 50
+    one = np.hstack([inputs, np.ones((50, 1))])
+    expected = np.linalg.solve(one.T @ one + penalty * np.diag([1, 1, 1, 1, 0]), one.T @ targets)
+    np.testing.assert_allclose(weight.numpy(), expected[:4].T, atol=1e-5)
+    np.testing.assert_allclose(bias.numpy(), expected[4], atol=1e-5)
 
 
-def test_the_teacher_embeds_whole_clips_as_it_always_does(make_config: MakeConfig, corpora: tuple[Path, ...]) -> None:
-    config = make_config({"episodes": {"count": 2}})
-    teacher = train(config, quiet)
-    store = ClipStore(read_corpus(corpora[0]).utterances[:3], "memory", teacher)
-    assert embed_by_teacher(config, store) is None
-    rows = embed_by_teacher(make_config({"distil": {"teacher": str(teacher)}}), store)
-    assert rows is not None
-    network, _ = load_checkpoint(teacher)
-    expected = embed_by(network, store.load(1))
-    np.testing.assert_allclose(rows[1], expected / np.linalg.norm(expected), atol=1e-5)
+def test_joined_embeddings_have_the_mean_of_the_cosines() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = [torch.nn.functional.normalize(torch.randn(20, 5, generator=generator), dim=1) for _ in range(2)]
+    found = joined(rows, 10)
+    expected = (rows[0] @ rows[0].T + rows[1] @ rows[1].T) / 2
+    np.testing.assert_allclose((found @ found.T).numpy(), expected.numpy(), atol=1e-6)
+    np.testing.assert_allclose(joined(rows, 4).norm(dim=1).numpy(), 1, atol=1e-6)
+    with pytest.raises(InputError, match=r"distil\.teachers give 10 entries for 20 clips: .* 10 at most, and is 11"):
+        joined(rows, 11)
 
 
-def test_a_teacher_of_another_embedding_size_is_refused(make_config: MakeConfig, tmp_path: Path) -> None:
-    teacher = train(make_config({"episodes": {"count": 2}}), quiet)
-    config = make_config(
-        {"out": str(tmp_path / "student"), "model": {"embedding_size": 4}, "distil": {"teacher": str(teacher)}}
+def test_a_student_without_steps_is_close_to_its_teacher(
+    make_config: MakeConfig, corpora: tuple[Path, ...], tmp_path: Path
+) -> None:
+    teacher = train(make_config({"episodes": {"count": 10}, "model": {"embedding_size": 4}}), quiet)
+    lines: list[str] = []
+    student = train(
+        make_config(
+            {
+                "out": str(tmp_path / "student"),
+                "model": {"layers": 1, "embedding_size": 4},
+                "episodes": {"count": 0},
+                "distil": {"teachers": [str(teacher)], "ridge": 1e-6},
+            }
+        ),
+        lines.append,
     )
-    with pytest.raises(InputError, match=r"set model\.embedding_size"):
-        train(config, quiet)
-
-
-def test_a_student_approaches_its_teacher(make_config: MakeConfig, tmp_path: Path) -> None:
-    teacher = train(make_config({"episodes": {"count": 10}}), quiet)
-    student: dict[str, Any] = {
-        "out": str(tmp_path / "student"),
-        "model": {"layers": 1},
-        "episodes": {"count": 40},
-        "distil": {"teacher": str(teacher)},
-    }
-    config = make_config(student)
-    train(config, quiet)
-    found = losses(config)
-    assert np.mean(found[-5:]) < 0.7 * np.mean(found[:5])
+    clips = ClipStore(read_corpus(corpora[0]).utterances, "memory", tmp_path)
+    networks = [load_checkpoint(folder)[0] for folder in (teacher, student)]
+    wanted, found = (
+        np.stack([embed_by(network, clips.load(clip)) for clip in range(len(clips.utterances))]) for network in networks
+    )
+    wanted, found = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (wanted, found))
+    assert np.corrcoef((wanted @ wanted.T).ravel(), (found @ found.T).ravel())[0, 1] > 0.8
+    assert lines[-1].startswith("best: ")

@@ -22,7 +22,6 @@ def batch(targets: list[int], shots: int, n_way: int = 2) -> EpisodeBatch:
         torch.tensor(targets),
         torch.zeros(clips, dtype=torch.int64),
         torch.zeros(clips, dtype=torch.int64),
-        torch.zeros(clips, 0),
     )
 
 

@@ -21,7 +21,7 @@ MOST: Mapping[str, float] = {
     "augment.time_masks": 1000, "augment.frequency_masks": 1000, "augment.time_mask_s": 600,
     "freeze.variants": 1000, "workers": 1024, "threads": 1024, "optimiser.backbone_lr": 1e30,
     "optimiser.head_lr": 1e30, "optimiser.layer_decay": 10, "optimiser.weight_decay": 1000, "optimiser.momentum": 1,
-    "optimiser.classification_weight": 1e6, "adversary.weight": 1e6, "distil.weight": 1e6,
+    "optimiser.classification_weight": 1e6, "adversary.weight": 1e6, "distil.ridge": 1e6,
 }  # fmt: skip
 """The largest allowed values; memory or arithmetic would fail above them."""
 
@@ -53,7 +53,7 @@ class EpisodesConfig(EpisodeSettings):
     n_query: int = 5
     """Queries per class."""
     count: int = 2000
-    """Episodes of the whole run."""
+    """Episodes of the whole run; 0: the initial network is saved."""
     symmetric_loss: bool = False
     """The queries' prototypes also classify the support, so that every clip is a query."""
 
@@ -171,12 +171,12 @@ class AdversaryConfig:
 
 @dataclass(frozen=True)
 class DistilConfig:
-    """`[distil]`: an additional loss towards the embeddings of a larger, trained network."""
+    """`[distil]`: the initial head is fitted to the embeddings of larger, trained networks."""
 
-    teacher: Path | None = None
-    """The folder of a checkpoint with the same embedding size; none: no such loss."""
-    weight: float = 10.0
-    """Weight of the loss: 1 - cosine to the teacher's embedding of the same clip, whole and not augmented."""
+    teachers: tuple[Path, ...] = ()
+    """Folders of checkpoints; none: the head starts at random or whitened."""
+    ridge: float = 0.03
+    """Penalty of the ridge regression, relative to the mean variance of the frames."""
 
 
 @dataclass(frozen=True)
@@ -229,14 +229,14 @@ class Config:
 
     def __post_init__(self) -> None:
         least: dict[str, float] = {
-            "data.crop_s": 0.1, "episodes.count": 1, "model.embedding_size": 1, "optimiser.gradient_accumulation": 1,
+            "data.crop_s": 0.1, "episodes.count": 0, "model.embedding_size": 1, "optimiser.gradient_accumulation": 1,
             "optimiser.warmup": 0, "optimiser.max_grad_norm": 0, "optimiser.backbone_lr": 0, "optimiser.head_lr": 0,
             "optimiser.layer_decay": 0, "optimiser.ema_decay": 0,
             "optimiser.weight_decay": 0, "optimiser.momentum": 0, "optimiser.wise_ft_alpha": 0,
             "optimiser.classification_weight": 0, "model.whitening_power": 0, "model.scale": 0.1,
             "freeze.layers": 0, "freeze.variants": 0,
             "augment.time_masks": 0, "augment.frequency_masks": 0,
-            "adversary.weight": 0, "adversary.hidden_size": 1, "distil.weight": 0,
+            "adversary.weight": 0, "adversary.hidden_size": 1, "distil.ridge": 0,
             "validation.every": 0, "validation.episodes": 2,
             "validation.patience": 0, "validation.max_s": 0.1, "validation.batch_clips": 1, "seed": 0, "workers": 0,
             "save_every": 1, "augment.speed": 0.1, "augment.reverberation_s": 0.01, "augment.frame_keep_ratio": 0.05,

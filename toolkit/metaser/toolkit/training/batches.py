@@ -47,8 +47,6 @@ class EpisodeBatch:
     """[B] int64, the corpus or language of each clip; 0 without an adversary."""
     labels: Tensor
     """[B] int64, the class of each clip among the classes of all corpora."""
-    teacher: Tensor
-    """[B, E] unit rows, the teacher's embedding of each clip; [B, 0] without a teacher."""
 
     def to(self, device: torch.device) -> EpisodeBatch:
         """The same batch on a device."""
@@ -59,20 +57,17 @@ class EpisodeBatch:
 class BatchMaker:
     """Makes the batch of an episode from its index; safe to use from several threads.
 
-    `variants` draws stored frames [N, D] of a clip; without it waveforms are augmented. `teacher` holds the teacher's
-    embedding of every clip, [clips, E].
+    `variants` draws stored frames [N, D] of a clip; without it waveforms are augmented.
     """
 
-    def __init__(  # noqa: PLR0913 # what batches are made of
+    def __init__(  # what batches are made of
         self, config: Config, sampler: EpisodeSampler, store: ClipStore, domains: Sequence[str], *,
         variants: Callable[[int, np.random.Generator], npt.NDArray[np.float16]] | None = None,
-        teacher: Tensor | None = None,
     ) -> None:  # fmt: skip
         self._config = config
         self._sampler = sampler
         self._store = store
         self._variants = variants
-        self._teacher = torch.zeros(len(store.utterances), 0) if teacher is None else teacher
         self._domain_of = [0] * len(store.utterances)
         if domains:
             column = config.adversary.on
@@ -100,7 +95,6 @@ class BatchMaker:
             targets=torch.from_numpy(episode.query_targets),
             domains=torch.tensor([self._domain_of[clip] for clip in clips]),
             labels=torch.from_numpy(self._label_of[clips]),
-            teacher=self._teacher[clips],
         )
 
 

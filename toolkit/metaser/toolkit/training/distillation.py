@@ -1,45 +1,95 @@
-"""Distillation: a small network learns the embeddings of a larger one, in addition to its episodes.
+"""Distillation without steps: the head of a small network is fitted to the embeddings of larger, trained networks.
 
-The teacher embeds every training clip once, whole and not augmented, and the student sees augmented crops. So the
-student also learns to ignore the augmentation, as with a noisy student (Xie et al., arXiv 1911.04252).
+The teachers' embeddings of each training clip are joined, so that the cosine of two clips is the mean of their cosines
+by the teachers, and rotated to as many directions as the student has. The student's head is the ridge regression from
+its mean frames to them (Hoerl and Kennard, 1970). Both see whole clips, not augmented.
 
-Letters: B clips of an episode, E embedding size.
+Letters: M clips, D frame width, E embedding size.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.runtime.errors import InputError
-from metaser.toolkit.config import Config
+from metaser.toolkit.config import DistilConfig
 from metaser.toolkit.data.clip_store import ClipStore
 from metaser.toolkit.evaluation.embeddings import embed_by
 from metaser.toolkit.model.checkpoint import load_checkpoint
+from metaser.toolkit.model.masking import frame_mask, masked_mean
+from metaser.toolkit.model.network import ProtoNet
+from metaser.toolkit.training.batches import pad
+from metaser.toolkit.training.whitening import first_layer
+
+BATCH = 8
+MOST_S = 10.0
+"""Longer clips are cut to their start."""
 
 
-def embed_by_teacher(config: Config, store: ClipStore) -> Tensor | None:
-    """[clips, E] unit rows, the teacher's embeddings of the clips of a store; None without a teacher.
+@torch.inference_mode()
+def fit_head(network: ProtoNet, store: ClipStore, settings: DistilConfig) -> None:
+    """Set the first linear layer of a head, so that the embeddings of the clips are close to those of the teachers.
 
     Raises:
-        MetaserError: there is no usable checkpoint in the teacher's folder.
-        InputError: its embeddings are of another size.
+        MetaserError: there is no usable checkpoint in a teacher's folder.
+        InputError: the teachers' embeddings together are smaller than the student's.
     """
-    if config.distil.teacher is None:
-        return None
-    teacher, _ = load_checkpoint(config.distil.teacher)
-    embedding_size = config.model.embedding_size
-    if teacher.head.embedding_size != embedding_size:
+    network.eval()
+    layer = first_layer(network.head)
+    targets = joined([_embeddings(folder, store) for folder in settings.teachers], layer.out_features)
+    weight, bias = ridge(_mean_frames(network, store), targets, settings.ridge)
+    layer.weight.data.copy_(weight)
+    layer.bias.data.copy_(bias)
+
+
+def joined(embeddings: Sequence[Tensor], size: int) -> Tensor:
+    """[M, E_i] unit rows of each teacher -> [M, size] unit rows, whose cosines are near the mean of the teachers'.
+
+    Raises:
+        InputError: the teachers have fewer than `size` entries together, or there are fewer clips.
+    """
+    rows = torch.cat(list(embeddings), dim=1).double()
+    if min(rows.shape) < size:
         raise InputError(
-            f"distil.teacher has embeddings of {teacher.head.embedding_size}: set model.embedding_size to it, "
-            f"instead of {embedding_size}"
+            f"distil.teachers give {rows.shape[1]} entries for {len(rows)} clips: "
+            f"model.embedding_size can be {min(rows.shape)} at most, and is {size}"
         )
+    _, _, directions = torch.linalg.svd(rows, full_matrices=False)
+    return torch.nn.functional.normalize(rows @ directions[:size].T, dim=1)
+
+
+def ridge(inputs: Tensor, targets: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
+    """[M, D] and [M, E] -> the weight [E, D] and the bias [E] of the ridge regression with an unpenalised bias.
+
+    `penalty` is relative to the mean variance of the inputs, times M.
+    """
+    inputs, targets = inputs.double(), targets.double()
+    mean, target = inputs.mean(0), targets.mean(0)
+    centred = inputs - mean
+    gram = centred.T @ centred
+    gram.diagonal().add_(penalty * float(gram.diagonal().mean()))
+    weight = torch.linalg.solve(gram, centred.T @ (targets - target)).T
+    return weight.float(), (target - weight @ mean).float()
+
+
+def _embeddings(folder: object, store: ClipStore) -> Tensor:
+    """[M, E] unit rows, the embeddings of all clips by a teacher."""
+    teacher, _ = load_checkpoint(str(folder))
     rows = [embed_by(teacher, store.load(clip)) for clip in range(len(store.utterances))]
-    return F.normalize(torch.from_numpy(np.stack(rows)), dim=-1)
+    return torch.nn.functional.normalize(torch.from_numpy(np.stack(rows)), dim=1)
 
 
-def distillation_loss(embeddings: Tensor, teacher: Tensor) -> Tensor:
-    """[B, E] and unit rows [B, E] -> the mean of 1 - cosine."""
-    return 1 - (F.normalize(embeddings, dim=-1) * teacher).sum(-1).mean()
+def _mean_frames(network: ProtoNet, store: ClipStore) -> Tensor:
+    """[M, D] the mean of each clip's frames."""
+    most = round(MOST_S * SAMPLE_RATE_HZ)
+    means = []
+    for first in range(0, len(store.utterances), BATCH):
+        clips = range(first, min(first + BATCH, len(store.utterances)))
+        frames, lengths = network.backbone(*pad([store.load(clip)[:most] for clip in clips]))
+        means.append(masked_mean(frames, frame_mask(lengths, frames.shape[1])))
+    return torch.cat(means)

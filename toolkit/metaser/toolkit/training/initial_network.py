@@ -13,6 +13,7 @@ from metaser.toolkit.model.layer_sum import WeightedSum
 from metaser.toolkit.model.network import ProtoNet, make_head
 from metaser.toolkit.seeding import Purpose, generator
 from metaser.toolkit.training.dataset import TrainingData
+from metaser.toolkit.training.distillation import fit_head
 from metaser.toolkit.training.whitening import whiten_head
 
 
@@ -37,7 +38,9 @@ def open_network(config: Config, material: TrainingData) -> tuple[ProtoNet, Chec
             backbone.layer_sum = WeightedSum(backbone.layers)
         network = ProtoNet(backbone, make_head(model.head, backbone.width, model.embedding_size))
         network.head.scale.data.fill_(model.scale)
-        if model.whitened_head:
+        if config.distil.teachers:
+            fit_head(network, material.training_clips, config.distil)
+        elif model.whitened_head:
             rng = generator(config.seed, Purpose.WHITENING, 0)
             whiten_head(network, material.training_clips, rng, config.data.crop_s, model.whitening_power)
         source = folder.resolve().name if folder.is_dir() else model.backbone

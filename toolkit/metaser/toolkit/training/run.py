@@ -24,7 +24,6 @@ from metaser.toolkit.training.adversary import Discriminator
 from metaser.toolkit.training.averaging import average_of, interpolated
 from metaser.toolkit.training.batches import BatchMaker
 from metaser.toolkit.training.dataset import TrainingData, load_training_data
-from metaser.toolkit.training.distillation import embed_by_teacher
 from metaser.toolkit.training.distributed import Processes
 from metaser.toolkit.training.feature_cache import VariantStore
 from metaser.toolkit.training.freezing import checkpoint_gradients, computes_bfloat16, freeze
@@ -142,10 +141,7 @@ def prepare_run(config: Config, notify: Callable[[str], None], *, resume: bool) 
         parameters=trainable(network, *others),
         optimiser=make_optimiser(settings, network, *others),
         scaler=torch.amp.GradScaler(processes.device.type, enabled=config.precision == "fp16"),
-        maker=BatchMaker(
-            config, material.training, material.training_clips, material.domains, variants=variants,
-            teacher=embed_by_teacher(config, material.training_clips),
-        ),
+        maker=BatchMaker(config, material.training, material.training_clips, material.domains, variants=variants),
         validator=validator,
         progress=Progress(),
     )  # fmt: skip

@@ -31,7 +31,6 @@ from metaser.toolkit.seeding import Purpose, generator, seed_dropout
 from metaser.toolkit.torch_threads import set_threads
 from metaser.toolkit.training.adversary import reversal_strength
 from metaser.toolkit.training.batches import EpisodeBatch, prefetch
-from metaser.toolkit.training.distillation import distillation_loss
 from metaser.toolkit.training.freezing import set_training_mode
 from metaser.toolkit.training.logs import TrainingLog
 from metaser.toolkit.training.losses import accuracy, prototype_loss
@@ -92,6 +91,8 @@ def _loop(run: TrainingRun, log: TrainingLog, interrupted: Callable[[], bool]) -
     if run.validator is None:
         run.save_best()
     else:
+        if not config.steps:
+            _validate(run, log)
         log.notify(f"best: {100 * progress.best:.1f} % at step {progress.best_step}, in {config.out / BEST}")
     batches.close()
 
@@ -103,14 +104,14 @@ def _step(  # noqa: PLR0913 # what a step works with, and what its log line says
     began = time.perf_counter()
     config, device = run.config, run.processes.device
     set_lrs(run.optimiser, lr_factor(config, step))
-    sums = torch.zeros(6, dtype=torch.float64, device=device)
+    sums = torch.zeros(5, dtype=torch.float64, device=device)
     sums[-1] = stop
     for episode in episodes:
         loss, figures = episode_loss(run, episode.to(device), step / config.steps)
         run.scaler.scale(loss / config.optimiser.gradient_accumulation).backward()
         sums[:-1] += figures / config.optimiser.gradient_accumulation
-    loss_sum, correct, domain_loss, domain_accuracy, distil_loss, stops = run.processes.sum(sums).tolist()
-    if not math.isfinite(loss_sum + domain_loss + distil_loss):
+    loss_sum, correct, domain_loss, domain_accuracy, stops = run.processes.sum(sums).tolist()
+    if not math.isfinite(loss_sum + domain_loss):
         raise WorkError(f"the loss is not finite at step {step + 1} of {config.steps}: lower the rates in [optimiser]")
     run.processes.sum_gradients(run.parameters)
     run.scaler.unscale_(run.optimiser)
@@ -122,7 +123,6 @@ def _step(  # noqa: PLR0913 # what a step works with, and what its log line says
     run.optimiser.zero_grad()
     run.progress.step = step + 1
     others = {"domain_loss": domain_loss, "domain_accuracy": domain_accuracy} if run.discriminator else {}
-    others |= {"distil_loss": distil_loss} if config.distil.teacher is not None else {}
     log.write(
         "step", step=step + 1, episodes=(step + 1) * config.optimiser.gradient_accumulation, loss=loss_sum,
         accuracy=correct,
@@ -142,7 +142,7 @@ def _gpu_memory(device: torch.device) -> dict[str, float]:
 
 
 def episode_loss(run: TrainingRun, episode: EpisodeBatch, at: float) -> tuple[Tensor, Tensor]:
-    """The loss of one episode, and [5] metrics: class loss and accuracy, domain loss and accuracy, distillation loss.
+    """The loss of one episode, and [4] metrics: class loss and accuracy, domain loss and accuracy.
 
     `at` is the progress of the run, 0 to 1.
     """
@@ -169,11 +169,8 @@ def episode_loss(run: TrainingRun, episode: EpisodeBatch, at: float) -> tuple[Te
         guesses = run.discriminator(embeddings, reversal_strength(config.adversary, at))  # [B, domains]
         domain_loss = F.cross_entropy(guesses, episode.domains)
         domain_accuracy = accuracy(guesses, episode.domains)
-    distil_loss = torch.zeros_like(class_loss)
-    if config.distil.teacher is not None:
-        distil_loss = distillation_loss(embeddings, episode.teacher)
-    figures = torch.stack([class_loss, class_accuracy, domain_loss, domain_accuracy, distil_loss])
-    return class_loss + domain_loss + label_loss + config.distil.weight * distil_loss, figures.detach().double()
+    figures = torch.stack([class_loss, class_accuracy, domain_loss, domain_accuracy])
+    return class_loss + domain_loss + label_loss, figures.detach().double()
 
 
 def _embed(run: TrainingRun, episode: EpisodeBatch, rng: np.random.Generator) -> Tensor:
