@@ -8,6 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -21,8 +22,7 @@ TUNED = "5 shots, tuned"
 WIDTH = 120
 
 CARD = """# {name}
-A speech encoder and a pooling head for few-shot speech emotion recognition with metaser, meta-trained in episodes. A
-person enrols a few labelled clips per class. A query gets the class whose prototype has the highest cosine similarity.
+{about}
 
 {facts}
 
@@ -49,8 +49,13 @@ not measured. The paper of the method (arXiv 2410.04633) reports figures with an
 here.
 """
 
+ABOUT = """\
+A speech encoder and a pooling head for few-shot speech emotion recognition with metaser, {made}. A person enrols a few
+labelled clips per class. A query gets the class whose prototype has the highest cosine similarity."""
+TRAINED, FITTED = "meta-trained in episodes", "fitted to the embeddings of larger, meta-trained models"
+
 TRAINING = """\
-The encoder starts from OpenAI's Whisper base (MIT). The model was trained in episodes on {corpora}. This is acted
+The encoder starts from OpenAI's Whisper base (MIT). The model was {made} on {corpora}. This is acted
 speech. The protocol's validation and test speakers were excluded. {recipe}{rights} The bundle contains no
 recordings."""
 
@@ -100,12 +105,15 @@ def model_card(facts: Facts) -> str:
     checkpoint = facts.checkpoint
     permissive = is_permissive(checkpoint["licence"])
     rights = PERMITTED if permissive else RESTRICTED
+    made = FITTED if facts.recipe.get("distil") else TRAINED
     return CARD.format(
         name=facts.name,
+        about=_filled(ABOUT.format(made=made)),
         purpose="" if permissive else ", for non-commercial purposes",
         facts=_table_of_facts(facts),
         training=_filled(
             TRAINING.format(
+                made=made,
                 corpora=_listed(CORPORA.get(name, name) for name in checkpoint["corpora"]),
                 recipe=_recipe(facts),
                 rights=rights.format(
@@ -152,9 +160,13 @@ def _recipe(facts: Facts) -> str:
     if not facts.recipe:
         return ""
     episodes = facts.recipe["episodes"]
-    shape = f"{episodes['n_way']}-way {episodes['k_shot']}-shot, {episodes['n_query']} queries per class"
-    seed = facts.recipe.get("seed", 0)
-    return f"Recipe: `metaser train configs/{facts.name}.toml` ({shape}, seed {seed}). "
+    if distil := facts.recipe.get("distil"):
+        teachers = _listed(f"`{Path(folder).name}`" for folder in distil["teachers"])
+        how = f"no step of training; the head is fitted to the embeddings of {teachers}"
+    else:
+        shape = f"{episodes['n_way']}-way {episodes['k_shot']}-shot, {episodes['n_query']} queries per class"
+        how = f"{shape}, seed {facts.recipe.get('seed', 0)}"
+    return f"Recipe: `metaser train configs/{facts.name}.toml` ({how}). "
 
 
 def _accuracy(facts: Facts) -> str:

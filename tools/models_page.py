@@ -27,7 +27,7 @@ ABOUT = {
     "default": "meta-trained on emotional speech; the default",
     "frozen": "as published by OpenAI, not trained on emotional speech; for any use",
     "open": "meta-trained on corpora that allow commercial use; for any use",
-    "tiny": "meta-trained like `default`, smaller and faster",
+    "tiny": "one layer, fitted to `default` and `open`; smaller and faster",
 }
 
 PAGE = """# Models

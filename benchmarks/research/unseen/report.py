@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from benchmarks.machine import RESEARCH, machine
 from benchmarks.markdown import table
-from benchmarks.research.unseen.recipe import ARMS, FOLDS, LANGUAGES
+from benchmarks.research.unseen.recipe import ARMS, FOLDS, LADDER, LANGUAGES, STEP
 from metaser.runtime.system.files import SHARED, replace_text
 from metaser.toolkit.evaluation.intervals import paired_interval
 
@@ -34,6 +34,10 @@ trains on. The weights are at {alpha} of the way from the initial ones. The last
 unseen languages of the runs that both arms have, paired by episode, with its 95 % interval over episodes, from one
 seed."""
 
+LADDER_LEGEND = """\
+Short runs, {episodes} episodes each, one seed: first more speakers of one corpus, then more languages. The same
+episodes as above; empty where the corpus trains."""
+
 Accuracies = Mapping[str, Sequence[float]]
 """Judge to the accuracy of each episode."""
 Arm = Mapping[str, Accuracies]
@@ -44,9 +48,14 @@ def write_report(runs: Path) -> None:
     """Write `results/unseen_search.json` and `.md` from the runs of a search."""
     lines = [json.loads(line) for line in runs.read_text(encoding="utf-8").splitlines()]
     arms: defaultdict[str, dict[str, Accuracies]] = defaultdict(dict)
+    steps: dict[str, dict[str, float]] = {}
     for line in lines:
         name, fold, _ = line["name"].split(" | ")
-        arms[name][fold] = last(line["accuracy"])
+        if fold == "ladder":
+            own = last(line["accuracy"])
+            steps[name] = {corpus: _percent([own[f"{corpus} all"]]) for corpus in UNSEEN if f"{corpus} all" in own}
+        else:
+            arms[name][fold] = last(line["accuracy"])
     found = {
         "machine": machine(),
         "command": "python -m benchmarks.research.unseen run BACKBONE WORK --device cuda --workers 4",
@@ -54,6 +63,7 @@ def write_report(runs: Path) -> None:
         "alpha": float(ALPHA),
         "folds": {fold: sorted(corpora) for fold, corpora in FOLDS.items()},
         "arms": {name: summary(arms[name], arms[REFERENCE]) for name in ARMS if name in arms},
+        "ladder": {"episodes": STEP.episodes, "steps": {name: steps[name] for name in LADDER if name in steps}},
     }
     replace_text(RESEARCH / "unseen_search.json", json.dumps(found, indent=1) + "\n", mode=SHARED)
     replace_text(RESEARCH / "unseen_search.md", to_markdown(found), mode=SHARED)
@@ -109,6 +119,7 @@ def to_markdown(found: Mapping[str, Any]) -> str:
         ]
         for name, arm in found["arms"].items()
     ]  # fmt: skip
+    steps = [[name, *(_cell(own.get(corpus)) for corpus in UNSEEN)] for name, own in found["ladder"]["steps"].items()]
     languages = [f"{language}: {corpus}" for corpus, language in UNSEEN.items()]
     columns = ["arm", "runs", *languages, "validation", "one speaker", f"unseen, minus {REFERENCE}"]
     return (
@@ -118,6 +129,9 @@ def to_markdown(found: Mapping[str, Any]) -> str:
                 f"`{found['command']}`, on {found['device']}.",
                 LEGEND.format(alpha=found["alpha"], reference=REFERENCE),
                 table(columns, rows),
+                "## More speakers, then more languages",
+                LADDER_LEGEND.format(episodes=found["ladder"]["episodes"]),
+                table(["training clips of", *languages], steps),
             ]
         )
         + "\n"

@@ -20,7 +20,7 @@ NEAR_PEAK, LEAST_PEAK = 0.9, 0.05
 CLIPPED_SHARE = 0.01
 """A clip with more than this share of its samples cut off is distorted."""
 
-OVERFLOW_STEP, OVERFLOW_SHARE = 1.5, 0.0005
+OVERFLOW_STEP, OVERFLOW_SHARE = 1.5, 0.001
 """A clip with more than this share of steps larger than this is of integers that overflowed."""
 
 

@@ -42,6 +42,7 @@ def fit_head(network: ProtoNet, store: ClipStore, settings: DistilConfig) -> Non
     network.eval()
     layer = first_layer(network.head)
     targets = joined([_embeddings(folder, store) for folder in settings.teachers], layer.out_features)
+    targets *= layer.out_features**0.5  # entries of about 1, as of a whitened head; cosines ignore the scale
     weight, bias = ridge(_mean_frames(network, store), targets, settings.ridge)
     layer.weight.data.copy_(weight)
     layer.bias.data.copy_(bias)
