@@ -20,6 +20,7 @@ from metaser.runtime.arrays import SAMPLE_RATE_HZ, Embedding, Waveform
 from metaser.runtime.audio.checks import check_samples
 from metaser.runtime.audio.load import at_16_khz, read_array
 from metaser.runtime.audio.offset import without_offset
+from metaser.runtime.audio.quality import noise_doubt
 from metaser.runtime.audio.samples import NO_ARRAY, as_samples, check_rate
 from metaser.runtime.audio.trim import doubts, utterances_in, without_pauses
 from metaser.runtime.bundles.bundle import Bundle
@@ -431,7 +432,7 @@ class Engine:
         utterances = utterances_in(clip.waveform)
         embedding = self.model.embed(without_pauses(clip.waveform, utterances), profile.head)
         decision = decide(self._scores(embedding, profile), profile.labels, profile.calibration)
-        return decision, (*clip.notices, *doubts(clip.waveform, utterances))
+        return decision, (*clip.notices, *doubts(clip.waveform, utterances), *noise_doubt(clip.waveform, utterances))
 
     def decide(self, embedding: Embedding, profile: Profile) -> Decision:
         """Label one embedding [E] of `embed(waveform, profile)`.

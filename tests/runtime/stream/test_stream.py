@@ -136,6 +136,8 @@ def test_clipped_speech_is_a_warning_at_the_end(engine: Engine, profile: Profile
         (lambda speech: speech * np.float32(8e-3 / np.abs(speech).max()), r"its speech is very quiet \(-\d+ dBFS\)"),
         (lambda speech: np.float32(0.01) * np.sign(np.sin(np.arange(len(speech)) / 9)).astype(np.float32),
          r"no speech was found in \d+ s \(its peak is -40 dBFS\)"),
+        (lambda speech: speech + np.random.default_rng(0).normal(0, 1.2 * speech.std(), len(speech)).astype(np.float32),
+         r"its speech is hardly louder than its pauses"),
     ],
 )  # fmt: skip
 def test_a_stream_of_very_quiet_or_no_speech_is_a_warning_at_the_end(

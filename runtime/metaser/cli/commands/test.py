@@ -77,8 +77,6 @@ def test(  # noqa: PLR0913 # one parameter per option
     console = console_for(as_json)
     for line in tested.warnings():
         console.print_line(line)
-    if tested.enrolled:
-        console.print_line(f"Not tested, because enrolled: {counted(len(tested.enrolled), 'clip')}.")
     _print(console, tested)
     if plot:
         _draw(plot, tested)

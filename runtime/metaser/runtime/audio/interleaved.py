@@ -43,8 +43,12 @@ class RepeatCheck:
     @property
     def repeats(self) -> bool:
         """Whether every second step is much smaller than the others."""
-        smaller, larger = sorted(self._powers)
-        return bool(self._samples >= FEWEST_SAMPLES and smaller < SMALL_STEPS * larger)
+        return self._samples >= FEWEST_SAMPLES and is_repeated(float(self._powers[0]), float(self._powers[1]))
+
+
+def is_repeated(one: float, other: float) -> bool:
+    """Whether the power of every second step is much smaller than that of the others."""
+    return min(one, other) < SMALL_STEPS * max(one, other)
 
 
 def repeats(samples: Waveform) -> bool:

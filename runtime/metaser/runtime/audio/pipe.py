@@ -156,11 +156,16 @@ class PipedAudio:
         elif self._bytes.is_ended and left != 0 and (odd := len(self._bytes.take(form.frame_bytes))):
             self.notices.append(f"it ended within a sample: its last {odd} bytes were left out")
 
-    def _check_format(self, better: str | None, form: RawFormat, samples: Samples) -> None:
+    def _check_format(self, better: RawFormat | None, form: RawFormat, samples: Samples) -> None:
+        if better and better.channels != form.channels:
+            raise AudioError(
+                f"{self._name} looks like {counted(better.channels, 'channel')} and is read as {form.channels}: "
+                f"give --channels {better.channels}, or pipe WAV"
+            )
         if better:
             raise AudioError(
-                f"{self._name} looks like {better} and is read as {form.sample_format}: "
-                f"give --sample-format {better}, or pipe WAV"
+                f"{self._name} looks like {better.sample_format} and is read as {form.sample_format}: "
+                f"give --sample-format {better.sample_format}, or pipe WAV"
             )
         if not is_in_range(samples).any() and len(samples):
             raise AudioError(

@@ -67,6 +67,12 @@ class ClipQuality:
         return found
 
 
+def noise_doubt(waveform: Waveform, utterances: Sequence[Utterance]) -> tuple[str, ...]:
+    """A sentence if the speech of a clip, float32 [T] at 16 kHz, is hardly louder than its noise."""
+    noisy = bool(utterances) and measure(waveform, utterances).snr_db < NOISY_DB
+    return ("its speech is hardly louder than the noise, so the label may be wrong",) if noisy else ()
+
+
 def measure(waveform: Waveform, utterances: Sequence[Utterance] | None = None) -> ClipQuality:
     """Measure a clip, float32 [T] at 16 kHz; its utterances are detected if they are not given."""
     chunks = max(1, len(waveform) // CHUNK_SAMPLES)

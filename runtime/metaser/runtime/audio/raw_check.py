@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import codecs
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from metaser.runtime.audio.checks import OUT_OF_RANGE_PEAK
 from metaser.runtime.audio.formats.pcm import FORMATS, RawFormat, Samples
-from metaser.runtime.audio.interleaved import RepeatCheck
+from metaser.runtime.audio.interleaved import RepeatCheck, is_repeated
 
 SMOOTH = 0.7
 """Speech in its own format is smoother than this, and smoother than its bytes are in any other format."""
 
-ROUGHER = 1.25
+ROUGHER = 1.5
 """By this factor the stated format has to be rougher than the smoothest, in 1 - correlation, to be refused."""
 
 FEWEST_FRAMES = 400
@@ -32,7 +33,7 @@ WINDOWS, WINDOW_BYTES_PER_HZ = 10, 2
 
 
 def smoothness(content: bytes, form: RawFormat) -> float:
-    """The correlation of adjacent samples; 0 if the bytes are not sound in this format."""
+    """The correlation of adjacent samples, negative if each sample is repeated; 0 if the bytes are no such sound."""
     if len(content) < FEWEST_FRAMES * form.frame_bytes:
         return 0.0
     samples = form.decode(content[: len(content) // form.frame_bytes * form.frame_bytes])  # [T, channels]
@@ -42,9 +43,11 @@ def smoothness(content: bytes, form: RawFormat) -> float:
     samples = samples[is_in_range(samples).all(axis=1)].astype(np.float64)
     if len(samples) < FEWEST_FRAMES:
         return 0.0
+    steps = np.square(np.diff(samples, axis=0)).sum(axis=1)
+    sign = -1 if is_repeated(float(steps[::2].sum()), float(steps[1::2].sum())) else 1
     centred = samples - samples.mean(axis=0)
     power = np.square(centred).sum()
-    return float((centred[1:] * centred[:-1]).sum() / power) if power else 0.0
+    return sign * float((centred[1:] * centred[:-1]).sum() / power) if power else 0.0
 
 
 def is_in_range(samples: Samples) -> npt.NDArray[np.bool_]:
@@ -61,20 +64,24 @@ class RawCheck:
         self._windows = WINDOWS  # still to be checked
         self._repeats = RepeatCheck()
 
-    def better_format(self, content: bytes) -> str | None:
-        """The sample format of the source's next bytes, if it clearly differs from the stated one."""
+    def better_format(self, content: bytes) -> RawFormat | None:
+        """The format of the source's next bytes, if it clearly differs from the stated one."""
         if not self._windows:
             return None
         self._pending += content
         if len(self._pending) < WINDOW_BYTES_PER_HZ * self._form.rate_hz * self._form.channels:
             return None
         window, self._pending, self._windows = self._pending, b"", self._windows - 1
-        found = {name: smoothness(window, RawFormat(self._form.rate_hz, self._form.channels, name)) for name in FORMATS}
-        best = max(found, key=lambda name: found[name])
-        if found[best] <= SMOOTH:
+        own = self._form
+        counts = {1: 2, 2: 1}.get(own.channels, own.channels)
+        forms = [own, replace(own, channels=counts), *(replace(own, sample_format=name) for name in FORMATS)]
+        found = [smoothness(window, form) for form in forms]
+        if max(found) <= SMOOTH:
             return None
         self._windows = 0
-        return best if 1 - found[self._form.sample_format] > ROUGHER * (1 - found[best]) else None
+        limit = 1 - ROUGHER * (1 - max(found))
+        likely = next(form for form, own_found in zip(forms, found, strict=True) if own_found >= limit)
+        return None if likely == own or found[0] < -SMOOTH else likely  # `is_stereo` names what is repeated
 
     def is_stereo(self, samples: Samples) -> bool:
         """Whether one channel is really two, by the source's next samples, [T, channels], and those before them."""

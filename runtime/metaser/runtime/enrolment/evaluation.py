@@ -21,7 +21,7 @@ from metaser.runtime.enrolment.verdict import wilson_interval
 from metaser.runtime.errors import SupportError
 from metaser.runtime.scoring.calibration import confidence_error
 from metaser.runtime.scoring.decision import Decision, decide, score
-from metaser.runtime.words import listed
+from metaser.runtime.words import counted, listed
 
 if TYPE_CHECKING:
     from metaser.runtime.enrolment.clip import Clip
@@ -168,6 +168,8 @@ def evaluate(  # noqa: PLR0913 # a model, a profile, clips and three options
     if not new.clips:
         raise SupportError(". ".join(["all clips are enrolled: test the profile with other clips", *contradictions]))
     tested = _tested(new, profile, profile.scale(model.bundle.scale))
+    if enrolled:
+        contradictions.insert(0, f"Not tested, because enrolled: {counted(len(enrolled), 'clip')}")
     notices = (*found.notices, *read.notices, *contradictions, *new.faults())
     return ProfileEvaluation(
         labels=profile.labels,

@@ -39,11 +39,12 @@ class Verdict:
     """Left-out clips; clips that are alone in their class are not among them."""
 
     guessing: float
-    """The number of correct clips to expect from guessing."""
+    """The number of correct clips if the largest class is always the answer."""
 
     low: float
     high: float
-    """The 80 % interval of the accuracy on new clips of the people in the enrolled clips."""
+    """The 80 % interval of the accuracy on new clips of the people in the enrolled clips, if all classes are equally
+    frequent."""
 
     not_learned: tuple[str, ...]
     """Classes of which less than half of the clips are correct."""
@@ -122,15 +123,15 @@ def judge(fitted: LeftOutScores, labels: Sequence[str], no_speech: Sequence[str]
         alone = tuple(label for label, count in zip(labels, counts, strict=True) if not count)
         untested = Verdict("untested", correct, clips, clips / len(labels), 0.0, 1.0, (), len(labels), alone)
         return replace(untested, no_speech=tuple(no_speech))
-    low, high = wilson_interval(correct, clips)
+    low, high = wilson_interval(float((hits / counts).mean()) * (even := len(labels) ** 2 / (1 / counts).sum()), even)
     is_reliable = low >= RELIABLE and not no_speech
     level: Level = "reliable" if is_reliable else "unreliable" if low > 1 / len(labels) else "guessing"
     not_learned = [label for label, share in zip(labels, hits / counts, strict=True) if share < LEARNED]
-    found = Verdict(level, correct, clips, clips / len(labels), low, high, tuple(not_learned), len(labels))
+    found = Verdict(level, correct, clips, float(counts.max()), low, high, tuple(not_learned), len(labels))
     return replace(found, no_speech=tuple(no_speech))
 
 
-def wilson_interval(correct: int, count: int, z: float = NORMAL_90) -> tuple[float, float]:
+def wilson_interval(correct: float, count: float, z: float = NORMAL_90) -> tuple[float, float]:
     """The interval of a share by Wilson's score (J. Am. Stat. Assoc. 22, 1927), `z` standard errors to each side."""
     share = correct / count
     middle = share + z * z / (2 * count)

@@ -28,7 +28,7 @@ from metaser.runtime.audio.checks import SILENT_PEAK, check_samples
 from metaser.runtime.audio.distortion import Distortion
 from metaser.runtime.audio.interleaved import REPEATS, RepeatCheck
 from metaser.runtime.audio.offset import OffsetRemoval
-from metaser.runtime.audio.quality import MIN_POWER
+from metaser.runtime.audio.quality import MIN_POWER, NOISY_DB
 from metaser.runtime.audio.resampler import Resampler
 from metaser.runtime.audio.samples import as_samples, check_rate
 from metaser.runtime.audio.silero import SpeechDetector
@@ -90,7 +90,7 @@ class Stream:
         self._distortion = Distortion()
         self._peak = 0.0
         self._repeats = RepeatCheck()
-        self._speech_power = 0.0  # sum of the squares of samples in utterances
+        self._speech_power = self._pause_power = 0.0  # sums of the squares of samples in utterances, and outside
         history_s = settings.window_s + settings.voice_activity.hangover_s + settings.voice_activity.onset_s
         self._history_samples = round(history_s * SAMPLE_RATE_HZ) + 4 * CHUNK_SAMPLES + self._hop
 
@@ -179,6 +179,16 @@ class Stream:
             yield f"no speech was found in {self.position_s:.0f} s (its peak is {peak_dbfs:.0f} dBFS): check the source"
         elif self._speech and level_dbfs < VERY_QUIET_DBFS:
             yield f"its speech is very quiet ({level_dbfs:.0f} dBFS), and labels may be wrong: raise the level"
+        elif self._speech and self._is_noisy():
+            yield "its speech is hardly louder than its pauses, and labels may be wrong"
+
+    def _is_noisy(self) -> bool:
+        """Whether speech is less than `NOISY_DB` above the pauses, of which there is a second or more."""
+        pauses = self._position - self._speech
+        if pauses < SAMPLE_RATE_HZ:
+            return False
+        speech, noise = self._speech_power / self._speech, self._pause_power / pauses
+        return speech - noise < noise * 10 ** (NOISY_DB / 10)
 
     def _lost(self, dropped_ms: float) -> Iterator[StreamEvent]:
         """Report audio lost since the last chunk: at once, and the total when a chunk without loss has arrived."""
@@ -210,6 +220,7 @@ class Stream:
             self._position += CHUNK_SAMPLES
             utterance = self._voice.push(self._probabilities.popleft())
             if utterance is None:
+                self._pause_power += float(chunk @ chunk)
                 continue
             self._speech += CHUNK_SAMPLES
             self._speech_power += float(chunk @ chunk)
