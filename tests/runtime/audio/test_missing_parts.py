@@ -95,3 +95,20 @@ def test_missing_pages_are_noticed(conversation: Waveform, tmp_path: Path, form:
     for first, last in ((2, 4), (pages // 2, pages // 2 + 2)):
         (notice,) = notices_of(without_pages(content, first, last), tmp_path / f"gap.{form}", piped=piped)
         assert notice.startswith("it is damaged")
+
+
+@pytest.mark.parametrize(("first", "second"), [("mp3", "ogg"), ("ogg", "flac"), ("flac", "wav"), ("wav", "mp3")])
+def test_a_recording_in_another_format_that_follows_is_named(
+    conversation: Waveform, tmp_path: Path, first: str, second: str
+) -> None:
+    parts = []
+    for form in (first, second):
+        path = tmp_path / f"clip.{form}"
+        if form in FORMS:
+            encoded(conversation[: 4 * RATE_HZ], form, path)
+        else:
+            soundfile.write(path, conversation[: 4 * RATE_HZ], RATE_HZ)
+        parts.append(path.read_bytes())
+        assert notices_of(parts[-1], path, piped=False) == []
+    found = notices_of(b"".join(parts), tmp_path / f"both.{first}", piped=False)
+    assert any(notice.startswith("it also holds a recording in another format, ") for notice in found)

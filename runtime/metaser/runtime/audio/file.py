@@ -21,7 +21,7 @@ from metaser.runtime.audio.formats.kind import HEAD_BYTES, format_of
 from metaser.runtime.audio.formats.media import MediaFile, has_media
 from metaser.runtime.audio.formats.ogg import ogg_parts
 from metaser.runtime.audio.formats.part import Part
-from metaser.runtime.audio.formats.parts import READERS, parts_of
+from metaser.runtime.audio.formats.parts import READERS, other_recording, parts_of
 from metaser.runtime.audio.one_channel import Blocks, OneChannel
 from metaser.runtime.audio.ring import Chunk
 from metaser.runtime.errors import AudioError, NotFoundError
@@ -163,6 +163,8 @@ class AudioFile:
             missing_s += part.missing * part_s
             is_cut, is_unfinished = is_cut or part.is_cut, is_unfinished or part.is_unfinished
             is_damaged = is_damaged or part.is_damaged
+        if other := other_recording(file, kind):
+            self.notices.append(joined_notice(other))
         if is_unfinished:
             self.notices.append(
                 f"its header states no length, as if the recorder was stopped: all {seconds:.1f} s were read"
@@ -200,12 +202,20 @@ def structure_notices(path: Path, kind: str, seconds: float) -> list[str]:
     """The notices for parts that are missing in a file of MPEG audio or Ogg, of which these seconds were decoded."""
     with _opened(path) as file:
         parts = ogg_parts(file) if kind.startswith("Ogg") else parts_of(file, kind)
+        other = other_recording(file, kind) if kind in READERS else None
+    if other:
+        return [joined_notice(other)]
     missing_s = seconds * sum(part.missing for part in parts) / max(1, len(parts))
     if any(part.is_damaged for part in parts):
         return [gap_notice(seconds)]
     if missing_s >= TELL_S:
         return [cut_notice(seconds, missing_s)]
     return [end_notice(seconds)] if any(part.is_cut for part in parts) else []
+
+
+def joined_notice(other: str) -> str:
+    """The notice for a file in which a recording in another format follows."""
+    return f"it also holds a recording in another format, {other}, which is not read: split the file"
 
 
 def gap_notice(seconds: float) -> str:

@@ -29,6 +29,26 @@ READERS = {
 """The name that `format_of` gives -> the module that reads it, which is loaded when it is needed."""
 
 
+SIGNATURES = {
+    "FLAC": (b"fLaC\x00\x00\x00\x22",),
+    "Ogg": (b"OggS\x00\x02",),
+    "WAV": (b"WAVEfmt ",),
+    "MP3": (b"Xing\x00\x00\x00\x0f", b"Info\x00\x00\x00\x0f"),
+}
+"""How a recording begins: bytes that are in no recording of another format."""
+
+OWN = {"Ogg Opus": "Ogg", "Ogg Vorbis": "Ogg", "RF64": "WAV", "RIFX": "WAV", "W64": "WAV", "MP1": "MP3", "MP2": "MP3"}
+"""Format -> the name of its signature, if it is another."""
+
+
+def other_recording(file: FileBytes, kind: str | None) -> str | None:
+    """The format of a recording that follows one of `kind` in a file, joined to it, and is not read."""
+    for name, signatures in SIGNATURES.items():
+        if name != OWN.get(kind or "", kind) and any(file.find(each, 1, file.size) >= 0 for each in signatures):
+            return name
+    return None
+
+
 def parts_of(file: FileBytes, kind: str | None) -> list[Part]:
     """The recordings in a file of a format, in order; at least one.
 
