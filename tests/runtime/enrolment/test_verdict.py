@@ -77,3 +77,16 @@ def test_a_class_without_speech_is_named_and_never_called_reliable() -> None:
     assert verdict.lines[-1] == ("No speech in joy: a stream labels only speech and never finds this class.")
     few = judge(scores([1], [1]), LABELS[:2], ["anger", "joy"])
     assert few.lines[-1].startswith("No speech in anger and joy: a stream")
+
+
+def test_a_large_class_does_not_hide_small_ones() -> None:
+    found = judge(scores([1] * 40, [1, 1, 0], [1, 1, 0]), LABELS)
+    assert (found.correct, found.guessing, found.level, found.weak) == (44, 40, "unreliable", ("joy", "sad"))
+    alike = judge(scores([1] * 10, [1] * 10), LABELS[:2])
+    assert (alike.low, alike.high) == pytest.approx(wilson_interval(20, 20))
+
+
+def test_a_class_that_is_less_sure_is_named() -> None:
+    found = judge(scores([1] * 8, [1] * 8, [1] * 5 + [0] * 3), LABELS)
+    assert (found.level, found.weak) == ("reliable", ("sad",))
+    assert found.lines[-1] == "Less sure: sad. Check the labels of these clips, and add some."

@@ -55,6 +55,9 @@ class Verdict:
     alone: tuple[str, ...] = ()
     """Classes with a single clip, which cannot be left out."""
 
+    weak: tuple[str, ...] = ()
+    """Learned classes of which less than 70 % of the clips are correct."""
+
     no_speech: tuple[str, ...] = ()
     """Classes of which most clips hold no speech: a stream labels only speech, and never finds them."""
 
@@ -94,7 +97,9 @@ class Verdict:
             return ["No class is learned. Record clearer clips, or choose classes that sound more different."]
         if self.not_learned:
             return [f"Not learned: {_joined(self.not_learned)}. Record clearer clips{self._or_leave_out()}."]
-        return ["Add clips to each class."] if self.level != "reliable" else []
+        if self.level != "reliable":
+            return ["Add clips to each class."]
+        return [f"Less sure: {_joined(self.weak)}. Check the labels of these clips, and add some."] if self.weak else []
 
     def _or_leave_out(self) -> str:
         """More advice if two classes are left without those that are not learned."""
@@ -126,9 +131,11 @@ def judge(fitted: LeftOutScores, labels: Sequence[str], no_speech: Sequence[str]
     low, high = wilson_interval(float((hits / counts).mean()) * (even := len(labels) ** 2 / (1 / counts).sum()), even)
     is_reliable = low >= RELIABLE and not no_speech
     level: Level = "reliable" if is_reliable else "unreliable" if low > 1 / len(labels) else "guessing"
-    not_learned = [label for label, share in zip(labels, hits / counts, strict=True) if share < LEARNED]
+    shares = list(zip(labels, hits / counts, strict=True))
+    not_learned = [label for label, share in shares if share < LEARNED]
+    weak = tuple(label for label, share in shares if LEARNED <= share < RELIABLE)
     found = Verdict(level, correct, clips, float(counts.max()), low, high, tuple(not_learned), len(labels))
-    return replace(found, no_speech=tuple(no_speech))
+    return replace(found, weak=weak, no_speech=tuple(no_speech))
 
 
 def wilson_interval(correct: float, count: float, z: float = NORMAL_90) -> tuple[float, float]:
