@@ -51,7 +51,10 @@ def test_the_answer_unknown_is_the_label_that_is_refused() -> None:
     assert UNKNOWN == drawing.UNKNOWN
 
 
-@pytest.mark.parametrize("pair", [("Anger", "anger"), ("very sad", "very  sad"), ("Straße", "STRASSE"), ("ａ", "a")])  # noqa: RUF001 # wide
+ALIKE = [("Anger", "anger"), ("very sad", "very  sad"), ("Straße", "STRASSE"), ("\uff41", "a"), ("sad", "s\u0430d")]
+
+
+@pytest.mark.parametrize("pair", ALIKE)
 def test_labels_that_look_alike_are_named_and_stay_two(pair: tuple[str, str]) -> None:
     (warning,) = look_alikes([*pair, "joy"])
     assert f"{' and '.join(sorted(pair))} differ only in case" in warning

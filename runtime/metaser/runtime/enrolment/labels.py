@@ -51,6 +51,13 @@ def tidy(label: str) -> str:
     return text
 
 
+LATIN = str.maketrans(
+    "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0456\u0458\u0455\u0501\u04bb\u04cf\u043a\u03b1\u03bf\u03c1\u03bd\u03b9\u03ba\u03c7",
+    "aceopxyijsdhlkaopvikx",
+)
+"""Small letters of Cyrillic and Greek that look like Latin ones."""
+
+
 def check_label(label: object) -> str:
     """The label of a new class, normalised by `tidy`.
 
@@ -78,7 +85,7 @@ def is_unknown(label: str) -> bool:
 
 
 def look_alikes(labels: Iterable[str], enrolled: Iterable[str] = ()) -> list[str]:
-    """A warning for labels that differ only in case, inner white space or the width of letters, or in few letters.
+    """A warning for labels that differ only in case, inner white space, width or alphabet, or in few letters.
 
     Parameters:
         enrolled: labels to which these are added; what they have in common among themselves is known.
@@ -89,7 +96,7 @@ def look_alikes(labels: Iterable[str], enrolled: Iterable[str] = ()) -> list[str
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for label in sorted(set(labels)):
         groups[_plain(label)].append(label)
-    found = [(group, "differ only in case or spacing and") for group in groups.values() if len(group) > 1]
+    found = [(group, "differ only in case, spacing or alphabet and") for group in groups.values() if len(group) > 1]
     first = [group[0] for group in groups.values()]
     found += [([a, b], "have nearly the same name and") for a, b in combinations(first, 2) if _are_near(a, b)]
     return [
@@ -100,8 +107,8 @@ def look_alikes(labels: Iterable[str], enrolled: Iterable[str] = ()) -> list[str
 
 
 def _plain(label: str) -> str:
-    """The label without differences of case, spacing and width."""
-    return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+    """The label without differences of case, spacing, width and alphabet."""
+    return " ".join(unicodedata.normalize("NFKC", label).casefold().translate(LATIN).split())
 
 
 def _are_near(a: str, b: str) -> bool:
