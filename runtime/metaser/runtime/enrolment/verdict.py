@@ -128,7 +128,8 @@ def judge(fitted: LeftOutScores, labels: Sequence[str], no_speech: Sequence[str]
         alone = tuple(label for label, count in zip(labels, counts, strict=True) if not count)
         untested = Verdict("untested", correct, clips, clips / len(labels), 0.0, 1.0, (), len(labels), alone)
         return replace(untested, no_speech=tuple(no_speech))
-    low, high = wilson_interval(float((hits / counts).mean()) * (even := len(labels) ** 2 / (1 / counts).sum()), even)
+    even = len(labels) ** 2 / float((1 / counts).sum())  # clips in equal classes that would say as much
+    low, high = wilson_interval(float((hits / counts).mean()) * even, even)
     is_reliable = low >= RELIABLE and not no_speech
     level: Level = "reliable" if is_reliable else "unreliable" if low > 1 / len(labels) else "guessing"
     shares = list(zip(labels, hits / counts, strict=True))
