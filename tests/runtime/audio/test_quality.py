@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metaser.runtime import load_audio
+from metaser.runtime import Engine, Profile, load_audio
 from metaser.runtime.arrays import Waveform
 from metaser.runtime.audio.quality import ClipQuality, measure
 
@@ -85,3 +85,12 @@ def test_the_shortest_clips_are_measured(samples: int) -> None:
 def test_each_fault_is_said_in_plain_words(quality: ClipQuality, fault: str, bad: bool) -> None:
     assert quality.faults() == [fault]
     assert quality.is_bad is bad
+
+
+def test_noise_as_loud_as_the_speech_is_a_doubt_about_a_clip(
+    engine: Engine, profile: Profile, speech: Waveform
+) -> None:
+    loud = noise(len(speech), 20 * np.log10(1.2 * float(speech.std())))
+    doubt = "its speech is hardly louder than the noise, so the label may be wrong"
+    assert doubt in engine.classify_with_doubts(speech + loud, profile)[1]
+    assert doubt not in engine.classify_with_doubts(speech, profile)[1]
