@@ -74,7 +74,8 @@ class RawCheck:
         window, self._pending, self._windows = self._pending, b"", self._windows - 1
         own = self._form
         counts = {1: 2, 2: 1}.get(own.channels, own.channels)
-        forms = [own, replace(own, channels=counts), *(replace(own, sample_format=name) for name in FORMATS)]
+        others = (replace(own, sample_format=name) for name in FORMATS)
+        forms = list(dict.fromkeys([own, replace(own, channels=counts), *others]))  # each once
         found = [smoothness(window, form) for form in forms]
         if max(found) <= SMOOTH:
             return None
