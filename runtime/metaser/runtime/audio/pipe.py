@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
@@ -198,15 +199,17 @@ class PipedAudio:
             self.notices += file.notices
 
     def _by_ffmpeg(self, kind: str) -> Iterator[Chunk]:
-        """Encoded audio as it arrives; a copy of its first bytes shows at the end whether parts were missing."""
-        with NamedTemporaryFile(prefix="metaser-") as copy:
-            source, media = OneChannel(self._name), MediaFile(_Copied(self._bytes, copy), self._name, kind)
+        """Encoded audio as it arrives; a copy of MPEG audio and Ogg shows at the end whether parts were missing."""
+        is_copied = kind.startswith(("MP", "Ogg")) and kind not in SEEKING
+        with NamedTemporaryFile(prefix="metaser-") if is_copied else nullcontext() as copy:
+            content = _Copied(self._bytes, copy) if copy else self._bytes
+            source, media = OneChannel(self._name), MediaFile(content, self._name, kind)
             yield from source.chunks(source.mix(media.blocks()))
             self.notices += [source.notice] if source.notice else []
-            copy.flush()
             if media.missing_s:
                 self.notices.append(cut_notice(media.seconds, media.missing_s))
-            elif kind.startswith(("MP", "Ogg")) and kind not in SEEKING and copy.tell() < COPIED_BYTES:
+            elif copy and copy.tell() < COPIED_BYTES:
+                copy.flush()
                 self.notices += structure_notices(Path(copy.name), kind, media.seconds)
 
 
