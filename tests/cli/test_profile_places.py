@@ -81,7 +81,7 @@ def test_an_empty_variable_counts_as_not_set(run: Run, settings: dict[str, str],
     (profile,) = [path for path in Path.cwd().rglob("*") if path.is_file()]
     assert profile == Path.cwd() / "metaser" / "profile.safetensors"
     settings["METASER_BUNDLE"] = ""
-    assert json.loads(run("info", "--json").stdout)["bundle"]["name"] == "default"
+    assert json.loads(run("info", "--json", "--profile", "absent").stdout)["bundle"]["name"] == "default"
 
 
 @pytest.mark.usefixtures("home")

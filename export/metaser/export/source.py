@@ -78,12 +78,9 @@ def open_source(model: str, layers: int | None, licence: str | None) -> Source:
 
 def _calibration(values: Mapping[str, Any], folder: Path) -> Calibration:
     try:
-        calibration = Calibration(**{name: finite(value) for name, value in values.items()})
+        return Calibration(**{name: finite(value) for name, value in values.items()})
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"the calibration in {folder / DESCRIPTION_FILE} is damaged: {error}") from error
-    if not calibration.is_valid:
-        raise InputError(f"the calibration in {folder / DESCRIPTION_FILE} has a temperature of {values['temperature']}")
-    return calibration
 
 
 def _text(path: Path) -> str:

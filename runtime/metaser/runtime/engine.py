@@ -26,7 +26,7 @@ from metaser.runtime.audio.trim import doubts, utterances_in, without_pauses
 from metaser.runtime.bundles.bundle import Bundle
 from metaser.runtime.enrolment.fit import check_fits
 from metaser.runtime.enrolment.profile import Profile
-from metaser.runtime.errors import InputError, InputWarning, ProfileError
+from metaser.runtime.errors import InputError, InputWarning, ProfileError, SupportError
 from metaser.runtime.model.model import Model
 from metaser.runtime.scoring.decision import Decision, decide, score
 from metaser.runtime.stream.turns import Turns
@@ -197,7 +197,9 @@ class Engine:
             sample_rate_hz=sample_rate_hz,
         )
         read = embed_clips(found.clips, self.model.embed, progress, self.model.workers)
-        read = without_copies(replace(read, left_out=found.left_out, notices=(*found.notices, *read.notices)))
+        notices = (*found.notices, *read.notices)
+        model_id = self.bundle.manifest.model_id
+        read = without_copies(replace(read, left_out=found.left_out, notices=notices, model_id=model_id))
         return read if add_to is None else without_enrolled(read, add_to)
 
     def tune(  # noqa: PLR0913 # the clips, their rate, and three options
@@ -248,12 +250,16 @@ class Engine:
 
         Raises:
             InputError: `false_accepts` is not between 0 and 1, or `others` is not the result of `embed_others`.
-            SupportError: a clip of the other speech is enrolled, or is a copy of an enrolled clip.
+            SupportError: a clip of the other speech is enrolled, or is a copy of an enrolled clip; or it was embedded
+                by another model.
             ProfileError: `profile` is not a profile, or is of another model.
         """
         from metaser.runtime.enrolment.changes import calibrate_profile, most_rejected
+        from metaser.runtime.enrolment.embed import EmbeddedClips
 
         self._check_profile(profile)
+        if isinstance(others, EmbeddedClips):
+            self._check_embedded(others)
         calibrated = calibrate_profile(self.model, profile, false_accepts=false_accepts, others=others)
         _warn([warning] if (warning := most_rejected(calibrated)) else [])
         return calibrated
@@ -276,10 +282,12 @@ class Engine:
 
         Raises:
             NotFoundError, InputError, SupportError, AudioError: as `enroll`.
-            SupportError: a recording is enrolled in another class, or is other speech of the profile.
+            SupportError: a recording is enrolled in another class, or is other speech of the profile; or the clips
+                were embedded by another model.
             ProfileError: `profile` is not a profile, or is of another model.
         """
         from metaser.runtime.enrolment.changes import recalibrate
+        from metaser.runtime.enrolment.copies import without_enrolled
         from metaser.runtime.enrolment.embed import EmbeddedClips
 
         self._check_profile(profile)
@@ -290,6 +298,11 @@ class Engine:
                 support, add_to=profile, groups=groups, sample_rate_hz=sample_rate_hz, progress=progress
             ).checked()
             _warn([*support.warnings(profile.labels), *support.faults()])
+        self._check_embedded(support)
+        if support.compared_with != profile.clips_key:
+            known = support.notices
+            support = without_enrolled(support, profile)
+            _warn([notice for notice in support.notices if notice not in known])
         return recalibrate(self.model, profile.with_clips(support.clips, support.embeddings), profile)
 
     def remove(self, profile: Profile, what: str) -> Profile:
@@ -536,6 +549,13 @@ class Engine:
         """Raise ProfileError unless the engine's model made this profile, in any precision."""
         _check_is_profile(profile)
         check_fits(profile, self.bundle.manifest, "the profile", accept_precision=True)
+
+    def _check_embedded(self, read: EmbeddedClips) -> None:
+        """Raise SupportError if another model embedded these clips."""
+        if read.model_id not in ("", self.bundle.manifest.model_id):
+            raise SupportError(
+                f"another model than {self.bundle.manifest.name} embedded the clips: embed them with this engine"
+            )
 
     def _check_embedding(self, embedding: object, profile: Profile) -> Embedding:
         """The embedding as an array [E], for a profile of this engine's model."""

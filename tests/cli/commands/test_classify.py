@@ -225,3 +225,15 @@ def test_a_clip_without_speech_has_a_notice(run: Run, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "noise.wav", noise, 16_000)
     answer = json.loads(run("classify", tmp_path / "noise.wav", "--json").stdout)
     assert answer["notices"] == ["no speech was found, so the label is that of a sound"]
+
+
+def test_csv_keeps_its_columns_apart_from_labels_of_their_name(
+    run: Run, support_folder: Path, queries: list[Path], tmp_path: Path
+) -> None:
+    support = tmp_path / "odd"
+    for label, folder in (("label", "calm"), ("confidence", "keen")):
+        shutil.copytree(support_folder / folder, support / label)
+    assert run("enroll", support).returncode == 0
+    (row,) = csv.DictReader(run("classify", queries[0], "--format", "csv").stdout.splitlines())
+    assert list(row) == ["file", "label", "confidence", "score of confidence", "score of label"]
+    assert row["label"] in {"label", "confidence", ""}

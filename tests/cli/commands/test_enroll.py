@@ -415,3 +415,19 @@ def test_an_option_that_is_given_twice_is_refused(run: Run, words: tuple[str, ..
     result = run(*words)
     assert result.returncode == 2
     assert f"{words[-2]} is given 2 times: give it once." in " ".join(result.stderr.split())
+
+
+def test_a_new_enrolment_keeps_the_bundle_and_names_what_it_drops(
+    run: Run, settings: dict[str, str], own_support: Path, profile: Path
+) -> None:
+    assert run("enroll", own_support).returncode == 0
+    assert run("calibrate", "--false-accepts", "0.3").returncode == 0
+    again = run("enroll", own_support).stdout
+    assert (
+        "The limit of 30 % false accepts was dropped; to set it again: metaser calibrate --false-accepts 0.3" in again
+    )
+    settings["METASER_BUNDLE"] = ""
+    assert "was made with the bundle tiny, this one with open." in run("enroll", own_support, "--bundle", "open").stdout
+    assert "this one with" not in run("enroll", own_support).stdout
+    assert Profile.load(profile).bundle_name == "open"
+    assert json.loads(run("info", "--json").stdout)["bundle"]["name"] == "open"

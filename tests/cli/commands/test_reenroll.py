@@ -101,3 +101,20 @@ def test_what_is_not_there_is_named(
 ) -> None:
     assert "no such folder" in refused("reenroll", own_support / "none", "--bundle", other_bundle("graph_id"))
     assert "no profile at" in refused("reenroll", "--profile", tmp_path / "none.safetensors")
+
+
+def test_clips_that_moved_to_another_class_stop_it(
+    refused: Refused, own_support: Path, profile: Path, other_bundle: OtherBundle
+) -> None:
+    before = profile.read_bytes()
+    (own_support / "calm" / "0.wav").rename(own_support / "keen" / "new.wav")
+    message = refused("reenroll", own_support, "--bundle", other_bundle("graph_id"))
+    assert "1 clip moved to the folder of another class, such as calm/0.wav, now in keen" in message
+    assert f"metaser enroll {own_support}" in message
+    assert profile.read_bytes() == before
+
+
+def test_a_folder_that_is_not_read_is_said(run: Run, own_support: Path) -> None:
+    assert (
+        f"{own_support} was not read; to enrol the clips in it: metaser enroll" in run("reenroll", own_support).stdout
+    )

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metaser.runtime import Calibration, Clip, Engine, InputWarning, Profile, ProfileError, SupportError, undo
+from metaser.runtime import (
+    Calibration,
+    Clip,
+    Engine,
+    InputWarning,
+    Profile,
+    ProfileError,
+    SupportError,
+    load_audio,
+    undo,
+)
 from metaser.runtime.audio.quality import ClipQuality
 from metaser.runtime.enrolment.changes import recalibrate
 from metaser.runtime.enrolment.profile_file import undo_path
@@ -295,3 +305,51 @@ def test_calibrating_again_without_other_speech_gives_what_enrolment_gave(
     calibrated = engine.calibrate(profile, false_accepts=0.1, others=engine.embed_others(other_folder, profile))
     assert calibrated.calibration.min_cosine > -1
     assert engine.calibrate(calibrated.without_others()).calibration == profile.calibration
+
+
+def test_a_name_of_several_clips_is_refused_unless_it_is_the_whole_name_of_one() -> None:
+    kitchen, bedroom = (replace(CLIPS[row], name="1.wav", group=group) for row, group in ((0, "kitchen"), (1, "bed")))
+    profile = replace(FIRST, clips=(kitchen, bedroom, *FIRST.clips[2:]))
+    with pytest.raises(SupportError, match=r"a/1.wav is the name of 2 clips: name one of a/kitchen/1.wav, a/bed/1.wav"):
+        profile.without("a/1.wav")
+    outside = replace(profile, clips=(replace(kitchen, group=""), bedroom, *FIRST.clips[2:]))
+    assert [clip.title for clip in outside.without("a/1.wav").clips] == ["a/bed/1.wav", "b/2.wav", "b/3.wav"]
+
+
+def test_clips_of_one_name_in_one_folder_are_named_by_their_content() -> None:
+    profile = replace(FIRST, clips=(*(replace(clip, name="1.wav") for clip in CLIPS[:2]), *FIRST.clips[2:]))
+    with pytest.raises(SupportError, match=f"name one of a/{0:064d}, a/{1:064d}"):
+        profile.without("a/1.wav")
+    assert len(profile.without(f"a/{1:064d}").clips) == 3
+
+
+def test_arrays_that_are_added_get_names_of_their_own(engine: Engine, profile: Profile) -> None:
+    rng = np.random.default_rng(5)
+    takes = [[rng.normal(0, 0.1, 16_000).astype(np.float32) for _ in range(2)] for _ in range(2)]
+    with pytest.warns(InputWarning, match="should be recorded again"):
+        first = engine.add(profile, {"joy": takes[0]})
+    with pytest.warns(InputWarning, match="should be recorded again"):
+        second = engine.add(first, {"joy": takes[1]})
+    names = [clip.name for clip in second.clips if clip.name.startswith("array")]
+    assert sorted(names) == ["array 0", "array 1", "array 2", "array 3"]
+    assert len(engine.remove(second, "joy/array 2").clips) == len(second.clips) - 1
+
+
+def test_clips_of_another_model_are_refused(engine: Engine, profile: Profile, support_folder: Path) -> None:
+    read = engine.embed_support(support_folder)
+    with pytest.raises(SupportError, match="another model than default embedded the clips"):
+        engine.add(profile, replace(read, model_id="other"))
+    others = engine.embed_others(support_folder / "joy", profile)
+    with pytest.raises(SupportError, match="another model than default"):
+        engine.calibrate(profile, others=replace(others, model_id="other"))
+
+
+def test_clips_embedded_without_the_profile_are_compared_with_it_when_added(
+    engine: Engine, profile: Profile, support_folder: Path
+) -> None:
+    clips = [0.7 * load_audio(path) for path in sorted((support_folder / "joy").iterdir())]
+    with pytest.raises(SupportError, match="is already enrolled as joy/"):
+        engine.add(profile, engine.embed_support({"anger": clips, "new": [clips[0][::-1].copy()]}))
+    with pytest.warns(InputWarning, match="copies of what is enrolled, and not added"):
+        added = engine.add(profile, engine.embed_support({"joy": clips, "new": [clips[0][::-1].copy()]}))
+    assert len(added.clips) == len(profile.clips) + 1

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from metaser.runtime import InputError
 from metaser.runtime.scoring.decision import Calibration, cosines, decide, prototype, score, softmax, unit
 
 
@@ -59,3 +60,19 @@ def test_scores_sum_to_one(similarities: np.ndarray, temperature: float) -> None
 def test_unit_rows_have_length_one_or_zero(vectors: np.ndarray) -> None:
     length = np.linalg.norm(unit(vectors), axis=1)
     assert ((np.abs(length - 1) < 1e-9) | (length == 0)).all()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "wanted"),
+    [
+        ("threshold", 70.0, "a probability from 0 to 1"),
+        ("threshold", -0.1, "a probability from 0 to 1"),
+        ("margin", 5.0, "a probability from 0 to 1"),
+        ("min_cosine", 3.0, "a cosine from -1 to 1"),
+        ("strict_cosine", -2.0, "a cosine from -1 to 1"),
+        ("temperature", 0.0, "a number above 0"),
+    ],
+)
+def test_a_calibration_out_of_range_is_refused(field: str, value: float, wanted: str) -> None:
+    with pytest.raises(InputError, match=wanted):
+        Calibration(**{field: value})

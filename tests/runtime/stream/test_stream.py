@@ -256,3 +256,16 @@ def test_two_streams_of_one_engine_do_not_disturb_each_other(
     for stream, seen in zip(streams, events, strict=True):
         seen.extend(stream.finish())
         assert [replace(event, latency_ms=0.0) for event in seen] == expected
+
+
+def test_a_stream_is_used_by_one_thread_at_a_time(engine: Engine, profile: Profile, excerpt: Audio) -> None:
+    stream = engine.stream(profile)
+    with ThreadPoolExecutor(2) as pool:
+        pushes = [pool.submit(stream.push, excerpt) for _ in range(2)]
+    errors = [error for error in (push.exception() for push in pushes) if error]
+    assert ["another thread is using this stream" in str(error) for error in errors] == [True]
+
+
+def test_a_window_of_minutes_is_refused() -> None:
+    with pytest.raises(InputError, match="a window of 61 s: give 60 s at most"):
+        StreamSettings(window_s=61)

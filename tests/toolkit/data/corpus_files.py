@@ -13,10 +13,10 @@ RATE_HZ = 8000
 
 def write_clips(root: Path, names: Iterable[str], duration_s: float = 0.01, rate_hz: int = RATE_HZ) -> Path:
     samples = np.linspace(-0.5, 0.5, int(duration_s * rate_hz), dtype=np.float32)
-    for name in names:
+    for number, name in enumerate(names):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, samples, rate_hz)
+        soundfile.write(path, samples * (1 - number / 1000), rate_hz)  # each clip is another recording
     return root
 
 

@@ -113,7 +113,7 @@ def test_clips_are_known_by_content_and_labels_and_speakers_have_one_form(tmp_pa
 
 def test_what_cannot_be_read_is_a_problem_and_links_are_followed(tmp_path: Path) -> None:
     root = write_clips(tmp_path / "mine", ["joy/1.wav", "joy/2.wav", "joy/locked/3.wav"])
-    write_clips(tmp_path / "far", ["4.wav"])
+    write_clips(tmp_path / "far", ["4.wav"], duration_s=0.02)
     (root / "anger").symlink_to(tmp_path / "far")
     (root / "joy" / "gone.wav").symlink_to("nowhere.wav")
     (root / "joy" / "loop").symlink_to(root)
@@ -178,3 +178,38 @@ def test_reading_and_sampling_load_neither_torch_nor_onnxruntime() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            ["spk1/angry/1.wav", "spk2/sad/1.wav", "spk2/angry/2.wav"],
+            r"\(spk1, spk2\) seem to be speakers, .*angry, sad",
+        ),
+        (["train/joy/1.wav", "Test/joy/2.wav"], r"Test, train, which are parts of a corpus .* such as .*Test"),
+    ],
+)
+def test_folders_that_are_no_classes_are_refused(tmp_path: Path, names: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_corpus(write_clips(tmp_path, names))
+
+
+def test_speakers_inside_labels_of_any_language_are_read(tmp_path: Path) -> None:
+    corpus = read_corpus(write_clips(tmp_path, ["wut/anna/1.wav", "freude/anna/1.wav", "freude/ben/2.wav"]))
+    assert {(clip.label, clip.speaker) for clip in corpus.utterances} == {
+        ("wut", "anna"), ("freude", "anna"), ("freude", "ben"),
+    }  # fmt: skip
+    assert corpus.is_sorted
+
+
+def test_copies_count_once_and_a_recording_with_two_labels_not_at_all(tmp_path: Path) -> None:
+    write_clips(tmp_path, ["joy/a/1.wav", "joy/a/2.wav", "anger/b/3.wav", "anger/b/4.wav"])
+    (tmp_path / "joy" / "b").mkdir()
+    (tmp_path / "joy" / "b" / "copy.wav").write_bytes((tmp_path / "joy" / "a" / "1.wav").read_bytes())
+    (tmp_path / "joy" / "a" / "wrong.wav").write_bytes((tmp_path / "anger" / "b" / "3.wav").read_bytes())
+    corpus = read_corpus(tmp_path)
+    assert [clip.path.name for clip in corpus.utterances] == ["4.wav", "1.wav", "2.wav"]
+    found = reasons(corpus)
+    assert found["copy.wav"].endswith("joy/a/1.wav")
+    assert found["wrong.wav"] == found["3.wav"] == "the same recording is in the classes anger and joy"

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from metaser.runtime.audio.recordings import LeftOut
 
 BAD_INPUT = 2
+FIXED_COLUMNS = ("file", "label", "confidence")
+"""Of CSV; the others are the labels."""
+
 STANDARD_INPUT_FILE = Path("/dev/stdin")
 FILE_COLUMNS = 20  # a longer path is cut to make room for the bars
 WIDEST_BAR, NARROWEST_BAR = 12, 5
@@ -185,7 +188,8 @@ class _CsvRows:
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = labels
         self._rows = csv.writer(sys.stdout, lineterminator="\n")
-        self._rows.writerow(["file", "label", "confidence", *map(csv_cell, labels)])
+        columns = (f"score of {label}" if label in FIXED_COLUMNS else label for label in labels)
+        self._rows.writerow([*FIXED_COLUMNS, *map(csv_cell, columns)])
 
     def write(self, result: Result) -> None:
         decision = result.decision

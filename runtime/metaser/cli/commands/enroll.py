@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
@@ -202,8 +202,8 @@ def enroll(  # noqa: PLR0913 # one parameter per option
     if undo:
         outcome = _undo(path)
     else:
-        chosen = bundle if support is not None else bundle_for(bundle, path)
-        outcome = _change(request, path, open_engine_for_clips(chosen, provider, threads), as_json=as_json)
+        engine = open_engine_for_clips(bundle_for(bundle, path), provider, threads)
+        outcome = _change(request, path, engine, as_json=as_json)
     elapsed_s = time.perf_counter() - began
 
     console = console_for(as_json)
@@ -241,6 +241,7 @@ def _change(request: Request, path: Path, engine: Engine, *, as_json: bool) -> O
     with profile_lock(path, notify=print_status) if request.changes else nullcontext():
         if request.support and clips:
             enrolled = new_profile(engine.model, clips)
+            before = _replaced(path)
         else:
             before = enrolled = engine.open_profile(path)
             if clips:
@@ -262,7 +263,7 @@ def _change(request: Request, path: Path, engine: Engine, *, as_json: bool) -> O
             changed = path.read_bytes() != content
     return Outcome(
         enrolled,
-        lines=(*dropped, *lost_by_change(before, enrolled, tuned)),
+        lines=(*dropped, *_other_bundle(before, enrolled), *lost_by_change(before, enrolled, tuned)),
         dropped=tuple(dropped),
         notices=(*(clips.notices if clips else ()), *look_alikes(enrolled.labels)),
         left_out=clips.left_out if clips else (),
@@ -270,6 +271,22 @@ def _change(request: Request, path: Path, engine: Engine, *, as_json: bool) -> O
         report=report,
         changed=changed,
     )
+
+
+def _replaced(path: Path) -> Profile | None:
+    """The profile that a new enrolment replaces; None if there is none, or a damaged one."""
+    from metaser.runtime import NotFoundError, Profile, ProfileError
+
+    with suppress(NotFoundError, ProfileError):
+        return Profile.load(path)
+    return None
+
+
+def _other_bundle(before: Profile | None, after: Profile) -> list[str]:
+    """A line if the bundle is not the one that made the replaced profile."""
+    if before is None or before.bundle_name == after.bundle_name:
+        return []
+    return [f"The replaced profile was made with the bundle {before.bundle_name}, this one with {after.bundle_name}."]
 
 
 def _read(

@@ -13,11 +13,11 @@ import typer
 
 from metaser.cli.options import JsonOption, Provider, ProviderOption, ThreadsOption
 from metaser.cli.paths import name_or_folder
-from metaser.cli.view.console import plain, print_json
+from metaser.cli.view.console import plain, print_json, print_status
 from metaser.cli.view.progress import SlowProgress
 from metaser.cli.view.skipped_files import StrictOption, print_skipped, skipped_json
 from metaser.cli.view.terminal import PlainConsole, console_for, new_table
-from metaser.runtime.words import counted
+from metaser.runtime.words import counted, listed
 
 if TYPE_CHECKING:
     from metaser.toolkit.data.utterances import Problem, Utterance
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from metaser.toolkit.evaluation.intervals import Interval
     from metaser.toolkit.evaluation.tuned_evaluation import Framed, TunableModel
 
+
+LISTED = 5
+"""Names in a sentence."""
 
 CORPUS_BYTES = 200
 """Maximum length of a corpus name inside a file name."""
@@ -211,6 +214,12 @@ def _read(path: Path, split: Part, *, strict: bool) -> tuple[tuple[Utterance, ..
         raise InputError(
             f"{path}: none of its {counted(len(corpus.utterances), 'clip')} is by a {split.value} speaker of the "
             "protocol"
+        )
+    if path.is_dir() and corpus.is_sorted:
+        classes, persons = sorted({clip.label for clip in clips}), sorted({clip.speaker for clip in clips} - {""})
+        print_status(
+            f"{corpus.name}: {counted(len(classes), 'class')} ({listed(classes, LISTED)}), "
+            f"{counted(len(persons), 'speaker')}{f' ({listed(persons, LISTED)})' if persons else ''}"
         )
     return clips, corpus.problems
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from metaser.cli.open_engine import bundle_for
 from metaser.cli.options import AnyBundleOption, JsonOption, ProfileOption, profile_path
 from metaser.cli.paths import name_or_folder, option_of
 from metaser.cli.view.console import percent, plain, print_json
@@ -51,7 +52,7 @@ def info(
         path, absent = None, f"No profile: {error}"
     found: dict[str, dict[str, Any]] = {}
     if what is None:
-        found["bundle"] = _bundle(open_bundle(bundle))
+        found["bundle"] = _bundle(open_bundle(bundle if path is None else bundle_for(bundle, path)))
         if path and os.path.lexists(path):
             found["profile"] = _profile(path)
     elif os.path.lexists(what) and not Path(what).is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +28,10 @@ from metaser.cli.view.tuning import lost_by_change
 from metaser.runtime.words import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from metaser.runtime import Profile
+    from metaser.runtime.enrolment.clip import Clip
     from metaser.runtime.enrolment.find_clips import FoundClips
 
 LISTED = 3
@@ -59,6 +63,7 @@ def reenroll(  # noqa: PLR0913 # one parameter per option
     `metaser enroll --undo`.
     """
     from metaser.runtime import Profile, profile_lock
+    from metaser.runtime.system.command_line import command_line
     from metaser.runtime.system.os_errors import not_found
 
     if support is not None and not support.is_dir():
@@ -71,6 +76,9 @@ def reenroll(  # noqa: PLR0913 # one parameter per option
         console = console_for(as_json)
         if (before.model_id, before.graph_id) == (manifest.model_id, manifest.graph_id):
             console.print_line(f"Nothing to do: the profile was made with this bundle, {manifest.name}.")
+            if support is not None:
+                again = command_line(f"enroll {shlex.quote(str(support))}")
+                console.print_line(f"{support} was not read; to enrol the clips in it: {again}")
             if as_json:
                 print_json(profile=str(path), bundle=manifest.name, renewed=False)
             return
@@ -108,12 +116,34 @@ def _find(before: Profile, support: Path | None, *, drop_missing: bool) -> Found
     from metaser.runtime.system.command_line import command_line
 
     found = find_clips(before.clips, support)
+    if support is not None and (relabelled := _relabelled(found, support, before.labels)):
+        clip, label = relabelled[0]
+        raise InputError(
+            f"{counted(len(relabelled), 'clip')} moved to the folder of another class, such as {clip.title}, now in "
+            f"{label}: to enrol with the new labels: `{command_line(f'enroll {shlex.quote(str(support))}')}`"
+        )
     if found.lost and not drop_missing:
         raise InputError(
             f"{len(found.lost)} of {counted(len(before.clips), 'clip')} cannot be read again ({_names(found)}): give "
             f"the folder they are in, `{command_line('reenroll SUPPORT')}`, or leave them out with --drop-missing"
         )
     return found
+
+
+def _relabelled(found: FoundClips, support: Path, labels: Sequence[str]) -> list[tuple[Clip, str]]:
+    """Clips that are now in the folder of another enrolled class, and that class."""
+    from metaser.runtime.enrolment.labels import tidy
+
+    root = support.resolve()
+    moved = []
+    for clip, place in found.moved:
+        inside = Path(place)
+        if inside.is_relative_to(root):  # else a link leads out of the folder
+            inside = inside.relative_to(root)
+        label = tidy(inside.parts[0])
+        if label in labels and label != tidy(clip.label):
+            moved.append((clip, label))
+    return moved
 
 
 def _print_found(console: PlainConsole, found: FoundClips) -> None:

@@ -45,6 +45,10 @@ def lost_by_change(before: Profile | None, after: Profile, tuned: TunedProfile |
     lines = []
     if before and before.tuned and not after.tuned and not tuned:
         lines.append(f"This change dropped the tuned head; to tune again: {command_line('enroll --tune auto')}")
+    wanted = before.reliability.wanted_false_accepts if before else None
+    if wanted is not None and after.reliability.wanted_false_accepts is None:
+        again = command_line(f"calibrate --false-accepts {wanted:g}")
+        lines.append(f"The limit of {percent(wanted)} false accepts was dropped; to set it again: {again}")
     if before and (lost := len(before.others) - len(after.others)):
         lines.append(f"Background clips dropped: {lost} of {len(before.others)}.")
     return lines

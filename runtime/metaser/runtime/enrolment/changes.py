@@ -114,7 +114,8 @@ def embed_others(model: Model, folder: str | Path, profile: Profile, progress: P
     read = embed_clips(found.clips, lambda waveform: model.embed(waveform, profile.head), progress, model.workers)
     if not read.clips:
         return read.checked()
-    return without_copies(replace(read, left_out=found.left_out), "used")
+    read = replace(read, left_out=found.left_out, model_id=model.bundle.manifest.model_id)
+    return without_copies(read, "used")
 
 
 def embed_files(

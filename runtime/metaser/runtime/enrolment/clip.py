@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 
 from metaser.runtime.arguments import check_fields
 from metaser.runtime.audio.contour import Contour
@@ -12,7 +13,10 @@ from metaser.runtime.audio.quality import ClipQuality
 from metaser.runtime.enrolment.labels import tidy
 from metaser.runtime.errors import SupportError
 from metaser.runtime.system.command_line import command_line
-from metaser.runtime.words import kind_of
+from metaser.runtime.words import counted, kind_of, listed
+
+LISTED = 5
+"""Names in a sentence."""
 
 
 @dataclass(frozen=True, order=True)
@@ -69,6 +73,24 @@ def with_tidy_label(clip: Clip) -> Clip:
     return replace(clip, label=tidy(clip.label) or clip.label)
 
 
+def array_name(number: int) -> str:
+    """The name of a clip that was given as an array, by its number in its class."""
+    return f"array {number}"
+
+
+def with_new_names(clips: Sequence[Clip], taken: Collection[str]) -> list[Clip]:
+    """The clips, with those given as arrays numbered on where a title is taken."""
+    titles = set(taken)
+    renamed = []
+    for clip in clips:
+        names = chain([clip.name], map(array_name, count()))
+        while not clip.path and clip.title in titles:
+            clip = replace(clip, name=next(names))  # noqa: PLW2901 # the same clip
+        titles.add(clip.title)
+        renamed.append(clip)
+    return renamed
+
+
 def names_of(clip: Clip) -> tuple[str, ...]:
     """The names of a clip: `LABEL/GROUP/NAME`, `LABEL/NAME`, `LABEL/SHA256`."""
     return clip.title, f"{clip.label}/{clip.name}", f"{clip.label}/{clip.sha256}"
@@ -78,21 +100,35 @@ def rows_named(clips: Sequence[Clip], name: str) -> set[int]:
     """The rows of a class or of a clip: by its exact name, else by a name that is typed differently.
 
     Raises:
-        SupportError: it is not text, or is the name of both a class and a clip.
+        SupportError: it is not text, is the name of both a class and a clip, or of several clips.
     """
     if not isinstance(name, str):
         raise SupportError(f"{name!r} is {kind_of(name)}: give the label as text")
     for form in (str, _typed):
         of_class = {row for row, clip in enumerate(clips) if form(clip.label) == form(name)}
-        of_clip = {row for row, clip in enumerate(clips) if form(name) in map(form, names_of(clip))} - of_class
+        titled = {row for row, clip in enumerate(clips) if form(name) == form(clip.title)}
+        named = {row for row, clip in enumerate(clips) if form(name) in map(form, names_of(clip))}
+        of_clip = (titled or named) - of_class
         if of_class and of_clip:
             raise SupportError(
                 f"{name} is both a class and a clip of another class: name the clip LABEL/SHA256, as "
                 f"`{command_line('enroll --report --json')}` shows it, or rename the class"
             )
+        if len(of_clip) > 1:
+            raise SupportError(
+                f"{name} is the name of {counted(len(of_clip), 'clip')}: name one of "
+                f"{listed([_full_name(clips, row) for row in sorted(of_clip)], LISTED)}"
+            )
         if of_class or of_clip:
             return of_class or of_clip
     return set()
+
+
+def _full_name(clips: Sequence[Clip], row: int) -> str:
+    """The title of a clip, or its label and hash if others have that title."""
+    clip = clips[row]
+    titles = [other.title for other in clips]
+    return clip.title if titles.count(clip.title) == 1 else f"{clip.label}/{clip.sha256}"
 
 
 def _typed(name: str) -> str:

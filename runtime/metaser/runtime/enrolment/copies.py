@@ -12,10 +12,9 @@ import numpy as np
 
 from metaser.runtime.arrays import Embedding, Embeddings
 from metaser.runtime.audio.contour import Prepared
-from metaser.runtime.enrolment.clip import Clip, enrolled_elsewhere
+from metaser.runtime.enrolment.clip import LISTED, Clip, enrolled_elsewhere
 from metaser.runtime.enrolment.embed import EmbeddedClips
 from metaser.runtime.enrolment.profile import Profile
-from metaser.runtime.enrolment.support import LISTED
 from metaser.runtime.errors import SupportError
 from metaser.runtime.words import counted, listed
 
@@ -123,7 +122,7 @@ def without_enrolled(read: EmbeddedClips, profile: Profile) -> EmbeddedClips:
         which = "is" if len(again) == 1 else "are"
         notices.append(f"{counted(len(again), 'clip')} {which} enrolled already: {listed(again, LISTED)}")
     kept = [row for row, clip in enumerate(read.clips) if row not in found or clip.sha256 in same]
-    return replace(read.rows(kept), notices=tuple(notices))
+    return replace(read.rows(kept), notices=tuple(notices), compared_with=profile.clips_key)
 
 
 def copies_of_others(read: EmbeddedClips, profile: Profile) -> dict[int, Clip]:

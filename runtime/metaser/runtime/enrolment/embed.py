@@ -12,9 +12,9 @@ from metaser.runtime.audio.contour import contour_of
 from metaser.runtime.audio.quality import measure
 from metaser.runtime.audio.recordings import LeftOut, cannot_be_read, summary
 from metaser.runtime.audio.trim import utterances_in, without_pauses
-from metaser.runtime.enrolment.clip import Clip
+from metaser.runtime.enrolment.clip import LISTED, Clip
 from metaser.runtime.enrolment.labels import look_alikes
-from metaser.runtime.enrolment.support import LISTED, Progress, SupportClip
+from metaser.runtime.enrolment.support import Progress, SupportClip
 from metaser.runtime.enrolment.verdict import LEAST_CLASSES
 from metaser.runtime.errors import AudioError, SupportError
 from metaser.runtime.system.workers import in_order
@@ -45,6 +45,12 @@ class EmbeddedClips:
 
     notices: tuple[str, ...] = ()
     """Sentences about merged labels, about copies, and about faults of clips such as a missing part."""
+
+    model_id: str = ""
+    """The model that embedded the clips."""
+
+    compared_with: int | None = None
+    """`clips_key` of the profile that the clips were compared with; None if copies of enrolled clips may be left."""
 
     def rows(self, kept: Sequence[int]) -> EmbeddedClips:
         """Only these of the clips."""

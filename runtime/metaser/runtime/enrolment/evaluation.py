@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from metaser.runtime.arguments import check
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
+from metaser.runtime.enrolment.clip import LISTED
 from metaser.runtime.enrolment.copies import copies_of_others, enrolled_copies, without_copies
 from metaser.runtime.enrolment.embed import EmbeddedClips, embed_clips
 from metaser.runtime.enrolment.labels import not_enrolled
 from metaser.runtime.enrolment.profile import Profile
-from metaser.runtime.enrolment.support import LISTED, Progress, Support, read_support
+from metaser.runtime.enrolment.support import Progress, Support, read_support
 from metaser.runtime.enrolment.verdict import wilson_interval
 from metaser.runtime.errors import SupportError
 from metaser.runtime.scoring.calibration import confidence_error

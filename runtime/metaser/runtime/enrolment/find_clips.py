@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from metaser.runtime.audio.recordings import LeftOut
 from metaser.runtime.bundles.bundle import sha256_of
 from metaser.runtime.enrolment.clip import Clip, check_clips
+from metaser.runtime.enrolment.labels import tidy
 from metaser.runtime.enrolment.support import hash_recordings
 from metaser.runtime.system.given_path import given_path
 from metaser.runtime.system.os_errors import not_found
@@ -54,13 +56,14 @@ def find_clips(clips: Sequence[Clip], folder: str | Path | None = None) -> Found
     if below and not below.is_dir():
         raise not_found(below, "folder")
     state = {clip.sha256: _state(clip) for clip in clips}
-    elsewhere: dict[str, str] = {}
+    places: defaultdict[str, list[Path]] = defaultdict(list)
     left_out: list[LeftOut] = []
     if below and any(each != "there" for each in state.values()):
         digests, unused = hash_recordings(below)
         left_out += (each for each in unused if not each.is_other)
         for path, digest in digests.items():
-            elsewhere.setdefault(digest, str(path.resolve()))
+            places[digest].append(path.resolve())
+    elsewhere = {clip.sha256: _best(clip, places[clip.sha256]) for clip in clips if clip.sha256 in places}
     there = [clip for clip in clips if state[clip.sha256] == "there"]
     gone = [clip for clip in clips if state[clip.sha256] != "there"]
     moved = [(clip, elsewhere[clip.sha256]) for clip in gone if clip.sha256 in elsewhere]
@@ -73,6 +76,11 @@ def find_clips(clips: Sequence[Clip], folder: str | Path | None = None) -> Found
         unreadable=tuple(clip for clip in lost if state[clip.sha256] == "unreadable"),
         left_out=tuple(left_out),
     )
+
+
+def _best(clip: Clip, places: Sequence[Path]) -> str:
+    """Of several files with the content of a clip, one below a folder with its label, if there is any."""
+    return str(next((path for path in places if clip.label in map(tidy, path.parts[:-1])), places[0]))
 
 
 def is_there(clip: Clip) -> bool:

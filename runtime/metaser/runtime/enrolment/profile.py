@@ -20,7 +20,14 @@ import numpy.typing as npt
 
 from metaser.runtime.arguments import check, check_fields
 from metaser.runtime.arrays import Embeddings, HeadParameters, Prototypes
-from metaser.runtime.enrolment.clip import Clip, check_clips, enrolled_elsewhere, rows_named, with_tidy_label
+from metaser.runtime.enrolment.clip import (
+    Clip,
+    check_clips,
+    enrolled_elsewhere,
+    rows_named,
+    with_new_names,
+    with_tidy_label,
+)
 from metaser.runtime.enrolment.profile_file import check_is_profile, delete, read_content, undo_path
 from metaser.runtime.enrolment.profile_format import damaged, from_bytes, to_bytes
 from metaser.runtime.enrolment.verdict import Verdict, judge
@@ -165,9 +172,10 @@ class Profile:
                 raise enrolled_elsewhere(clip, twin)
         new = {clip.sha256 for clip in clips}
         kept = [row for row, clip in enumerate(before) if clip.sha256 not in new]
+        clips_kept = [before[row] for row in kept]
         return replace(
             self,
-            clips=(*(before[row] for row in kept), *clips),
+            clips=(*clips_kept, *with_new_names(clips, {clip.title for clip in clips_kept})),
             embeddings=np.concatenate([self.embeddings[kept], embeddings]),
         )
 

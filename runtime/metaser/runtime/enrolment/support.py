@@ -29,7 +29,7 @@ from metaser.runtime.audio.recordings import (
 )
 from metaser.runtime.audio.samples import check_rate
 from metaser.runtime.bundles.bundle import sha256_of
-from metaser.runtime.enrolment.clip import Clip
+from metaser.runtime.enrolment.clip import LISTED, Clip, array_name
 from metaser.runtime.enrolment.labels import check_label, tidy
 from metaser.runtime.errors import InputError, SupportError
 from metaser.runtime.system.command_line import command_line
@@ -38,9 +38,6 @@ from metaser.runtime.system.os_errors import not_found
 from metaser.runtime.words import kind_of, listed
 
 Support: TypeAlias = "str | Path | Mapping[str, Iterable[npt.ArrayLike]]"
-LISTED = 5
-"""Names in a sentence."""
-
 Command: TypeAlias = Literal["enroll", "add", "test"]
 COMMANDS: dict[Command, tuple[str, str]] = {
     "enroll": ("enroll", "enroll --add"),
@@ -312,7 +309,7 @@ def _from_arrays(arrays: Mapping[str, Iterable[npt.ArrayLike]], min_classes: int
         if not waveforms:
             raise SupportError(f"class {label} has no clips: add clips or leave the class out")
         for index, waveform in enumerate(waveforms):
-            name = f"array {index}"
+            name = array_name(index)
             array = read_array(waveform, f"{label}/{name}", rate_hz)
             digest = hashlib.sha256(array.waveform.tobytes()).hexdigest()
             clips.append(SupportClip(Clip(label=label, sha256=digest, name=name, path=""), array))

@@ -17,9 +17,9 @@ from metaser.runtime.audio.samples import check_rate
 from metaser.runtime.audio.trim import load_speech, speech_in
 from metaser.runtime.bundles.bundle import sha256_of
 from metaser.runtime.enrolment.changes import recalibrate
-from metaser.runtime.enrolment.clip import Clip
+from metaser.runtime.enrolment.clip import LISTED, Clip
 from metaser.runtime.enrolment.profile import Profile
-from metaser.runtime.enrolment.support import LISTED, Progress, Support, read_support
+from metaser.runtime.enrolment.support import Progress, Support, read_support
 from metaser.runtime.errors import BundleError, SupportError
 from metaser.runtime.providers.session import check_finite
 from metaser.runtime.system.workers import in_order

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from metaser.runtime.scoring.decision import Calibration, score, softmax
+from metaser.runtime.scoring.decision import COSINES, Calibration, score, softmax
 from metaser.runtime.scoring.leave_one_out import LeftOutScores
 
 Floats = npt.NDArray[np.float64]
@@ -140,7 +140,8 @@ def calibrate(evidence: CalibrationInputs, wanted_false_accepts: float | None) -
     floor = -1.0 if wanted_false_accepts is None else _floor(evidence, wanted_false_accepts)
     others_rate = STRICT_FALSE_ACCEPTS if wanted_false_accepts is None else wanted_false_accepts
     floor = max(floor, _others_floor(evidence, others_rate))
-    calibration = Calibration(temperature, threshold, base.margin, floor, max(strict, floor))
+    floor = min(floor, COSINES[1])
+    calibration = Calibration(temperature, threshold, base.margin, floor, min(max(strict, floor), COSINES[1]))
     accepted, rejected = expected_rates(evidence, calibration)
     strictly = replace(calibration, min_cosine=calibration.strict_cosine)
     strictly_accepted, strictly_rejected = expected_rates(evidence, strictly)

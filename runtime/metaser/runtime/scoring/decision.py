@@ -23,7 +23,7 @@ class Calibration:
     """How scaled cosines become a confidence, and when the answer is `unknown`.
 
     Raises:
-        InputError: a value is not a finite number, or the temperature cannot divide logits.
+        InputError: a value is not a finite number or out of its range.
     """
 
     temperature: float = 1.0
@@ -43,16 +43,21 @@ class Calibration:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if not self.is_valid:
+        if not is_between(self.temperature, TEMPERATURES):
             raise InputError(f"the temperature is {self.temperature:g}: give a number above 0, such as 1.0")
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether the temperature can divide logits."""
-        return is_between(self.temperature, TEMPERATURES)
+        for name in ("threshold", "margin"):
+            if not is_between(getattr(self, name), PROBABILITIES):
+                raise InputError(f"the {name} is {getattr(self, name):g}: give a probability from 0 to 1")
+        for name in ("min_cosine", "strict_cosine"):
+            if not is_between(getattr(self, name), COSINES):
+                raise InputError(f"{name} is {getattr(self, name):g}: give a cosine from -1 to 1")
 
 
 TEMPERATURES = (1e-20, 1e20)
+PROBABILITIES = (0.0, 1.0)
+COSINES = (-1.0, 1.0 + 1e-6)
+"""A threshold just above 1 lets nothing through."""
+
 SCALES = (1e-3, 1e6)
 """Limits of the temperature, and of the factor on cosines, within which confidences can be computed."""
 

@@ -8,6 +8,9 @@ from metaser.runtime.arguments import check_fields
 from metaser.runtime.audio.voice_activity import CHUNK_S, VoiceActivitySettings
 from metaser.runtime.errors import InputError
 
+MAX_WINDOW_S = 60.0
+"""A longer window mixes several emotions, and costs its length each hop."""
+
 
 @dataclass(frozen=True)
 class StreamSettings:
@@ -51,6 +54,8 @@ class StreamSettings:
                 f"and utterances from {self.min_utterance_s:g} s: each must be above 0 and not longer than the window, "
                 f"and a hop at least {CHUNK_S:g} s"
             )
+        if self.window_s > MAX_WINDOW_S:
+            raise InputError(f"a window of {self.window_s:g} s: give {MAX_WINDOW_S:g} s at most")
         if self.dwell_s < 0:
             raise InputError(f"a dwell of {self.dwell_s:g} s: it must be 0 or more")
         if not 0 <= self.leave_share <= 1:

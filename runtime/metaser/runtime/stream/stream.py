@@ -13,10 +13,12 @@ and widens its hop while the model is slower than real time.
 
 from __future__ import annotations
 
+import threading
 import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import numpy as np
@@ -86,6 +88,7 @@ class Stream:
         self._loss: tuple[float, float, float] | None = None  # that continues: start, end as reported, end
         self._overload_start_s: float | None = None
         self._finished = False
+        self._pushing = threading.Lock()
         self._speech = 0  # samples in utterances
         self._distortion = Distortion()
         self._peak = 0.0
@@ -131,13 +134,18 @@ class Stream:
 
         Raises:
             AudioError: not [T] float samples or int16, not finite or far out of [-1, 1]; the stream is as before.
-            InputError: the stream is finished, or `heard_at` or `dropped_ms` is not a number.
+            InputError: the stream is finished or in use by another thread, or `heard_at` or `dropped_ms` is not a
+                number.
         """
         check(heard_at=heard_at, dropped_ms=dropped_ms)
-        if self._finished:
-            raise InputError("the stream is finished: open a new one with Engine.stream")
         samples = as_samples(chunk, "a chunk")
         check_samples(samples, "a chunk")
+        with self._in_one_thread():
+            return self._push(samples, heard_at, dropped_ms)
+
+    def _push(self, samples: Waveform, heard_at: float | None, dropped_ms: float) -> list[StreamEvent]:
+        if self._finished:
+            raise InputError("the stream is finished: open a new one with Engine.stream")
         self._distortion.push(samples)
         self._peak = max(self._peak, float(np.abs(samples).max(initial=0.0)))
         self._repeats.push(samples)
@@ -149,9 +157,14 @@ class Stream:
         """Process remaining samples and close the last utterance; return the resulting events.
 
         An InputWarning is given if the speech was clipped, very quiet or absent, or if samples were repeated.
+
+        Raises:
+            InputError: the stream is in use by another thread.
         """
-        if self._finished:
-            return []
+        with self._in_one_thread():
+            return [] if self._finished else self._finish()
+
+    def _finish(self) -> list[StreamEvent]:
         self._pushed_at = time.perf_counter()
         events = list(self._lost(self._dropped_ms))
         events += self._process(self._resampler.finish())
@@ -161,8 +174,18 @@ class Stream:
             events += self._close(utterance)
         self._finished = True
         for doubt in self._doubts():
-            warnings.warn(f"the stream: {doubt}", InputWarning, stacklevel=2)
+            warnings.warn(f"the stream: {doubt}", InputWarning, stacklevel=3)
         return events
+
+    @contextmanager
+    def _in_one_thread(self) -> Iterator[None]:
+        """Raise InputError if another thread is using the stream."""
+        if not self._pushing.acquire(blocking=False):
+            raise InputError("another thread is using this stream: give each thread its own, with Engine.stream")
+        try:
+            yield
+        finally:
+            self._pushing.release()
 
     def _doubts(self) -> Iterator[str]:
         """Why the labels of this stream may mean little."""

@@ -38,7 +38,7 @@ def profile_lock(
 
         with profile_lock("me.safetensors"):
             profile = engine.open_profile("me.safetensors")
-            engine.add(profile, clips).save("me.safetensors")
+            engine.add(profile, "more/").save("me.safetensors")
 
     The lock is a file in the user's runtime folder, named by the sha256 of the profile's real path, so it also
     works through links. If there is no such folder, it is next to the profile.

@@ -9,6 +9,7 @@ from metaser.runtime.audio.recordings import find_recordings, why_none
 from metaser.runtime.enrolment.labels import tidy
 from metaser.runtime.errors import InputError
 from metaser.runtime.system.os_errors import not_found
+from metaser.toolkit.data.corpus_checks import check_folders, without_copies
 from metaser.toolkit.data.corpus_formats import READERS, NotUsedError, Reader, matches, read_name
 from metaser.toolkit.data.corpus_stats import Report, readable, report
 from metaser.toolkit.data.manifests import MANIFEST_COLUMNS, read_manifest
@@ -50,7 +51,8 @@ def read_corpus(root: str | Path, name: str | None = None) -> Corpus:
 
     Raises:
         NotFoundError: there is no such folder.
-        InputError: no audio files, none that can be used, no reader of that name, or several corpora below one root.
+        InputError: no audio files, none that can be used, no reader of that name, several corpora below one root, or
+            folders that are parts of a corpus or speakers.
     """
     root = Path(root)
     if not root.is_dir():
@@ -62,6 +64,8 @@ def read_corpus(root: str | Path, name: str | None = None) -> Corpus:
     if not paths:
         raise InputError(f"{root} {why_none(found.left_out)}: give the folder of a corpus")
     reader = _detect(root, paths) if name is None else READERS.get(name)
+    if reader is None:
+        check_folders(root, paths)
     utterances: list[Utterance] = []
     problems = [Problem(each.path, each.reason) for each in found.left_out if not each.is_other]
     first: dict[tuple[str, str], Utterance] = {}
@@ -76,7 +80,10 @@ def read_corpus(root: str | Path, name: str | None = None) -> Corpus:
     if not utterances:
         last = problems[-1]
         raise InputError(f"none of the {len(paths)} audio files in {root} can be used; {last.path.name}: {last.reason}")
-    return Corpus(reader.name if reader else root.resolve().name, tuple(utterances), tuple(problems))
+    if reader is None:  # published corpora are used as they are
+        utterances, copies = without_copies(utterances)
+        problems += copies
+    return Corpus(reader.name if reader else root.resolve().name, tuple(utterances), tuple(problems), reader is None)
 
 
 def read_any(path: Path) -> Corpus:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import soundfile
@@ -66,7 +66,7 @@ def _probe(corpus: Corpus) -> tuple[Corpus, list[_Header]]:
     clips = tuple(clip for clip, header in found if isinstance(header, _Header))
     problems = tuple(problem for _, problem in found if isinstance(problem, Problem))
     headers = [header for _, header in found if isinstance(header, _Header)]
-    return Corpus(corpus.name, clips, corpus.problems + problems), headers
+    return replace(corpus, utterances=clips, problems=corpus.problems + problems), headers
 
 
 def _header_or_problem(path: Path) -> _Header | Problem:

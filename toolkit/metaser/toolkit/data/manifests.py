@@ -10,6 +10,7 @@ from pathlib import Path
 
 from metaser.runtime.enrolment.labels import tidy
 from metaser.runtime.errors import InputError, NotFoundError
+from metaser.toolkit.data.corpus_checks import without_copies
 from metaser.toolkit.data.utterances import Corpus, Problem, Utterance, to_vocabulary
 
 MANIFEST_COLUMNS = ("path", "label", "speaker", "language", "corpus")
@@ -46,6 +47,8 @@ def read_manifest(csv_path: str | Path) -> Corpus:
         raise InputError(
             f"{csv_path.name} names {len(problems)} clips and none of them exists: paths start from its folder"
         )
+    utterances, copies = without_copies(utterances)
+    problems += copies
     utterances.sort(key=lambda utterance: utterance.path.as_posix())
     return Corpus(csv_path.stem, tuple(utterances), tuple(problems))
 

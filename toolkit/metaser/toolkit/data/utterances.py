@@ -56,6 +56,8 @@ class Corpus:
     utterances: tuple[Utterance, ...]
     """Sorted by path below the root: the same order on every machine."""
     problems: tuple[Problem, ...]
+    is_sorted: bool = False
+    """Whether its folders are the labels and speakers, and not the names of a published corpus."""
 
 
 def classes_by(utterances: Sequence[Utterance], column: Column = "label") -> dict[str, Indices]:
