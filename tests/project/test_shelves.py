@@ -11,9 +11,10 @@ MAY_IMPORT = {
     "metaser.diagnostics": ("metaser.runtime",),
     "metaser.toolkit": ("metaser.runtime",),
     "metaser.export": ("metaser.runtime", "metaser.toolkit"),
+    "metaser.serve": ("metaser.runtime",),
     "metaser.cli": ("metaser.runtime", "metaser.diagnostics"),
     "metaser.cli.commands": (
-        "metaser.cli", "metaser.runtime", "metaser.diagnostics", "metaser.toolkit", "metaser.export",
+        "metaser.cli", "metaser.runtime", "metaser.diagnostics", "metaser.toolkit", "metaser.export", "metaser.serve",
     ),
     "optimum": ("metaser.cli",),
     "benchmarks": ("metaser", "benchmarks"),

@@ -16,6 +16,7 @@ EXAMPLES = {
     "stream": "metaser stream recording.wav",
     "test": "metaser test new_clips/",
     "record": "metaser record joy --count 5",
+    "serve": "metaser serve",
     "calibrate": "metaser calibrate --false-accepts 0.2",
     "reenroll": "metaser reenroll --bundle bundle/",
     "info": "metaser info",

@@ -23,7 +23,6 @@ from metaser.cli.options import (
     profile_path,
 )
 from metaser.cli.view.console import print_error, print_json, print_status
-from metaser.cli.view.enrolment_report import as_json as report_as_json
 from metaser.cli.view.enrolment_report import (
     class_table,
     clip_table,
@@ -340,7 +339,7 @@ def _print_json(outcome: Outcome, path: Path, elapsed_s: float) -> None:
         tune=tuning_json(outcome.tuned),
         calibration=asdict(profile.calibration),
         expected=asdict(profile.reliability),
-        report=report_as_json(outcome.report) if outcome.report else None,
+        report=outcome.report.as_dict() if outcome.report else None,
         elapsed_s=round(elapsed_s, 3),
     )
 

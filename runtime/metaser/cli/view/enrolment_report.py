@@ -1,9 +1,8 @@
-"""The enrolment report as tables and as JSON."""
+"""The enrolment report as tables."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from metaser.cli.view.console import percent, plain
 from metaser.cli.view.terminal import PlainConsole, new_table
@@ -110,30 +109,3 @@ def _remark(each: ClipReport) -> str:
     if each.clip.copies:
         remarks.append("has copies")
     return ", ".join(remarks)
-
-
-def as_json(report: Report) -> dict[str, Any]:
-    """The report for `--json`."""
-    return {
-        "clips": [
-            {
-                "label": each.clip.label,
-                "name": each.clip.name,
-                "group": each.clip.group,
-                "sha256": each.clip.sha256,
-                **(asdict(each.clip.quality) if each.clip.quality else {}),
-                "copies": list(each.clip.copies),
-                "faults": list(each.faults),
-                "long": each.is_long,
-                "twin": each.twin,
-                "nearest": each.nearest,
-                "probability": each.probability,
-                "outlier": each.is_outlier,
-            }
-            for each in report.clips
-        ],
-        "classes": [asdict(each) for each in report.classes],
-        "pairs": [{**asdict(each), "overlaps": each.overlaps} for each in report.pairs],
-        "findings": list(report.findings),
-        "verdict": {**asdict(report.verdict), "sentence": report.verdict.sentence},
-    }

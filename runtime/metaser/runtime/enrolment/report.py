@@ -7,8 +7,9 @@ docs/enrolment.md explains the limits.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -109,6 +110,32 @@ class Report:
 
     verdict: Verdict
     """Whether the labels can be relied on."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as plain values, as `metaser enroll --report --json` prints it."""
+        return {
+            "clips": [
+                {
+                    "label": each.clip.label,
+                    "name": each.clip.name,
+                    "group": each.clip.group,
+                    "sha256": each.clip.sha256,
+                    **(asdict(each.clip.quality) if each.clip.quality else {}),
+                    "copies": list(each.clip.copies),
+                    "faults": list(each.faults),
+                    "long": each.is_long,
+                    "twin": each.twin,
+                    "nearest": each.nearest,
+                    "probability": each.probability,
+                    "outlier": each.is_outlier,
+                }
+                for each in self.clips
+            ],
+            "classes": [asdict(each) for each in self.classes],
+            "pairs": [{**asdict(each), "overlaps": each.overlaps} for each in self.pairs],
+            "findings": list(self.findings),
+            "verdict": {**asdict(self.verdict), "sentence": self.verdict.sentence},
+        }
 
 
 def make_report(profile: Profile, scale: float) -> Report:

@@ -173,9 +173,14 @@ class Stream:
         if utterance := self._voice.close():
             events += self._close(utterance)
         self._finished = True
-        for doubt in self._doubts():
+        for doubt in self.doubts:
             warnings.warn(f"the stream: {doubt}", InputWarning, stacklevel=3)
         return events
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why the labels of the stream so far may mean little, one line per reason; `finish` warns of the same."""
+        return list(self._doubts())
 
     @contextmanager
     def _in_one_thread(self) -> Iterator[None]:
@@ -188,7 +193,6 @@ class Stream:
             self._pushing.release()
 
     def _doubts(self) -> Iterator[str]:
-        """Why the labels of this stream may mean little."""
         speech_s = max(self._speech / SAMPLE_RATE_HZ, 1.0)
         if fault := self._distortion.fault(speech_s * self._rate_hz):
             yield f"it {fault}, and labels may be wrong: lower the level"

@@ -1,0 +1,203 @@
+"""The profiles of a server: files in one folder, found by name; a change of any process is seen at the next request."""
+
+from __future__ import annotations
+
+import os
+import threading
+import unicodedata
+from dataclasses import replace
+from pathlib import Path
+
+from metaser.runtime import Engine, Profile, forget, profile_lock
+from metaser.runtime.enrolment.embed import EmbeddedClips
+from metaser.runtime.enrolment.labels import tidy
+from metaser.runtime.errors import InputError, MetaserError, NotFoundError
+
+SUFFIX = ".safetensors"
+LONGEST_NAME = 64
+BESIDE_LETTERS = frozenset(" -_.")
+
+Signature = tuple[int, int, int]
+
+
+def check_name(name: str) -> str:
+    """A profile's name: letters and digits of any script, spaces, `-`, `_` and `.`; it is never a path.
+
+    Raises:
+        InputError: it is another text.
+    """
+    tidied = tidy(name)
+    is_valid = (
+        0 < len(tidied) <= LONGEST_NAME
+        and not tidied.startswith((".", "-"))
+        and all(sign in BESIDE_LETTERS or unicodedata.category(sign)[0] in "LMN" for sign in tidied)
+    )
+    if not is_valid or len(os.fsencode(tidied + SUFFIX)) > 200:
+        raise InputError(
+            f"a profile cannot have this name: give 1 to {LONGEST_NAME} letters, digits, spaces, - _ and ., beginning "
+            "with a letter or digit"
+        )
+    return tidied
+
+
+class Profiles:
+    """The folder of profiles; safe to use from several threads."""
+
+    def __init__(self, folder: Path, engine: Engine) -> None:
+        self._folder, self._engine = folder, engine
+        self._known: dict[str, tuple[Signature, Profile]] = {}
+        self._lock = threading.Lock()
+
+    def path(self, name: str) -> Path:
+        """The file of a profile, which need not exist.
+
+        Raises:
+            InputError: it is no name of a profile.
+        """
+        return self._folder / f"{check_name(name)}{SUFFIX}"
+
+    def names(self) -> list[str]:
+        """The profiles in the folder, sorted."""
+        found = []
+        for path in self._folder.glob(f"*{SUFFIX}"):
+            name = path.name.removesuffix(SUFFIX)
+            try:
+                if check_name(name) == name and path.is_file():
+                    found.append(name)
+            except (InputError, OSError):  # another file
+                continue
+        return sorted(found)
+
+    def only_name(self) -> str:
+        """The name of the single profile.
+
+        Raises:
+            InputError: there is none, or there are several.
+        """
+        names = self.names()
+        if len(names) != 1:
+            which = f"one of {', '.join(names)}" if names else "enrol one first"
+            raise InputError(f"which profile? there are {len(names)}: {which}")
+        return names[0]
+
+    def get(self, name: str | None) -> Profile:
+        """A profile, read again if its file has changed; without a name, the single one.
+
+        Raises:
+            NotFoundError: there is no such profile.
+            InputError: no name was given and there is not exactly one profile.
+            ProfileError: it is damaged, or of another bundle.
+        """
+        name = self.only_name() if name is None else check_name(name)
+        path = self.path(name)
+        try:
+            found = path.stat()
+        except OSError:
+            raise NotFoundError(f"there is no profile {name}") from None
+        signature = (found.st_mtime_ns, found.st_size, found.st_ino)
+        with self._lock:
+            known = self._known.get(name)
+        if known is not None and known[0] == signature:
+            return known[1]
+        profile = self._engine.open_profile(path)
+        with self._lock:
+            self._known[name] = (signature, profile)
+        return profile
+
+    def describe(self) -> list[dict[str, object]]:
+        """Name, classes and clips of each profile, and why it cannot be used if so."""
+        return [self._description(name) for name in self.names()]
+
+    def _description(self, name: str) -> dict[str, object]:
+        try:
+            profile = self.get(name)
+        except MetaserError as error:
+            return {"name": name, "labels": [], "clips": 0, "problem": str(error)}
+        return {"name": name, "labels": list(profile.labels), "clips": len(profile.clips), "problem": None}
+
+    def enroll(self, name: str, clips: EmbeddedClips, *, replaces: bool) -> Profile:
+        """Write a new profile of clips.
+
+        Raises:
+            InputError: there is a profile of this name, and it is not to be replaced.
+            MetaserError: it cannot be written.
+        """
+        from metaser.runtime.enrolment.changes import new_profile
+
+        path = self.path(name)
+        profile = new_profile(self._engine.model, without_paths(clips))
+        with profile_lock(path):
+            if path.exists() and not replaces:
+                raise InputError(f"there is a profile {name}: add to it, or replace it")
+            profile.save(path)
+        return profile
+
+    def add(self, name: str, clips: EmbeddedClips) -> Profile:
+        """Add clips to a profile.
+
+        Raises:
+            MetaserError: as `Engine.add`, or it cannot be written.
+        """
+        with self.changing(name) as path:
+            profile = self._engine.add(self.get(name), without_paths(clips))
+            profile.save(path)
+        return profile
+
+    def remove(self, name: str, what: str) -> Profile:
+        """Remove a class, `LABEL`, or a clip, `LABEL/CLIP`.
+
+        Raises:
+            MetaserError: as `Engine.remove`, or it cannot be written.
+        """
+        with self.changing(name) as path:
+            profile = self._engine.remove(self.get(name), what)
+            profile.save(path)
+        return profile
+
+    def calibrate(self, name: str, false_accepts: float | None) -> Profile:
+        """Set the limit of false accepts; None: as enrolment does.
+
+        Raises:
+            MetaserError: as `Engine.calibrate`, or it cannot be written.
+        """
+        with self.changing(name) as path:
+            profile = self._engine.calibrate(self.get(name), false_accepts=false_accepts)
+            profile.save(path)
+        return profile
+
+    def forget(self, name: str) -> None:
+        """Delete a profile and its older copy.
+
+        Raises:
+            NotFoundError: there is no such profile.
+            MetaserError: it cannot be deleted.
+        """
+        path = self.path(name)
+        if not path.exists():
+            raise NotFoundError(f"there is no profile {check_name(name)}")
+        forget(path)
+        with self._lock:
+            self._known.pop(check_name(name), None)
+
+    def changing(self, name: str) -> _Changing:
+        """Hold the lock of a profile while it is read, changed and saved."""
+        return _Changing(self.path(name))
+
+
+class _Changing:
+    """The path of a profile, locked."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._held = path, profile_lock(path)
+
+    def __enter__(self) -> Path:
+        self._held.__enter__()
+        return self._path
+
+    def __exit__(self, *error: object) -> None:
+        self._held.__exit__(*error)  # type: ignore[arg-type] # what __exit__ is given
+
+
+def without_paths(clips: EmbeddedClips) -> EmbeddedClips:
+    """Uploaded clips, whose files are gone when the request is answered."""
+    return replace(clips, clips=tuple(replace(clip, path="") for clip in clips.clips))

@@ -1,0 +1,78 @@
+"""Samples of a client that wait for the model, as bytes; a full inbox loses its oldest, which are counted."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from metaser.runtime.audio.formats.pcm import RawFormat
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """What has arrived since the last time."""
+
+    content: bytes
+    """Whole frames."""
+
+    lost_frames: int
+    """Frames before these that were lost; they are replaced by silence, so that times stay correct."""
+
+    seconds: float
+    """Of these frames."""
+
+    heard_at: float
+    """Arrival time of the last frame, by `time.perf_counter`."""
+
+
+class Inbox:
+    """A buffer of messages, which may end within a frame; without a capacity nothing is lost."""
+
+    def __init__(self, form: RawFormat, capacity_s: float | None = None) -> None:
+        self._frame_bytes = form.frame_bytes
+        self._bytes_per_s = form.rate_hz * form.frame_bytes
+        self._capacity = None if capacity_s is None else round(capacity_s * form.rate_hz) * form.frame_bytes
+        self._waiting: deque[bytes] = deque()
+        self._size = 0
+        self._lost = 0  # bytes, whole frames
+        self._heard_at = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Audio that waits."""
+        return self._size / self._bytes_per_s
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether at least one whole frame waits."""
+        return self._size >= self._frame_bytes
+
+    def put(self, message: bytes) -> None:
+        """Add a message; drop the oldest frames beyond the capacity."""
+        self._waiting.append(message)
+        self._size += len(message)
+        self._heard_at = time.perf_counter()
+        if self._capacity is not None and self._size > self._capacity:
+            excess = self._size - self._capacity
+            self._drop(excess + -excess % self._frame_bytes)
+
+    def take(self) -> Taken:
+        """Everything that has arrived, in whole frames; the rest of a frame stays."""
+        content = b"".join(self._waiting)
+        whole = len(content) // self._frame_bytes * self._frame_bytes
+        self._waiting = deque([content[whole:]] if whole < len(content) else [])
+        self._size = len(content) - whole
+        lost, self._lost = self._lost // self._frame_bytes, 0
+        return Taken(content[:whole], lost, whole / self._bytes_per_s, self._heard_at)
+
+    def _drop(self, count: int) -> None:
+        """Drop so many of the oldest bytes."""
+        self._lost += count
+        self._size -= count
+        while count:
+            first = self._waiting.popleft()
+            if len(first) > count:
+                self._waiting.appendleft(first[count:])
+                return
+            count -= len(first)
