@@ -177,7 +177,8 @@ def test_a_clip_that_cannot_be_used_is_one_line(server: Server, path: str, body:
 def test_a_request_that_cannot_be_served_is_one_line(
     server: Server, request_line: str, body: bytes | None, status: int, words: str
 ) -> None:
-    answer = server.ask(*request_line.split(), body)
+    method, path = request_line.split()
+    answer = server.ask(method, path, body)
     assert answer.status == status
     assert words in holds(answer, "Error")["error"]["message"]
 

@@ -20,6 +20,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from metaser.runtime import Engine
 from metaser.runtime.errors import InputWarning, MetaserError
 from metaser.serve import systemd
 from metaser.serve.answers import RefusedError, broken, error_body, failed, refused
@@ -60,20 +61,15 @@ ROUTES = (
 )
 
 
-def create_app(settings: ServeSettings) -> Starlette:
-    """The application of a server; the engine is opened when it starts.
-
-    Raises:
-        MetaserError: when it starts, as `Engine.open`.
-    """
+def create_app(settings: ServeSettings, engine: Engine) -> Starlette:
+    """The application of a server, without the checks of `guarded`."""
 
     async def stream(websocket: WebSocket) -> None:
         await Session(websocket, websocket.app.state.service).run()
 
     return Starlette(
         routes=[*ROUTES, WebSocketRoute(STREAM, stream)],
-        lifespan=lambda app: _lifespan(app, settings),
-        middleware=[],
+        lifespan=lambda app: _lifespan(app, settings, engine),
         exception_handlers={
             RefusedError: refused,
             MetaserError: failed,
@@ -144,10 +140,10 @@ def _no_route(_request: Request, error: Exception) -> JSONResponse:
 
 
 @asynccontextmanager
-async def _lifespan(app: Starlette, settings: ServeSettings) -> AsyncIterator[None]:
-    """Open the engine, take over the signals that stop the worker, and tell systemd."""
+async def _lifespan(app: Starlette, settings: ServeSettings, engine: Engine) -> AsyncIterator[None]:
+    """Measure the machine, take over the signals that stop the worker, and tell systemd."""
     warnings.simplefilter("ignore", InputWarning)  # answers hold what the library warns of
-    service = await anyio.to_thread.run_sync(Service, settings)
+    service = await anyio.to_thread.run_sync(Service, settings, engine)
     app.state.service = service
     async with anyio.create_task_group() as tasks:
         _stop_gently(service)

@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
+from metaser.runtime import Engine
 from metaser.runtime.errors import InputError, WorkError
 from metaser.serve.app import create_app, guarded
 from metaser.serve.metrics import SHARED_FOLDER
@@ -34,28 +35,34 @@ def serve(settings: ServeSettings, notify: Callable[[str], None]) -> None:
     """
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     with _listen(settings) as listening:
+        app = make_app(settings)  # with several workers only to report errors once
+        settings.profiles.mkdir(parents=True, exist_ok=True)
         host, port = listening.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        settings.profiles.mkdir(parents=True, exist_ok=True)
         notify(f"Serving at {settings.scheme}://{shown}:{port}, profiles in {settings.profiles}. Ctrl-C stops.")
-        config = _config(settings)
         if settings.workers == 1:
-            uvicorn.Server(config).run(sockets=[listening])
+            uvicorn.Server(_config(settings, app)).run(sockets=[listening])
             return
         with TemporaryDirectory(prefix="metaser-metrics-") as folder:
             os.environ[SHARED_FOLDER] = folder
-            Multiprocess(config, sockets=[listening]).run()
+            Multiprocess(_config(settings, partial(make_app, settings)), sockets=[listening]).run()
 
 
 def make_app(settings: ServeSettings) -> ASGIApp:
-    """The application of a worker, in its own process."""
-    return guarded(create_app(settings))
+    """The application of a worker, in its own process.
+
+    Raises:
+        MetaserError: as `Engine.open`.
+    """
+    engine = Engine.open(settings.bundle, provider=settings.provider, threads=settings.threads)
+    return guarded(create_app(settings, engine))
 
 
-def _config(settings: ServeSettings) -> uvicorn.Config:
+def _config(settings: ServeSettings, app: ASGIApp | Callable[[], ASGIApp]) -> uvicorn.Config:
+    """uvicorn's settings for an application, or with several workers for what makes it in each of them."""
     return uvicorn.Config(
-        partial(make_app, settings),
-        factory=True,
+        app,
+        factory=settings.workers > 1,
         workers=settings.workers,
         http=BoundedProtocol,
         ws="websockets-sansio",

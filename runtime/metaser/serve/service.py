@@ -29,11 +29,10 @@ RETRY_S = 5
 class Service:
     """A worker: its engine, its profiles, and how much of it is in use."""
 
-    def __init__(self, settings: ServeSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: ServeSettings, engine: Engine) -> None:
+        self.settings, self.engine = settings, engine
         self.access = Access(settings)
         self.metrics = Metrics()
-        self.engine = Engine.open(settings.bundle, provider=settings.provider, threads=settings.threads)
         self.profiles = Profiles(settings.profiles, self.engine)
         self.most_streams = settings.limits.streams or measure_capacity(self.engine, settings.workers)
         self.metrics.capacity.set(self.most_streams)

@@ -63,7 +63,6 @@ def reenroll(  # noqa: PLR0913 # one parameter per option
     `metaser enroll --undo`.
     """
     from metaser.runtime import Profile, profile_lock
-    from metaser.runtime.system.command_line import command_line
     from metaser.runtime.system.os_errors import not_found
 
     if support is not None and not support.is_dir():
@@ -75,10 +74,7 @@ def reenroll(  # noqa: PLR0913 # one parameter per option
         manifest = engine.bundle.manifest
         console = console_for(as_json)
         if (before.model_id, before.graph_id) == (manifest.model_id, manifest.graph_id):
-            console.print_line(f"Nothing to do: the profile was made with this bundle, {manifest.name}.")
-            if support is not None:
-                again = command_line(f"enroll {shlex.quote(str(support))}")
-                console.print_line(f"{support} was not read; to enrol the clips in it: {again}")
+            _print_nothing_to_do(console, manifest.name, support)
             if as_json:
                 print_json(profile=str(path), bundle=manifest.name, renewed=False)
             return
@@ -108,6 +104,15 @@ def reenroll(  # noqa: PLR0913 # one parameter per option
             unreadable=[clip.title for clip in found.unreadable],
             left_out=skipped_json(found.left_out),
         )
+
+
+def _print_nothing_to_do(console: PlainConsole, bundle: str, support: Path | None) -> None:
+    from metaser.runtime.system.command_line import command_line
+
+    console.print_line(f"Nothing to do: the profile was made with this bundle, {bundle}.")
+    if support is not None:
+        again = command_line(f"enroll {shlex.quote(str(support))}")
+        console.print_line(f"{support} was not read; to enrol the clips in it: {again}")
 
 
 def _find(before: Profile, support: Path | None, *, drop_missing: bool) -> FoundClips:
