@@ -19,6 +19,9 @@ PROCESSORS_DIFFER = 0.02
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
+ALONE = sorted(path for path in (ROOT / "examples").glob("*.py") if path.stem != "stream_to_server")
+"""The example for a server runs in tests/serve."""
+
 Execute: TypeAlias = Callable[[list[str], Path], str]
 
 
@@ -41,7 +44,7 @@ def test_the_figure_of_the_demonstration_is_what_it_prints(person: Path, execute
     assert abs(100 * answer["share_right"] - int(stated)) <= 2
 
 
-@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("script", ALONE, ids=lambda path: path.stem)
 def test_every_example_runs(person: Path, script: Path, execute: Execute) -> None:
     last = {
         "enroll_and_classify": "clip.wav",

@@ -1,13 +1,19 @@
 """Streams over WebSocket: the library's events, what ends them, and every way to fail."""
 
 import asyncio
+import json
+import re
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -260,3 +266,36 @@ def test_a_client_that_never_reads_does_not_stop_others(start_server: StartServe
         return found
 
     assert "leave" in asyncio.run(asyncio.wait_for(run(), 60)).kinds()
+
+
+def transcript() -> list[str]:
+    page = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
+    return re.split("<!-- (?:end of )?transcript -->", page)[1].strip().splitlines()[1:-1]
+
+
+def test_the_transcript_of_the_documentation_is_what_happens(server: Server, conversation: Audio) -> None:
+    """Confidences differ a little between processors, and latencies always."""
+    lines = transcript()
+    sent = [line[2:] for line in lines if line.startswith("> ")]
+    said = [json.loads(line[2:]) for line in lines if line.startswith("< ")]
+    samples = pcm(conversation[: round(float(sent[1].split()[0]) * 16_000)])
+    start = {name: value for name, value in json.loads(sent[0]).items() if name != "type"}
+    found = talk(server, samples, end=sent[2], **start).messages
+    assert [set(message) for message in found] == [set(message) for message in said]
+    near = ("confidence", "scores", "latency_ms")
+    for one, other in zip(found, said, strict=True):
+        assert {k: v for k, v in one.items() if k not in near} == {k: v for k, v in other.items() if k not in near}
+        assert one.get("confidence", 0) == pytest.approx(other.get("confidence", 0), abs=0.05)
+
+
+def test_the_example_of_a_client_prints_the_segments(server: Server, conversation: Audio, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "recording.wav", conversation[: 5 * 16_000], 16_000)
+    script = Path(__file__).parents[2] / "examples" / "stream_to_server.py"
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "recording.wav", server.url, "me"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.fullmatch(r" +0\.48 +4\.29  neutral  \d\d%\n", done.stdout)
+    assert done.stderr == ""

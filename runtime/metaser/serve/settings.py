@@ -71,7 +71,7 @@ class ServeSettings:
     """Allow a network without TLS."""
 
     hosts: tuple[str, ...] = ()
-    """Further names by which clients reach the server, beside addresses and localhost."""
+    """Further names by which clients reach the server; addresses and localhost always do."""
 
     origins: tuple[str, ...] = ()
     """Further origins, such as https://example.org, whose pages may use the server."""

@@ -18,6 +18,7 @@ from metaser.runtime.audio.formats.pcm import RawFormat
 from metaser.runtime.audio.load import read_array, read_audio
 from metaser.runtime.audio.raw_check import RawCheck
 from metaser.runtime.errors import AudioError, InputError
+from metaser.runtime.words import counted
 from metaser.serve.answers import RefusedError
 from metaser.serve.http.uploads import body_of, form_of, written, written_bytes
 from metaser.serve.service import Service
@@ -36,7 +37,7 @@ async def classify(request: Request) -> JSONResponse:
         async with form_of(request, limits) as form:
             uploads = [value for value in form.values() if isinstance(value, UploadFile)]
             if len(uploads) != 1:
-                raise InputError(f"the form holds {len(uploads)} files: send one clip, in the field `file`")
+                raise InputError(f"the form holds {counted(len(uploads), 'file')}: send one clip, in the field `file`")
             return JSONResponse(await service.of_request(_of_upload, service, profile, uploads[0]))
     content = await body_of(request, limits)
     if not content:
@@ -72,7 +73,7 @@ def _of_samples(service: Service, profile: Profile, content: bytes, form: RawFor
     samples, check = form.decode(content[:whole]), RawCheck(form)
     if better := check.better_format(content[:whole]):
         raise AudioError(
-            f"the samples look like {better.sample_format} with {better.channels} channels and are read as "
+            f"the samples look like {better.sample_format} with {counted(better.channels, 'channel')} and are read as "
             f"{form.sample_format} with {form.channels}: state their format and channels"
         )
     if check.is_stereo(samples):

@@ -18,6 +18,7 @@ from starlette.types import Message
 
 from metaser.runtime.enrolment.labels import check_label
 from metaser.runtime.errors import InputError
+from metaser.runtime.system.files import open_new, replace_file
 from metaser.serve.answers import RefusedError
 from metaser.serve.settings import Limits
 
@@ -115,7 +116,7 @@ def written(files: Mapping[str, list[UploadFile]]) -> Iterator[Path]:
             own.mkdir(exist_ok=True)
             for upload in uploads:
                 path = _free(own, _base_name(upload.filename or ""))
-                with path.open("wb") as file:
+                with open_new(path) as file:
                     shutil.copyfileobj(upload.file, file)
         yield Path(folder)
 
@@ -125,7 +126,7 @@ def written_bytes(content: bytes) -> Iterator[Path]:
     """A file of these bytes, until the block ends."""
     with TemporaryDirectory(prefix="metaser-") as folder:
         path = Path(folder) / "clip"
-        path.write_bytes(content)
+        replace_file(path, content)
         yield path
 
 
