@@ -33,7 +33,7 @@ PROGRAM = """
 import base64, pickle, sys
 from metaser.serve.run import serve
 if __name__ == "__main__":
-    serve(pickle.loads(base64.b64decode(sys.argv[1])), lambda line: print(line, flush=True))
+    serve(pickle.loads(base64.b64decode(sys.argv[1])), print)
 """
 START_S = 30.0
 Audio: TypeAlias = npt.NDArray[np.float32]
@@ -112,7 +112,7 @@ StartServer: TypeAlias = Callable[..., Server]
 def start(folder: Path, **settings: Any) -> Server:
     """Start a server on a free port, and wait until it is ready."""
     given = ServeSettings(folder, **{"port": 0, **settings})
-    words = [sys.executable, "-c", PROGRAM, base64.b64encode(pickle.dumps(given)).decode()]
+    words = [sys.executable, "-u", "-c", PROGRAM, base64.b64encode(pickle.dumps(given)).decode()]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     line = process.stdout.readline()

@@ -20,6 +20,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from metaser.links.all_links import Links
 from metaser.runtime import Engine
 from metaser.runtime.errors import InputWarning, MetaserError
 from metaser.serve import systemd
@@ -61,7 +62,7 @@ ROUTES = (
 )
 
 
-def create_app(settings: ServeSettings, engine: Engine) -> Starlette:
+def create_app(settings: ServeSettings, engine: Engine, links: Links) -> Starlette:
     """The application of a server, without the checks of `guarded`."""
 
     async def stream(websocket: WebSocket) -> None:
@@ -69,7 +70,7 @@ def create_app(settings: ServeSettings, engine: Engine) -> Starlette:
 
     return Starlette(
         routes=[*ROUTES, WebSocketRoute(STREAM, stream)],
-        lifespan=lambda app: _lifespan(app, settings, engine),
+        lifespan=lambda app: _lifespan(app, Service(settings, engine, links)),
         exception_handlers={
             RefusedError: refused,
             MetaserError: failed,
@@ -140,10 +141,9 @@ def _no_route(_request: Request, error: Exception) -> JSONResponse:
 
 
 @asynccontextmanager
-async def _lifespan(app: Starlette, settings: ServeSettings, engine: Engine) -> AsyncIterator[None]:
-    """Measure the machine, take over the signals that stop the worker, and tell systemd."""
+async def _lifespan(app: Starlette, service: Service) -> AsyncIterator[None]:
+    """Take over the signals that stop the worker, and tell systemd."""
     warnings.simplefilter("ignore", InputWarning)  # answers hold what the library warns of
-    service = await anyio.to_thread.run_sync(Service, settings, engine)
     app.state.service = service
     async with anyio.create_task_group() as tasks:
         _stop_gently(service)
@@ -153,6 +153,7 @@ async def _lifespan(app: Starlette, settings: ServeSettings, engine: Engine) -> 
         yield
         systemd.notify("STOPPING=1")
         tasks.cancel_scope.cancel()
+    await anyio.to_thread.run_sync(service.links.close)
 
 
 async def _beat(service: Service, pause_s: float) -> None:

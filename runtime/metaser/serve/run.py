@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
+from metaser.links.all_links import Links
 from metaser.runtime import Engine
 from metaser.runtime.errors import InputError, WorkError
 from metaser.serve.app import create_app, guarded
@@ -35,27 +36,32 @@ def serve(settings: ServeSettings, notify: Callable[[str], None]) -> None:
     """
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     with _listen(settings) as listening:
-        app = make_app(settings)  # with several workers only to report errors once
+        app = make_app(settings, notify) if settings.workers == 1 else None
         settings.profiles.mkdir(parents=True, exist_ok=True)
         host, port = listening.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         notify(f"Serving at {settings.scheme}://{shown}:{port}, profiles in {settings.profiles}. Ctrl-C stops.")
-        if settings.workers == 1:
+        if app is not None:
             uvicorn.Server(_config(settings, app)).run(sockets=[listening])
             return
+        _open(settings)  # an error here is one line; in a worker it would come again and again
         with TemporaryDirectory(prefix="metaser-metrics-") as folder:
             os.environ[SHARED_FOLDER] = folder
-            Multiprocess(_config(settings, partial(make_app, settings)), sockets=[listening]).run()
+            Multiprocess(_config(settings, partial(make_app, settings, notify)), sockets=[listening]).run()
 
 
-def make_app(settings: ServeSettings) -> ASGIApp:
+def make_app(settings: ServeSettings, notify: Callable[[str], None]) -> ASGIApp:
     """The application of a worker, in its own process.
 
     Raises:
-        MetaserError: as `Engine.open`.
+        MetaserError: as `Engine.open` and `Links.open`.
     """
-    engine = Engine.open(settings.bundle, provider=settings.provider, threads=settings.threads)
-    return guarded(create_app(settings, engine))
+    engine = _open(settings)
+    return guarded(create_app(settings, engine, Links.open(settings.mqtt, settings.webhook, notify)))
+
+
+def _open(settings: ServeSettings) -> Engine:
+    return Engine.open(settings.bundle, provider=settings.provider, threads=settings.threads)
 
 
 def _config(settings: ServeSettings, app: ASGIApp | Callable[[], ASGIApp]) -> uvicorn.Config:

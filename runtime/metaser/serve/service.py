@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 import anyio
 import anyio.to_thread
 
+from metaser.links.all_links import Links
 from metaser.runtime import Engine
 from metaser.runtime.system.cores import best_threads
 from metaser.serve.access import Access
@@ -29,8 +30,8 @@ RETRY_S = 5
 class Service:
     """A worker: its engine, its profiles, and how much of it is in use."""
 
-    def __init__(self, settings: ServeSettings, engine: Engine) -> None:
-        self.settings, self.engine = settings, engine
+    def __init__(self, settings: ServeSettings, engine: Engine, links: Links) -> None:
+        self.settings, self.engine, self.links = settings, engine, links
         self.access = Access(settings)
         self.metrics = Metrics()
         self.profiles = Profiles(settings.profiles, self.engine)

@@ -76,8 +76,11 @@ class ServeSettings:
     origins: tuple[str, ...] = ()
     """Further origins, such as https://example.org, whose pages may use the server."""
 
-    record: Path | None = None
-    """The folder in which streams are recorded; None: no audio is kept."""
+    mqtt: str | None = None
+    """A broker that gets the labels of streams."""
+
+    webhook: str | None = None
+    """An address that gets the events of streams."""
 
     limits: Limits = Limits()
 

@@ -61,9 +61,15 @@ StreamsOption = Annotated[
     ),
 ]
 ConnectionsOption = Annotated[int, typer.Option("--connections", metavar="N", help="Open connections per worker.")]
-RecordOption = Annotated[
-    Path | None,
-    typer.Option("--record", metavar="DIR", help="Save the audio and labels of streams. Without it, nothing is kept."),
+
+MqttOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mqtt", metavar="HOST", help="Publish labels to this MQTT broker; Home Assistant finds them by itself."
+    ),
+]
+WebhookOption = Annotated[
+    str | None, typer.Option("--webhook", metavar="URL", help="Post each label to this address, as JSON.")
 ]
 
 
@@ -81,6 +87,8 @@ def serve(  # noqa: PLR0913 # one parameter per option
     insecure: InsecureOption = False,
     allow_host: AllowHostOption = None,
     allow_origin: AllowOriginOption = None,
+    mqtt: MqttOption = None,
+    webhook: WebhookOption = None,
     bundle: BundleOption = None,
     provider: ProviderOption = Provider.auto,
 ) -> None:
@@ -115,6 +123,8 @@ def serve(  # noqa: PLR0913 # one parameter per option
         insecure=insecure,
         hosts=tuple(allow_host or ()),
         origins=tuple(allow_origin or ()),
+        mqtt=mqtt,
+        webhook=webhook,
         limits=Limits(connections=connections, streams=streams),
     )
     run(settings, print_status)

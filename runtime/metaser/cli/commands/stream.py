@@ -28,7 +28,7 @@ from metaser.cli.options import (
 )
 from metaser.cli.streaming.formats import Format
 from metaser.cli.streaming.input_pipe import STANDARD_INPUT, is_pipe, open_pipe
-from metaser.cli.view.console import flush_or_drop_stdout, plain, print_json, quiet_libraries
+from metaser.cli.view.console import flush_or_drop_stdout, plain, print_json, print_status, quiet_libraries
 from metaser.cli.view.terminal import PlainConsole, console_for, new_table
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from metaser.cli.streaming.label_commands import Commands
     from metaser.cli.streaming.playback import Heard, View
+    from metaser.links.all_links import Links
     from metaser.runtime import Engine, Profile, Stream, StreamSettings
     from metaser.runtime.audio.formats.pcm import RawFormat
     from metaser.runtime.audio.microphone import Microphone
@@ -93,6 +94,15 @@ OnLabelOption = Annotated[
         help="Run a command when this label appears; LABEL can also be unknown or silence. Can be repeated.",
     ),
 ]
+MqttOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mqtt", metavar="HOST", help="Also publish the label to this MQTT broker; Home Assistant finds it by itself."
+    ),
+]
+WebhookOption = Annotated[
+    str | None, typer.Option("--webhook", metavar="URL", help="Also post each label to this address, as JSON.")
+]
 FormOption = Annotated[
     Format | None,
     typer.Option(
@@ -117,6 +127,8 @@ def stream(  # noqa: PLR0913 # one parameter per option
     dwell_s: DwellOption = 1.5,
     record: RecordOption = None,
     on_label: OnLabelOption = None,
+    mqtt: MqttOption = None,
+    webhook: WebhookOption = None,
     unknown: UnknownOption = Unknown.calibrated,
     profile: ProfileOption = None,
     accept_precision: AcceptPrecisionOption = False,
@@ -132,7 +144,7 @@ def stream(  # noqa: PLR0913 # one parameter per option
     elsewhere as one line per finished segment. Ctrl-C ends the stream and prints a summary.
     """
     from metaser.cli.streaming.label_commands import read_commands
-    from metaser.runtime.audio.file import AudioFile
+    from metaser.links.all_links import Links
 
     if list_devices:
         _list_devices(console_for(as_json))
@@ -149,18 +161,16 @@ def stream(  # noqa: PLR0913 # one parameter per option
     enrolled = open_profile(engine, path, unknown, accept_precision=accept_precision)
     console = console_for(form is not None)
     commands = read_commands(on_label or (), enrolled.labels, may_be_unknown=unknown is not Unknown.off)
-    notice = f"recording into {record}" if record else ""
-    total_s = AudioFile(file).duration_s() if file and not is_piped else 0.0
     name = "the microphone" if file is None else "standard input" if file == STANDARD_INPUT else Path(file).name
     new_stream = partial(_new_stream, engine, enrolled, settings, live=mic or live)
-    with _open_source(file, device, raw, console, live=live) as source:
+    links = Links.open(mqtt, webhook, print_status)
+    with _open_source(file, device, raw, console, live=live) as source, closing(links):
         if record and not console.is_terminal:
             console.print_line(f"Recording audio and labels into {record}.")
-        with _open_view(form, engine.provider, console, enrolled.labels, total_s, notice, live=mic or live) as view:
+        shown = _Shown(form, enrolled.labels, source.total_s, record, links)
+        with _open_view(shown, engine.provider, console, name, live=mic or live) as view:
             heard = _play(source, name, new_stream, view, record, commands, realtime=realtime)
     _print_end(source, name, heard, form_of_raw, form, console, enrolled.labels)
-    if heard.error:
-        raise heard.error
 
 
 @dataclass(frozen=True)
@@ -269,7 +279,7 @@ def _print_end(  # noqa: PLR0913, PLR0917 # what was played, and how it is print
     console: PlainConsole,
     labels: tuple[str, ...],
 ) -> None:
-    """Print the notices and the summary, unless the output pipe is closed."""
+    """Print the notices and the summary, unless the output pipe is closed; raise the error that ended the stream."""
     from metaser.cli.streaming.live import print_summary
     from metaser.runtime.words import counted
 
@@ -287,6 +297,8 @@ def _print_end(  # noqa: PLR0913, PLR0917 # what was played, and how it is print
             f"It was read as raw {raw.sample_format}, {counted(raw.channels, 'channel')} at {raw.rate_hz} Hz: "
             "check --sample-format, --channels and --rate"
         )
+    if heard.error:
+        raise heard.error
 
 
 @dataclass(frozen=True)
@@ -298,6 +310,8 @@ class Source:
     """Notices about the audio; the list is complete at the end of the stream."""
 
     pipe: PipedAudio | None = None
+    total_s: float = 0.0
+    """Its length; 0 if it is not known."""
 
 
 @contextmanager
@@ -320,7 +334,7 @@ def _open_source(
             yield Source(chunks, piped.notices, piped)
     else:
         recording = AudioFile(file)
-        yield Source(recording.chunks(), recording.notices)
+        yield Source(recording.chunks(), recording.notices, total_s=recording.duration_s())
 
 
 def _name_unused(
@@ -349,22 +363,34 @@ def _listen(microphone: Microphone, console: PlainConsole) -> Iterator[Chunk]:
             console.print_line(f"The microphone {microphone.name} {state}.")
 
 
-def _open_view(  # noqa: PLR0913, PLR0917 # what a view needs
-    form: Format | None,
-    provider: str,
-    console: PlainConsole,
-    labels: tuple[str, ...],
-    total_s: float,
-    notice: str,
-    *,
-    live: bool,
-) -> AbstractContextManager[View]:
+@dataclass(frozen=True)
+class _Shown:
+    """What a view shows."""
+
+    form: Format | None
+    labels: tuple[str, ...]
+    total_s: float
+    record: Path | None
+    links: Links
+
+
+@contextmanager
+def _open_view(shown: _Shown, provider: str, console: PlainConsole, name: str, *, live: bool) -> Iterator[View]:
+    """The view for people or programs, which also passes events to the links."""
     from metaser.cli.streaming.formats import SegmentFormat
+    from metaser.cli.streaming.linked_view import LinkedView
     from metaser.cli.streaming.live import JsonLines, open_view
 
-    if form is None:
-        return open_view(console, labels, total_s, notice)
-    return nullcontext(JsonLines(provider, live=live) if form is Format.json else SegmentFormat(form, live=live))
+    view: AbstractContextManager[View]
+    if shown.form is None:
+        notice = f"recording into {shown.record}" if shown.record else ""
+        view = open_view(console, shown.labels, shown.total_s, notice)
+    elif shown.form is Format.json:
+        view = nullcontext(JsonLines(provider, live=live))
+    else:
+        view = nullcontext(SegmentFormat(shown.form, live=live))
+    with view as opened:
+        yield LinkedView(shown.links, name.removeprefix("the "), shown.labels, opened)
 
 
 def _list_devices(console: PlainConsole) -> None:

@@ -18,9 +18,10 @@ from metaser.runtime.audio.formats.pcm import RawFormat
 from metaser.runtime.audio.samples import check_rate
 from metaser.runtime.enrolment.profile import Unknown
 from metaser.runtime.errors import InputError
-from metaser.runtime.words import kind_of, listed, shown
+from metaser.runtime.words import counted, kind_of, listed, shown
 
 MOST_NAMES = 20
+LONGEST_SOURCE = 64
 ENDS = ("end", "CloseStream", "Done")
 """Types, or whole messages, that end a stream: ours, Deepgram's, sherpa-onnx's."""
 
@@ -49,6 +50,8 @@ class Start:
     dwell_s: float = StreamSettings.dwell_s
     unknown: Unknown = "calibrated"
     token: str | None = None
+    source: str | None = None
+    """The name of what is heard, for MQTT and webhooks; the profile's without it."""
 
     @property
     def form(self) -> RawFormat:
@@ -78,6 +81,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "dwell_s": (int, float),
     "unknown": (str,),
     "token": (str, type(None)),
+    "source": (str, type(None)),
 }
 """Field of `Start` -> the types of its value in JSON."""
 
@@ -100,6 +104,8 @@ def read_start(text: str) -> Start:
     start = Start(**message)
     check_rate(start.rate)
     _ = start.form, start.settings
+    if start.source is not None and not 0 < len(start.source) <= LONGEST_SOURCE:
+        raise InputError(f"source of start has {counted(len(start.source), 'letter')}: give 1 to {LONGEST_SOURCE}")
     if start.unknown not in ("off", "calibrated", "strict"):
         raise InputError(f"unknown is {shown(start.unknown)}: choose off, calibrated or strict")
     return start

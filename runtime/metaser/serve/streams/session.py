@@ -52,6 +52,7 @@ class Session:
         self._ended = False  # by the client
         self._gone = False  # the connection
         self._failure: StreamError | None = None
+        self._source = ""  # for links
         self._news = anyio.Event()  # for the worker
         self._room = anyio.Event()  # for the reader of audio that is not live
         self._written = anyio.Event()
@@ -112,12 +113,15 @@ class Session:
             hop_s=start.hop_s,
             max_message_bytes=self._limits.message_bytes,
         )
+        self._source = start.source or start.profile or service.profiles.only_name()
         async with anyio.create_task_group() as tasks:
             inbox = Inbox(form, RING_S if start.live else None)
             tasks.start_soon(self._read, inbox, start)
             tasks.start_soon(self._write)
             tasks.start_soon(self._watch)
+            service.links.announce(self._source, profile.labels)
             await self._work(inbox, RawStream(stream, form, live=start.live))
+            service.links.end(self._source)
             if self._failure is not None:
                 self._put_error(self._failure)
             self._outbox.close()
@@ -206,6 +210,7 @@ class Session:
         for event in events:
             before = self._outbox.dropped
             self._outbox.put(event.to_json(), is_update=event.event == "update")
+            self._service.links.on_event(self._source, event)
             metrics.latency.observe(event.latency_ms / 1000)
             if event.event == "overload":
                 metrics.overloads.inc()
