@@ -20,7 +20,14 @@ from benchmarks.research.enrolment_episodes import (
 )
 from metaser.runtime import Calibration
 from metaser.runtime.arrays import Embeddings
-from metaser.runtime.scoring.calibration import LEVELS, CalibrationPrior, accepts, calibrate, confidence_error
+from metaser.runtime.scoring.calibration import (
+    LEVELS,
+    OWN_SHARE,
+    CalibrationPrior,
+    accepts,
+    calibrate,
+    confidence_error,
+)
 from metaser.runtime.scoring.decision import softmax
 from metaser.toolkit.episodes.sampler import Split
 
@@ -57,12 +64,11 @@ def measure_prior(corpora: Path, part: Split, calibration: Calibration) -> Calib
 
 
 def _relative_cosines(draw: Draw, cosines: Floats) -> Floats:
-    left_out = draw.fitted.cosines.max(axis=1)
-    return (cosines.max(axis=1) - left_out.mean()) / left_out.std()
+    return cosines.max(axis=1) - OWN_SHARE * draw.fitted.cosines.max(axis=1).mean()
 
 
 def _quantiles(values: Sequence[Floats]) -> list[float]:
-    return [round(float(value), 3) for value in np.quantile(np.concatenate(values), LEVELS)]
+    return [round(float(value), 4) for value in np.quantile(np.concatenate(values), LEVELS)]
 
 
 def measure_calibration(corpora: Path, part: Split, prior: CalibrationPrior) -> dict[str, Any]:

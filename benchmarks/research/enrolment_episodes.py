@@ -40,6 +40,9 @@ class Draw:
     classifier: Classifier
 
     fitted: LeftOutScores
+    untuned: LeftOutScores
+    """By the bundle's own head."""
+
     queries: Floats
     """[Q, C] cosines of clips of the enrolled classes."""
 
@@ -81,11 +84,12 @@ def draws(embedded: Embedded, split: SpeakerSplit, *, shots: int, classes: int, 
         heard = np.isin(speakers, speakers[episode.query_indices])
         foreign = np.flatnonzero(heard & ~np.isin(labels, episode.classes))
         rows, targets = episode.support.ravel(), episode.support_targets
-        classifier = Classifier.fit(embeddings[rows], targets)
+        classifier, fitted = Classifier.fit(embeddings[rows], targets), cross_fit(embeddings[rows], targets)
         yield Draw(
             support=episode.support,
             classifier=classifier,
-            fitted=cross_fit(embeddings[rows], targets),
+            fitted=fitted,
+            untuned=fitted,
             queries=classifier.cosines(embeddings[episode.query_indices]),
             query_clips=episode.query_indices,
             targets=episode.query_targets,
@@ -105,6 +109,7 @@ def evidence(draw: Draw, prior: CalibrationPrior | None, others: Floats | None =
     bundle = measured_bundle()
     return CalibrationInputs(
         fitted=draw.fitted,
+        untuned=draw.untuned,
         shots=float(draw.support.shape[1]),
         others=np.zeros(0) if others is None else others,
         scale=draw.scale,

@@ -82,6 +82,7 @@ def _draws(
             support=episode.support,
             classifier=classifier,
             fitted=fitted_by_fold(outcome.cosines, targets, len(episode.classes)),
+            untuned=cross_fit(tuner.pool(tuner.head, support), targets),
             queries=queries,
             query_clips=episode.query_indices,
             targets=episode.query_targets,

@@ -69,7 +69,8 @@ def test_clearly_different_sounds_are_classified_correctly(evaluate: Run) -> Non
 
 def test_people_get_a_table(evaluate: Run) -> None:
     result = evaluate()
-    (row,) = (line for line in result.stdout.splitlines() if line.startswith("vowels"))
+    said, row = (line for line in result.stdout.splitlines() if line.startswith("vowels"))
+    assert said == "vowels: 2 classes (calm, keen) of 4 speakers (s0, s1, s2, s3)"
     assert row.split()[1:4] == ["100.0", "±", "0.0"]
 
 

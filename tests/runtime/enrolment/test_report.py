@@ -68,7 +68,10 @@ def test_classes_that_overlap_are_named_with_what_helps() -> None:
     assert first.labels == ("anger", "joy")
     # degrees to the rest of its own class and to the other: 0 (30.5, 30), 41 (31, 11), 10 (30, 10.3), 50 (30, 29.7)
     assert first.confused == 4 / 6
-    assert report.findings == ("anger and joy overlap: add two clips of each",)
+    more = "more clips help: record 10 of each class"
+    assert report.findings == ("anger and joy overlap: add two clips of each", more)
+    ten = {"anger": [0, 20, 41, 5, 25] * 2, "joy": [10, 30, 50, 15, 35] * 2}
+    assert more not in make_report(profile_of(ten), scale=1.0).findings
 
 
 def test_confusion_of_two_classes_by_hand() -> None:

@@ -23,14 +23,14 @@ from metaser.runtime.scoring.decision import decide, score, softmax
 from metaser.runtime.scoring.leave_one_out import LeftOutScores, fitted_by_fold
 
 BASE = Calibration(temperature=0.5, threshold=0.4)
-FOREIGN = [-3 + 4 * level for level in LEVELS]
-OWN = [-2 + 4 * level for level in LEVELS]
+FOREIGN = [-0.4 + level for level in LEVELS]
+OWN = [-0.15 + level for level in LEVELS]
 PRIOR = CalibrationPrior(shots=[1, 5], foreign=[[0.0] * len(LEVELS), FOREIGN], own=[OWN, OWN], false_accepts=0.9)
 
 
 def evidence_of(cosines: list[list[float]], targets: list[int], others: list[float] | None = None) -> CalibrationInputs:
     fitted = fitted_by_fold(np.array(cosines), np.array(targets), len(cosines[0]))
-    return CalibrationInputs(fitted, shots=5, others=np.array(others or []), scale=1.0, base=BASE, prior=PRIOR)
+    return CalibrationInputs(fitted, fitted, shots=5, others=np.array(others or []), scale=1.0, base=BASE, prior=PRIOR)
 
 
 EVIDENCE = evidence_of([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.4, 0.6]], [0, 0, 1, 1])
@@ -100,16 +100,27 @@ def test_the_threshold_is_a_low_quantile_of_right_answers_held_near_the_bundles(
 
 def test_a_wanted_rate_sets_the_cosine_by_the_priors_quantile() -> None:
     calibration, reliability = calibrate(EVIDENCE, 0.25)
-    nearest = np.array([0.9, 0.7, 0.8, 0.6])
-    assert calibration.min_cosine == pytest.approx(nearest.mean() + nearest.std() * 0.0, abs=1e-9)  # -3 + 4 · 0.75
-    assert calibration.strict_cosine == pytest.approx(nearest.mean() + nearest.std() * 0.8)  # -3 + 4 · 0.95
+    half = np.mean([0.9, 0.7, 0.8, 0.6]) / 2
+    assert calibration.min_cosine == pytest.approx(half + 0.35)  # -0.4 + 0.75
+    assert calibration.strict_cosine == pytest.approx(half + 0.55)  # -0.4 + 0.95
     assert reliability.wanted_false_accepts == 0.25
+
+
+def test_a_tuned_heads_cosine_has_the_place_of_the_untuned_one_among_the_left_out_clips() -> None:
+    wide = evidence_of([[0.6, -1.0], [0.2, -0.6], [-0.8, 0.4], [-0.4, 0.0]], [0, 0, 1, 1])  # 2 x - 1.2
+    tuned = replace(EVIDENCE, fitted=wide.fitted)
+    untuned, expected = calibrate(EVIDENCE, 0.25)
+    calibration, reliability = calibrate(tuned, 0.25)
+    assert calibration.min_cosine == pytest.approx(2 * untuned.min_cosine - 1.2)
+    assert reliability.false_rejects == pytest.approx(expected.false_rejects)
 
 
 def test_expected_rates_are_those_of_the_clips_held_near_the_priors() -> None:
     _, reliability = calibrate(EVIDENCE, 0.25)
     assert reliability.false_accepts == pytest.approx((4 * 0 + 20 * 0.25) / 24)  # of 0.1, 0.3, 0.2 and 0.4 none passes
-    assert reliability.false_rejects == pytest.approx((4 * 0.5 + 20 * 0.5) / 24)  # 0.7 and 0.6 are below; own: -2 + 2
+    assert reliability.false_rejects == pytest.approx(
+        (4 * 0.5 + 20 * 0.5) / 24
+    )  # 0.7 and 0.6 are below; own: -0.15 + 0.5
 
 
 def test_without_a_prior_the_support_set_speaks_for_itself() -> None:

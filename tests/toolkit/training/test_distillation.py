@@ -78,3 +78,36 @@ def test_a_student_without_steps_is_close_to_its_teacher(
     wanted, found = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (wanted, found))
     assert np.corrcoef((wanted @ wanted.T).ravel(), (found @ found.T).ravel())[0, 1] > 0.8
     assert lines[-1].startswith("best: ")
+
+
+def test_steps_bring_a_student_closer_to_its_teachers(
+    make_config: MakeConfig, corpora: tuple[Path, ...], tmp_path: Path
+) -> None:
+    teacher = train(make_config({"episodes": {"count": 10}, "model": {"embedding_size": 4}}), quiet)
+
+    def distance(steps: int) -> float:
+        """1 minus the mean cosine to the teacher's, rotated as the regression aims at."""
+        out = tmp_path / f"student {steps}"
+        changes = {
+            "out": str(out),
+            "model": {"layers": 1, "embedding_size": 4},
+            "episodes": {"count": steps},
+            "validation": {"every": 0},
+            "optimiser": {"head_lr": 1e-2, "warmup": 0, "schedule": "constant"},
+            "distil": {"teachers": [str(teacher)], "ridge": 10.0, "weight": 1.0},
+        }
+        student = load_checkpoint(train(make_config(changes), quiet))[0]
+        clips = ClipStore(read_corpus(corpora[0]).utterances, "memory", tmp_path)
+        rows = [
+            torch.from_numpy(np.stack([embed_by(each, clips.load(clip)) for clip in range(len(clips.utterances))]))
+            for each in (load_checkpoint(teacher)[0], student)
+        ]
+        wanted, found = (torch.nn.functional.normalize(row, dim=1) for row in rows)
+        return float((wanted @ wanted.T - found @ found.T).square().mean())
+
+    assert distance(60) < 0.7 * distance(0)
+
+
+def test_a_weight_without_teachers_is_refused(make_config: MakeConfig) -> None:
+    with pytest.raises(InputError, match=r"distil.weight needs distil.teachers"):
+        train(make_config({"distil": {"weight": 0.5}}), quiet)

@@ -31,7 +31,7 @@ def quiet(_line: str) -> None:
 
 def store_of(config: Config) -> tuple[VariantStore, Any, Any]:
     material = load_training_data(config, quiet)
-    network, _ = open_network(config, material)
+    network, _, _ = open_network(config, material)
     store = VariantStore(config, material.training_clips, network.backbone)
     store.fill(quiet)
     return store, material.training_clips, network.backbone

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from metaser.toolkit.training.batches import EpisodeBatch
-from metaser.toolkit.training.losses import LabelClassifier, mean_weights, prototype_loss
+from metaser.toolkit.training.losses import LabelClassifier, distillation_loss, mean_weights, prototype_loss
 
 SCALE = torch.tensor(10.0)
 
@@ -22,6 +22,7 @@ def batch(targets: list[int], shots: int, n_way: int = 2) -> EpisodeBatch:
         torch.tensor(targets),
         torch.zeros(clips, dtype=torch.int64),
         torch.zeros(clips, dtype=torch.int64),
+        torch.arange(clips),
     )
 
 
@@ -64,3 +65,8 @@ def test_labels_are_classified_by_direction_and_not_by_length() -> None:
     vectors = torch.randn(4, 3)
     assert torch.allclose(classifier(vectors), classifier(7 * vectors), atol=1e-5)
     assert float(classifier(3 * classifier.directions).diagonal().detach().min()) == pytest.approx(10, abs=1e-4)
+
+
+def test_the_loss_to_teachers_is_one_minus_the_mean_cosine() -> None:
+    wanted = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    assert float(distillation_loss(torch.tensor([[3.0, 0.0], [1.0, 0.0]]), wanted)) == pytest.approx(0.5)  # 1 and 0

@@ -171,12 +171,14 @@ class AdversaryConfig:
 
 @dataclass(frozen=True)
 class DistilConfig:
-    """`[distil]`: the initial head is fitted to the embeddings of larger, trained networks."""
+    """`[distil]`: the head starts from the joined embeddings of trained networks, which can also be the steps' aim."""
 
     teachers: tuple[Path, ...] = ()
     """Folders of checkpoints; none: the head starts at random or whitened."""
     ridge: float = 0.03
     """Penalty of the ridge regression, relative to the mean variance of the frames."""
+    weight: float = 0.0
+    """Share of the loss, 1 minus the cosine to the joined embeddings, in each step; the rest is the episodes' loss."""
 
 
 @dataclass(frozen=True)

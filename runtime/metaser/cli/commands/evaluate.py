@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 
 from metaser.cli.options import JsonOption, Provider, ProviderOption, ThreadsOption
 from metaser.cli.paths import name_or_folder
-from metaser.cli.view.console import plain, print_json, print_status
+from metaser.cli.view.console import plain, print_json
 from metaser.cli.view.progress import SlowProgress
 from metaser.cli.view.skipped_files import StrictOption, print_skipped, skipped_json
 from metaser.cli.view.terminal import PlainConsole, console_for, new_table
@@ -166,12 +167,13 @@ def evaluate(  # noqa: PLR0913 # one parameter per option
     sampler_of = partial(EpisodeSampler, settings=settings, seed=seed, column=classes.value)
     other = read_run(against) if against else None
     found = [_read(folder, split, strict=strict) for folder in corpus]
-    for clips, _ in found:
-        sampler_of(clips)  # a shortage is reported before the slow part
+    for part in found:
+        sampler_of(part.clips)  # a shortage is reported before the slow part
     embedder = open_embedder(model, provider=provider.value, threads=threads)
     tunable = None if tune is Tune.none else open_tunable(model, tune.value, provider=provider.value, threads=threads)
     evaluations, left_out = [], []
-    for clips, problems in found:
+    for part in found:
+        clips, problems = part.clips, part.problems
         if tunable:
             framed = _frames(tunable, clips, as_json, strict=strict)
             evaluations.append(evaluate_tuned(tunable, framed, sampler_of(framed.utterances), episodes))
@@ -185,7 +187,7 @@ def evaluate(  # noqa: PLR0913 # one parameter per option
     if as_json:
         _print_json(run, left_out, differences)
     else:
-        _print(console_for(as_json), run.evaluations, differences)
+        _print(console_for(as_json), found, run.evaluations, differences)
     if out:
         _write(out, run)
 
@@ -201,7 +203,24 @@ def _check_options(model: str, provider: Provider, tune: Tune, cache: Path | Non
         raise InputError(f"--provider {provider.value} is for bundles and {model} is none: leave it out")
 
 
-def _read(path: Path, split: Part, *, strict: bool) -> tuple[tuple[Utterance, ...], tuple[Problem, ...]]:
+def _folders_line(clips: Sequence[Utterance]) -> str:
+    """What the folders of a corpus were taken for."""
+    classes, persons = sorted({clip.label for clip in clips}), sorted({clip.speaker for clip in clips} - {""})
+    of_whom = f" of {counted(len(persons), 'speaker')} ({listed(persons, LISTED)})" if persons else ""
+    return f"{clips[0].corpus}: {counted(len(classes), 'class')} ({listed(classes, LISTED)}){of_whom}"
+
+
+@dataclass(frozen=True)
+class _Clips:
+    """The clips of a part of a corpus."""
+
+    clips: tuple[Utterance, ...]
+    problems: tuple[Problem, ...]
+    is_sorted: bool
+    """Whether folders name the labels."""
+
+
+def _read(path: Path, split: Part, *, strict: bool) -> _Clips:
     """The readable clips of a part of a corpus, and the problems of its other files."""
     from metaser.runtime import InputError
     from metaser.toolkit.data.corpora import read_any, readable
@@ -215,13 +234,7 @@ def _read(path: Path, split: Part, *, strict: bool) -> tuple[tuple[Utterance, ..
             f"{path}: none of its {counted(len(corpus.utterances), 'clip')} is by a {split.value} speaker of the "
             "protocol"
         )
-    if path.is_dir() and corpus.is_sorted:
-        classes, persons = sorted({clip.label for clip in clips}), sorted({clip.speaker for clip in clips} - {""})
-        print_status(
-            f"{corpus.name}: {counted(len(classes), 'class')} ({listed(classes, LISTED)}), "
-            f"{counted(len(persons), 'speaker')}{f' ({listed(persons, LISTED)})' if persons else ''}"
-        )
-    return clips, corpus.problems
+    return _Clips(clips, corpus.problems, corpus.is_sorted)
 
 
 def _embed(
@@ -277,7 +290,15 @@ def _print_json(run: Run, left_out: Sequence[Sequence[Problem]], differences: di
         print_json(model=dict(run.model), **summary(one), left_out=skipped_json(problems), against=against)
 
 
-def _print(console: PlainConsole, evaluations: tuple[Evaluation, ...], differences: dict[str, Comparison]) -> None:
+def _print(
+    console: PlainConsole,
+    parts: Sequence[_Clips],
+    evaluations: tuple[Evaluation, ...],
+    differences: dict[str, Comparison],
+) -> None:
+    for part in parts:
+        if part.is_sorted:
+            console.print_line(_folders_line(part.clips))
     protocol = evaluations[0].protocol
     title = (
         f"{protocol['n_way']}-way {protocol['k_shot']}-shot, speakers: {protocol['speaker_split']}, "

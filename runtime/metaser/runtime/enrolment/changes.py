@@ -23,6 +23,7 @@ from metaser.runtime.enrolment.profile import Profile
 from metaser.runtime.enrolment.support import Progress, SupportClip, read_others
 from metaser.runtime.errors import SupportError
 from metaser.runtime.scoring.calibration import CalibrationInputs, calibrate
+from metaser.runtime.scoring.leave_one_out import cross_fit
 from metaser.runtime.words import counted
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def calibrate_profile(
     calibration, reliability = calibrate(
         CalibrationInputs(
             fitted=profile.cross_fitted,
+            untuned=cross_fit(profile.embeddings, profile.targets) if profile.tuned else profile.cross_fitted,
             shots=float(np.median(np.bincount(profile.targets))),
             others=np.zeros(0) if embedded is None else profile.classifier.cosines(embedded).max(axis=1),
             scale=profile.scale(model.bundle.scale),

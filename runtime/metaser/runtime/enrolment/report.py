@@ -23,6 +23,9 @@ from metaser.runtime.words import counted
 FEW_CLIPS = 3
 """Least number of clips for judging a class; five are a good start."""
 
+MANY_CLIPS = 10
+"""Up to so many clips per class were measured to help for every corpus."""
+
 DOUBTFUL = 0.02
 """A clip whose own class gets a lower probability when it is left out may have the wrong label."""
 
@@ -149,7 +152,10 @@ def make_report(profile: Profile, scale: float) -> Report:
         for (a, b), share in pair_confusions(fitted).items()
     ]
     pairs.sort(key=lambda pair: (-pair.confused, pair.labels))
-    return Report(clips, classes, tuple(pairs), tuple(_findings(clips, classes, pairs)), profile.verdict)
+    findings = _findings(clips, classes, pairs)
+    if profile.verdict.level == "unreliable" and FEW_CLIPS <= min(each.clips for each in classes) < MANY_CLIPS:
+        findings.append(f"more clips help: record {MANY_CLIPS} of each class")
+    return Report(clips, classes, tuple(pairs), tuple(findings), profile.verdict)
 
 
 def pair_confusions(fitted: LeftOutScores) -> dict[tuple[int, int], float]:

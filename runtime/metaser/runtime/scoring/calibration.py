@@ -4,10 +4,13 @@ temperature    least log-loss of the left-out clips, held near the bundle's own,
                never calibrated
 threshold      the confidence that 1 in 20 correct answers misses, held near the bundle's own
 min_cosine     the cosine at which the target share of clips of no enrolled class still gets a label. The prior holds
-               such cosines relative to the support set's own left-out clips, in their standard deviations:
+               such cosines less half the mean of the support set's own left-out clips:
 
     cosine to the nearest prototype   ---foreign clips---|--left-out clips---
-                                            min_cosine --^  mean + deviation · quantile of the prior
+                                            min_cosine --^  mean / 2 + quantile of the prior
+
+               Half the mean was better than none and all of it on corpora that the model never heard: with none
+               the rate changes from corpus to corpus, with all of it profiles vary more than their clips do.
 """
 
 from __future__ import annotations
@@ -37,6 +40,9 @@ TEMPERATURE_WEIGHT = 10.0
 PRIOR_CLIPS = 20.0
 """The prior's weight in thresholds and expected rates, in clips of the support set."""
 
+OWN_SHARE = 0.5
+"""The share of the left-out clips' mean cosine that a distance threshold follows."""
+
 MIN_LEFT_OUT = 4
 """With fewer clips that can be left out there is no distance threshold."""
 
@@ -50,10 +56,10 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class CalibrationPrior:
-    """Distances of clips relative to the left-out clips of a support set, measured on training speakers for a bundle.
+    """Cosines of clips relative to the left-out clips of a support set, measured on unseen speakers for a bundle.
 
-    Each row holds quantiles at `LEVELS` of (cosine to the nearest prototype - mean) / deviation, where mean and
-    deviation are those of the support set's own left-out clips.
+    Each row holds quantiles at `LEVELS` of the cosine to the nearest prototype, less half the mean of the support set's
+    own left-out clips.
     """
 
     shots: list[int]
@@ -111,6 +117,9 @@ class CalibrationInputs:
     """The inputs of a calibration."""
 
     fitted: LeftOutScores
+    untuned: LeftOutScores
+    """By the bundle's own head, to which the prior belongs; `fitted` itself if the head is not tuned."""
+
     shots: float
     """Clips per class, the median."""
 
@@ -185,7 +194,8 @@ def expected_rates(evidence: CalibrationInputs, calibration: Calibration) -> tup
     if prior is None:
         return accepted, rejected
     row = prior.nearest(evidence.shots)
-    place = (calibration.min_cosine - _nearest(fitted).mean()) / max(_nearest(fitted).std(), 1e-12)
+    untuned = _nearest(evidence.untuned)
+    place = _moved(calibration.min_cosine, _nearest(fitted), untuned) - OWN_SHARE * untuned.mean()
     below_foreign, below_own = (float(np.interp(place, each[row], LEVELS)) for each in (prior.foreign, prior.own))
     return (
         _blend(accepted, len(fitted.others), min(prior.false_accepts, 1 - below_foreign)),
@@ -219,11 +229,20 @@ def _nearest(fitted: LeftOutScores) -> Floats:
 
 def _floor(evidence: CalibrationInputs, rate: float) -> float:
     """The cosine that this share of clips of no enrolled class reaches or exceeds."""
-    nearest, prior = _nearest(evidence.fitted), evidence.prior
+    prior = evidence.prior
     if prior is None:
         return float(np.quantile(evidence.fitted.others.max(axis=1), 1 - rate))
     quantiles = prior.foreign[prior.nearest(evidence.shots)]
-    return float(nearest.mean() + nearest.std() * np.interp(1 - rate, LEVELS, quantiles))
+    untuned = _nearest(evidence.untuned)
+    floor = OWN_SHARE * untuned.mean() + np.interp(1 - rate, LEVELS, quantiles)
+    return float(max(-1.0, _moved(floor, untuned, _nearest(evidence.fitted))))
+
+
+def _moved(cosine: float, nearest: Floats, to: Floats) -> float:
+    """The cosine at the same place among other left-out clips, in their standard deviations from their mean."""
+    if nearest is to or np.array_equal(nearest, to):
+        return cosine
+    return float(to.mean() + (cosine - nearest.mean()) * to.std() / max(nearest.std(), ROUNDING))
 
 
 def _others_floor(evidence: CalibrationInputs, rate: float) -> float:

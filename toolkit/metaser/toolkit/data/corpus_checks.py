@@ -28,6 +28,8 @@ def without_copies(clips: Sequence[Utterance]) -> tuple[list[Utterance], list[Pr
     """
     problems: dict[Path, Problem] = {}
     for same_size in _grouped(clips, lambda path: path.stat().st_size):
+        if not same_size[0].path.stat().st_size:
+            continue  # empty files are reported as such
         for same in _grouped(same_size, sha256_of):
             problems.update({problem.path: problem for problem in _problems(same)})
     return [clip for clip in clips if clip.path not in problems], list(problems.values())

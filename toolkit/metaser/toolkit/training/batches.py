@@ -47,6 +47,8 @@ class EpisodeBatch:
     """[B] int64, the corpus or language of each clip; 0 without an adversary."""
     labels: Tensor
     """[B] int64, the class of each clip among the classes of all corpora."""
+    rows: Tensor
+    """[B] int64, the position of each clip in the store."""
 
     def to(self, device: torch.device) -> EpisodeBatch:
         """The same batch on a device."""
@@ -95,6 +97,7 @@ class BatchMaker:
             targets=torch.from_numpy(episode.query_targets),
             domains=torch.tensor([self._domain_of[clip] for clip in clips]),
             labels=torch.from_numpy(self._label_of[clips]),
+            rows=torch.from_numpy(clips),
         )
 
 

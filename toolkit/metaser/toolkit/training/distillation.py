@@ -1,4 +1,4 @@
-"""Distillation without steps: the head of a small network is fitted to the embeddings of larger, trained networks.
+"""Distillation: the head of a network is fitted to the embeddings of trained networks, before any step.
 
 The teachers' embeddings of each training clip are joined, so that the cosine of two clips is the mean of their cosines
 by the teachers, and rotated to as many directions as the student has. The student's head is the ridge regression from
@@ -32,8 +32,10 @@ MOST_S = 10.0
 
 
 @torch.inference_mode()
-def fit_head(network: ProtoNet, store: ClipStore, settings: DistilConfig) -> None:
+def fit_head(network: ProtoNet, store: ClipStore, settings: DistilConfig) -> Tensor:
     """Set the first linear layer of a head, so that the embeddings of the clips are close to those of the teachers.
+
+    Returns the teachers' joined embeddings, [M, E].
 
     Raises:
         MetaserError: there is no usable checkpoint in a teacher's folder.
@@ -46,6 +48,7 @@ def fit_head(network: ProtoNet, store: ClipStore, settings: DistilConfig) -> Non
     weight, bias = ridge(_mean_frames(network, store), targets, settings.ridge)
     layer.weight.data.copy_(weight)
     layer.bias.data.copy_(bias)
+    return targets.float()
 
 
 def joined(embeddings: Sequence[Tensor], size: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from metaser.runtime.errors import InputError
 from metaser.runtime.system.user_folders import expand_home
@@ -17,8 +18,10 @@ from metaser.toolkit.training.distillation import fit_head
 from metaser.toolkit.training.whitening import whiten_head
 
 
-def open_network(config: Config, material: TrainingData) -> tuple[ProtoNet, CheckpointMetadata]:
-    """The network, and the metadata of its checkpoints. Seeds torch's generator for the head.
+def open_network(config: Config, material: TrainingData) -> tuple[ProtoNet, CheckpointMetadata, Tensor | None]:
+    """The network, the metadata of its checkpoints, and the teachers' joined embeddings [M, E] of the training clips.
+
+    Seeds torch's generator for the head.
 
     Raises:
         MetaserError: there is no such backbone or checkpoint, or it does not fit the settings.
@@ -38,19 +41,19 @@ def open_network(config: Config, material: TrainingData) -> tuple[ProtoNet, Chec
             backbone.layer_sum = WeightedSum(backbone.layers)
         network = ProtoNet(backbone, make_head(model.head, backbone.width, model.embedding_size))
         network.head.scale.data.fill_(model.scale)
-        if config.distil.teachers:
-            fit_head(network, material.training_clips, config.distil)
-        elif model.whitened_head:
+        if model.whitened_head and not config.distil.teachers:
             rng = generator(config.seed, Purpose.WHITENING, 0)
             whiten_head(network, material.training_clips, rng, config.data.crop_s, model.whitening_power)
         source = folder.resolve().name if folder.is_dir() else model.backbone
+    wanted = fit_head(network, material.training_clips, config.distil) if config.distil.teachers else None
     clips = material.training_clips.utterances
-    return network, CheckpointMetadata(
+    metadata = CheckpointMetadata(
         source=source,
         licence=licence,
         corpora=tuple(sorted({clip.corpus for clip in clips})),
         languages=tuple(sorted({clip.language for clip in clips} - {""})),
     )
+    return network, metadata, wanted
 
 
 def _check_same(model: ModelConfig, network: ProtoNet) -> None:

@@ -1,4 +1,4 @@
-"""The losses of an episode: queries by prototypes, optionally support by the queries' prototypes, and labels.
+"""The losses of an episode: queries by prototypes, optionally support by the queries' prototypes, labels, and teachers.
 
 Letters: M support clips, R queries, B = M + R clips, E embedding size, C classes of the episode.
 """
@@ -41,6 +41,11 @@ def prototype_loss(
         others = cosine_logits(support, prototypes(queries, mean_weights(episode.targets)), scale)  # [M, C]
         loss = (loss + F.cross_entropy(others, episode.support_targets)) / 2
     return loss, accuracy(logits, episode.targets)
+
+
+def distillation_loss(embeddings: Tensor, wanted: Tensor) -> Tensor:
+    """[B, E] and [B, E], the teachers' -> 1 minus their mean cosine."""
+    return 1 - F.cosine_similarity(embeddings, wanted).mean()
 
 
 def mean_weights(targets: Tensor) -> Tensor:

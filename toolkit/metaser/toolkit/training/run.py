@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from metaser.runtime.errors import InputError
@@ -63,6 +63,8 @@ class TrainingRun:
     maker: BatchMaker
     validator: Validator | None
     """None without validation."""
+    wanted: Tensor | None
+    """[M, E] the teachers' joined embeddings of the training clips; None without teachers."""
     progress: Progress
 
     def own_episodes(self, step: int) -> range:
@@ -107,7 +109,7 @@ def prepare_run(config: Config, notify: Callable[[str], None], *, resume: bool) 
     if config.precision == "bf16" and not computes_bfloat16(processes.device):
         tell("this CPU has no bf16 arithmetic: precision 'fp32' is many times faster")
     material = load_training_data(config, tell)
-    network, metadata = open_network(config, material)
+    network, metadata, wanted = open_network(config, material)
     freeze(network.backbone, config.freeze)
     if config.augment.frame_keep_ratio < 1 and not network.backbone.is_divisible:
         raise InputError(f"augment.frame_keep_ratio is for Whisper only and this backbone is {network.backbone.family}")
@@ -143,6 +145,7 @@ def prepare_run(config: Config, notify: Callable[[str], None], *, resume: bool) 
         scaler=torch.amp.GradScaler(processes.device.type, enabled=config.precision == "fp16"),
         maker=BatchMaker(config, material.training, material.training_clips, material.domains, variants=variants),
         validator=validator,
+        wanted=None if wanted is None else wanted.to(processes.device),
         progress=Progress(),
     )  # fmt: skip
     if resume:
@@ -161,6 +164,8 @@ def _check(config: Config, processes: Processes, *, resume: bool) -> None:
         )
     if config.precision == "fp16" and processes.device.type != "cuda":
         raise InputError(f"precision 'fp16' needs a CUDA device and this is {processes.device.type}: use 'bf16'")
+    if config.distil.weight and not config.distil.teachers:
+        raise InputError("distil.weight needs distil.teachers: name the folders of trained checkpoints")
     for name in () if resume else (STATE_FILE, BEST):
         if (config.out / name).exists():
             raise InputError(f"{config.out} already holds a run ({name}): pass --resume, or choose another out")

@@ -33,7 +33,7 @@ from metaser.toolkit.training.adversary import reversal_strength
 from metaser.toolkit.training.batches import EpisodeBatch, prefetch
 from metaser.toolkit.training.freezing import set_training_mode
 from metaser.toolkit.training.logs import TrainingLog
-from metaser.toolkit.training.losses import accuracy, prototype_loss
+from metaser.toolkit.training.losses import accuracy, distillation_loss, prototype_loss
 from metaser.toolkit.training.run import BEST, TrainingRun, prepare_run
 from metaser.toolkit.training.schedule import lr_factor, set_lrs
 
@@ -159,6 +159,10 @@ def episode_loss(run: TrainingRun, episode: EpisodeBatch, at: float) -> tuple[Te
     class_loss, class_accuracy = prototype_loss(
         embeddings, episode, network.head.scale, symmetric_loss=config.episodes.symmetric_loss
     )
+    figures_of_class = (class_loss, class_accuracy)
+    if share := config.distil.weight:
+        assert run.wanted is not None
+        class_loss = (1 - share) * class_loss + share * distillation_loss(embeddings, run.wanted[episode.rows])
     label_loss = torch.zeros_like(class_loss)
     if run.classifier is not None:
         label_loss = config.optimiser.classification_weight * F.cross_entropy(
@@ -169,7 +173,7 @@ def episode_loss(run: TrainingRun, episode: EpisodeBatch, at: float) -> tuple[Te
         guesses = run.discriminator(embeddings, reversal_strength(config.adversary, at))  # [B, domains]
         domain_loss = F.cross_entropy(guesses, episode.domains)
         domain_accuracy = accuracy(guesses, episode.domains)
-    figures = torch.stack([class_loss, class_accuracy, domain_loss, domain_accuracy])
+    figures = torch.stack([*figures_of_class, domain_loss, domain_accuracy])
     return class_loss + domain_loss + label_loss, figures.detach().double()
 
 
