@@ -45,8 +45,7 @@ def test_a_killed_worker_is_replaced_within_two_seconds_and_the_others_go_on(
         for each in sockets:
             await each.send('{"type": "start", "live": false}')
             await each.recv()
-        before = children(server)
-        victim = min(before)
+        victim = min(children(server), key=lambda pid: len(list(Path(f"/proc/{pid}/fd").iterdir())))  # of fewer streams
         os.kill(victim, signal.SIGKILL)
         killed = time.monotonic()
         while len(children(server) - {victim}) < 2 or server.metric("metaser_stream_capacity") < 16:
@@ -63,7 +62,7 @@ def test_a_killed_worker_is_replaced_within_two_seconds_and_the_others_go_on(
 
     talks, replaced_s = asyncio.run(asyncio.wait_for(run(), 90))
     whole = [found for found in talks if "leave" in found.kinds()]
-    assert 0 < len(whole) < 8 or len(whole) == 8  # the kernel shares connections out as it likes
+    assert len(whole) >= 4  # the kernel shares connections out as it likes
     assert all(found.close_code == 1000 for found in whole)
     assert replaced_s < (2 if os.cpu_count() and "PYTEST_XDIST_WORKER" not in os.environ else 20)
     assert "leave" in talk(server, pcm(conversation[: 4 * 16_000]), live=False).kinds()

@@ -91,7 +91,7 @@ def test_files_that_cannot_be_used_are_counted_and_left_out(make_config: MakeCon
             for take in range(3):
                 soundfile.write(root / label / speaker / f"{take}.wav", rng.uniform(-0.2, 0.2, 4000), 16_000)
     for name in ("1.wav", "2.wav", "3.wav", "4.wav"):
-        (root / "x/a" / f"broken{name}").write_bytes(b"nothing")
+        (root / "x/a" / f"broken{name}").write_text(f"nothing {name}")
     changes: dict[str, Any] = {"data": {"corpora": [str(root)], "validation_speakers": {"mixed": ["e", "f"]}}}
     said: list[str] = []
     material = load_training_data(make_config(changes), said.append)
