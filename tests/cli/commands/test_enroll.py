@@ -431,3 +431,18 @@ def test_a_new_enrolment_keeps_the_bundle_and_names_what_it_drops(
     assert "this one with" not in run("enroll", own_support).stdout
     assert Profile.load(profile).bundle_name == "open"
     assert json.loads(run("info", "--json").stdout)["bundle"]["name"] == "open"
+
+
+def test_adding_nothing_new_keeps_the_way_back_to_the_change_before(
+    run: Run, own_support: Path, profile: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(own_support / "calm", own_support / "third")
+    for number, clip in enumerate(sorted((own_support / "third").iterdir())):
+        samples, rate_hz = soundfile.read(clip)
+        soundfile.write(clip, samples[::-1] * (1 - number / 10), rate_hz)
+    assert run("enroll", own_support).returncode == 0
+    assert run("enroll", "--remove", "third").returncode == 0
+    shutil.copytree(own_support / "calm", tmp_path / "again" / "calm")
+    assert "Nothing is new" in run("enroll", "--add", tmp_path / "again").stdout
+    assert run("enroll", "--undo").returncode == 0
+    assert "third" in Profile.load(profile).labels

@@ -256,7 +256,8 @@ def _change(request: Request, path: Path, engine: Engine, *, as_json: bool) -> O
 
             draw_map(enrolled, request.plot)
         report = engine.report(enrolled)
-        if request.changes:
+        adds_nothing = request.add is not None and before is not None and enrolled.clips_key == before.clips_key
+        if request.changes and not adds_nothing:  # else the copy for --undo would be lost
             content = path.read_bytes() if path.is_file() else b""
             enrolled.save(path)
             changed = path.read_bytes() != content
