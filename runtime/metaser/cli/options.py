@@ -29,6 +29,17 @@ class Unknown(str, Enum):
     strict = "strict"
 
 
+MqttOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mqtt", metavar="HOST", help="Also publish the label to this MQTT broker; Home Assistant finds it by itself."
+    ),
+]
+WebhookOption = Annotated[
+    str | None, typer.Option("--webhook", metavar="URL", help="Also post each label to this address, as JSON.")
+]
+
+
 def _bundle_option(without: str) -> Any:
     return typer.Option(
         "--bundle",

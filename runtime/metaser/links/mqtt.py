@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
@@ -79,6 +80,11 @@ class _Sensor:
     labels: tuple[str, ...]
     state: SpokenState = field(default_factory=SpokenState)
     event: str = "{}"
+
+    @cached_property
+    def identity(self) -> str:
+        """Its name in topics, the same whenever this machine has this source."""
+        return _identity(f"{socket.gethostname()} {self.name}")
 
 
 class MqttLink:
@@ -177,29 +183,28 @@ class MqttLink:
             self._notify(f"The broker {self._broker.host} is gone: trying again.")
 
     def _publish_sensor(self, sensor: _Sensor) -> None:
-        identity = _identity(f"{socket.gethostname()} {sensor.name}")
-        self._client.publish(f"homeassistant/sensor/{identity}/config", self._config(sensor, identity), 1, retain=True)
+        topic = f"homeassistant/sensor/{sensor.identity}/config"
+        self._client.publish(topic, self._config(sensor), 1, retain=True)
         self._publish_state(sensor)
 
     def _publish_state(self, sensor: _Sensor) -> None:
-        identity = _identity(f"{socket.gethostname()} {sensor.name}")
-        self._client.publish(f"metaser/{identity}/event", sensor.event, 1, retain=True)
-        self._client.publish(f"metaser/{identity}/label", sensor.state.value, 1, retain=True)
+        self._client.publish(f"metaser/{sensor.identity}/event", sensor.event, 1, retain=True)
+        self._client.publish(f"metaser/{sensor.identity}/label", sensor.state.value, 1, retain=True)
 
-    def _config(self, sensor: _Sensor, identity: str) -> str:
+    def _config(self, sensor: _Sensor) -> str:
         """The sensor for Home Assistant's MQTT discovery."""
         options = [*sensor.labels, *(word for word in (UNKNOWN, SILENCE) if word not in sensor.labels)]
         config = {
             "name": "Emotion",
-            "unique_id": identity,
+            "unique_id": sensor.identity,
             "device_class": "enum",
             "options": options,
-            "state_topic": f"metaser/{identity}/label",
-            "json_attributes_topic": f"metaser/{identity}/event",
+            "state_topic": f"metaser/{sensor.identity}/label",
+            "json_attributes_topic": f"metaser/{sensor.identity}/event",
             "availability_topic": self._status,
             "icon": "mdi:emoticon-outline",
             "device": {
-                "identifiers": [identity],
+                "identifiers": [sensor.identity],
                 "name": f"metaser {sensor.name}",
                 "manufacturer": "metaser",
                 "model": "speech emotion recognition",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any
 
 from metaser.runtime.enrolment.labels import UNKNOWN
 from metaser.runtime.stream.event import StreamEvent
+from metaser.runtime.system.clock import time_of_day
 
 SILENCE = "silence"
 
@@ -37,4 +37,4 @@ class SpokenState:
 
 def attributes(event: StreamEvent) -> dict[str, Any]:
     """An event with the time of day."""
-    return {"time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"), **event.as_dict()}
+    return {"time": time_of_day(), **event.as_dict()}

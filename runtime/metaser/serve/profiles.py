@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import unicodedata
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,10 +139,7 @@ class Profiles:
         Raises:
             MetaserError: as `Engine.add`, or it cannot be written.
         """
-        with self.changing(name) as path:
-            profile = self._engine.add(self.get(name), without_paths(clips))
-            profile.save(path)
-        return profile
+        return self._change(name, lambda profile: self._engine.add(profile, without_paths(clips)))
 
     def remove(self, name: str, what: str) -> Profile:
         """Remove a class, `LABEL`, or a clip, `LABEL/CLIP`.
@@ -149,10 +147,7 @@ class Profiles:
         Raises:
             MetaserError: as `Engine.remove`, or it cannot be written.
         """
-        with self.changing(name) as path:
-            profile = self._engine.remove(self.get(name), what)
-            profile.save(path)
-        return profile
+        return self._change(name, lambda profile: self._engine.remove(profile, what))
 
     def calibrate(self, name: str, false_accepts: float | None) -> Profile:
         """Set the limit of false accepts; None: as enrolment does.
@@ -160,10 +155,7 @@ class Profiles:
         Raises:
             MetaserError: as `Engine.calibrate`, or it cannot be written.
         """
-        with self.changing(name) as path:
-            profile = self._engine.calibrate(self.get(name), false_accepts=false_accepts)
-            profile.save(path)
-        return profile
+        return self._change(name, lambda profile: self._engine.calibrate(profile, false_accepts=false_accepts))
 
     def forget(self, name: str) -> None:
         """Delete a profile and its older copy.
@@ -179,23 +171,13 @@ class Profiles:
         with self._lock:
             self._known.pop(check_name(name), None)
 
-    def changing(self, name: str) -> _Changing:
-        """Hold the lock of a profile while it is read, changed and saved."""
-        return _Changing(self.path(name))
-
-
-class _Changing:
-    """The path of a profile, locked."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._held = path, profile_lock(path)
-
-    def __enter__(self) -> Path:
-        self._held.__enter__()
-        return self._path
-
-    def __exit__(self, *error: object) -> None:
-        self._held.__exit__(*error)  # type: ignore[arg-type] # what __exit__ is given
+    def _change(self, name: str, by: Callable[[Profile], Profile]) -> Profile:
+        """Read, change and save a profile, so that no change of another process is lost."""
+        path = self.path(name)
+        with profile_lock(path):
+            profile = by(self.get(name))
+            profile.save(path)
+        return profile
 
 
 def without_paths(clips: EmbeddedClips) -> EmbeddedClips:

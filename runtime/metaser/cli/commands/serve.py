@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from metaser.cli.options import BundleOption, Provider, ProviderOption
+from metaser.cli.options import BundleOption, MqttOption, Provider, ProviderOption, WebhookOption
 from metaser.cli.view.console import print_status
-
-if TYPE_CHECKING:
-    pass
 
 TOKEN_VARIABLE = "METASER_TOKEN"  # noqa: S105 # the name of a variable
 FEWEST_TOKEN_LETTERS = 16
@@ -61,16 +58,6 @@ StreamsOption = Annotated[
     ),
 ]
 ConnectionsOption = Annotated[int, typer.Option("--connections", metavar="N", help="Open connections per worker.")]
-
-MqttOption = Annotated[
-    str | None,
-    typer.Option(
-        "--mqtt", metavar="HOST", help="Publish labels to this MQTT broker; Home Assistant finds them by itself."
-    ),
-]
-WebhookOption = Annotated[
-    str | None, typer.Option("--webhook", metavar="URL", help="Post each label to this address, as JSON.")
-]
 
 
 def serve(  # noqa: PLR0913 # one parameter per option

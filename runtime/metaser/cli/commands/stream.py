@@ -17,12 +17,14 @@ from metaser.cli.options import (
     AcceptPrecisionOption,
     BundleOption,
     JsonOption,
+    MqttOption,
     ProfileOption,
     Provider,
     ProviderOption,
     ThreadsOption,
     Unknown,
     UnknownOption,
+    WebhookOption,
     chosen_format,
     profile_path,
 )
@@ -93,15 +95,6 @@ OnLabelOption = Annotated[
         metavar="LABEL=COMMAND",
         help="Run a command when this label appears; LABEL can also be unknown or silence. Can be repeated.",
     ),
-]
-MqttOption = Annotated[
-    str | None,
-    typer.Option(
-        "--mqtt", metavar="HOST", help="Also publish the label to this MQTT broker; Home Assistant finds it by itself."
-    ),
-]
-WebhookOption = Annotated[
-    str | None, typer.Option("--webhook", metavar="URL", help="Also post each label to this address, as JSON.")
 ]
 FormOption = Annotated[
     Format | None,
@@ -230,13 +223,7 @@ def _check_source(  # noqa: PLR0913 # all options that concern the source
 def _settings(window_s: float, hop_s: float, dwell_s: float) -> StreamSettings:
     from metaser.runtime import StreamSettings
 
-    return StreamSettings(
-        window_s,
-        hop_s,
-        min_window_s=min(StreamSettings.min_window_s, window_s),
-        dwell_s=dwell_s,
-        widest_hop_s=max(StreamSettings.widest_hop_s, hop_s),
-    )
+    return StreamSettings.fitting(window_s, hop_s, dwell_s)
 
 
 def _new_stream(

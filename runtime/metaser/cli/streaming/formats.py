@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import sys
-from datetime import datetime, timezone
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from metaser.cli.view.console import plain
 from metaser.cli.view.csv_cells import csv_cell
 from metaser.cli.view.drawing import UNKNOWN
+from metaser.runtime.system.clock import time_of_day
 
 if TYPE_CHECKING:
     from metaser.cli.streaming.playback import Heard
@@ -60,11 +60,6 @@ class SegmentFormat:
 
     def refresh(self, heard: Heard) -> None:
         """Do nothing: this view has no live part."""
-
-
-def time_of_day() -> str:
-    """Now, in ISO 8601 and UTC, to the millisecond."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def audacity_line(event: StreamEvent) -> str:

@@ -43,6 +43,21 @@ class StreamSettings:
 
     voice_activity: VoiceActivitySettings = field(default_factory=VoiceActivitySettings)
 
+    @classmethod
+    def fitting(cls, window_s: float, hop_s: float, dwell_s: float) -> StreamSettings:
+        """The settings with this window, hop and dwell; the first window is no longer, the widest hop no shorter.
+
+        Raises:
+            InputError: a value has another type or is out of its range.
+        """
+        return cls(
+            window_s,
+            hop_s,
+            min_window_s=min(cls.min_window_s, window_s),
+            dwell_s=dwell_s,
+            widest_hop_s=max(cls.widest_hop_s, hop_s),
+        )
+
     def __post_init__(self) -> None:
         check_fields(self)
         if (

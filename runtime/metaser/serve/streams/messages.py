@@ -61,13 +61,7 @@ class Start:
     @property
     def settings(self) -> StreamSettings:
         """How the stream is cut into windows."""
-        return StreamSettings(
-            self.window_s,
-            self.hop_s,
-            min_window_s=min(StreamSettings.min_window_s, self.window_s),
-            dwell_s=self.dwell_s,
-            widest_hop_s=max(StreamSettings.widest_hop_s, self.hop_s),
-        )
+        return StreamSettings.fitting(self.window_s, self.hop_s, self.dwell_s)
 
 
 KINDS: dict[str, tuple[type, ...]] = {

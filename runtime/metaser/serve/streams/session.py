@@ -24,7 +24,7 @@ from metaser.serve.streams.messages import Start, read_start, read_text
 from metaser.serve.streams.outbox import Outbox
 from metaser.serve.streams.raw_stream import RawStream
 
-NORMAL, GOING_AWAY, BAD_DATA, POLICY, FAILED, TRY_LATER = 1000, 1001, 1003, 1008, 1011, 1013
+NORMAL, GOING_AWAY, BAD_DATA, POLICY, TRY_LATER = 1000, 1001, 1003, 1008, 1013
 """Codes of closing (RFC 6455, and 1013 of its registry)."""
 
 WAITING_S = 5.0
