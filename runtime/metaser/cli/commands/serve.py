@@ -10,6 +10,7 @@ import typer
 
 from metaser.cli.options import BundleOption, MqttOption, Provider, ProviderOption, WebhookOption
 from metaser.cli.view.console import print_status
+from metaser.serve.settings import Limits, ServeSettings
 
 TOKEN_VARIABLE = "METASER_TOKEN"  # noqa: S105 # the name of a variable
 FEWEST_TOKEN_LETTERS = 16
@@ -63,11 +64,11 @@ ConnectionsOption = Annotated[int, typer.Option("--connections", metavar="N", he
 def serve(  # noqa: PLR0913 # one parameter per option
     *,
     profiles: FolderOption = None,
-    host: HostOption = "127.0.0.1",
-    port: PortOption = 8765,
-    workers: WorkersOption = 1,
+    host: HostOption = ServeSettings.host,
+    port: PortOption = ServeSettings.port,
+    workers: WorkersOption = ServeSettings.workers,
     streams: StreamsOption = None,
-    connections: ConnectionsOption = 100,
+    connections: ConnectionsOption = Limits.connections,
     token_file: TokenOption = None,
     certificate: CertificateOption = None,
     key: KeyOption = None,
@@ -89,7 +90,6 @@ def serve(  # noqa: PLR0913 # one parameter per option
     try:
         from metaser.serve.run import check_files
         from metaser.serve.run import serve as run
-        from metaser.serve.settings import Limits, ServeSettings
     except ImportError as error:
         raise MissingDependencyError(f"the server needs {error.name}: pip install 'metaser[serve]'") from error
     if streams is not None and streams < 1:
