@@ -1,5 +1,7 @@
 """The two queues of a stream: what is lost, what is dropped, and that nothing else is."""
 
+import time
+
 import anyio
 import numpy as np
 import pytest
@@ -42,6 +44,21 @@ def test_a_full_inbox_loses_its_oldest_frames_and_counts_them(sizes: list[int]) 
     assert taken.lost_frames * 4 + len(taken.content) == frames * 4
     assert taken.content == sent[taken.lost_frames * 4 : frames * 4]
     assert taken.seconds == pytest.approx(len(taken.content) / 4000)
+
+
+def test_the_wait_of_an_inbox_counts_from_the_first_whole_frame() -> None:
+    inbox = Inbox(STEREO)
+    arrivals = []
+    for size in (3, 4, 4):  # 7 bytes are a frame and a part of the next
+        arrivals.append(time.perf_counter())
+        inbox.put(bytes(size))
+        time.sleep(0.01)
+    taken = inbox.take()
+    assert arrivals[0] <= taken.waiting_since
+    assert taken.waiting_since < arrivals[2] < taken.heard_at
+    later = time.perf_counter()
+    inbox.put(bytes(4))
+    assert inbox.take().waiting_since > later
 
 
 def everything(outbox: Outbox) -> list[str]:

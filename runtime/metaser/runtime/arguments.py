@@ -73,6 +73,7 @@ ROWS = Rule("a finite float array [M, E]", _is_rows)
 ARGUMENTS = {
     "accept_precision": FLAG,
     "dropped_ms": FROM_0,
+    "waited_s": FROM_0,
     "false_accepts": Rule(
         "a number between 0 and 1, such as 0.05, or leave it out",
         lambda given: given is None or (is_number(given) and 0 < given < 1),

@@ -84,6 +84,7 @@ class Stream:
         self._next_window = 0  # sample at which the next window ends
         self._last_window = 0  # sample at which the last one ended
         self._pushed_at = 0.0
+        self._waited_s = 0.0  # of the current chunk, until a window is labelled
         self._dropped_ms = 0.0
         self._loss: tuple[float, float, float] | None = None  # that continues: start, end as reported, end
         self._overload_start_s: float | None = None
@@ -125,22 +126,24 @@ class Stream:
         return self._segment is not None
 
     def push(
-        self, chunk: npt.ArrayLike, *, heard_at: float | None = None, dropped_ms: float = 0.0
+        self, chunk: npt.ArrayLike, *, heard_at: float | None = None, dropped_ms: float = 0.0, waited_s: float = 0.0
     ) -> list[StreamEvent]:
         """Process a chunk, float samples [T] or int16 of any length at the stream's rate; return the resulting events.
 
         A live source passes the arrival time of the chunk's last sample (`time.perf_counter`), from which the latency
-        is measured, and the audio lost so far.
+        is measured, and the audio lost so far. If the processor is shared outside of the library, it also passes how
+        long the chunk waited for it: the hop is widened as if the work of the next window had taken as much longer.
 
         Raises:
             AudioError: not [T] float samples or int16, not finite or far out of [-1, 1]; the stream is as before.
-            InputError: the stream is finished or in use by another thread, or `heard_at` or `dropped_ms` is not a
-                number.
+            InputError: the stream is finished or in use by another thread, or `heard_at`, `dropped_ms` or `waited_s` is
+                not a number.
         """
-        check(heard_at=heard_at, dropped_ms=dropped_ms)
+        check(heard_at=heard_at, dropped_ms=dropped_ms, waited_s=waited_s)
         samples = as_samples(chunk, "a chunk")
         check_samples(samples, "a chunk")
         with self._in_one_thread():
+            self._waited_s = waited_s
             return self._push(samples, heard_at, dropped_ms)
 
     def _push(self, samples: Waveform, heard_at: float | None, dropped_ms: float) -> list[StreamEvent]:
@@ -296,7 +299,7 @@ class Stream:
         start = max(utterance_start, end - self._window, first)
         began = time.perf_counter()
         scores = self._score(self._history[start - first : end - first])
-        worked_s = time.perf_counter() - began
+        worked_s, self._waited_s = self._waited_s + time.perf_counter() - began, 0.0
         entering = self._segment.is_empty
         successor = self._segment.hear(Window(scores, start, self._last_window))
         self._last_window = end

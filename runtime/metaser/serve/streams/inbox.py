@@ -22,8 +22,11 @@ class Taken:
     seconds: float
     """Of these frames."""
 
+    waiting_since: float
+    """Arrival time of the first frame, by `time.perf_counter`."""
+
     heard_at: float
-    """Arrival time of the last frame, by `time.perf_counter`."""
+    """Arrival time of the last."""
 
 
 class Inbox:
@@ -36,7 +39,7 @@ class Inbox:
         self._waiting: deque[bytes] = deque()
         self._size = 0
         self._lost = 0  # bytes, whole frames
-        self._heard_at = time.perf_counter()
+        self._waiting_since = self._heard_at = time.perf_counter()
 
     @property
     def seconds(self) -> float:
@@ -50,9 +53,11 @@ class Inbox:
 
     def put(self, message: bytes) -> None:
         """Add a message; drop the oldest frames beyond the capacity."""
+        self._heard_at = time.perf_counter()
+        if not self.has_frames:
+            self._waiting_since = self._heard_at
         self._waiting.append(message)
         self._size += len(message)
-        self._heard_at = time.perf_counter()
         if self._capacity is not None and self._size > self._capacity:
             excess = self._size - self._capacity
             self._drop(excess + -excess % self._frame_bytes)
@@ -64,7 +69,7 @@ class Inbox:
         self._waiting = deque([content[whole:]] if whole < len(content) else [])
         self._size = len(content) - whole
         lost, self._lost = self._lost // self._frame_bytes, 0
-        return Taken(content[:whole], lost, whole / self._bytes_per_s, self._heard_at)
+        return Taken(content[:whole], lost, whole / self._bytes_per_s, self._waiting_since, self._heard_at)
 
     def _drop(self, count: int) -> None:
         """Drop so many of the oldest bytes."""

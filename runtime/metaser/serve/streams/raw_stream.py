@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -42,12 +43,15 @@ class RawStream:
             AudioError: the samples are not in the stated format, or not finite or far out of [-1, 1].
         """
         heard_at = taken.heard_at if self._live else None
+        waited_s = time.perf_counter() - taken.waiting_since
         events = list(self._silence(taken.lost_frames, heard_at))
         samples = self._form.decode(taken.content)  # [T, channels]
         self._check_format(taken.content, samples)
         self.frames += len(samples)
         mono = self._downmix.push(samples)
-        return events + self._stream.push(mono, heard_at=heard_at, dropped_ms=1000 * self.lost_s)
+        return events + self._stream.push(
+            mono, heard_at=heard_at, dropped_ms=1000 * self.lost_s, waited_s=waited_s
+        )
 
     def finish(self) -> tuple[list[StreamEvent], list[str]]:
         """The events of the rest, and why the labels of the stream may mean little."""
