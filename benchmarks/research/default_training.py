@@ -6,8 +6,8 @@ BACKBONE is a folder of Whisper base in the hub's layout, CORPORA one with ravde
 recipe with one change, and trains on the training speakers of two languages. It is evaluated on the validation
 speakers of both, and on the third, held-out language: all speakers except the test speakers. Run the same command
 again to continue after an interruption. Without an ARM the finished arms are written to
-`results/default_training.json` and `.md`, together with the runs of `metaser train configs/default.toml` that `--long`
-names, on the validation speakers of all three languages.
+`results/default_training.json` and `.md`, together with the runs of `metaser train configs/three-corpora.toml` that
+`--long` names, on the validation speakers of all three languages.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from metaser.toolkit.training.run import BEST
 from metaser.toolkit.training.state import STATE_FILE
 from metaser.toolkit.training.train import train
 
-RECIPE = Path(__file__).parents[2] / "configs" / "default.toml"
+RECIPE = Path(__file__).parents[2] / "configs" / "three-corpora.toml"
 EPISODES = 600
 LANGUAGES = {"emodb": "German", "ravdess": "English", "nemo": "Polish"}
 FROZEN, FROZEN_LAYERS = "frozen", 2

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +30,19 @@ from metaser.toolkit.episodes.protocol import split_of
 from metaser.toolkit.model.backbone import load_backbone
 from metaser.toolkit.model.encoder import Backbone
 from metaser.toolkit.model.spec_augment import masked
-from metaser.toolkit.training.augment import augment
+from metaser.toolkit.training.augment import augment, random_crop
 from metaser.toolkit.training.batches import pad
 
 CORPORA = (*SIX, "casia", "ased")
 """Corpora that train or develop; those for reports are not read."""
 CROP_S = 2.5
 EVALUATED_S = 10.0
-BATCH = 256
+BATCH = 64
 VARIANTS = 8
+CROPS = 4
+"""Crops of a clip that are not augmented."""
+WHOLE_S = 8.0
+"""A student hears so much of a training clip."""
 START = 1
 """The first layer that is trained."""
 PACKED = ("clips.ogg", "clips.json")
@@ -88,6 +93,10 @@ class Frames:
     lengths: Tensor
     """[M or M · V] int64"""
 
+    def to(self, device: torch.device) -> Frames:
+        """The same on a device."""
+        return Frames(self.frames.to(device), self.lengths.to(device))
+
 
 @dataclass(frozen=True, eq=False)
 class Material:
@@ -107,17 +116,16 @@ class Material:
 
     def to(self, device: torch.device) -> Material:
         """The same on a device."""
-        variants, *whole = (
-            Frames(part.frames.to(device), part.lengths.to(device)) for part in (self.variants, *self.whole)
-        )
-        return replace(self, variants=variants, whole=tuple(whole))
+        return replace(self, variants=self.variants.to(device), whole=tuple(part.to(device) for part in self.whole))
 
     def trains(self, speakers_of: Mapping[str, frozenset[str]]) -> list[bool]:
         """For each clip of `heard`, whether a run on these speakers of corpora trains on it."""
         return [clip.speaker in speakers_of.get(clip.corpus, ()) and split_of(clip) == "train" for clip in self.heard]
 
 
-def compute(clips: Sequence[Clip], backbone: Path, device: torch.device, workers: int) -> Material:
+def compute(
+    clips: Sequence[Clip], backbone: Path, device: torch.device, workers: int, variants: int = VARIANTS
+) -> Material:
     """Compute the frozen part of augmented crops and of whole clips."""
     network = load_backbone(backbone, START).to(device)
     training = [clip for clip in clips if split_of(clip[0]) == "train"]
@@ -126,31 +134,52 @@ def compute(clips: Sequence[Clip], backbone: Path, device: torch.device, workers
     batches = [heard[first : first + BATCH] for first in range(0, len(heard), BATCH)]
     return Material(
         training=tuple(clip for clip, _ in training),
-        variants=_variants(network, [waveform for _, waveform in training], workers),
-        count=VARIANTS,
+        variants=_variants(network, [waveform for _, waveform in training], workers, variants),
+        count=variants,
         heard=tuple(clip for clip, _ in heard),
         whole=tuple(_frames(network, [waveform[:most] for _, waveform in batch]) for batch in batches),
         start=START,
     )
 
 
-def _variants(network: Backbone, waveforms: Sequence[Waveform], workers: int) -> Frames:
+def compute_clean(clips: Sequence[Clip], backbone: Path, device: torch.device) -> tuple[Frames, Frames]:
+    """The frozen part of `CROPS` random crops of every training clip, and of its first `WHOLE_S`."""
+    network = load_backbone(backbone, START).to(device)
+    waveforms = [waveform for clip, waveform in clips if split_of(clip) == "train"]
+    most = round(CROP_S * SAMPLE_RATE_HZ)
+    crops = [
+        random_crop(waveform, most, np.random.default_rng((number, crop)))
+        for number, waveform in enumerate(waveforms)
+        for crop in range(CROPS)
+    ]
+    whole = round(WHOLE_S * SAMPLE_RATE_HZ)
+    return _stacked(network, crops, most), _stacked(network, [waveform[:whole] for waveform in waveforms], whole)
+
+
+def _variants(network: Backbone, waveforms: Sequence[Waveform], workers: int, variants: int) -> Frames:
     with ProcessPoolExecutor(workers) as pool:
-        crops = [crop for own in pool.map(_augmented, enumerate(waveforms), chunksize=16) for crop in own]
-    longest = -(-round(CROP_S * SAMPLE_RATE_HZ) // network.hop_samples)
-    rng = np.random.default_rng(0)
+        made = pool.map(partial(_augmented, variants=variants), enumerate(waveforms), chunksize=16)
+        crops = [crop for own in made for crop in own]
+    return _stacked(network, crops, round(CROP_S * SAMPLE_RATE_HZ), np.random.default_rng(0))
+
+
+def _stacked(
+    network: Backbone, waveforms: Sequence[Waveform], most: int, rng: np.random.Generator | None = None
+) -> Frames:
+    """The frames of waveforms of at most `most` samples, padded to the same length."""
+    longest = -(-most // network.hop_samples)
     rows, lengths = [], []
-    for first in range(0, len(crops), BATCH):
-        found = _frames(network, crops[first : first + BATCH], rng)
+    for first in range(0, len(waveforms), BATCH):
+        found = _frames(network, waveforms[first : first + BATCH], rng)
         rows.append(torch.nn.functional.pad(found.frames, (0, 0, 0, longest - found.frames.shape[1])))
         lengths.append(found.lengths)
     return Frames(torch.cat(rows), torch.cat(lengths))
 
 
-def _augmented(numbered: tuple[int, Waveform]) -> list[Waveform]:
+def _augmented(numbered: tuple[int, Waveform], variants: int) -> list[Waveform]:
     number, waveform = numbered
     rng = np.random.default_rng(number)
-    return [augment(waveform, round(CROP_S * SAMPLE_RATE_HZ), AugmentConfig(), rng) for _ in range(VARIANTS)]
+    return [augment(waveform, round(CROP_S * SAMPLE_RATE_HZ), AugmentConfig(), rng) for _ in range(variants)]
 
 
 @torch.inference_mode()

@@ -25,7 +25,7 @@ FOLDS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """A training run. Names are those of `metaser.toolkit.config`, and the defaults those of configs/default.toml."""
+    """A training run. Names are those of `metaser.toolkit.config`, the defaults those of configs/three-corpora.toml."""
 
     corpora: tuple[str, ...] = SIX
     episodes: int = 1000

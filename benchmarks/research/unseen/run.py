@@ -5,7 +5,7 @@ Letters: B clips of an episode, N frames, K kept frames, D frame width, E embedd
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,12 +69,7 @@ class Run:
         body = load_backbone(backbone, recipe.layers)
         head = Stats(body.width, recipe.embedding_size) if recipe.head == "stats" else None
         self.network = ProtoNet(body, head or make_head(recipe.head, body.width, recipe.embedding_size)).to(device)
-        body.requires_grad_(requires_grad=False)
-        for number, layer in enumerate(body.get_submodule("encoder.layers").children()):
-            for kind in ("dropout", "activation_dropout"):
-                setattr(layer, kind, recipe.dropout)
-            for name, weight in layer.named_parameters():
-                weight.requires_grad_(number >= recipe.frozen_layers and recipe.trained_part in name)
+        freeze_below(self.network, recipe.frozen_layers, recipe.trained_part, recipe.dropout)
         self._whiten()
         self.weights = [weight for weight in self.network.parameters() if weight.requires_grad]
         self.start = flat(self.weights)
@@ -100,18 +95,14 @@ class Run:
             nn.utils.clip_grad_norm_(trained, MAX_GRAD_NORM)
             optimiser.step()
             optimiser.zero_grad(set_to_none=False)
-            with torch.no_grad():
-                for average, weight in zip(averages, self.weights, strict=True):
-                    average.mul_(decay).add_(weight * (1 - decay))
+            follow(averages, self.weights, decay)
 
         episodes = iter(Episodes(recipe, self.material.training))
         run = captured(step, optimiser, [*trained, *averages]) if device.type == "cuda" else step
         found = {}
         for done in range(recipe.episodes // count):
             clips.copy_(torch.from_numpy(np.stack([next(episodes) for _ in range(count)])))
-            for group in optimiser.param_groups:
-                group["lr"].fill_(group["full_rate"] * min(1.0, (done + 1) / recipe.warmup))
-            decay.fill_(min(recipe.ema_decay, (1 + done) / (10 + done)))
+            set_rates(optimiser, decay, recipe, done)
             run()
             if done + 1 in checkpoints:
                 found[done + 1] = flat(averages)
@@ -120,23 +111,15 @@ class Run:
     @torch.inference_mode()
     def embed(self, weights: Tensor) -> Tensor:
         """The embeddings [M, E] of all clips to evaluate, by these weights; they replace those of the network."""
-        place = 0
-        for weight in self.weights:
-            weight.copy_(weights[place : place + weight.numel()].view_as(weight))
-            place += weight.numel()
-        self.network.eval()
-        return torch.cat([self._embed(part.frames.float(), part.lengths) for part in self.material.whole])
-
-    def _embed(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        frames, lengths = self.network.backbone.attend(frames, lengths, start=self.material.start)
-        return self.network.head(frames, frame_mask(lengths, frames.shape[1]))
+        fill(self.weights, weights)
+        return embed_all(self.network, self.material)
 
     def _loss(self, clips: Tensor) -> Tensor:
         """The symmetric loss of an episode, [B] clips, and the label loss."""
         recipe, stored = self.recipe, self.material.variants
         rows = clips * self.material.count + torch.randint_like(clips, self.material.count)
         kept = thin(stored.frames[rows].float(), stored.lengths[rows], recipe.frame_keep_ratio)
-        embeddings = self._embed(*kept)
+        embeddings = embed(self.network, *kept, self.material.start)
         halves = embeddings.split([recipe.n_way * recipe.k_shot, recipe.n_way * recipe.n_query])
         classes = torch.arange(recipe.n_way, device=self.device)
         loss = torch.zeros((), device=self.device)
@@ -149,20 +132,8 @@ class Run:
         return loss + recipe.classification_weight * F.cross_entropy(10 * cosines, self._labels[clips])
 
     def _optimiser(self) -> torch.optim.Optimizer:
-        recipe = self.recipe
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        for name, weight in [*self.network.named_parameters(), ("directions", self._directions)]:
-            rate = recipe.head_lr
-            if name.startswith("backbone.encoder.layers."):
-                rate = recipe.backbone_lr * recipe.layer_decay ** (recipe.layers - 1 - int(name.split(".")[3]))
-            if weight.requires_grad:
-                groups.setdefault((rate, recipe.weight_decay if weight.ndim > 1 else 0.0), []).append(weight)
-        tables = [
-            {"params": own, "lr": torch.tensor(rate, device=self.device), "full_rate": rate, "weight_decay": decay}
-            for (rate, decay), own in groups.items()
-        ]
-        on_gpu = self.device.type == "cuda"
-        return torch.optim.AdamW(tables, capturable=on_gpu, foreach=on_gpu)
+        named = [*self.network.named_parameters(), ("directions", self._directions)]
+        return make_optimiser(self.recipe, named, self.device)
 
     @torch.inference_mode()
     def _whiten(self) -> None:
@@ -179,6 +150,71 @@ class Run:
         layer = self.network.head.get_submodule("value" if self.recipe.head == "glu" else "projection")
         assert isinstance(layer, nn.Linear)
         set_whitening(layer, vectors[torch.randperm(len(vectors))[:WHITENING_CLIPS]], self.recipe.whitening_power)
+
+
+def freeze_below(network: ProtoNet, frozen_layers: int, trained_part: str = "", dropout: float = 0.0) -> None:
+    """Train only the head and the weights of later layers whose name contains `trained_part`."""
+    network.backbone.requires_grad_(requires_grad=False)
+    for number, layer in enumerate(network.backbone.get_submodule("encoder.layers").children()):
+        for kind in ("dropout", "activation_dropout"):
+            setattr(layer, kind, dropout)
+        for name, weight in layer.named_parameters():
+            weight.requires_grad_(number >= frozen_layers and trained_part in name)
+
+
+def make_optimiser(
+    recipe: Recipe, named: Iterable[tuple[str, nn.Parameter]], device: torch.device
+) -> torch.optim.Optimizer:
+    """AdamW with rates that decay towards the first layers; its rates are tensors, so that a CUDA graph reads them."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, weight in named:
+        rate = recipe.head_lr
+        if name.startswith("backbone.encoder.layers."):
+            rate = recipe.backbone_lr * recipe.layer_decay ** (recipe.layers - 1 - int(name.split(".")[3]))
+        if weight.requires_grad:
+            groups.setdefault((rate, recipe.weight_decay if weight.ndim > 1 else 0.0), []).append(weight)
+    tables = [
+        {"params": own, "lr": torch.tensor(rate, device=device), "full_rate": rate, "weight_decay": decay}
+        for (rate, decay), own in groups.items()
+    ]
+    on_gpu = device.type == "cuda"
+    return torch.optim.AdamW(tables, capturable=on_gpu, foreach=on_gpu)
+
+
+def set_rates(optimiser: torch.optim.Optimizer, decay: Tensor, recipe: Recipe, done: int) -> None:
+    """The rates and the decay of the running average after so many steps."""
+    for group in optimiser.param_groups:
+        group["lr"].fill_(group["full_rate"] * min(1.0, (done + 1) / recipe.warmup))
+    decay.fill_(min(recipe.ema_decay, (1 + done) / (10 + done)))
+
+
+@torch.no_grad()
+def follow(averages: Sequence[Tensor], weights: Sequence[Tensor], decay: Tensor) -> None:
+    """Move running averages towards the weights."""
+    for average, weight in zip(averages, weights, strict=True):
+        average.mul_(decay).add_(weight * (1 - decay))
+
+
+@torch.no_grad()
+def fill(weights: Sequence[Tensor], values: Tensor) -> None:
+    """Set weights from a vector of `flat`."""
+    place = 0
+    for weight in weights:
+        weight.copy_(values[place : place + weight.numel()].view_as(weight))
+        place += weight.numel()
+
+
+def embed(network: ProtoNet, frames: Tensor, lengths: Tensor, start: int) -> Tensor:
+    """The embeddings [B, E] of frames [B, N, D] before layer `start`."""
+    frames, lengths = network.backbone.attend(frames, lengths, start=start)
+    return network.head(frames, frame_mask(lengths, frames.shape[1]))
+
+
+@torch.inference_mode()
+def embed_all(network: ProtoNet, material: Material) -> Tensor:
+    """The embeddings [M, E] of all clips to evaluate."""
+    network.eval()
+    return torch.cat([embed(network, part.frames.float(), part.lengths, material.start) for part in material.whole])
 
 
 def captured(
