@@ -188,7 +188,7 @@ def test_a_recording_that_begins_in_the_same_second_keeps_the_other(
     run: Run, conversation: Path, tmp_path: Path, enrolled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert enrolled.is_file()
-    monkeypatch.setattr("metaser.cli.streaming.recorder.time.strftime", lambda _: "heard-20260101-000000")
+    monkeypatch.setattr("metaser.runtime.stream.recording.time.strftime", lambda _: "heard-20260101-000000")
     for _ in range(2):
         assert run("stream", conversation, "--record", tmp_path / "kept").returncode == 0
     assert sorted(path.name for path in (tmp_path / "kept").glob("*.txt")) == [

@@ -6,7 +6,8 @@ import hashlib
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from metaser.cli.view.console import plain, print_status
+from metaser.cli.view.console import print_status
+from metaser.runtime.words import plain
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,6 +11,10 @@ MOST_LETTERS = 40
 VOWELS = tuple("aeiouAEIOU")
 
 
+JOINERS = "\u200c\u200d"
+"""Zero-width characters that occur in Persian and Hindi words and in emoji."""
+
+
 def counted(number: int, noun: str, plural: str = "") -> str:
     """A number with its noun, in the plural unless the number is 1: "1 clip", "2 classes"."""
     if number == 1:
@@ -39,3 +43,11 @@ def shown(given: object) -> str:
     if isinstance(given, (str, bytes, bool, int, float)) and len(repr(given)) <= MOST_LETTERS:
         return repr(given)
     return kind_of(given)
+
+
+def plain(text: object) -> str:
+    r"""Text for one line of a terminal or file: control characters in names and labels become `\n` or `\x1b`."""
+    return "".join(
+        letter if letter.isprintable() or letter in JOINERS else letter.encode("unicode_escape").decode()
+        for letter in str(text)
+    )

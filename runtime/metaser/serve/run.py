@@ -41,6 +41,8 @@ def serve(settings: ServeSettings, notify: Callable[[str], None]) -> None:
         host, port = listening.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         notify(f"Serving at {settings.scheme}://{shown}:{port}, profiles in {settings.profiles}. Ctrl-C stops.")
+        if settings.record is not None:
+            notify(f"Recording the audio and labels of streams into {settings.record}.")
         if app is not None:
             uvicorn.Server(_config(settings, app)).run(sockets=[listening])
             return

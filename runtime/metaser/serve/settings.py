@@ -82,6 +82,9 @@ class ServeSettings:
     webhook: str | None = None
     """An address that gets the events of streams."""
 
+    record: Path | None = None
+    """A folder for the audio and the labels of streams; None: no audio is kept."""
+
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:

@@ -13,11 +13,11 @@ import typer
 from metaser.cli.open_engine import tell_licence
 from metaser.cli.options import JsonOption, Provider
 from metaser.cli.paths import expanded, given_by_environment
-from metaser.cli.view.console import plain, print_error, print_json
+from metaser.cli.view.console import print_error, print_json
 from metaser.cli.view.plot_option import check_plot
 from metaser.cli.view.progress import SlowProgress
 from metaser.cli.view.terminal import console_for, new_table
-from metaser.runtime.words import counted
+from metaser.runtime.words import counted, plain
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -28,9 +28,10 @@ from metaser.cli.options import (
     profile_path,
 )
 from metaser.cli.streaming.input_pipe import STANDARD_INPUT, standard_input
-from metaser.cli.view.console import GAP, percent, plain, print_error, print_json, print_status
+from metaser.cli.view.console import GAP, percent, print_error, print_json, print_status
 from metaser.cli.view.csv_cells import csv_cell
 from metaser.cli.view.progress import SlowProgress
+from metaser.runtime.words import plain
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metaser.cli.options import JsonOption
-from metaser.cli.view.console import plain, print_error, print_json
+from metaser.cli.view.console import print_error, print_json
 from metaser.cli.view.skipped_files import StrictOption, print_skipped, skipped_json
 from metaser.cli.view.terminal import PlainConsole, console_for, new_table
+from metaser.runtime.words import plain
 
 if TYPE_CHECKING:
     from metaser.toolkit.data.corpora import Report

@@ -6,8 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from metaser.cli.options import BundleOption, JsonOption, ProfileOption, profile_path
-from metaser.cli.view.console import plain, print_json
+from metaser.cli.view.console import print_json
 from metaser.cli.view.terminal import console_for, new_table
+from metaser.runtime.words import plain
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -14,11 +14,11 @@ import typer
 
 from metaser.cli.options import JsonOption, Provider, ProviderOption, ThreadsOption
 from metaser.cli.paths import name_or_folder
-from metaser.cli.view.console import plain, print_json
+from metaser.cli.view.console import print_json
 from metaser.cli.view.progress import SlowProgress
 from metaser.cli.view.skipped_files import StrictOption, print_skipped, skipped_json
 from metaser.cli.view.terminal import PlainConsole, console_for, new_table
-from metaser.runtime.words import counted, listed
+from metaser.runtime.words import counted, listed, plain
 
 if TYPE_CHECKING:
     from metaser.toolkit.data.utterances import Problem, Utterance

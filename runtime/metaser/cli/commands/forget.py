@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from metaser.cli.options import ProfileOption, profile_path
-from metaser.cli.view.console import can_ask, plain
+from metaser.cli.view.console import can_ask
 from metaser.cli.view.terminal import console_for
+from metaser.runtime.words import plain
 
 
 def forget(

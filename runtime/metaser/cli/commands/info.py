@@ -13,9 +13,9 @@ import typer
 from metaser.cli.open_engine import bundle_for
 from metaser.cli.options import AnyBundleOption, JsonOption, ProfileOption, profile_path
 from metaser.cli.paths import name_or_folder, option_of
-from metaser.cli.view.console import percent, plain, print_json
+from metaser.cli.view.console import percent, print_json
 from metaser.cli.view.terminal import PlainConsole, console_for, new_table
-from metaser.runtime.words import counted
+from metaser.runtime.words import counted, plain
 
 if TYPE_CHECKING:
     from metaser.runtime.bundles.bundle import Bundle

@@ -58,6 +58,10 @@ StreamsOption = Annotated[
         "--streams", metavar="N", help="Live streams per worker. Without it, as many as this machine can compute."
     ),
 ]
+RecordOption = Annotated[
+    Path | None,
+    typer.Option("--record", metavar="DIR", help="Save the audio and the labels of every stream in this folder."),
+]
 ConnectionsOption = Annotated[int, typer.Option("--connections", metavar="N", help="Open connections per worker.")]
 
 
@@ -77,6 +81,7 @@ def serve(  # noqa: PLR0913 # one parameter per option
     allow_origin: AllowOriginOption = None,
     mqtt: MqttOption = None,
     webhook: WebhookOption = None,
+    record: RecordOption = None,
     bundle: BundleOption = None,
     provider: ProviderOption = Provider.auto,
 ) -> None:
@@ -112,6 +117,7 @@ def serve(  # noqa: PLR0913 # one parameter per option
         origins=tuple(allow_origin or ()),
         mqtt=mqtt,
         webhook=webhook,
+        record=record,
         limits=Limits(connections=connections, streams=streams),
     )
     run(settings, print_status)

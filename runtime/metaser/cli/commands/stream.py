@@ -30,8 +30,9 @@ from metaser.cli.options import (
 )
 from metaser.cli.streaming.formats import Format
 from metaser.cli.streaming.input_pipe import STANDARD_INPUT, is_pipe, open_pipe
-from metaser.cli.view.console import flush_or_drop_stdout, plain, print_json, print_status, quiet_libraries
+from metaser.cli.view.console import flush_or_drop_stdout, print_json, print_status, quiet_libraries
 from metaser.cli.view.terminal import PlainConsole, console_for, new_table
+from metaser.runtime.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -246,13 +247,14 @@ def _play(  # noqa: PLR0913, PLR0917 # the source, the stream and its views
     from metaser.cli.streaming.label_commands import LabelCommands
     from metaser.cli.streaming.playback import play
     from metaser.cli.streaming.recorder import StreamRecorder
+    from metaser.runtime.stream.recording import Recording
 
     with ExitStack() as stack:
         chunks = source.chunks
         if commands:
             view = stack.enter_context(closing(LabelCommands(commands, view)))
         if record is not None:
-            view = recorder = stack.enter_context(closing(StreamRecorder(record, view)))
+            view = recorder = stack.enter_context(closing(StreamRecorder(Recording(record), view)))
             chunks = recorder.chunks(chunks)
         return play(chunks, name, new_stream, view, realtime=realtime)
 

@@ -21,12 +21,12 @@ from metaser.cli.options import (
     UnknownOption,
     profile_path,
 )
-from metaser.cli.view.console import percent, plain, print_error, print_json
+from metaser.cli.view.console import percent, print_error, print_json
 from metaser.cli.view.plot_option import check_plot
 from metaser.cli.view.progress import SlowProgress
 from metaser.cli.view.skipped_files import skipped_json
 from metaser.cli.view.terminal import PlainConsole, console_for, new_table
-from metaser.runtime.words import counted
+from metaser.runtime.words import counted, plain
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -7,10 +7,11 @@ import sys
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from metaser.cli.view.console import plain
 from metaser.cli.view.csv_cells import csv_cell
 from metaser.cli.view.drawing import UNKNOWN
+from metaser.runtime.stream.recording import track_line
 from metaser.runtime.system.clock import time_of_day
+from metaser.runtime.words import plain
 
 if TYPE_CHECKING:
     from metaser.cli.streaming.playback import Heard
@@ -55,17 +56,11 @@ class SegmentFormat:
             shown = f"{subtitle_time(event.start_s)} --> {subtitle_time(event.end_s)}"
             sys.stdout.write(f"{self._count}\n{shown}\n{subtitle_text(event.label)}\n\n")
         else:
-            sys.stdout.write(audacity_line(event))
+            sys.stdout.write(track_line(event))
         sys.stdout.flush()
 
     def refresh(self, heard: Heard) -> None:
         """Do nothing: this view has no live part."""
-
-
-def audacity_line(event: StreamEvent) -> str:
-    """A finished segment as a line of an Audacity label track."""
-    label = UNKNOWN if event.label is None else event.label
-    return f"{event.start_s:.6f}\t{event.end_s:.6f}\t{plain(label)}\n"
 
 
 def subtitle_text(label: str | None) -> str:

@@ -11,12 +11,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from metaser.cli.view.console import percent, plain, print_json
+from metaser.cli.view.console import percent, print_json
 from metaser.cli.view.drawing import LEVEL_TRACK, TICK_CELLS, Palette, Timeline, clock
 from metaser.cli.view.levels import MOMENT_S, LevelHistory, level_meter
 from metaser.cli.view.spans import Span
 from metaser.cli.view.terminal import PlainConsole, new_table
 from metaser.runtime.system.clock import time_of_day
+from metaser.runtime.words import plain
 
 if TYPE_CHECKING:
     from metaser.cli.streaming.playback import Heard, View

@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from metaser.runtime.words import plain
+
 STANDARD_ERROR = 2
-JOINERS = "\u200c\u200d"  # zero-width, within words in Persian and Hindi and within emoji
 GAP = 2  # between the columns of a table
 
 
@@ -22,14 +23,6 @@ def print_status(line: str) -> None:
     with STDERR_LOCK:
         sys.stderr.write(plain(line) + "\n")
         sys.stderr.flush()
-
-
-def plain(text: object) -> str:
-    r"""Text for one line of a terminal or file: control characters in names and labels become `\n` or `\x1b`."""
-    return "".join(
-        letter if letter.isprintable() or letter in JOINERS else letter.encode("unicode_escape").decode()
-        for letter in str(text)
-    )
 
 
 def print_error(error: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metaser.cli.view.console import plain
+from metaser.runtime.words import plain
 
 FORMULA_SIGNS = frozenset("=+-@＝＋－＠")  # noqa: RUF001 # also the full-width ones
 CELL_STARTS = frozenset("\t\r\n")

@@ -11,9 +11,9 @@ from rich.console import Console, ConsoleOptions
 from rich.measure import Measurement
 from rich.text import Text
 
-from metaser.cli.view.console import plain
 from metaser.cli.view.levels import LevelHistory, share_of_range
 from metaser.cli.view.spans import Span, span_at
+from metaser.runtime.words import plain
 
 COLOURS = ("red", "yellow", "green", "blue", "magenta", "cyan")
 UNKNOWN = "unknown"

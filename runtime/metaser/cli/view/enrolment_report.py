@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from metaser.cli.view.console import percent, plain
+from metaser.cli.view.console import percent
 from metaser.cli.view.terminal import PlainConsole, new_table
+from metaser.runtime.words import plain
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -6,7 +6,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from metaser.cli.view.console import GAP, plain
+from metaser.cli.view.console import GAP
+from metaser.runtime.words import plain
 
 
 class PlainConsole(Console):

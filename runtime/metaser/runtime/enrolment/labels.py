@@ -14,16 +14,13 @@ from itertools import combinations
 
 from metaser.runtime.audio.recordings import is_junk
 from metaser.runtime.errors import SupportError
-from metaser.runtime.words import counted, kind_of
+from metaser.runtime.words import JOINERS, counted, kind_of
 
 UNKNOWN = "unknown"
 """The answer if the clip resembles no class; no class may have this label."""
 
 INVISIBLE = "\u200b\u2060\ufeff"
 """Zero-width space, word joiner and byte order mark, which Unicode does not count as white space."""
-
-JOINERS = "\u200c\u200d"
-"""Zero-width characters that occur in Persian and Hindi words and in emoji."""
 
 NEAR = 0.75
 """Share of equal letters from which two words may be the same."""

@@ -9,6 +9,7 @@ do not disturb one another or other streams.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -16,7 +17,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from metaser.runtime import StreamEvent
 from metaser.runtime.audio.microphone import RING_S
-from metaser.runtime.errors import InputError, MetaserError
+from metaser.runtime.enrolment.labels import on_disk, safe_name
+from metaser.runtime.errors import AudioError, InputError, MetaserError
+from metaser.runtime.stream.recording import Recording
 from metaser.serve.answers import code_of
 from metaser.serve.service import Service
 from metaser.serve.streams.inbox import Inbox
@@ -24,7 +27,7 @@ from metaser.serve.streams.messages import Start, read_start, read_text
 from metaser.serve.streams.outbox import Outbox
 from metaser.serve.streams.raw_stream import RawStream
 
-NORMAL, GOING_AWAY, BAD_DATA, POLICY, TRY_LATER = 1000, 1001, 1003, 1008, 1013
+NORMAL, GOING_AWAY, BAD_DATA, POLICY, FAILED, TRY_LATER = 1000, 1001, 1003, 1008, 1011, 1013
 """Codes of closing (RFC 6455, and 1013 of its registry)."""
 
 WAITING_S = 5.0
@@ -98,6 +101,8 @@ class Session:
             )
         except MetaserError as error:
             raise StreamError(code_of(error), str(error), POLICY) from error
+        self._source = start.source or start.profile or service.profiles.only_name()
+        recording = await self._open_recording()
         self._put(
             event="ready",
             profile=start.profile,
@@ -109,18 +114,18 @@ class Session:
             channels=form.channels,
             format=form.sample_format,
             live=start.live,
+            recorded=recording is not None,
             window_s=start.window_s,
             hop_s=start.hop_s,
             max_message_bytes=self._limits.message_bytes,
         )
-        self._source = start.source or start.profile or service.profiles.only_name()
         async with anyio.create_task_group() as tasks:
             inbox = Inbox(form, RING_S if start.live else None)
             tasks.start_soon(self._read, inbox, start)
             tasks.start_soon(self._write)
             tasks.start_soon(self._watch)
             service.links.announce(self._source, profile.labels)
-            await self._work(inbox, RawStream(stream, form, live=start.live))
+            await self._compute(inbox, RawStream(stream, form, recording, live=start.live))
             service.links.end(self._source)
             if self._failure is not None:
                 self._put_error(self._failure)
@@ -131,6 +136,16 @@ class Session:
         if not self._gone:
             ended_by_us = GOING_AWAY if service.is_draining and not self._ended else NORMAL
             await self._close(self._failure.close_code if self._failure else ended_by_us)
+
+    async def _open_recording(self) -> Recording | None:
+        """The recording of the stream, in a folder named by its source, if the server keeps them."""
+        folder = self._service.settings.record
+        if folder is None:
+            return None
+        try:
+            return await self._service.of_request(Recording, folder / on_disk(safe_name(self._source)))
+        except MetaserError as error:
+            raise StreamError(code_of(error), str(error), FAILED) from error
 
     async def _read(self, inbox: Inbox, start: Start) -> None:
         """Put what arrives into the inbox until the client ends the stream, fails or stays silent."""
@@ -158,6 +173,17 @@ class Session:
         except InputError as error:
             raise StreamError("text", str(error), BAD_DATA) from error
 
+    async def _compute(self, inbox: Inbox, stream: RawStream) -> None:
+        """Work to the end of the stream; an error is its failure."""
+        try:
+            await self._work(inbox, stream)
+        except AudioError as error:
+            self._failure = StreamError("audio", str(error), BAD_DATA)
+        except MetaserError as error:
+            self._failure = StreamError(code_of(error), str(error), FAILED)
+        with suppress(MetaserError):  # of a recording that could not be written before
+            stream.close()
+
     async def _work(self, inbox: Inbox, stream: RawStream) -> None:
         """Push what is in the inbox into the stream, until it ends."""
         while not self._gone:
@@ -165,15 +191,11 @@ class Session:
                 await self._news.wait()
                 self._news = anyio.Event()
             is_last, taken, lost_s = self._is_over, inbox.take(), stream.lost_s
-            try:
-                events = await self._service.of_stream(stream.push, taken)
-                notices: list[str] = []
-                if is_last:
-                    rest, notices = await self._service.of_stream(stream.finish)
-                    events += rest
-            except MetaserError as error:
-                self._failure = StreamError("audio", str(error), BAD_DATA)
-                return
+            events = await self._service.of_stream(stream.push, taken)
+            notices: list[str] = []
+            if is_last:
+                rest, notices = await self._service.of_stream(stream.finish)
+                events += rest
             self._room.set()
             self._service.metrics.audio_s.inc(taken.seconds)
             self._service.metrics.lost_s.inc(stream.lost_s - lost_s)
