@@ -53,6 +53,11 @@ ABOUT = """\
 A speech encoder and a pooling head for few-shot speech emotion recognition with metaser, {made}. A person enrols a few
 labelled clips per class. A query gets the class whose prototype has the highest cosine similarity."""
 TRAINED, FITTED = "meta-trained in episodes", "fitted to the embeddings of larger, meta-trained models"
+DISTILLED = "distilled from many networks of its size that were meta-trained in episodes"
+DISTILLED_BY = {
+    "default": "`python -m benchmarks.research.unseen distil` (60 networks, on different choices of the corpora)",
+}
+"""Models whose recipe is not a file of configs/."""
 
 TRAINING = """\
 The encoder starts from OpenAI's Whisper base (MIT). The model was {made} on {corpora}. This is acted
@@ -105,7 +110,7 @@ def model_card(facts: Facts) -> str:
     checkpoint = facts.checkpoint
     permissive = is_permissive(checkpoint["licence"])
     rights = PERMITTED if permissive else RESTRICTED
-    made = FITTED if facts.recipe.get("distil") else TRAINED
+    made = DISTILLED if facts.name in DISTILLED_BY else FITTED if facts.recipe.get("distil") else TRAINED
     return CARD.format(
         name=facts.name,
         about=_filled(ABOUT.format(made=made)),
@@ -157,6 +162,8 @@ def cost_rows(cost: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _recipe(facts: Facts) -> str:
+    if recipe := DISTILLED_BY.get(facts.name):
+        return f"Recipe: {recipe}. "
     if not facts.recipe:
         return ""
     episodes = facts.recipe["episodes"]
