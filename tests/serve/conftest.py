@@ -9,6 +9,7 @@ import json
 import pickle
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -59,16 +60,22 @@ class Server:
     process: subprocess.Popen[str]
     port: int
     folder: Path
+    trusted: ssl.SSLContext | None = None
+    """What a client of TLS trusts."""
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/v1/stream"
+        return f"{'wss' if self.trusted else 'ws'}://127.0.0.1:{self.port}/v1/stream"
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Send a request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = (
+            http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=self.trusted)
+            if self.trusted
+            else http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        )
         try:
             connection.request(method, path, body, dict(headers or {}))
             answer = connection.getresponse()
@@ -109,15 +116,15 @@ class Server:
 StartServer: TypeAlias = Callable[..., Server]
 
 
-def start(folder: Path, **settings: Any) -> Server:
-    """Start a server on a free port, and wait until it is ready."""
+def start(folder: Path, *, trusted: ssl.SSLContext | None = None, before: str = "", **settings: Any) -> Server:
+    """Start a server on a free port, after the lines `before`, and wait until it is ready."""
     given = ServeSettings(folder, **{"port": 0, **settings})
-    words = [sys.executable, "-u", "-c", PROGRAM, base64.b64encode(pickle.dumps(given)).decode()]
+    words = [sys.executable, "-u", "-c", before + PROGRAM, base64.b64encode(pickle.dumps(given)).decode()]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     line = process.stdout.readline()
     port = int(line.partition("://")[2].partition(",")[0].rpartition(":")[2])
-    server = Server(process, port, folder)
+    server = Server(process, port, folder, trusted)
     until = time.monotonic() + START_S
     while time.monotonic() < until:
         try:
@@ -210,7 +217,7 @@ def talk(server: Server, *messages: str | bytes, end: str | bytes = '{"type": "e
     """Open a stream with these options, send messages and the end, and listen."""
 
     async def run() -> Talk:
-        async with connect(server.url, compression=None, max_size=None) as socket:
+        async with connect(server.url, compression=None, max_size=None, ssl=server.trusted) as socket:
             await socket.send(json.dumps({"type": "start", **start}))
             listening = asyncio.create_task(listen(socket))
             with suppress(ConnectionClosed):
