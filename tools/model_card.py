@@ -53,6 +53,9 @@ ABOUT = """\
 A speech encoder and a pooling head for few-shot speech emotion recognition with metaser, {made}. A person enrols a few
 labelled clips per class. A query gets the class whose prototype has the highest cosine similarity."""
 TRAINED, FITTED = "meta-trained in episodes", "fitted to the embeddings of larger, meta-trained models"
+BEST = "best"
+"""The folder of a run's checkpoint."""
+
 DISTILLED = "distilled from many networks of its size that were meta-trained in episodes"
 DISTILLED_BY = {
     "default": "`python -m benchmarks.research.unseen distil` (60 networks, on different choices of the corpora)",
@@ -168,7 +171,8 @@ def _recipe(facts: Facts) -> str:
         return ""
     episodes = facts.recipe["episodes"]
     if distil := facts.recipe.get("distil"):
-        teachers = _listed(f"`{Path(folder).name}`" for folder in distil["teachers"])
+        folders = [Path(folder) for folder in distil["teachers"]]
+        teachers = _listed(f"`{(folder.parent if folder.name == BEST else folder).name}`" for folder in folders)
         how = f"no step of training; the head is fitted to the embeddings of {teachers}"
     else:
         shape = f"{episodes['n_way']}-way {episodes['k_shot']}-shot, {episodes['n_query']} queries per class"

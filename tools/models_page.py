@@ -24,10 +24,10 @@ from tools.model_card import Facts, model_card
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "models"
 ABOUT = {
-    "default": "meta-trained on emotional speech; the default",
+    "default": "trained on emotional speech in five languages; the default",
     "frozen": "as published by OpenAI, not trained on emotional speech; for any use",
     "open": "meta-trained on corpora that allow commercial use; for any use",
-    "tiny": "one layer, fitted to `default` and `open`; smaller and faster",
+    "tiny": "one layer, fitted to larger models; smaller and faster",
 }
 
 PAGE = """# Models

@@ -1,5 +1,6 @@
 """Cards match the committed results, and claim nothing else."""
 
+import json
 from copy import deepcopy
 from typing import Any
 
@@ -10,6 +11,7 @@ from benchmarks.machine import read_result
 from metaser.runtime import open_bundle, shipped_bundles
 from tools.model_card import Facts, cost_rows, model_card
 from tools.models_page import MODELS, card_of, trained_models
+from tools.results_tables import CORPORA
 
 CHECKPOINT = {
     "backbone": {"layers": 3},
@@ -114,6 +116,13 @@ def test_what_was_not_measured_is_not_stated(measured: dict[str, Any]) -> None:
     assert "Recipe" not in text
     untuned = {**measured, "scores": {"5 shots": measured["scores"]["5 shots"]}}
     assert "tuned on them" not in card(untuned)
+
+
+@pytest.mark.parametrize("name", trained_models())
+def test_the_licence_of_a_model_gives_credit_to_all_its_corpora(name: str) -> None:
+    text = (MODELS / name / "LICENSE").read_text(encoding="utf-8")
+    for corpus in json.loads((MODELS / name / "checkpoint.json").read_text(encoding="utf-8"))["corpora"]:
+        assert f"- {CORPORA[corpus].partition(' (')[0]}" in text
 
 
 @pytest.mark.parametrize("name", trained_models())
