@@ -133,16 +133,21 @@ def test_an_engine_that_is_far_too_slow_loses_audio_says_how_much_and_queues_not
     assert lasted_s < 5 + 3 * slow_s  # the window at work at the end, and those that closing may take
 
 
-def test_waiting_for_a_shared_processor_widens_the_hop_like_slow_work_does(conversation: Waveform) -> None:
+@pytest.mark.parametrize(
+    ("waited_s", "expected"), [(0.55, [2 * StreamSettings.hop_s, StreamSettings.hop_s]), (0.45, [])]
+)
+def test_waiting_a_hop_for_a_shared_processor_widens_the_hop_like_slow_work_does(
+    conversation: Waveform, waited_s: float, expected: list[float]
+) -> None:
     stream = Stream(
         lambda _: np.array([0.9, 0.1]), ("a", "b"), Calibration(), SAMPLE_RATE_HZ, StreamSettings(), live=True
     )
     chunk, hops = SAMPLE_RATE_HZ // 10, []
     for start in range(0, 12 * SAMPLE_RATE_HZ, chunk):
-        waited_s = 0.45 if start < 6 * SAMPLE_RATE_HZ else 0.0
-        for event in stream.push(conversation[start : start + chunk], waited_s=waited_s):
+        wait_s = waited_s if start < 6 * SAMPLE_RATE_HZ else 0.0
+        for event in stream.push(conversation[start : start + chunk], waited_s=wait_s):
             hops += [stream.hop_s] if event.event == "overload" else []
-    assert hops == [2 * StreamSettings.hop_s, StreamSettings.hop_s]
+    assert hops == expected
 
 
 def test_lost_audio_is_said_at_once(conversation: Waveform) -> None:

@@ -132,7 +132,7 @@ class Stream:
 
         A live source passes the arrival time of the chunk's last sample (`time.perf_counter`), from which the latency
         is measured, and the audio lost so far. If the processor is shared outside of the library, it also passes how
-        long the chunk waited for it: the hop is widened as if the work of the next window had taken as much longer.
+        long the chunk waited for it: a wait of a requested hop or more, in which windows are skipped, counts as work.
 
         Raises:
             AudioError: not [T] float samples or int16, not finite or far out of [-1, 1]; the stream is as before.
@@ -299,7 +299,10 @@ class Stream:
         start = max(utterance_start, end - self._window, first)
         began = time.perf_counter()
         scores = self._score(self._history[start - first : end - first])
-        worked_s, self._waited_s = self._waited_s + time.perf_counter() - began, 0.0
+        worked_s = time.perf_counter() - began
+        if self._waited_s >= self._settings.hop_s:
+            worked_s += self._waited_s
+        self._waited_s = 0.0
         entering = self._segment.is_empty
         successor = self._segment.hear(Window(scores, start, self._last_window))
         self._last_window = end
