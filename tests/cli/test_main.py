@@ -31,7 +31,7 @@ COMMANDS = (
     "evaluate",
     "demo",
 )
-HEAVY = ("numpy", "onnx", "onnxruntime", "soundfile", "torch", "transformers", "metaser.runtime.engine")
+HEAVY = ("numpy", "onnx", "onnxruntime", "soundfile", "torch", "transformers", "metaser.runtime")
 
 
 def test_help_names_every_command(run: Run) -> None:

@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from metaser.cli.view.console import print_status
-from metaser.runtime.words import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +64,7 @@ def tell_licence(manifest: Manifest) -> None:
     from metaser.runtime.bundles.licences import is_permissive, what_it_allows
     from metaser.runtime.errors import MetaserError, WorkError
     from metaser.runtime.system.files import replace_text
+    from metaser.runtime.words import plain
 
     if is_permissive(manifest.licence):
         return

@@ -10,8 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from metaser.runtime.words import plain
-
 STANDARD_ERROR = 2
 GAP = 2  # between the columns of a table
 
@@ -19,6 +17,7 @@ GAP = 2  # between the columns of a table
 def print_status(line: str) -> None:
     """Print a status line on standard error; standard output is for results."""
     from metaser.runtime.system.quiet_stderr import STDERR_LOCK  # help does not load the runtime
+    from metaser.runtime.words import plain
 
     with STDERR_LOCK:
         sys.stderr.write(plain(line) + "\n")
@@ -28,6 +27,7 @@ def print_status(line: str) -> None:
 def print_error(error: object) -> None:
     """Print an error as one line on standard error; if that fails, only the exit code reports it."""
     from metaser.runtime.system.quiet_stderr import STDERR_LOCK
+    from metaser.runtime.words import plain
 
     with suppress(OSError), STDERR_LOCK:
         sys.stderr.write(f"metaser: {plain(error)}\n")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from metaser.cli.view.console import percent
 from metaser.cli.view.terminal import PlainConsole, new_table
-from metaser.runtime.words import plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,6 +56,8 @@ def print_expectations(console: PlainConsole, profile: Profile) -> None:
 
 def class_table(profile: Profile, report: Report | None) -> Table:
     """One row per class."""
+    from metaser.runtime.words import plain
+
     table = new_table("label", "clips", "speech", *(("recognised",) if report else ()))
     for column in table.columns[1:]:
         column.justify = "right"
@@ -73,6 +74,8 @@ def class_table(profile: Profile, report: Report | None) -> Table:
 
 def clip_table(report: Report) -> Table:
     """One row per clip, with a column for remarks."""
+    from metaser.runtime.words import plain
+
     table = new_table("clip", "speech", "level", "noise", "own class", "remark")
     for column in table.columns[1:5]:
         column.justify = "right"
@@ -92,6 +95,8 @@ def clip_table(report: Report) -> Table:
 
 def pair_table(report: Report) -> Table:
     """One row per pair of classes with at least one confusion."""
+    from metaser.runtime.words import plain
+
     table = new_table("classes", "", "confused")
     table.columns[2].justify = "right"
     for pair in report.pairs:

@@ -7,7 +7,6 @@ from rich.console import Console
 from rich.table import Table
 
 from metaser.cli.view.console import GAP
-from metaser.runtime.words import plain
 
 
 class PlainConsole(Console):
@@ -22,6 +21,8 @@ class PlainConsole(Console):
 
     def print_line(self, line: str = "", style: str | None = None) -> None:
         """Print one line without wrapping it to the terminal, so that paths can be copied."""
+        from metaser.runtime.words import plain
+
         self.print(plain(line), style=style, soft_wrap=True)
 
 
