@@ -9,7 +9,7 @@ do not disturb one another or other streams.
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from contextlib import closing
 from typing import Any
 
 import anyio
@@ -174,15 +174,14 @@ class Session:
             raise StreamError("text", str(error), BAD_DATA) from error
 
     async def _compute(self, inbox: Inbox, stream: RawStream) -> None:
-        """Work to the end of the stream; an error is its failure."""
+        """Work to the end of the stream; an error, also of its recording, is its failure."""
         try:
-            await self._work(inbox, stream)
+            with closing(stream):
+                await self._work(inbox, stream)
         except AudioError as error:
             self._failure = StreamError("audio", str(error), BAD_DATA)
         except MetaserError as error:
             self._failure = StreamError(code_of(error), str(error), FAILED)
-        with suppress(MetaserError):  # of a recording that could not be written before
-            stream.close()
 
     async def _work(self, inbox: Inbox, stream: RawStream) -> None:
         """Push what is in the inbox into the stream, until it ends."""
