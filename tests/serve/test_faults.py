@@ -13,17 +13,13 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
+from benchmarks.cost.serve_clients import HANDSHAKE, TEXT, frame
 from metaser.runtime import Engine, Profile
 from metaser.serve.settings import Limits
 from tests.serve.conftest import Audio, Server, StartServer, Talk, listen, pcm, talk
-from tests.serve.test_streams import expected
+from tests.serve.test_streams import END, expected
 
-END = '{"type": "end"}'
 EVERY_100_MS = "import metaser.serve.run as run\nrun.PING_S = 0.1\n"
-HANDSHAKE = (
-    "GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 PING = 0x89
 
 
@@ -36,8 +32,7 @@ def test_a_client_that_answers_no_ping_is_kept(start_server: StartServer) -> Non
         while time.monotonic() < until:
             heard += client.recv(4096)
         assert heard.count(bytes([PING])) >= 10
-        content = END.encode().replace(b"end", b"start")
-        client.sendall(bytes([0x81, 0x80 | len(content)]) + bytes(4) + content)  # masked with zeros
+        client.sendall(frame(TEXT, b'{"type": "start"}'))
         while b'"ready"' not in heard:
             part = client.recv(4096)
             assert part
