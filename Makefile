@@ -5,6 +5,7 @@
 # make bundles   the shipped bundles from models/, their cards and pages; WHISPER=FOLDER also makes the frozen one
 # make versions   the runtime's tests with every supported Python on this machine, with the oldest dependencies, and the
 #                 tests of providers with the wheels onnxruntime-openvino and onnxruntime-gpu
+# make test-page   the page of `metaser serve` in Chromium
 # make openvino   the tests of providers with the wheel onnxruntime-openvino
 # make gpu-check   TensorRT on this machine's GPU: build, cache, results, times; exit code 3 without a GPU
 
@@ -13,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test lint docs bundles versions openvino gpu-check wheel clean
+.PHONY: demo test test-page lint docs bundles versions openvino gpu-check wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/metaser demo
@@ -21,6 +22,10 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+# in a separate environment: Playwright drives Debian's chromium, or METASER_CHROMIUM
+test-page: $(VENV)-page/.page
+	$(VENV)-page/bin/python -m pytest --import-mode=importlib tests/page
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -48,7 +53,7 @@ wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel
 
 clean:
-	rm -rf $(VENV) $(VENV)-gpu build dist site
+	rm -rf $(VENV) $(VENV)-gpu $(VENV)-page build dist site
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -56,6 +61,12 @@ $(BIN)/python:
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	@echo 'Installing into $(VENV), about 220 MB'
 	$(BIN)/pip install --quiet --editable '.[cpu]'
+	touch $@
+
+$(VENV)-page/.page: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)-page
+	$(VENV)-page/bin/pip install --quiet --constraint constraints.txt --editable '.[cpu,serve]' \
+		pytest playwright axe-playwright-python
 	touch $@
 
 $(VENV)-gpu/.gpu: pyproject.toml

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
-from benchmarks.cost.serve_clients import HANDSHAKE, TEXT, frame
+from benchmarks.serving.clients import HANDSHAKE, TEXT, frame
 from metaser.runtime import Engine, Profile
 from metaser.serve.settings import Limits
 from tests.serve.conftest import Audio, Server, StartServer, Talk, listen, pcm, talk

@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
@@ -14,12 +14,14 @@ import pytest
 from starlette.routing import Route
 
 from metaser.runtime import Engine, Profile, load_audio
+from metaser.runtime.audio.quality import measure
 from metaser.runtime.errors import InputError
 from metaser.serve.app import ROUTES
+from metaser.serve.http import page
 from metaser.serve.openapi import SCHEMAS, document
 from metaser.serve.profiles import check_name
 from metaser.serve.settings import Limits
-from tests.serve.conftest import DEMO, Answer, Server, StartServer, pcm, start
+from tests.serve.conftest import DEMO, Answer, Audio, Server, StartServer, pcm, start
 
 CLIPS = {label.name: sorted(label.iterdir()) for label in sorted((DEMO / "support").iterdir())}
 
@@ -224,3 +226,59 @@ def test_state_and_bundle(server: Server) -> None:
     assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert server.metric("metaser_stream_capacity") >= 1
     assert server.ask("GET", "/v1/stream").status == 426
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda clip: clip, None),
+        (lambda clip: clip[: 16_000 // 2], "only 0.4 s of speech"),
+        (lambda clip: clip * 0.02, "very quiet"),
+    ],
+)
+def test_the_quality_of_a_clip_is_that_of_enrolment(
+    server: Server, change: Callable[[Audio], Audio], fault: str | None
+) -> None:
+    clip = change(load_audio(CLIPS["anger"][0]))
+    answer = server.ask("POST", "/v1/quality?rate=16000", pcm(clip), {"Content-Type": "application/octet-stream"})
+    found = holds(answer, "Quality")
+    measured = measure(np.frombuffer(pcm(clip), "<i2").astype(np.float32) / np.float32(32_768))
+    assert found["faults"] == measured.faults()
+    assert (fault is None) is (found["faults"] == [])
+    assert fault is None or fault in found["faults"][0]
+    assert found["speech_s"] == pytest.approx(measured.speech_s, abs=0.04)
+
+
+def test_a_clip_that_enrolment_refuses_has_no_quality(server: Server) -> None:
+    silent = server.ask("POST", "/v1/quality", bytes(32_000), {"Content-Type": "application/octet-stream"})
+    assert silent.status == 422
+    assert "silent" in holds(silent, "Error")["error"]["message"]
+
+
+def test_the_choices_of_a_calibration_are_what_each_would_set(own_server: Server) -> None:
+    own_server.upload("PUT", "/v1/profiles/me", files("anger", "joy", "sadness"))
+    found = holds(own_server.ask("GET", "/v1/profiles/me/calibration"), "Choices")
+    assert found["current"] is None
+    limits = [choice["limit"] for choice in found["choices"]]
+    assert limits == [None, 0.5, 0.3, 0.2, 0.1, 0.05]
+    rejects = [choice["false_rejects"] for choice in found["choices"]]
+    assert rejects == sorted(rejects)
+    body = json.dumps({"false_accepts": 0.2}).encode()
+    set_to = holds(own_server.ask("PUT", "/v1/profiles/me/calibration", body), "Profile")["expected"]
+    expected = found["choices"][3]
+    assert (set_to["false_accepts"], set_to["false_rejects"]) == (expected["false_accepts"], expected["false_rejects"])
+    assert own_server.ask("GET", "/v1/profiles/me/calibration").json["current"] == 0.2
+
+
+def test_the_page_is_sent_whole_and_guarded(server: Server) -> None:
+    index = server.ask("GET", "/")
+    assert index.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in index.headers["content-security-policy"]
+    named = set(re.findall(r'"/page/([\w.]+)"', index.content.decode()))
+    for name in page.FILES:
+        answer = server.ask("GET", f"/page/{name}")
+        assert (answer.status, answer.headers["x-content-type-options"]) == (200, "nosniff")
+        named |= set(re.findall(r'"/page/([\w.]+)"', answer.content.decode()))
+    assert named | {page.INDEX} == set(page.FILES)  # nothing is missing, nothing is left over
+    for path in ("/page/", "/page/..%2fapp.py", "/page/../app.py", "/page/none.js", "/page/__init__.py"):
+        assert server.ask("GET", path).status == 404

@@ -270,7 +270,9 @@ def test_a_client_that_never_reads_does_not_stop_others(start_server: StartServe
 
 def transcript() -> list[str]:
     page = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
-    return re.split("<!-- (?:end of )?transcript -->", page)[1].strip().splitlines()[1:-1]
+    found = re.search(r"```text\n(> .*?)\n```", page, re.DOTALL)
+    assert found
+    return found[1].splitlines()
 
 
 def test_the_transcript_of_the_documentation_is_what_happens(server: Server, conversation: Audio) -> None:

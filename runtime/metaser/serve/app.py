@@ -25,13 +25,13 @@ from metaser.runtime import Engine
 from metaser.runtime.errors import InputWarning, MetaserError
 from metaser.serve import systemd
 from metaser.serve.answers import RefusedError, broken, error_body, failed, refused
-from metaser.serve.http import clips, profiles, state
+from metaser.serve.http import clips, page, profiles, state
 from metaser.serve.service import Service
 from metaser.serve.settings import ServeSettings
 from metaser.serve.streams.session import Session
 
-OPEN_PATHS = ("/healthz", "/readyz")
-"""For probes, without a token."""
+PROBES = ("/healthz", "/readyz")
+"""Answered also without a token, and if there is no room."""
 
 STREAM = "/v1/stream"
 QUIET_S = 0.05
@@ -51,12 +51,14 @@ ROUTES = (
     Route("/v1/openapi.json", state.openapi),
     Route("/v1/bundle", state.bundle),
     Route("/v1/classify", clips.classify, methods=["POST"]),
+    Route("/v1/quality", clips.quality, methods=["POST"]),
     Route("/v1/profiles", profiles.list_profiles),
     Route("/v1/profiles/{name}", profiles.show),
     Route("/v1/profiles/{name}", profiles.enroll, methods=["PUT"]),
     Route("/v1/profiles/{name}", profiles.forget, methods=["DELETE"]),
     Route("/v1/profiles/{name}/clips", profiles.add, methods=["POST"]),
     Route("/v1/profiles/{name}/clips/{what:path}", profiles.remove, methods=["DELETE"]),
+    Route("/v1/profiles/{name}/calibration", profiles.choices),
     Route("/v1/profiles/{name}/calibration", profiles.calibrate, methods=["PUT"]),
     Route(STREAM, state.stream_state),
 )
@@ -69,7 +71,7 @@ def create_app(settings: ServeSettings, engine: Engine, links: Links) -> Starlet
         await Session(websocket, websocket.app.state.service).run()
 
     return Starlette(
-        routes=[*ROUTES, WebSocketRoute(STREAM, stream)],
+        routes=[*page.ROUTES, *ROUTES, WebSocketRoute(STREAM, stream)],
         lifespan=lambda app: _lifespan(app, Service(settings, engine, links)),
         exception_handlers={
             RefusedError: refused,
@@ -91,12 +93,12 @@ def guarded(app: Starlette) -> ASGIApp:
         connection = HTTPConnection(scope)
         sent = _with_headers(service, scope, send)
         try:
-            is_probe = scope["type"] == "http" and connection.url.path in OPEN_PATHS
+            path = connection.url.path
             service.access.check_source(connection.headers)
-            if not is_probe:
+            if scope["type"] == "websocket" or path not in PROBES:
                 service.check_room()
-                if scope["type"] == "http":
-                    service.access.check_token(connection)
+            if scope["type"] == "http" and not (path in PROBES or page.is_part(path)):
+                service.access.check_token(connection)
         except RefusedError as error:
             service.metrics.refused.labels(error.code).inc()
             await _refuse(error, scope, receive, sent)

@@ -38,6 +38,22 @@ SCHEMAS: dict[str, Schema] = {
     "Decision": _object(
         label=_or_null(TEXT), confidence=NUMBER, scores=_map(NUMBER), duration_s=NUMBER, notices=TEXTS, provider=TEXT
     ),
+    "Quality": _object(
+        duration_s=NUMBER,
+        speech_s=NUMBER,
+        level_dbfs=NUMBER,
+        snr_db=NUMBER,
+        clipped_share=NUMBER,
+        faults=TEXTS,
+        notices=TEXTS,
+    ),
+    "Choices": _object(
+        current=_or_null(NUMBER),
+        choices={
+            "type": "array",
+            "items": _object(limit=_or_null(NUMBER), false_accepts=NUMBER, false_rejects=NUMBER),
+        },
+    ),
     "Profiles": _object(
         profiles={
             "type": "array",
@@ -99,6 +115,20 @@ def _operation(
     return {"summary": summary, "responses": {str(status): good, "default": bad}, **more}
 
 
+CLIP_QUERY = [
+    _query("rate", WHOLE, "Of raw samples, in Hz; 16000 without it."),
+    _query("channels", WHOLE, "Of raw samples; 1 without it."),
+    _query("format", {"enum": list(FORMATS)}, "Of raw samples; s16le without it."),
+]
+CLIP: Schema = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {"schema": _object(file={"type": "string", "format": "binary"})},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        "audio/*": {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+
 PATHS: dict[str, dict[str, Schema]] = {
     "/healthz": {"get": _operation("The process answers.", kind="text/plain", security=[])},
     "/readyz": {"get": _operation("New requests are welcome; 503 while stopping.", kind="text/plain", security=[])},
@@ -112,19 +142,13 @@ PATHS: dict[str, dict[str, Schema]] = {
             parameters=[
                 _query("profile", TEXT, "The profile; not needed if there is one only."),
                 _query("unknown", {"enum": ["off", "calibrated", "strict"]}, "When the label is null."),
-                _query("rate", WHOLE, "Of raw samples, in Hz; 16000 without it."),
-                _query("channels", WHOLE, "Of raw samples; 1 without it."),
-                _query("format", {"enum": list(FORMATS)}, "Of raw samples; s16le without it."),
+                *CLIP_QUERY,
             ],
-            requestBody={
-                "required": True,
-                "content": {
-                    "multipart/form-data": {"schema": _object(file={"type": "string", "format": "binary"})},
-                    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-                    "audio/*": {"schema": {"type": "string", "format": "binary"}},
-                },
-            },
+            requestBody=CLIP,
         )
+    },
+    "/v1/quality": {
+        "post": _operation("How well a clip is recorded.", "Quality", parameters=CLIP_QUERY, requestBody=CLIP)
     },
     "/v1/profiles": {"get": _operation("All profiles.", "Profiles")},
     "/v1/profiles/{name}": {
@@ -152,6 +176,7 @@ PATHS: dict[str, dict[str, Schema]] = {
     },
     "/v1/profiles/{name}/calibration": {
         "parameters": [NAME],  # type: ignore[dict-item]
+        "get": _operation("The expected rates of every limit of false accepts that can be chosen.", "Choices"),
         "put": _operation(
             "Set the limit of false accepts; null restores that of enrolment.",
             "Profile",

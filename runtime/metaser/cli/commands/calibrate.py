@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from metaser.runtime import Engine, Profile
     from metaser.runtime.audio.recordings import LeftOut
 
-CHOICES = (None, 0.5, 0.3, 0.2, 0.1, 0.05)
 NEAR = 0.1
 """A rate this far below the limit that was set is explained."""
 
@@ -128,17 +127,17 @@ def _facts(path: Path, profile: Profile) -> dict[str, object]:
 
 def _table(engine: Engine, profile: Profile) -> Table:
     """The expected rates of each choice; the current one is marked."""
-    from metaser.runtime.enrolment.changes import calibrate_profile
+    from metaser.runtime.enrolment.changes import calibration_choices
 
     now = profile.reliability.wanted_false_accepts
     background = ["background accepts"] if profile.others else []
     table = new_table("", "metaser calibrate", "false accepts", "false rejects", *background)
     for column in table.columns[2:]:
         column.justify = "right"
-    for wanted in sorted({*CHOICES, now}, key=lambda rate: 1 if rate is None else rate, reverse=True):
-        expected = calibrate_profile(engine.model, profile, false_accepts=wanted).reliability
-        if expected.false_accepts is None or expected.false_rejects is None:
-            continue
+    for expected in calibration_choices(engine.model, profile):
+        assert expected.false_accepts is not None
+        assert expected.false_rejects is not None
+        wanted = expected.wanted_false_accepts
         words = ("--others" if profile.others else "--reset") if wanted is None else f"--false-accepts {wanted:g}"
         mark = "*" if wanted == now else ""
         accepted = [] if expected.others_accepted is None else [percent(expected.others_accepted)]

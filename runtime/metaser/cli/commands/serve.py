@@ -85,10 +85,11 @@ def serve(  # noqa: PLR0913 # one parameter per option
     bundle: BundleOption = None,
     provider: ProviderOption = Provider.auto,
 ) -> None:
-    """Serve live labels to programs on this machine, or on a network.
+    """Serve live labels to browsers and programs on this machine, or on a network.
 
-    One port serves streams (WebSocket /v1/stream), clips, profiles, and the state of the server. Only programs on this
-    machine can connect, unless --host is given. docs/serve.md describes the protocol. Needs the extra `serve`.
+    Open the address that is printed in a browser to enrol and to see labels. Programs use the same port: streams
+    (WebSocket /v1/stream), clips, profiles and the state of the server, as docs/serve.md describes. Only this machine
+    can connect, unless --host is given. Needs the extra `serve`.
     """
     from metaser.runtime import InputError, MissingDependencyError
 

@@ -22,7 +22,7 @@ from metaser.runtime.enrolment.find_clips import FoundClips, find_clips
 from metaser.runtime.enrolment.profile import Profile
 from metaser.runtime.enrolment.support import Progress, SupportClip, read_others
 from metaser.runtime.errors import SupportError
-from metaser.runtime.scoring.calibration import CalibrationInputs, calibrate
+from metaser.runtime.scoring.calibration import CalibrationInputs, ExpectedRates, calibrate
 from metaser.runtime.scoring.leave_one_out import cross_fit
 from metaser.runtime.words import counted
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from metaser.runtime.model.model import Model
 
 MOST = 0.5
+
+LIMITS = (None, 0.5, 0.3, 0.2, 0.1, 0.05)
+"""Limits of false accepts to choose from; None: only doubtful answers are unknown."""
 
 
 def calibrate_profile(
@@ -65,6 +68,14 @@ def most_rejected(profile: Profile) -> str | None:
     if profile.others:
         return "Most correct labels become unknown. Is speech of the enrolled people among the background clips?"
     return "Most correct labels become unknown: allow more false accepts."
+
+
+def calibration_choices(model: Model, profile: Profile) -> list[ExpectedRates]:
+    """The expected rates of limits of false accepts that can be chosen, the loosest first; empty for too few clips."""
+    current = profile.reliability.wanted_false_accepts
+    limits = sorted({*LIMITS, current}, key=lambda limit: 1 if limit is None else limit, reverse=True)
+    found = [calibrate_profile(model, profile, false_accepts=limit).reliability for limit in limits]
+    return [each for each in found if each.false_accepts is not None and each.false_rejects is not None]
 
 
 def recalibrate(model: Model, changed: Profile, before: Profile) -> Profile:

@@ -1,9 +1,9 @@
-"""`POST /v1/classify`: a label for one clip, a file or samples."""
+"""`POST /v1/classify` and `/v1/quality`: a label for one clip, a file or samples, and how well it is recorded."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from metaser.runtime import Profile
-from metaser.runtime.arrays import SAMPLE_RATE_HZ, Waveform
+from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.runtime.audio.downmix import Downmix
 from metaser.runtime.audio.formats.pcm import RawFormat
-from metaser.runtime.audio.load import read_array, read_audio
+from metaser.runtime.audio.load import LoadedAudio, read_array, read_audio
+from metaser.runtime.audio.quality import measure
 from metaser.runtime.audio.raw_check import RawCheck
 from metaser.runtime.errors import AudioError, InputError
 from metaser.runtime.words import counted
@@ -27,18 +28,32 @@ RAW = "application/octet-stream"
 
 
 async def classify(request: Request) -> JSONResponse:
-    """A file as the field `file` of a form or as the body, or raw samples with their rate, format and channels."""
+    """The label of a clip."""
     service: Service = request.app.state.service
-    query, limits = request.query_params, service.settings.limits
+    query = request.query_params
     profile = await service.of_request(service.profiles.get, query.get("profile"))
     profile = profile.answering(query.get("unknown", "calibrated"))  # type: ignore[arg-type] # checked there
+    clip = await _clip_of(request, service)
+    return JSONResponse(await service.of_request(_answer, service, profile, clip))
+
+
+async def quality(request: Request) -> JSONResponse:
+    """How well a clip is recorded, as enrolment would report it; a clip that enrolment refuses is refused."""
+    service: Service = request.app.state.service
+    clip = await _clip_of(request, service)
+    return JSONResponse(await service.of_request(_quality, clip))
+
+
+async def _clip_of(request: Request, service: Service) -> LoadedAudio:
+    """A file as the field `file` of a form or as the body, or raw samples with their rate, format and channels."""
+    query, limits = request.query_params, service.settings.limits
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         async with form_of(request, limits) as form:
             uploads = [value for value in form.values() if isinstance(value, UploadFile)]
             if len(uploads) != 1:
                 raise InputError(f"the form holds {counted(len(uploads), 'file')}: send one clip, in the field `file`")
-            return JSONResponse(await service.of_request(_of_upload, service, profile, uploads[0]))
+            return await service.of_request(_of_upload, uploads[0])
     content = await body_of(request, limits)
     if not content:
         raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_input", "the body is empty: send a clip")
@@ -48,27 +63,22 @@ async def classify(request: Request) -> JSONResponse:
             _whole("channels", query.get("channels"), 1),
             query.get("format", "s16le"),
         )
-        return JSONResponse(await service.of_request(_of_samples, service, profile, content, raw))
-    return JSONResponse(await service.of_request(_of_bytes, service, profile, content))
+        return await service.of_request(_of_samples, content, raw)
+    return await service.of_request(_of_bytes, content)
 
 
-def _of_upload(service: Service, profile: Profile, upload: UploadFile) -> dict[str, Any]:
+def _of_upload(upload: UploadFile) -> LoadedAudio:
     with written({"clip": [upload]}) as folder:
         (path,) = (folder / "clip").iterdir()
-        return _of_file(service, profile, path)
+        return read_audio(path)
 
 
-def _of_bytes(service: Service, profile: Profile, content: bytes) -> dict[str, Any]:
+def _of_bytes(content: bytes) -> LoadedAudio:
     with written_bytes(content) as path:
-        return _of_file(service, profile, path)
+        return read_audio(path)
 
 
-def _of_file(service: Service, profile: Profile, path: Path) -> dict[str, Any]:
-    loaded = read_audio(path)
-    return _answer(service, profile, loaded.waveform, loaded.notices)
-
-
-def _of_samples(service: Service, profile: Profile, content: bytes, form: RawFormat) -> dict[str, Any]:
+def _of_samples(content: bytes, form: RawFormat) -> LoadedAudio:
     whole = len(content) // form.frame_bytes * form.frame_bytes
     samples, check = form.decode(content[:whole]), RawCheck(form)
     if better := check.better_format(content[:whole]):
@@ -84,17 +94,22 @@ def _of_samples(service: Service, profile: Profile, content: bytes, form: RawFor
     if whole < len(content):
         notices.append(f"it ended within a sample: its last {len(content) - whole} bytes were left out")
     loaded = read_array(np.concatenate(mono), "the clip", form.rate_hz)
-    return _answer(service, profile, loaded.waveform, (*notices, *loaded.notices))
+    return LoadedAudio(loaded.waveform, (*notices, *loaded.notices))
 
 
-def _answer(service: Service, profile: Profile, waveform: Waveform, notices: tuple[str, ...]) -> dict[str, Any]:
-    decision, doubts = service.engine.classify_with_doubts(waveform, profile)
+def _answer(service: Service, profile: Profile, clip: LoadedAudio) -> dict[str, Any]:
+    decision, doubts = service.engine.classify_with_doubts(clip.waveform, profile)
     return {
         **decision.as_dict(),
-        "duration_s": round(len(waveform) / SAMPLE_RATE_HZ, 3),
-        "notices": [*notices, *doubts],
+        "duration_s": round(len(clip.waveform) / SAMPLE_RATE_HZ, 3),
+        "notices": [*clip.notices, *doubts],
         "provider": service.engine.provider,
     }
+
+
+def _quality(clip: LoadedAudio) -> dict[str, Any]:
+    found = measure(clip.waveform)
+    return {**asdict(found), "faults": found.faults(), "notices": list(clip.notices)}
 
 
 def _whole(name: str, given: str | None, default: int) -> int:

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from metaser.runtime import Profile
 from metaser.runtime.audio.recordings import summary
+from metaser.runtime.enrolment.changes import calibration_choices
 from metaser.runtime.enrolment.embed import EmbeddedClips
 from metaser.runtime.enrolment.labels import look_alikes
 from metaser.runtime.errors import InputError
@@ -79,6 +80,26 @@ async def calibrate(request: Request) -> JSONResponse:
         raise InputError('send {"false_accepts": 0.1}, a rate between 0 and 1, or null') from None
     profile = await service.of_request(service.profiles.calibrate, name, rate)
     return JSONResponse(await service.of_request(_facts, service, name, profile))
+
+
+async def choices(request: Request) -> JSONResponse:
+    """The expected rates of every limit of false accepts that can be chosen, and the current limit."""
+    service, name = _named(request)
+    profile = await service.of_request(service.profiles.get, name)
+    found = await service.of_request(calibration_choices, service.engine.model, profile)
+    return JSONResponse(
+        {
+            "current": profile.reliability.wanted_false_accepts,
+            "choices": [
+                {
+                    "limit": each.wanted_false_accepts,
+                    "false_accepts": each.false_accepts,
+                    "false_rejects": each.false_rejects,
+                }
+                for each in found
+            ],
+        }
+    )
 
 
 async def forget(request: Request) -> Response:
