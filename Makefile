@@ -25,7 +25,7 @@ test: $(VENV)/.dev
 
 # in a separate environment: Playwright drives Debian's chromium, or METASER_CHROMIUM
 test-page: $(VENV)-page/.page
-	$(VENV)-page/bin/python -m pytest --import-mode=importlib tests/page
+	$(VENV)-page/bin/python -m pytest --numprocesses 2 --import-mode=importlib tests/page
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -66,7 +66,7 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 $(VENV)-page/.page: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)-page
 	$(VENV)-page/bin/pip install --quiet --constraint constraints.txt --editable '.[cpu,serve]' \
-		pytest playwright axe-playwright-python
+		pytest pytest-xdist playwright axe-playwright-python
 	touch $@
 
 $(VENV)-gpu/.gpu: pyproject.toml
