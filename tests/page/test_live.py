@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -217,3 +218,47 @@ def test_stopping_and_starting_goes_on_in_time(server: RunningServer, conversati
         segments = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
     ends = [0.0, *(segment["end_s"] for segment in segments)]
     assert all(segment["start_s"] >= end for segment, end in zip(segments, ends, strict=False))
+
+
+def test_audio_that_the_server_loses_is_counted(server: RunningServer, conversation: Path) -> None:
+    """The server sleeps for longer than the ten seconds that it keeps, and then hears everything at once."""
+    assert server.process is not None
+    with chromium(conversation) as browser:
+        page = open_page(browser, server.url)
+        listen(page)
+        expect(page.locator("#now")).to_have_text("neutral", timeout=15_000)
+        server.process.send_signal(signal.SIGSTOP)
+        page.wait_for_timeout(14_000)
+        server.process.send_signal(signal.SIGCONT)
+        expect(page.get_by_text("were lost: the server was too slow")).to_be_visible(timeout=15_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("NotReadableError", "Another program may be using it"),
+        ("OverconstrainedError", "is not there any more"),
+        ("AbortError", "cannot be opened (AbortError)"),
+    ],
+)
+def test_every_error_of_a_microphone_has_a_reason(server: RunningServer, name: str, reason: str) -> None:
+    with chromium() as browser:
+        page = open_page(browser, server.url)
+        page.evaluate(
+            """(name) => { navigator.mediaDevices.getUserMedia = async () => {
+            throw Object.assign(new Error(), { name }); }; }""",
+            name,
+        )
+        listen(page)
+        expect(page.get_by_role("alert").get_by_text(reason)).to_be_visible()
+
+
+def test_processing_that_the_browser_keeps_on_is_said(server: RunningServer, conversation: Path) -> None:
+    with chromium(conversation) as browser:
+        page = open_page(browser, server.url)
+        page.evaluate(
+            """() => { MediaStreamTrack.prototype.getSettings =
+            () => ({ noiseSuppression: true, autoGainControl: true }); }"""
+        )
+        listen(page)
+        expect(page.get_by_text("keeps noise suppression and automatic gain on")).to_be_visible()
