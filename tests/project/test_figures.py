@@ -43,7 +43,9 @@ SPECIFIED = {
     "platforms.md": {"1 s", "4 s", "32 ms"},
     "protocol.md": {"± 1.96"},
     "languages.md": {"25 %", "70 %", "90 %", "100 %"},
-    "serve.md": {"a tenth of", "20 s", "1 MiB", "64 MiB", "20 to 200 ms", "two seconds", "ten seconds", "four times"},
+    "serve.md": {
+        "a tenth of", "20 s", "1 MiB", "16 MiB", "64 MiB", "20 to 200 ms", "two seconds", "ten seconds", "four times",
+    },
     "streaming.md": {"80 %", "0.5 s", "1.5 s", "3 s", "8 s", "128 s", "32 ms", "ten seconds"},
 }  # fmt: skip
 """By page: limits, settings, sizes that follow from a format, the conditions of a measurement, names of pages."""

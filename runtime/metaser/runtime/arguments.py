@@ -39,7 +39,10 @@ class Rule:
 
 def is_number(given: object) -> bool:
     """Whether this is one finite number; True and False are not numbers."""
-    return isinstance(given, Real) and not isinstance(given, bool) and math.isfinite(given)
+    try:
+        return isinstance(given, Real) and not isinstance(given, bool) and math.isfinite(given)
+    except OverflowError:  # a whole number beyond all floats
+        return False
 
 
 def is_whole(given: object) -> bool:

@@ -59,6 +59,11 @@ def failed(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(error_body(code_of(error), str(error)), status)
 
 
+def gone(_request: Request, _error: Exception) -> JSONResponse:
+    """The answer to a client that left while it sent its request; nobody reads it."""
+    return JSONResponse(error_body("gone", "the request was not sent to its end"), HTTPStatus.BAD_REQUEST)
+
+
 def broken(_request: Request, _error: Exception) -> JSONResponse:
     """The answer to an error that nobody expected; the log has its traceback."""
     return JSONResponse(error_body("failed", "the server failed: its log says why"), HTTPStatus.INTERNAL_SERVER_ERROR)

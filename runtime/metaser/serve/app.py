@@ -14,7 +14,7 @@ from types import FrameType
 import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,7 +24,7 @@ from metaser.links.all_links import Links
 from metaser.runtime import Engine
 from metaser.runtime.errors import InputWarning, MetaserError
 from metaser.serve import systemd
-from metaser.serve.answers import RefusedError, broken, error_body, failed, refused
+from metaser.serve.answers import RefusedError, broken, error_body, failed, gone, refused
 from metaser.serve.http import clips, page, profiles, state
 from metaser.serve.service import Service
 from metaser.serve.settings import ServeSettings
@@ -77,6 +77,7 @@ def create_app(settings: ServeSettings, engine: Engine, links: Links) -> Starlet
             RefusedError: refused,
             MetaserError: failed,
             HTTPException: _no_route,
+            ClientDisconnect: gone,
             Exception: broken,
         },
     )

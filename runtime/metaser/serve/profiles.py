@@ -7,12 +7,14 @@ import threading
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 
 from metaser.runtime import Engine, Profile, forget, profile_lock
 from metaser.runtime.enrolment.embed import EmbeddedClips
 from metaser.runtime.enrolment.labels import tidy
 from metaser.runtime.errors import InputError, MetaserError, NotFoundError
+from metaser.serve.answers import RefusedError
 
 SUFFIX = ".safetensors"
 LONGEST_NAME = 64
@@ -100,7 +102,10 @@ class Profiles:
             known = self._known.get(name)
         if known is not None and known[0] == signature:
             return known[1]
-        profile = self._engine.open_profile(path)
+        try:
+            profile = self._engine.open_profile(path)
+        except MetaserError as error:
+            raise without_place(error, str(path), f"the profile {name}") from error
         with self._lock:
             self._known[name] = (signature, profile)
         return profile
@@ -120,7 +125,7 @@ class Profiles:
         """Write a new profile of clips.
 
         Raises:
-            InputError: there is a profile of this name, and it is not to be replaced.
+            RefusedError: there is a profile of this name, and it is not to be replaced.
             MetaserError: it cannot be written.
         """
         from metaser.runtime.enrolment.changes import new_profile
@@ -128,10 +133,17 @@ class Profiles:
         path = self.path(name)
         profile = new_profile(self._engine.model, without_paths(clips))
         with profile_lock(path):
-            if path.exists() and not replaces:
-                raise InputError(f"there is a profile {name}: add to it, or replace it")
+            if not replaces:
+                self.check_free(name)
             profile.save(path)
         return profile
+
+    def check_free(self, name: str) -> None:
+        """Raise RefusedError if there is a profile of this name."""
+        if self.path(name).exists():
+            raise RefusedError(
+                HTTPStatus.CONFLICT, "exists", f"there is a profile {name}: add clips to it, or send ?replace=true"
+            )
 
     def add(self, name: str, clips: EmbeddedClips) -> Profile:
         """Add clips to a profile.
@@ -178,6 +190,11 @@ class Profiles:
             profile = by(self.get(name))
             profile.save(path)
         return profile
+
+
+def without_place(error: MetaserError, place: str, name: str) -> MetaserError:
+    """The error with a name instead of a path of this machine, which a client cannot use."""
+    return type(error)(str(error).replace(place, name))
 
 
 def without_paths(clips: EmbeddedClips) -> EmbeddedClips:

@@ -19,8 +19,9 @@ from metaser.links.all_links import Links
 from metaser.runtime import Engine
 from metaser.runtime.errors import InputError, WorkError
 from metaser.serve.app import create_app, guarded
+from metaser.serve.http.uploads import sweep_uploads
 from metaser.serve.metrics import SHARED_FOLDER
-from metaser.serve.protocol import BoundedProtocol
+from metaser.serve.protocol import BoundedProtocol, BoundedWebSocket
 from metaser.serve.settings import ServeSettings
 
 BACKLOG = 256
@@ -58,6 +59,7 @@ def make_app(settings: ServeSettings, notify: Callable[[str], None]) -> ASGIApp:
     Raises:
         MetaserError: as `Engine.open` and `Links.open`.
     """
+    sweep_uploads()
     engine = _open(settings)
     return guarded(create_app(settings, engine, Links.open(settings.mqtt, settings.webhook, notify)))
 
@@ -73,7 +75,7 @@ def _config(settings: ServeSettings, app: ASGIApp | Callable[[], ASGIApp]) -> uv
         factory=settings.workers > 1,
         workers=settings.workers,
         http=BoundedProtocol,
-        ws="websockets-sansio",
+        ws=BoundedWebSocket,
         loop="asyncio",
         lifespan="on",
         access_log=False,

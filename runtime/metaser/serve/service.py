@@ -25,6 +25,8 @@ Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 RETRY_S = 5
+LOOKUPS = 2
+"""Profiles that are read at once."""
 
 
 class Service:
@@ -42,6 +44,7 @@ class Service:
         self.draining = anyio.Event()
         cores = max(1, best_threads() // settings.workers)
         self._stream_pool = anyio.CapacityLimiter(cores)
+        self._lookup_pool = anyio.CapacityLimiter(LOOKUPS)
         self._request_pool = anyio.CapacityLimiter(max(1, cores // 2))
 
     @property
@@ -100,6 +103,10 @@ class Service:
     async def of_stream(self, work: Callable[Given, Result], *args: Given.args, **options: Given.kwargs) -> Result:
         """Run the work of a stream in a thread; as many at once as there are cores, in the order of the calls."""
         return await anyio.to_thread.run_sync(partial(work, *args, **options), limiter=self._stream_pool)
+
+    async def of_lookup(self, work: Callable[Given, Result], *args: Given.args, **options: Given.kwargs) -> Result:
+        """Run what takes a moment, such as reading a profile, in a thread; it waits for no model."""
+        return await anyio.to_thread.run_sync(partial(work, *args, **options), limiter=self._lookup_pool)
 
     async def of_request(self, work: Callable[Given, Result], *args: Given.args, **options: Given.kwargs) -> Result:
         """Run the work of a request in a thread; fewer at once than the work of streams."""

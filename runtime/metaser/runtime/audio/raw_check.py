@@ -31,6 +31,9 @@ _UTF_16, _UTF_32 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), (codecs.BOM_UTF32
 WINDOWS, WINDOW_BYTES_PER_HZ = 10, 2
 """The first windows are checked; with samples of 16 bits each is a second long."""
 
+MOST_WINDOW_BYTES = 2**20
+"""Of many channels at a high rate, a window is shorter."""
+
 
 def smoothness(content: bytes, form: RawFormat) -> float:
     """The correlation of adjacent samples, negative if each sample is repeated; 0 if the bytes are no such sound."""
@@ -62,6 +65,7 @@ class RawCheck:
         self._form = form
         self._pending = b""
         self._windows = WINDOWS  # still to be checked
+        self._window_bytes = min(WINDOW_BYTES_PER_HZ * form.rate_hz * form.channels, MOST_WINDOW_BYTES)
         self._repeats = RepeatCheck()
 
     def better_format(self, content: bytes) -> RawFormat | None:
@@ -69,7 +73,7 @@ class RawCheck:
         if not self._windows:
             return None
         self._pending += content
-        if len(self._pending) < WINDOW_BYTES_PER_HZ * self._form.rate_hz * self._form.channels:
+        if len(self._pending) < self._window_bytes:
             return None
         window, self._pending, self._windows = self._pending, b"", self._windows - 1
         own = self._form

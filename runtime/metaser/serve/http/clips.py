@@ -15,7 +15,7 @@ from metaser.runtime import Profile
 from metaser.runtime.arrays import SAMPLE_RATE_HZ
 from metaser.runtime.audio.downmix import Downmix
 from metaser.runtime.audio.formats.pcm import RawFormat
-from metaser.runtime.audio.load import LoadedAudio, read_array, read_audio
+from metaser.runtime.audio.load import MAX_CLIP_S, LoadedAudio, read_array, read_audio
 from metaser.runtime.audio.quality import measure
 from metaser.runtime.audio.raw_check import RawCheck
 from metaser.runtime.errors import AudioError, InputError
@@ -31,7 +31,7 @@ async def classify(request: Request) -> JSONResponse:
     """The label of a clip."""
     service: Service = request.app.state.service
     query = request.query_params
-    profile = await service.of_request(service.profiles.get, query.get("profile"))
+    profile = await service.of_lookup(service.profiles.get, query.get("profile"))
     profile = profile.answering(query.get("unknown", "calibrated"))  # type: ignore[arg-type] # checked there
     clip = await _clip_of(request, service)
     return JSONResponse(await service.of_request(_answer, service, profile, clip))
@@ -80,6 +80,8 @@ def _of_bytes(content: bytes) -> LoadedAudio:
 
 def _of_samples(content: bytes, form: RawFormat) -> LoadedAudio:
     whole = len(content) // form.frame_bytes * form.frame_bytes
+    if (duration_s := whole / form.frame_bytes / form.rate_hz) > MAX_CLIP_S:
+        raise AudioError(f"the clip has {duration_s:.0f} s: send at most {MAX_CLIP_S:g} s, or a stream")
     samples, check = form.decode(content[:whole]), RawCheck(form)
     if better := check.better_format(content[:whole]):
         raise AudioError(

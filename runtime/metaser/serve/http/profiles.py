@@ -19,7 +19,6 @@ from metaser.runtime.enrolment.changes import calibration_choices
 from metaser.runtime.enrolment.embed import EmbeddedClips
 from metaser.runtime.enrolment.labels import look_alikes
 from metaser.runtime.errors import InputError
-from metaser.serve.answers import RefusedError
 from metaser.serve.http.uploads import body_of, files_by_label, form_of, written
 from metaser.serve.service import Service
 
@@ -29,13 +28,13 @@ TRUE = ("1", "true", "yes")
 async def list_profiles(request: Request) -> JSONResponse:
     """Name, labels and number of clips of each profile."""
     service: Service = request.app.state.service
-    return JSONResponse({"profiles": await service.of_request(service.profiles.describe)})
+    return JSONResponse({"profiles": await service.of_lookup(service.profiles.describe)})
 
 
 async def show(request: Request) -> JSONResponse:
     """What a profile holds, and the report on it."""
     service, name = _named(request)
-    profile = await service.of_request(service.profiles.get, name)
+    profile = await service.of_lookup(service.profiles.get, name)
     return JSONResponse(await service.of_request(_facts, service, name, profile))
 
 
@@ -43,10 +42,8 @@ async def enroll(request: Request) -> JSONResponse:
     """A new profile of uploaded clips, in fields named by their label; with `?replace=true` also in place of one."""
     service, name = _named(request)
     replaces = request.query_params.get("replace", "").lower() in TRUE
-    if service.profiles.path(name).exists() and not replaces:
-        raise RefusedError(
-            HTTPStatus.CONFLICT, "exists", f"there is a profile {name}: add clips to it, or send ?replace=true"
-        )
+    if not replaces:
+        service.profiles.check_free(name)
     async with form_of(request, service.settings.limits) as form:
         files = files_by_label(form)
         found = await service.of_request(_enroll, service, name, files, replaces=replaces)
@@ -56,7 +53,7 @@ async def enroll(request: Request) -> JSONResponse:
 async def add(request: Request) -> JSONResponse:
     """More clips for a profile."""
     service, name = _named(request)
-    await service.of_request(service.profiles.get, name)
+    await service.of_lookup(service.profiles.get, name)
     async with form_of(request, service.settings.limits) as form:
         files = files_by_label(form)
         return JSONResponse(await service.of_request(_add, service, name, files))
@@ -85,7 +82,7 @@ async def calibrate(request: Request) -> JSONResponse:
 async def choices(request: Request) -> JSONResponse:
     """The expected rates of every limit of false accepts that can be chosen, and the current limit."""
     service, name = _named(request)
-    profile = await service.of_request(service.profiles.get, name)
+    profile = await service.of_lookup(service.profiles.get, name)
     found = await service.of_request(calibration_choices, service.engine.model, profile)
     return JSONResponse(
         {

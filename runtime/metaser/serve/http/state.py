@@ -30,7 +30,7 @@ async def readyz(request: Request) -> PlainTextResponse:
 async def metrics(request: Request) -> Response:
     """The counters of all workers for Prometheus."""
     service: Service = request.app.state.service
-    return Response(await service.of_request(service.metrics.text), media_type=METRICS_TYPE)
+    return Response(await service.of_lookup(service.metrics.text), media_type=METRICS_TYPE)
 
 
 async def bundle(request: Request) -> JSONResponse:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import anyio
 from starlette.datastructures import FormData, UploadFile
@@ -20,10 +21,13 @@ from metaser.runtime.enrolment.labels import check_label
 from metaser.runtime.errors import InputError
 from metaser.runtime.system.files import open_new, replace_file
 from metaser.serve.answers import RefusedError
+from metaser.serve.profiles import without_place
 from metaser.serve.settings import Limits
 
 MOST_FILES = 2000
 LONGEST_NAME_BYTES = 200
+PREFIX = "metaser-upload-"
+"""Of temporary folders; the number of the process follows."""
 
 
 def bounded(request: Request, limits: Limits) -> Request:
@@ -69,6 +73,10 @@ async def form_of(request: Request, limits: Limits) -> AsyncIterator[FormData]:
             form = await bounded(request, limits).form(max_files=MOST_FILES, max_fields=MOST_FILES)
     except HTTPException as error:
         raise RefusedError(error.status_code, "form", f"the form cannot be read: {error.detail}") from error
+    except (LookupError, UnicodeError) as error:
+        raise RefusedError(
+            HTTPStatus.BAD_REQUEST, "form", f"the form cannot be read ({error}): name its fields in UTF-8"
+        ) from error
     if form is None:
         raise RefusedError(HTTPStatus.REQUEST_TIMEOUT, "slow", f"the body took more than {limits.upload_s:g} s")
     try:
@@ -110,21 +118,25 @@ def files_by_label(form: FormData) -> dict[str, list[UploadFile]]:
 @contextmanager
 def written(files: Mapping[str, list[UploadFile]]) -> Iterator[Path]:
     """A folder LABEL/FILE of uploaded files, until the block ends."""
-    with TemporaryDirectory(prefix="metaser-") as folder:
+    with TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as folder:
         for label, uploads in files.items():
             own = Path(folder) / label
             own.mkdir(exist_ok=True)
+            numbers: Counter[str] = Counter()
             for upload in uploads:
-                path = _free(own, _base_name(upload.filename or ""))
+                path = _free(own, _base_name(upload.filename or ""), numbers)
                 with open_new(path) as file:
                     shutil.copyfileobj(upload.file, file)
-        yield Path(folder)
+        try:
+            yield Path(folder)
+        except InputError as error:
+            raise without_place(error, folder, "the form") from error
 
 
 @contextmanager
 def written_bytes(content: bytes) -> Iterator[Path]:
     """A file of these bytes, until the block ends."""
-    with TemporaryDirectory(prefix="metaser-") as folder:
+    with TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as folder:
         path = Path(folder) / "clip"
         replace_file(path, content)
         yield path
@@ -142,10 +154,29 @@ def _base_name(name: str) -> str:
     return base or "clip"
 
 
-def _free(folder: Path, name: str) -> Path:
-    """A path in the folder that is not taken."""
-    path, number = folder / name, 1
+def _free(folder: Path, name: str, numbers: Counter[str]) -> Path:
+    """A path in the folder that is not taken; `numbers` counts the files of each name."""
+    path = folder / name
     while path.exists():
-        number += 1
-        path = folder / f"{Path(name).stem} {number}{Path(name).suffix}"
+        numbers[name] += 1
+        path = folder / f"{Path(name).stem} {numbers[name] + 1}{Path(name).suffix}"
     return path
+
+
+def sweep_uploads() -> None:
+    """Delete what processes of this user left that were killed while they had uploads."""
+    for folder in Path(gettempdir()).glob(f"{PREFIX}*-*"):
+        process = folder.name.removeprefix(PREFIX).partition("-")[0]
+        with suppress(OSError):  # another process sweeps too
+            if process.isdecimal() and folder.stat().st_uid == os.getuid() and not _is_alive(int(process)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

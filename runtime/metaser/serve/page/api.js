@@ -29,7 +29,11 @@ export async function request(method, path, body) {
   const content = await answer.json().catch(() => null);
   if (!answer.ok) {
     const error = content?.error;
-    throw new ApiError(answer.status, error?.code ?? "failed", sentence(error?.message ?? `the server said ${answer.status}`));
+    throw new ApiError(
+      answer.status,
+      error?.code ?? "failed",
+      sentence(error?.message ?? `the server said ${answer.status}`),
+    );
   }
   return content;
 }
@@ -58,7 +62,10 @@ export function formOf(clips) {
 
 /** A message of the server as a sentence, without commands for a terminal. */
 export function sentence(text) {
-  const trimmed = text.replace(/, or delete the profile with `[^`]*`/, ", or forget the profile").replace(/,? `[^`]*`/g, "").trim();
+  const trimmed = text
+    .replace(/, or delete the profile with `[^`]*`/, ", or forget the profile")
+    .replace(/,? `[^`]*`/g, "")
+    .trim();
   return `${trimmed.charAt(0).toUpperCase()}${trimmed.slice(1)}${/[.?!]$/.test(trimmed) ? "" : "."}`;
 }
 

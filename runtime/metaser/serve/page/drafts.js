@@ -16,7 +16,13 @@ class ClassCard {
     this.meter = el("div", { className: "bar meter", hidden: true, "aria-hidden": "true" }, this.level);
     this.list = el("ul", { className: "clips", "aria-label": `Clips of ${label}` });
     this.problem = el("div", { role: "status" });
-    this.files = el("input", { type: "file", accept: UPLOADS, multiple: true, className: "unseen", onchange: () => this.#upload() });
+    this.files = el("input", {
+      type: "file",
+      accept: UPLOADS,
+      multiple: true,
+      className: "unseen",
+      onchange: () => this.#upload(),
+    });
     this.element = el(
       "article",
       { className: "card class", "aria-label": label },
@@ -24,11 +30,25 @@ class ClassCard {
         "div",
         { className: "row" },
         el("h3", {}, label),
-        el("button", { type: "button", className: "quiet", "aria-label": `Remove the class ${label}`, onclick: () => drafts.remove(this) }, "Remove"),
+        el(
+          "button",
+          {
+            type: "button",
+            className: "quiet",
+            "aria-label": `Remove the class ${label}`,
+            onclick: () => drafts.remove(this),
+          },
+          "Remove",
+        ),
       ),
       this.list,
       this.problem,
-      el("div", { className: "row" }, this.record, el("label", { className: "quiet button" }, this.files, "Choose files")),
+      el(
+        "div",
+        { className: "row" },
+        this.record,
+        el("label", { className: "quiet button" }, this.files, "Choose files"),
+      ),
       this.meter,
     );
     this.update();
@@ -106,13 +126,14 @@ class ClassCard {
       {},
       shown,
       el("span", { className: "detail" }, length),
-      el(
-        "span",
-        { className: "row" },
-        play,
-        drop,
-      ),
-      advice.length ? el("p", { className: "warning" }, `${sentence(advice.join("; "))} ${isTake ? "Drop it and record it again." : "Better drop it."}`) : null,
+      el("span", { className: "row" }, play, drop),
+      advice.length
+        ? el(
+            "p",
+            { className: "warning" },
+            `${sentence(advice.join("; "))} ${isTake ? "Drop it and record it again." : "Better drop it."}`,
+          )
+        : null,
     );
     this.clips.push(clip);
     this.list.append(clip.element);
@@ -134,7 +155,11 @@ class ClassCard {
 /** A button that plays a clip, and stops it. */
 function playButton(url) {
   const audio = new Audio(url);
-  const button = el("button", { type: "button", className: "quiet play", onclick: () => (audio.paused ? audio.play() : stop()) }, "Play");
+  const button = el(
+    "button",
+    { type: "button", className: "quiet play", onclick: () => (audio.paused ? audio.play() : stop()) },
+    "Play",
+  );
   const stop = () => {
     audio.pause();
     audio.currentTime = 0;

@@ -22,9 +22,21 @@ export class EnrolView {
 
   #build() {
     this.recorder = new Recorder(() => byId("device").value);
-    this.name = el("input", { id: "profile-name", value: "me", maxLength: 64, autocomplete: "off", oninput: () => this.#update() });
+    this.name = el("input", {
+      id: "profile-name",
+      value: "me",
+      maxLength: 64,
+      autocomplete: "off",
+      oninput: () => this.#update(),
+    });
     this.nameRow = el("label", { className: "field" }, "Name of the profile ", this.name);
-    this.className = el("input", { id: "class-name", maxLength: 64, autocomplete: "off", placeholder: "for example: bored", "aria-label": "Name of a class" });
+    this.className = el("input", {
+      id: "class-name",
+      maxLength: 64,
+      autocomplete: "off",
+      placeholder: "for example: bored",
+      "aria-label": "Name of a class",
+    });
     this.chips = el("div", { className: "row chips", role: "group", "aria-label": "Suggested classes" });
     const addClass = el(
       "form",
@@ -54,9 +66,21 @@ export class EnrolView {
     byId("enrol-body").replaceChildren(
       this.manage,
       this.found,
-      el("div", { className: "card" }, this.heading, this.nameRow, this.question, el("div", { className: "row" }, this.chips, addClass),
-        el("p", { className: "detail" }, "For each, record clips of three seconds: say anything, the way you say it when you feel like this. Three clips are enough to start, five are better."),
-        this.warning),
+      el(
+        "div",
+        { className: "card" },
+        this.heading,
+        this.nameRow,
+        this.question,
+        el("div", { className: "row" }, this.chips, addClass),
+        el(
+          "p",
+          { className: "detail" },
+          "For each, record clips of three seconds: say anything, the way you say it when you feel like this. " +
+            "Three clips are enough to start, five are better.",
+        ),
+        this.warning,
+      ),
       this.cards,
       el("div", { className: "card submit" }, this.ready, this.problem, this.submit),
     );
@@ -68,9 +92,13 @@ export class EnrolView {
     const name = this.isNew ? null : this.profiles.current();
     if (name !== this.shown) this.found.replaceChildren();
     this.shown = name;
-    this.lead.textContent = name ? "" : "Teach metaser your classes: a few short clips of each, then it labels live speech.";
+    this.lead.textContent = name
+      ? ""
+      : "Teach metaser your classes: a few short clips of each, then it labels live speech.";
     this.heading.textContent = name ? `Add clips to the profile ${name}` : "Your classes";
-    this.question.textContent = name ? "Choose a class, or name a new one:" : "Which emotions should be told apart? Two or more:";
+    this.question.textContent = name
+      ? "Choose a class, or name a new one:"
+      : "Which emotions should be told apart? Two or more:";
     this.nameRow.hidden = Boolean(name);
     this.#showManage(name);
     if (name) {
@@ -92,8 +120,16 @@ export class EnrolView {
 
   #showManage(name) {
     const fresh = el("button", { type: "button", className: "quiet", onclick: () => this.#startNew() }, "New profile");
-    const back = el("button", { type: "button", className: "quiet", onclick: () => this.#stopNew() }, "Back to the profile");
-    const forget = el("button", { type: "button", className: "quiet danger", onclick: () => this.#askForget(name) }, `Forget the profile ${name} …`);
+    const back = el(
+      "button",
+      { type: "button", className: "quiet", onclick: () => this.#stopNew() },
+      "Back to the profile",
+    );
+    const forget = el(
+      "button",
+      { type: "button", className: "quiet danger", onclick: () => this.#askForget(name) },
+      `Forget the profile ${name} …`,
+    );
     this.manage.replaceChildren(...(name ? [fresh, forget] : this.profiles.current() ? [back] : []));
   }
 
@@ -119,8 +155,16 @@ export class EnrolView {
 
   #askForget(name) {
     const keep = el("button", { type: "button", onclick: () => this.#showManage(name) }, "Keep it");
-    const forget = el("button", { type: "button", className: "danger", onclick: () => this.#forget(name) }, "Forget it for good");
-    this.manage.replaceChildren(el("p", { role: "alert" }, `Forget the profile ${name}? Its clips cannot be brought back.`), forget, keep);
+    const forget = el(
+      "button",
+      { type: "button", className: "danger", onclick: () => this.#forget(name) },
+      "Forget it for good",
+    );
+    this.manage.replaceChildren(
+      el("p", { role: "alert" }, `Forget the profile ${name}? Its clips cannot be brought back.`),
+      forget,
+      keep,
+    );
     keep.focus();
   }
 
@@ -166,20 +210,32 @@ export class EnrolView {
     report(this.problem, "");
     const taken = new Set(this.drafts.cards.map((card) => card.label));
     const free = [...new Set([...(this.labels ?? []), ...SUGGESTED])].filter((label) => !taken.has(label));
-    this.chips.replaceChildren(...free.map((label) => el("button", { type: "button", className: "chip", onclick: () => this.#addClass(label) }, `+ ${label}`)));
+    this.chips.replaceChildren(
+      ...free.map((label) =>
+        el("button", { type: "button", className: "chip", onclick: () => this.#addClass(label) }, `+ ${label}`),
+      ),
+    );
     const clips = this.drafts.clips;
     const filled = this.drafts.cards.filter((card) => card.clips.length);
     const adds = Boolean(this.shown);
     const isEnough = adds ? clips.length > 0 : filled.length >= 2 && this.name.value.trim() !== "";
     this.submit.disabled = !isEnough;
     this.submit.textContent = adds ? (clips.length ? `Add ${counted(clips.length, "clip")}` : "Add clips") : "Enrol";
-    this.ready.textContent = adds && !clips.length ? "Record or choose clips to add." : isEnough ? this.drafts.summary : "Two classes are needed. Three clips of each are enough to start, five are better.";
+    this.ready.textContent =
+      adds && !clips.length
+        ? "Record or choose clips to add."
+        : isEnough
+          ? this.drafts.summary
+          : "Two classes are needed. Three clips of each are enough to start, five are better.";
   }
 
   async #enrol() {
     const name = this.shown ?? this.name.value.trim();
     if (!this.shown && !NAME.test(name)) {
-      report(this.problem, "A profile cannot have this name: give letters, digits, spaces, - _ and ., beginning with a letter or digit.");
+      report(
+        this.problem,
+        "A profile cannot have this name: give letters, digits, spaces, - _ and ., beginning with a letter or digit.",
+      );
       this.name.focus();
       return;
     }
@@ -188,7 +244,11 @@ export class EnrolView {
     this.submit.textContent = "Enrolling …";
     try {
       const method = this.shown ? "POST" : "PUT";
-      const facts = await request(method, this.shown ? profilePath(name, "clips") : profilePath(name), formOf(this.drafts.clips));
+      const facts = await request(
+        method,
+        this.shown ? profilePath(name, "clips") : profilePath(name),
+        formOf(this.drafts.clips),
+      );
       this.isNew = false;
       this.drafts.clear();
       this.recorder.close();

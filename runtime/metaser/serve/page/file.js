@@ -51,7 +51,11 @@ export class FileView {
     try {
       const recording = await decoded(file);
       if (recording && recording.duration > LONGEST_CLIP_S) await this.#stream(file, recording);
-      else this.#showLabel(file, await request("POST", `/v1/classify?profile=${encodeURIComponent(this.profileName())}`, file));
+      else
+        this.#showLabel(
+          file,
+          await request("POST", `/v1/classify?profile=${encodeURIComponent(this.profileName())}`, file),
+        );
     } catch (error) {
       this.result.replaceChildren();
       report(this.problem, `${file.name}: ${error.message}`);
@@ -79,19 +83,26 @@ export class FileView {
     this.result.replaceChildren(el("p", {}, `Labelling ${file.name} …`), progress);
     const notices = [];
     return new Promise((resolve, reject) => {
-      this.stream = new LabelledStream(recording.sampleRate, { profile: this.profileName(), live: false }, {
-        onready: ({ labels }) => setLabels(labels),
-        onevent: ({ event, start_s, end_s, label, confidence, scores, message }) => {
-          if (event === "leave") table.add({ start_s, end_s, label, confidence, scores });
-          if (event === "notice") notices.push(message);
+      this.stream = new LabelledStream(
+        recording.sampleRate,
+        { profile: this.profileName(), live: false },
+        {
+          onready: ({ labels }) => setLabels(labels),
+          onevent: ({ event, start_s, end_s, label, confidence, scores, message }) => {
+            if (event === "leave") table.add({ start_s, end_s, label, confidence, scores });
+            if (event === "notice") notices.push(message);
+          },
+          onstate: (state, reason) => {
+            if (state === "failed") reject(new Error(reason));
+            if (state !== "ended") return;
+            this.result.replaceChildren(
+              el("p", {}, `${file.name} is labelled.`),
+              ...notices.map((line) => el("p", { className: "warning" }, line)),
+            );
+            resolve();
+          },
         },
-        onstate: (state, reason) => {
-          if (state === "failed") reject(new Error(reason));
-          if (state !== "ended") return;
-          this.result.replaceChildren(el("p", {}, `${file.name} is labelled.`), ...notices.map((line) => el("p", { className: "warning" }, line)));
-          resolve();
-        },
-      });
+      );
       this.stream.pushAll(mono(recording), (share) => (progress.value = share)).then(() => this.stream.end());
     });
   }
@@ -109,11 +120,19 @@ async function decoded(file) {
 
 function mono(recording) {
   const channels = Array.from({ length: recording.numberOfChannels }, (_, place) => recording.getChannelData(place));
-  return channels.length === 1 ? channels[0] : channels[0].map((_, place) => channels.reduce((sum, each) => sum + each[place], 0) / channels.length);
+  return channels.length === 1
+    ? channels[0]
+    : channels[0].map((_, place) => channels.reduce((sum, each) => sum + each[place], 0) / channels.length);
 }
 
 function scoreRow(name, score) {
   const bar = el("i");
   bar.style.width = `${100 * score}%`;
-  return el("li", { className: colourClass(name) }, el("span", {}, name), el("span", { className: "bar" }, bar), el("span", { className: "value" }, percent(score)));
+  return el(
+    "li",
+    { className: colourClass(name) },
+    el("span", {}, name),
+    el("span", { className: "bar" }, bar),
+    el("span", { className: "value" }, percent(score)),
+  );
 }

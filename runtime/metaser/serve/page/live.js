@@ -17,7 +17,9 @@ export class LiveView {
     this.now = byId("now");
     this.detail = byId("now-detail");
     this.timeline = new Timeline(byId("timeline"));
-    this.table = new SegmentTable(byId("live-segments"), "Each time you stop speaking, a row appears here.", { newestFirst: true });
+    this.table = new SegmentTable(byId("live-segments"), "Each time you stop speaking, a row appears here.", {
+      newestFirst: true,
+    });
     this.health = new Map();
     this.base_s = 0;
     this.button.addEventListener("click", () => (this.microphone ? this.stop() : this.start()));
@@ -35,7 +37,12 @@ export class LiveView {
     this.#listDevices();
     const hasProfile = Boolean(this.profileName());
     this.button.disabled = !this.microphone && (!hasProfile || Boolean(whyNoMicrophone()));
-    if (!hasProfile) this.detail.replaceChildren("There is no profile yet: ", el("a", { href: "#enrol" }, "enrol your classes first"), ".");
+    if (!hasProfile)
+      this.detail.replaceChildren(
+        "There is no profile yet: ",
+        el("a", { href: "#enrol" }, "enrol your classes first"),
+        ".",
+      );
     else if (!this.microphone) this.detail.textContent = IDLE;
     this.timeline.draw();
   }
@@ -44,15 +51,20 @@ export class LiveView {
     const select = byId("device");
     const chosen = select.value;
     const devices = await listMicrophones();
-    const options = devices.map((device, place) => el("option", { value: device.deviceId }, device.label || `Microphone ${place + 1}`));
-    select.replaceChildren(el("option", { value: "" }, "Default"), ...options.filter((option) => option.value !== "default"));
+    const options = devices.map((device, place) =>
+      el("option", { value: device.deviceId }, device.label || `Microphone ${place + 1}`),
+    );
+    select.replaceChildren(
+      el("option", { value: "" }, "Default"),
+      ...options.filter((option) => option.value !== "default"),
+    );
     if ([...select.options].some((option) => option.value === chosen)) select.value = chosen;
   }
 
   /** Open the microphone and a stream. */
   async start() {
-    if (this.isOpening || this.microphone || !this.profileName()) return; // the button is not disabled: it would lose the keyboard's focus
-    this.isOpening = true;
+    if (this.isOpening || this.microphone || !this.profileName()) return;
+    this.isOpening = true; // the button is not disabled meanwhile: it would lose the keyboard's focus
     this.health.clear();
     this.#setHealth("failure", null);
     this.detail.textContent = "Opening the microphone …";
@@ -61,7 +73,11 @@ export class LiveView {
         onchunk: (samples) => this.#hear(samples),
         onlost: (reason) => this.stop(reason),
         onsilence: (isSilent) =>
-          this.#setHealth("silence", isSilent && "The microphone sends digital silence: is it muted, or switched off?", "problem"),
+          this.#setHealth(
+            "silence",
+            isSilent && "The microphone sends digital silence: is it muted, or switched off?",
+            "problem",
+          ),
       });
     } catch (error) {
       this.#fail(error.message);
@@ -95,7 +111,12 @@ export class LiveView {
     if (!this.stream) return;
     this.stream.push(samples);
     this.timeline.addLevel(this.base_s + this.stream.captured_s, peakDbfs(samples));
-    if (this.stream.lost_s > 0.05) this.#setHealth("unsent", `${this.stream.lost_s.toFixed(1)} s were not sent: the connection was too slow or lost`, "warning");
+    if (this.stream.lost_s > 0.05)
+      this.#setHealth(
+        "unsent",
+        `${this.stream.lost_s.toFixed(1)} s were not sent: the connection was too slow or lost`,
+        "warning",
+      );
   }
 
   #ready({ labels, bundle, provider, hint, recorded }) {
@@ -106,7 +127,13 @@ export class LiveView {
         const bar = el("i");
         const value = el("span", { className: "value" });
         this.bars.set(label, { bar, value });
-        return el("li", { className: colourClass(label) }, el("span", {}, label), el("span", { className: "bar" }, bar), value);
+        return el(
+          "li",
+          { className: colourClass(label) },
+          el("span", {}, label),
+          el("span", { className: "bar" }, bar),
+          value,
+        );
       }),
     );
     this.detail.textContent = "Listening …";
@@ -130,7 +157,12 @@ export class LiveView {
     else if (event.event === "silence") this.#silence();
     else if (event.event === "overload") this.#overload(event);
     else if (event.event === "notice") this.#setHealth("notice", event.message, "warning");
-    if (event.dropped_ms > 0) this.#setHealth("dropped", `${(event.dropped_ms / 1000).toFixed(1)} s were lost: the server was too slow`, "warning");
+    if (event.dropped_ms > 0)
+      this.#setHealth(
+        "dropped",
+        `${(event.dropped_ms / 1000).toFixed(1)} s were lost: the server was too slow`,
+        "warning",
+      );
   }
 
   #label({ label, start_s, confidence, scores }) {
@@ -139,7 +171,9 @@ export class LiveView {
     this.now.className = `label ${colourClass(label)}`;
     const best = Object.keys(scores).reduce((one, other) => (scores[other] > scores[one] ? other : one));
     this.detail.textContent =
-      label === null ? `not sure enough of any class; the nearest is ${best}` : `confidence ${percent(confidence)}, since ${clock(start_s)}`;
+      label === null
+        ? `not sure enough of any class; the nearest is ${best}`
+        : `confidence ${percent(confidence)}, since ${clock(start_s)}`;
     for (const [each, { bar, value }] of this.bars) {
       bar.style.width = `${100 * (scores[each] ?? 0)}%`;
       value.textContent = percent(scores[each] ?? 0);
@@ -149,7 +183,14 @@ export class LiveView {
   }
 
   #leave({ start_s, end_s, label, confidence, scores }) {
-    const segment = { time: new Date().toISOString().replace("Z", "+00:00"), start_s, end_s, label, confidence, scores };
+    const segment = {
+      time: new Date().toISOString().replace("Z", "+00:00"),
+      start_s,
+      end_s,
+      label,
+      confidence,
+      scores,
+    };
     this.segment = null;
     this.timeline.close(segment);
     this.table.add(segment);
@@ -223,9 +264,14 @@ export class LiveView {
     if (text) this.health.set(name, { text, kind });
     else this.health.delete(name);
     const all = [...this.health.values()];
-    const problems = all.filter((each) => each.kind === "problem").map((each) => each.text).join(" ");
+    const problems = all
+      .filter((each) => each.kind === "problem")
+      .map((each) => each.text)
+      .join(" ");
     if (problems !== this.problems) report(byId("live-problem"), problems);
     this.problems = problems;
-    byId("health").replaceChildren(...all.filter((each) => each.kind !== "problem").map((each) => el("li", { className: each.kind }, each.text)));
+    byId("health").replaceChildren(
+      ...all.filter((each) => each.kind !== "problem").map((each) => el("li", { className: each.kind }, each.text)),
+    );
   }
 }

@@ -18,7 +18,9 @@ const profiles = {
   async reload(chosen = select.value || localStorage.getItem(CHOSEN)) {
     const before = select.value;
     known = (await request("GET", "/v1/profiles")).profiles;
-    const options = known.map(({ name, problem }) => el("option", { value: name, disabled: Boolean(problem) }, problem ? `${name} (cannot be used)` : name));
+    const options = known.map(({ name, problem }) =>
+      el("option", { value: name, disabled: Boolean(problem) }, problem ? `${name} (cannot be used)` : name),
+    );
     select.replaceChildren(...(options.length ? options : [el("option", { value: "" }, "none yet")]));
     if (known.some(({ name, problem }) => name === chosen && !problem)) select.value = chosen;
     else select.value = known.find(({ problem }) => !problem)?.name ?? "";
@@ -36,10 +38,15 @@ async function start() {
     await profiles.reload();
   } catch (error) {
     if (error.code === "token") askForToken();
-    else byId("views").prepend(el("p", { className: "problem", role: "alert" }, `${error.message} Reload this page when it runs.`));
+    else
+      byId("views").prepend(
+        el("p", { className: "problem", role: "alert" }, `${error.message} Reload this page when it runs.`),
+      );
     return;
   }
-  byId("about").textContent = `Model ${bundle.name} (${bundle.licence}) on ${bundle.provider}. Your voice is sent to ${location.host} and nowhere else.`;
+  byId("about").textContent =
+    `Model ${bundle.name} (${bundle.licence}) on ${bundle.provider}. ` +
+    `Your voice is sent to ${location.host} and nowhere else.`;
   const views = {
     live: new LiveView(profiles.current),
     enrol: new EnrolView(profiles, () => views.live),

@@ -1,10 +1,15 @@
 // The microphone at its own rate, without the browser's processing, or a plain reason why there is none.
 
-const PROCESSING = { echoCancellation: "echo cancellation", noiseSuppression: "noise suppression", autoGainControl: "automatic gain" };
+const PROCESSING = {
+  echoCancellation: "echo cancellation",
+  noiseSuppression: "noise suppression",
+  autoGainControl: "automatic gain",
+};
 const SILENT_CHUNKS = 20;
 
 const REASONS = {
-  NotAllowedError: "The browser does not allow this page to use the microphone. Allow it in the address bar, then try again.",
+  NotAllowedError:
+    "The browser does not allow this page to use the microphone. Allow it in the address bar, then try again.",
   NotFoundError: "No microphone was found. Connect one, then try again.",
   NotReadableError: "The microphone cannot be opened. Another program may be using it.",
   OverconstrainedError: "The chosen microphone is not there any more. Choose another one.",
@@ -67,8 +72,12 @@ export class Microphone {
   /** A sentence if the browser processes the sound in spite of what was asked for, or null. */
   get warning() {
     const settings = this.track.getSettings();
-    const on = Object.keys(PROCESSING).filter((name) => settings[name]).map((name) => PROCESSING[name]);
-    return on.length ? `The browser keeps ${on.join(" and ")} on for this microphone, so labels may be less sure.` : null;
+    const on = Object.keys(PROCESSING)
+      .filter((name) => settings[name])
+      .map((name) => PROCESSING[name]);
+    return on.length
+      ? `The browser keeps ${on.join(" and ")} on for this microphone, so labels may be less sure.`
+      : null;
   }
 
   async #start({ onchunk, onlost, onsilence }) {
@@ -85,7 +94,9 @@ export class Microphone {
       if (!isZero) silent = 0;
       onchunk(data);
     };
-    this.track.addEventListener("ended", () => onlost("The microphone was disconnected. Connect it, then start again."));
+    this.track.addEventListener("ended", () =>
+      onlost("The microphone was disconnected. Connect it, then start again."),
+    );
     this.context.addEventListener("statechange", () => {
       if (this.context.state === "interrupted") onlost("The system took the microphone away. Start again.");
     });
@@ -115,8 +126,13 @@ export function toPcm(samples) {
 export function toWav(chunks, rate) {
   const length = chunks.reduce((sum, chunk) => sum + 2 * chunk.length, 0);
   const head = new DataView(new ArrayBuffer(44));
-  const words = [[0, "RIFF"], [8, "WAVEfmt "], [36, "data"]];
-  for (const [place, word] of words) [...word].forEach((sign, index) => head.setUint8(place + index, sign.charCodeAt(0)));
+  const words = [
+    [0, "RIFF"],
+    [8, "WAVEfmt "],
+    [36, "data"],
+  ];
+  for (const [place, word] of words)
+    [...word].forEach((sign, index) => head.setUint8(place + index, sign.charCodeAt(0)));
   head.setUint32(4, 36 + length, true);
   head.setUint32(16, 16, true);
   head.setUint16(20, 1, true);

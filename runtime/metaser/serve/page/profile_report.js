@@ -3,7 +3,12 @@
 import { profilePath, request, sentence } from "/page/api.js";
 import { counted, el, percent, report } from "/page/dom.js";
 
-const LEVELS = { reliable: "Reliable", unreliable: "Not reliable yet", guessing: "No better than guessing", untested: "Too few clips to tell" };
+const LEVELS = {
+  reliable: "Reliable",
+  unreliable: "Not reliable yet",
+  guessing: "No better than guessing",
+  untested: "Too few clips to tell",
+};
 
 /** The report on a profile; `onchange(facts)` is called when the person removes something or sets the rates. */
 export function profileReport(facts, onchange) {
@@ -15,7 +20,12 @@ export function profileReport(facts, onchange) {
     el("p", { className: `verdict ${verdict.level}` }, LEVELS[verdict.level] ?? verdict.level),
     el("p", {}, verdict.sentence),
     overlaps.length
-      ? el("p", { className: "warning" }, `Hard to tell apart: ${overlaps.map((pair) => pair.labels.join(" and ")).join("; ")}. Record clips in which they differ more clearly.`)
+      ? el(
+          "p",
+          { className: "warning" },
+          `Hard to tell apart: ${overlaps.map((pair) => pair.labels.join(" and ")).join("; ")}. ` +
+            "Record clips in which they differ more clearly.",
+        )
       : null,
     ...facts.notices.map((line) => el("p", { className: "warning" }, sentence(line))),
     findings.length ? el("ul", { className: "findings" }, ...findings.map((line) => el("li", {}, line))) : null,
@@ -28,7 +38,12 @@ function classTable(facts, onchange) {
   const problem = el("div", { role: "status" });
   const remove = async (what) => {
     try {
-      onchange(await request("DELETE", profilePath(facts.name, "clips") + what.map((part) => `/${encodeURIComponent(part)}`).join("")));
+      onchange(
+        await request(
+          "DELETE",
+          profilePath(facts.name, "clips") + what.map((part) => `/${encodeURIComponent(part)}`).join(""),
+        ),
+      );
     } catch (error) {
       report(problem, error.message);
     }
@@ -54,11 +69,24 @@ function classTable(facts, onchange) {
             {},
             el("span", { className: "name" }, clip.name),
             el("span", { className: "detail" }, remarks(clip)),
-            el("button", { type: "button", className: "quiet", "aria-label": `Remove ${clip.name} of ${clip.label}`, onclick: () => remove([clip.label, clip.sha256]) }, "Remove"),
+            el(
+              "button",
+              {
+                type: "button",
+                className: "quiet",
+                "aria-label": `Remove ${clip.name} of ${clip.label}`,
+                onclick: () => remove([clip.label, clip.sha256]),
+              },
+              "Remove",
+            ),
           ),
         ),
       ),
-      el("button", { type: "button", className: "quiet", onclick: () => remove([each.label]) }, `Remove the class ${each.label}`),
+      el(
+        "button",
+        { type: "button", className: "quiet", onclick: () => remove([each.label]) },
+        `Remove the class ${each.label}`,
+      ),
     );
   });
   return el("div", { className: "classes" }, el("h3", {}, "Classes"), problem, ...rows);
@@ -77,17 +105,30 @@ function rates(facts, onchange) {
   const place = el("div", { className: "rates" });
   const show = ({ current, choices }) => {
     if (!choices.length) {
-      place.replaceChildren(el("p", { className: "detail" }, "Too few clips to estimate error rates: record three or more per class."));
+      place.replaceChildren(
+        el("p", { className: "detail" }, "Too few clips to estimate error rates: record three or more per class."),
+      );
       return;
     }
     const shown = el("p", { className: "both", role: "status" });
-    const at = Math.max(0, choices.findIndex((choice) => choice.limit === current));
+    const at = Math.max(
+      0,
+      choices.findIndex((choice) => choice.limit === current),
+    );
     const describe = (index) => {
       const { false_accepts, false_rejects } = choices[index];
-      return `${percent(false_accepts)} of speech that is none of your classes gets a label; ${percent(false_rejects)} of correct labels become “unknown”.`;
+      return (
+        `${percent(false_accepts)} of speech that is none of your classes gets a label; ` +
+        `${percent(false_rejects)} of correct labels become “unknown”.`
+      );
     };
     const slider = el("input", {
-      type: "range", min: 0, max: choices.length - 1, step: 1, value: at, id: "rates",
+      type: "range",
+      min: 0,
+      max: choices.length - 1,
+      step: 1,
+      value: at,
+      id: "rates",
       oninput: () => {
         shown.textContent = describe(slider.valueAsNumber);
         slider.setAttribute("aria-valuetext", shown.textContent);
@@ -106,7 +147,13 @@ function rates(facts, onchange) {
     slider.setAttribute("aria-valuetext", shown.textContent);
     place.replaceChildren(
       el("h3", {}, el("label", { htmlFor: "rates" }, "How soon the answer is “unknown”")),
-      el("div", { className: "row slider" }, el("span", { className: "detail" }, "rarely"), slider, el("span", { className: "detail" }, "often")),
+      el(
+        "div",
+        { className: "row slider" },
+        el("span", { className: "detail" }, "rarely"),
+        slider,
+        el("span", { className: "detail" }, "often"),
+      ),
       shown,
     );
   };

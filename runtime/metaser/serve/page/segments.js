@@ -17,7 +17,11 @@ export class SegmentTable {
       "table",
       {},
       el("caption", { className: "unseen" }, newestFirst ? "Segments, the newest first" : "Segments"),
-      el("thead", {}, el("tr", {}, ...["Start", "End", "Label", "Confidence"].map((name) => el("th", { scope: "col" }, name)))),
+      el(
+        "thead",
+        {},
+        el("tr", {}, ...["Start", "End", "Label", "Confidence"].map((name) => el("th", { scope: "col" }, name))),
+      ),
       this.body,
     );
     this.buttons = [
@@ -25,12 +29,25 @@ export class SegmentTable {
       ["SRT", "application/x-subrip", srtOf],
       ["JSON", "application/json", jsonOf],
     ].map(([form, type, write]) =>
-      el("button", { className: "quiet", type: "button", onclick: () => download(`${stem}.${form.toLowerCase()}`, type, write(this.segments)) }, form),
+      el(
+        "button",
+        {
+          className: "quiet",
+          type: "button",
+          onclick: () => download(`${stem}.${form.toLowerCase()}`, type, write(this.segments)),
+        },
+        form,
+      ),
     );
     const clear = el("button", { className: "quiet", type: "button", onclick: () => this.clear() }, "Clear");
     this.buttons.push(clear);
     container.replaceChildren(
-      el("div", { className: "row" }, el("h2", {}, "Segments"), el("div", { className: "row tools" }, el("span", { className: "detail" }, "Download"), ...this.buttons)),
+      el(
+        "div",
+        { className: "row" },
+        el("h2", {}, "Segments"),
+        el("div", { className: "row tools" }, el("span", { className: "detail" }, "Download"), ...this.buttons),
+      ),
       this.count,
       el("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Table of segments" }, this.table),
     );
@@ -62,7 +79,9 @@ export class SegmentTable {
   #update() {
     const total = this.segments.length;
     const older = total - this.body.rows.length;
-    this.count.textContent = total ? `${counted(total, "segment")}${older ? `; the last ${MOST_ROWS} are shown` : ""}` : this.empty;
+    this.count.textContent = total
+      ? `${counted(total, "segment")}${older ? `; the last ${MOST_ROWS} are shown` : ""}`
+      : this.empty;
     this.table.hidden = !total;
     for (const button of this.buttons) button.disabled = !total;
   }
@@ -77,14 +96,19 @@ function cell(text) {
 function csvOf(segments) {
   const isLive = segments.some((segment) => segment.time);
   const rows = segments.map(({ time, start_s, end_s, label, confidence }) =>
-    [...(isLive ? [time] : []), start_s.toFixed(3), end_s.toFixed(3), cell(label ?? ""), confidence.toFixed(4)].join(","),
+    [...(isLive ? [time] : []), start_s.toFixed(3), end_s.toFixed(3), cell(label ?? ""), confidence.toFixed(4)].join(
+      ",",
+    ),
   );
   return [`${isLive ? "time," : ""}start_s,end_s,label,confidence`, ...rows, ""].join("\n");
 }
 
 function srtOf(segments) {
   return segments
-    .map(({ start_s, end_s, label }, place) => `${place + 1}\n${srtTime(start_s)} --> ${srtTime(end_s)}\n${nameOf(label).replaceAll("-->", "->")}\n\n`)
+    .map(
+      ({ start_s, end_s, label }, place) =>
+        `${place + 1}\n${srtTime(start_s)} --> ${srtTime(end_s)}\n${nameOf(label).replaceAll("-->", "->")}\n\n`,
+    )
     .join("");
 }
 

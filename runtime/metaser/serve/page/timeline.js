@@ -86,7 +86,10 @@ export class Timeline {
       pen.fillRect(x(second), STRIP + 6, 1, height - AXIS - STRIP - 2);
       pen.fillStyle = styles.getPropertyValue("--quiet");
       const text = `${Math.floor(second / 60)}:${String(second % 60).padStart(2, "0")}`;
-      const left = Math.min(Math.max(x(second) - pen.measureText(text).width / 2, 0), width - pen.measureText(text).width);
+      const left = Math.min(
+        Math.max(x(second) - pen.measureText(text).width / 2, 0),
+        width - pen.measureText(text).width,
+      );
       pen.fillText(text, left, height - 4);
     }
   }

@@ -29,13 +29,25 @@ class Taken:
     """Arrival time of the last."""
 
 
+MOST_BYTES = 2**24
+"""What waits at most, also if it is a fraction of a second."""
+
+BATCH_BYTES = 2**20
+BATCH_S = 1.0
+"""What is computed at once at most, so that streams take turns; a live stream computes all that it has at once, because
+it skips what is late."""
+
+
 class Inbox:
     """A buffer of messages, which may end within a frame; without a capacity nothing is lost."""
 
     def __init__(self, form: RawFormat, capacity_s: float | None = None) -> None:
         self._frame_bytes = form.frame_bytes
         self._bytes_per_s = form.rate_hz * form.frame_bytes
-        self._capacity = None if capacity_s is None else round(capacity_s * form.rate_hz) * form.frame_bytes
+        whole = MOST_BYTES // form.frame_bytes
+        self._capacity = None if capacity_s is None else min(round(capacity_s * form.rate_hz), whole) * form.frame_bytes
+        batch = BATCH_BYTES if capacity_s is not None else min(BATCH_BYTES, round(BATCH_S * self._bytes_per_s))
+        self._batch = max(1, batch // form.frame_bytes) * form.frame_bytes
         self._waiting: deque[bytes] = deque()
         self._size = 0
         self._lost = 0  # bytes, whole frames
@@ -45,6 +57,11 @@ class Inbox:
     def seconds(self) -> float:
         """Audio that waits."""
         return self._size / self._bytes_per_s
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many bytes wait as may."""
+        return self._size >= MOST_BYTES
 
     @property
     def has_frames(self) -> bool:
@@ -63,21 +80,26 @@ class Inbox:
             self._drop(excess + -excess % self._frame_bytes)
 
     def take(self) -> Taken:
-        """Everything that has arrived, in whole frames; the rest of a frame stays."""
-        content = b"".join(self._waiting)
-        whole = len(content) // self._frame_bytes * self._frame_bytes
-        self._waiting = deque([content[whole:]] if whole < len(content) else [])
-        self._size = len(content) - whole
+        """The oldest that has arrived, up to a batch, in whole frames; the rest stays."""
+        whole = min(self._size // self._frame_bytes * self._frame_bytes, self._batch)
+        content = self._remove(whole)
         lost, self._lost = self._lost // self._frame_bytes, 0
-        return Taken(content[:whole], lost, whole / self._bytes_per_s, self._waiting_since, self._heard_at)
+        return Taken(content, lost, whole / self._bytes_per_s, self._waiting_since, self._heard_at)
 
     def _drop(self, count: int) -> None:
         """Drop so many of the oldest bytes."""
         self._lost += count
+        self._remove(count)
+
+    def _remove(self, count: int) -> bytes:
+        """Take so many of the oldest bytes out."""
         self._size -= count
+        parts = []
         while count:
             first = self._waiting.popleft()
             if len(first) > count:
                 self._waiting.appendleft(first[count:])
-                return
+                first = first[:count]
+            parts.append(first)
             count -= len(first)
+        return b"".join(parts)

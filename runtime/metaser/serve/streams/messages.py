@@ -22,6 +22,7 @@ from metaser.runtime.words import counted, kind_of, listed, shown
 
 MOST_NAMES = 20
 LONGEST_SOURCE = 64
+MOST_NUMBER = 1e9
 ENDS = ("end", "CloseStream", "Done")
 """Types, or whole messages, that end a stream: ours, Deepgram's, sherpa-onnx's."""
 
@@ -93,6 +94,8 @@ def read_start(text: str) -> Start:
     if unknown := [name for name in message if name not in known]:
         raise InputError(f"start has no field {listed(unknown, MOST_NAMES)}: there are {', '.join(known)}")
     for name, value in message.items():
+        if isinstance(value, (int, float)) and not abs(value) <= MOST_NUMBER:
+            raise InputError(f"{name} of start is too large: give a number below {MOST_NUMBER:g}")
         if not isinstance(value, KINDS[name]) or (isinstance(value, bool) and name != "live"):
             raise InputError(f"{name} of start is {shown(value) if value is not None else kind_of(value)}: see {name}")
     start = Start(**message)
@@ -121,9 +124,10 @@ def read_text(text: str) -> Literal["end", "ignored"]:
 
 
 def _object(text: str) -> dict[str, Any] | None:
-    """A JSON object; None for anything else."""
+    """A JSON object; None for anything else, also for halves of surrogate pairs, which are no text."""
     try:
         message = json.loads(text)
+        json.dumps(message, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", message) if isinstance(message, dict) else None

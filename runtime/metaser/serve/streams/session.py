@@ -94,7 +94,7 @@ class Session:
         """Open the stream, and run the three tasks until one of them ends it."""
         service, form = self._service, start.form
         try:
-            profile = await service.of_request(service.profiles.get, start.profile)
+            profile = await service.of_lookup(service.profiles.get, start.profile)
             profile = profile.answering(start.unknown)
             stream = service.engine.stream(
                 profile, sample_rate_hz=form.rate_hz, settings=start.settings, live=start.live
@@ -143,7 +143,7 @@ class Session:
         if folder is None:
             return None
         try:
-            return await self._service.of_request(Recording, folder / on_disk(safe_name(self._source)))
+            return await self._service.of_lookup(Recording, folder / on_disk(safe_name(self._source)))
         except MetaserError as error:
             raise StreamError(code_of(error), str(error), FAILED) from error
 
@@ -158,7 +158,7 @@ class Session:
                 else:
                     self._ended = text is None or self._is_end(text)
                 self._news.set()
-                while not start.live and inbox.seconds > WAITING_S:
+                while not start.live and (inbox.seconds > WAITING_S or inbox.is_full):
                     self._room = anyio.Event()
                     await self._room.wait()
         except StreamError as error:
@@ -189,7 +189,8 @@ class Session:
             if not (inbox.has_frames or self._is_over):
                 await self._news.wait()
                 self._news = anyio.Event()
-            is_last, taken, lost_s = self._is_over, inbox.take(), stream.lost_s
+            is_over, taken, lost_s = self._is_over, inbox.take(), stream.lost_s
+            is_last = is_over and not inbox.has_frames
             events = await self._service.of_stream(stream.push, taken)
             notices: list[str] = []
             if is_last:
