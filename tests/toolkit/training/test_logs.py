@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -46,6 +47,7 @@ def test_tensorboard_holds_every_number_of_the_json_lines(make_config: MakeConfi
 
 def test_steps_that_a_resumed_run_does_again_are_there_once(tmp_path: Path) -> None:
     for step, total in ((3, 4), (2, 4)):
+        time.sleep(1.1)  # the names of TensorBoard's files count seconds, and it reads them in the order of their names
         with logs.TrainingLog(tmp_path, total, step - 1, lambda _: None, quiet=False) as log:
             for number in range(step, total + 1):
                 log.write("step", step=number, loss=float(10 * step + number))
