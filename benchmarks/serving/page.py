@@ -1,8 +1,8 @@
 """The page of `metaser serve` in Chromium: `python -m benchmarks.serving.page [--minutes 60]`.
 
 Bytes that are loaded, time to the first paint, time from the arrival of a label to the frame that shows it, and the
-growth of a tab that listens for an hour to the demonstration's conversation. `make test-page` makes the environment, in .venv-page.
-Writes `results/page.json`.
+growth of a tab that listens for an hour to the demonstration's conversation. `make test-page` makes the environment, in
+.venv-page. Writes `results/page.json`.
 """
 
 from __future__ import annotations
