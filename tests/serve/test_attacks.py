@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.asyncio.client import connect
 
 from benchmarks.serving.clients import BINARY, HANDSHAKE, TEXT, frame
 from benchmarks.serving.load import memory_mb
@@ -30,7 +32,7 @@ from metaser.serve.answers import RefusedError
 from metaser.serve.http.uploads import PREFIX, _free, sweep_uploads
 from metaser.serve.profiles import Profiles
 from metaser.serve.streams.inbox import BATCH_BYTES, MOST_BYTES, Inbox
-from tests.serve.conftest import DEMO, Audio, Server, StartServer, pcm, talk
+from tests.serve.conftest import DEMO, Audio, Server, StartServer, Talk, listen, pcm, talk
 
 IMPATIENT = """import metaser.serve.protocol as protocol
 protocol.REQUEST_S = protocol.STALLED_S = protocol.CLOSE_S = 1.0
@@ -135,6 +137,24 @@ def test_pings_whose_answers_nobody_reads_end_the_connection(start_server: Start
         assert sent < 200
         assert memory_mb(server.process.pid) - before < 40
         assert is_at_rest(server)  # though the client keeps its socket
+
+
+def test_a_stream_outlives_the_limits_of_requests(start_server: StartServer, conversation: Audio) -> None:
+    server = start_server(before=IMPATIENT)
+    seconds = [pcm(conversation[place : place + 16_000]) for place in range(0, 5 * 16_000, 16_000)]
+
+    async def run() -> Talk:
+        async with connect(server.url, compression=None) as client:
+            await client.send('{"type": "start"}')
+            for second in seconds:
+                await asyncio.sleep(0.8)
+                await client.send(second)
+            await client.send('{"type": "end"}')
+            return await listen(client)
+
+    found = asyncio.run(asyncio.wait_for(run(), 60))
+    assert "leave" in found.kinds()
+    assert found.close_code == 1000
 
 
 def test_answers_that_nobody_reads_end_the_connection(start_server: StartServer) -> None:

@@ -61,6 +61,7 @@ class BoundedProtocol(StallGuard, H11Protocol):
     """Closes a connection on which no whole request head arrives in time."""
 
     _head_timer: asyncio.TimerHandle | None = None
+    _is_upgraded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn declares it
         """Begin to wait for a request."""
@@ -75,6 +76,7 @@ class BoundedProtocol(StallGuard, H11Protocol):
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Hand over to a WebSocket, unless its library refuses the head, which it does without a word."""
+        self._is_upgraded = True
         self._cancel_head_timer()
         self._stop_waiting()
         super().handle_websocket_upgrade(event)
@@ -91,7 +93,7 @@ class BoundedProtocol(StallGuard, H11Protocol):
     @property
     def _is_waiting(self) -> bool:
         cycle: Any = self.cycle
-        return cycle is None or cycle.response_complete
+        return not self._is_upgraded and (cycle is None or cycle.response_complete)
 
     def _close_if_waiting(self) -> None:
         self._head_timer = None
