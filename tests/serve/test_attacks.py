@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import os
 import signal
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -29,8 +29,9 @@ from metaser.runtime import Engine
 from metaser.runtime.audio.formats.pcm import RawFormat
 from metaser.runtime.enrolment.embed import EmbeddedClips
 from metaser.serve.answers import RefusedError
-from metaser.serve.http.uploads import PREFIX, _free, sweep_uploads
+from metaser.serve.http.uploads import PREFIX, _free, sweep_uploads, written_bytes
 from metaser.serve.profiles import Profiles
+from metaser.serve.settings import Limits
 from metaser.serve.streams.inbox import BATCH_BYTES, MOST_BYTES, Inbox
 from tests.serve.conftest import DEMO, Audio, Server, StartServer, Talk, listen, pcm, talk
 
@@ -284,15 +285,40 @@ def test_the_second_of_two_new_profiles_of_a_name_is_a_conflict(tmp_path: Path, 
 
 
 def test_uploads_of_a_killed_process_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One folder was left, one is in use by this process, and one is so young that it may not be locked yet."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
-        ended.wait()
-    left, own, other = (tmp_path / f"{PREFIX}{name}-x" for name in (ended.pid, os.getpid(), "name"))
-    for folder in (left, own, other):
+    left, young = (tmp_path / f"{PREFIX}{name}" for name in ("left", "young"))
+    for folder in (left, young):
         folder.mkdir()
         (folder / "clip").write_bytes(b"speech")
-    sweep_uploads()
-    assert [folder.exists() for folder in (left, own, other)] == [False, True, True]
+    with written_bytes(b"speech") as clip:
+        for folder in (left, clip.parents[1]):
+            os.utime(folder, (0, 0))
+        sweep_uploads()
+        assert [folder.exists() for folder in (left, young)] == [False, True]
+        assert clip.read_bytes() == b"speech"
+    assert not clip.parents[1].exists()
+
+
+def test_a_kept_connection_is_kept_while_it_is_used(start_server: StartServer) -> None:
+    server = start_server(before=IMPATIENT)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    for _ in range(12):
+        connection.request("GET", "/readyz")
+        assert connection.getresponse().read() == b"ready\n"
+        time.sleep(0.25)
+    connection.close()
+
+
+def test_stopping_during_an_upload_leaves_no_traceback(
+    start_server: StartServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server = start_server(limits=Limits(drain_s=1))
+    head = "POST /v1/quality HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\nhalf"
+    with opened(server, head):
+        time.sleep(0.3)
+        server.stop()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_two_heavy_streams_leave_time_for_others(start_server: StartServer, conversation: Audio) -> None:

@@ -105,7 +105,11 @@ def guarded(app: Starlette) -> ASGIApp:
             await _refuse(error, scope, receive, sent)
             return
         with service.counted_connection():
-            await app(scope, receive, sent)
+            try:
+                await app(scope, receive, sent)
+            except asyncio.CancelledError:  # by uvicorn, for what has not ended in time when the server stops
+                if not service.is_draining:
+                    raise
 
     return guard
 

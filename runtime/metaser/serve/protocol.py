@@ -71,7 +71,9 @@ class BoundedProtocol(StallGuard, H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Take data; wait for the rest of a request that has begun on a connection that was kept."""
         super().data_received(data)
-        if self._head_timer is None and self._is_waiting and not self.transport.is_closing():
+        if not self._is_waiting:
+            self._cancel_head_timer()
+        elif self._head_timer is None and not self.transport.is_closing():
             self._head_timer = self.loop.call_later(REQUEST_S, self._close_if_waiting)
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -12,6 +14,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from tempfile import TemporaryDirectory, gettempdir
 
 import anyio
+from filelock import FileLock, Timeout
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -27,7 +30,11 @@ from metaser.serve.settings import Limits
 MOST_FILES = 2000
 LONGEST_NAME_BYTES = 200
 PREFIX = "metaser-upload-"
-"""Of temporary folders; the number of the process follows."""
+"""Of temporary folders."""
+
+LOCK = "lock"
+YOUNG_S = 60.0
+"""A folder is not swept before this age: it may not be locked yet."""
 
 
 def bounded(request: Request, limits: Limits) -> Request:
@@ -118,9 +125,9 @@ def files_by_label(form: FormData) -> dict[str, list[UploadFile]]:
 @contextmanager
 def written(files: Mapping[str, list[UploadFile]]) -> Iterator[Path]:
     """A folder LABEL/FILE of uploaded files, until the block ends."""
-    with TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as folder:
+    with _folder() as folder:
         for label, uploads in files.items():
-            own = Path(folder) / label
+            own = folder / label
             own.mkdir(exist_ok=True)
             numbers: Counter[str] = Counter()
             for upload in uploads:
@@ -128,16 +135,16 @@ def written(files: Mapping[str, list[UploadFile]]) -> Iterator[Path]:
                 with open_new(path) as file:
                     shutil.copyfileobj(upload.file, file)
         try:
-            yield Path(folder)
+            yield folder
         except InputError as error:
-            raise without_place(error, folder, "the form") from error
+            raise without_place(error, str(folder), "the form") from error
 
 
 @contextmanager
 def written_bytes(content: bytes) -> Iterator[Path]:
     """A file of these bytes, until the block ends."""
-    with TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as folder:
-        path = Path(folder) / "clip"
+    with _folder() as folder:
+        path = folder / "clip"
         replace_file(path, content)
         yield path
 
@@ -163,20 +170,21 @@ def _free(folder: Path, name: str, numbers: Counter[str]) -> Path:
     return path
 
 
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A temporary folder that is locked while it is in use, so that one of a killed process can be recognised."""
+    with TemporaryDirectory(prefix=PREFIX) as outer, FileLock(Path(outer) / LOCK, timeout=0):
+        folder = Path(outer) / "clips"
+        folder.mkdir()
+        yield folder
+
+
 def sweep_uploads() -> None:
     """Delete what processes of this user left that were killed while they had uploads."""
-    for folder in Path(gettempdir()).glob(f"{PREFIX}*-*"):
-        process = folder.name.removeprefix(PREFIX).partition("-")[0]
-        with suppress(OSError):  # another process sweeps too
-            if process.isdecimal() and folder.stat().st_uid == os.getuid() and not _is_alive(int(process)):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    user = getattr(os, "getuid", int)()
+    for folder in Path(gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError, Timeout):  # it is in use, or another process sweeps too
+            found = folder.lstat()
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == user and time.time() - found.st_mtime > YOUNG_S:
+                with FileLock(folder / LOCK, timeout=0):
+                    shutil.rmtree(folder, ignore_errors=True)
