@@ -178,6 +178,17 @@ def server(tmp_path_factory: pytest.TempPathFactory, profile: Profile) -> Iterat
     running.kill()
 
 
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that signs itself, and its key."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    made = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=metaser -addext subjectAltName=IP:127.0.0.1 "
+        f"-keyout {key} -out {certificate}"
+    )
+    subprocess.run(made.split(), check=True, capture_output=True)
+    return certificate, key
+
+
 def pcm(audio: Audio) -> bytes:
     """Samples as s16le."""
     return (np.clip(audio, -1, 1) * 32_767).astype("<i2").tobytes()

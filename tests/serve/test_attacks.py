@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
 import tempfile
 import threading
 import time
@@ -33,7 +32,7 @@ from metaser.serve.http.uploads import PREFIX, _free, sweep_uploads, written_byt
 from metaser.serve.profiles import Profiles
 from metaser.serve.settings import Limits
 from metaser.serve.streams.inbox import BATCH_BYTES, MOST_BYTES, Inbox
-from tests.serve.conftest import DEMO, Audio, Server, StartServer, Talk, listen, pcm, talk
+from tests.serve.conftest import DEMO, Audio, Server, StartServer, Talk, listen, make_certificate, pcm, talk
 
 IMPATIENT = """import metaser.serve.protocol as protocol
 protocol.REQUEST_S = protocol.STALLED_S = protocol.CLOSE_S = 1.0
@@ -173,12 +172,7 @@ def test_answers_that_nobody_reads_end_the_connection(start_server: StartServer)
 def test_requests_over_tls_leave_no_traceback(
     start_server: StartServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 "
-        f"-keyout {key} -out {certificate}"
-    )
-    subprocess.run(command.split(), check=True, capture_output=True)
+    certificate, key = make_certificate(tmp_path)
     trusted = ssl.create_default_context(cafile=certificate)
     server = start_server(before=IMPATIENT, trusted=trusted, certificate=certificate, key=key)
     for _ in range(3):

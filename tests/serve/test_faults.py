@@ -6,7 +6,6 @@ import asyncio
 import json
 import socket
 import ssl
-import subprocess
 import time
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from websockets.asyncio.client import connect
 from benchmarks.serving.clients import HANDSHAKE, TEXT, frame
 from metaser.runtime import Engine, Profile
 from metaser.serve.settings import Limits
-from tests.serve.conftest import Audio, Server, StartServer, Talk, listen, pcm, talk
+from tests.serve.conftest import Audio, Server, StartServer, Talk, listen, make_certificate, pcm, talk
 from tests.serve.test_streams import END, expected
 
 EVERY_100_MS = "import metaser.serve.run as run\nrun.PING_S = 0.1\n"
@@ -72,12 +71,7 @@ def test_handshakes_that_fail_leave_no_connection(server: Server, sent: str) -> 
 
 
 def test_streams_and_requests_over_tls(start_server: StartServer, conversation: Audio, tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    made = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=metaser -addext subjectAltName=IP:127.0.0.1 "
-        f"-keyout {key} -out {certificate}"
-    )
-    subprocess.run(made.split(), check=True, capture_output=True)
+    certificate, key = make_certificate(tmp_path)
     trusted = ssl.create_default_context(cafile=certificate)
     server = start_server(trusted=trusted, certificate=certificate, key=key)
     assert server.ask("GET", "/v1/bundle").status == 200

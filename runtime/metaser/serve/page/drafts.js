@@ -195,7 +195,7 @@ export class Drafts {
   }
 
   clear() {
-    for (const card of [...this.cards]) {
+    for (const card of this.cards) {
       card.clear();
       card.element.remove();
     }
