@@ -3,6 +3,7 @@
 import { request } from "/page/api.js";
 import { colourClass, nameOf, setLabels } from "/page/colours.js";
 import { byId, el, percent, report } from "/page/dom.js";
+import { scoreRow } from "/page/scores.js";
 import { SegmentTable } from "/page/segments.js";
 import { LabelledStream } from "/page/stream.js";
 
@@ -70,7 +71,7 @@ export class FileView {
         { className: "card stage" },
         el("p", { className: `label ${colourClass(label)}` }, nameOf(label)),
         el("p", { className: "detail" }, `${file.name}, ${duration_s.toFixed(1)} s: ${percent(confidence)} sure`),
-        el("ul", { className: "scores" }, ...Object.entries(scores).map(([name, score]) => scoreRow(name, score))),
+        el("ul", { className: "scores" }, ...Object.entries(scores).map(([name, score]) => filledRow(name, score))),
         ...notices.map((line) => el("p", { className: "warning" }, line)),
       ),
     );
@@ -125,14 +126,8 @@ function mono(recording) {
     : channels[0].map((_, place) => channels.reduce((sum, each) => sum + each[place], 0) / channels.length);
 }
 
-function scoreRow(name, score) {
-  const bar = el("i");
-  bar.style.width = `${100 * score}%`;
-  return el(
-    "li",
-    { className: colourClass(name) },
-    el("span", {}, name),
-    el("span", { className: "bar" }, bar),
-    el("span", { className: "value" }, percent(score)),
-  );
+function filledRow(name, score) {
+  const row = scoreRow(name);
+  row.show(score);
+  return row.element;
 }

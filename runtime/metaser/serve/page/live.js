@@ -4,6 +4,7 @@ import { sentence } from "/page/api.js";
 import { colourClass, nameOf, setLabels } from "/page/colours.js";
 import { byId, clock, el, percent, report } from "/page/dom.js";
 import { listMicrophones, Microphone, peakDbfs, whyNoMicrophone } from "/page/microphone.js";
+import { scoreRow } from "/page/scores.js";
 import { SegmentTable } from "/page/segments.js";
 import { LabelledStream } from "/page/stream.js";
 import { Timeline } from "/page/timeline.js";
@@ -121,21 +122,8 @@ export class LiveView {
 
   #ready({ labels, bundle, provider, hint, recorded }) {
     setLabels(labels);
-    this.bars = new Map();
-    byId("scores").replaceChildren(
-      ...labels.map((label) => {
-        const bar = el("i");
-        const value = el("span", { className: "value" });
-        this.bars.set(label, { bar, value });
-        return el(
-          "li",
-          { className: colourClass(label) },
-          el("span", {}, label),
-          el("span", { className: "bar" }, bar),
-          value,
-        );
-      }),
-    );
+    this.rows = new Map(labels.map((label) => [label, scoreRow(label)]));
+    byId("scores").replaceChildren(...[...this.rows.values()].map((row) => row.element));
     this.detail.textContent = "Listening …";
     report(byId("live-hint"), hint && sentence(hint), "warning");
     this.#setHealth("recorded", recorded && "This server records what it hears", "warning");
@@ -174,10 +162,7 @@ export class LiveView {
       label === null
         ? `not sure enough of any class; the nearest is ${best}`
         : `confidence ${percent(confidence)}, since ${clock(start_s)}`;
-    for (const [each, { bar, value }] of this.bars) {
-      bar.style.width = `${100 * (scores[each] ?? 0)}%`;
-      value.textContent = percent(scores[each] ?? 0);
-    }
+    for (const [each, row] of this.rows) row.show(scores[each] ?? 0);
     this.segment = { start_s, label, confidence, scores };
     this.timeline.setOpen(this.segment);
   }

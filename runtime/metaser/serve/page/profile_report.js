@@ -36,14 +36,9 @@ export function profileReport(facts, onchange) {
 
 function classTable(facts, onchange) {
   const problem = el("div", { role: "status" });
-  const remove = async (what) => {
+  const remove = async (...what) => {
     try {
-      onchange(
-        await request(
-          "DELETE",
-          profilePath(facts.name, "clips") + what.map((part) => `/${encodeURIComponent(part)}`).join(""),
-        ),
-      );
+      onchange(await request("DELETE", profilePath(facts.name, "clips", ...what)));
     } catch (error) {
       report(problem, error.message);
     }
@@ -75,7 +70,7 @@ function classTable(facts, onchange) {
                 type: "button",
                 className: "quiet",
                 "aria-label": `Remove ${clip.name} of ${clip.label}`,
-                onclick: () => remove([clip.label, clip.sha256]),
+                onclick: () => remove(clip.label, clip.sha256),
               },
               "Remove",
             ),
@@ -84,7 +79,7 @@ function classTable(facts, onchange) {
       ),
       el(
         "button",
-        { type: "button", className: "quiet", onclick: () => remove([each.label]) },
+        { type: "button", className: "quiet", onclick: () => remove(each.label) },
         `Remove the class ${each.label}`,
       ),
     );
