@@ -14,6 +14,7 @@ EXAMPLES = {
     "enroll": "metaser enroll support/",
     "classify": "metaser classify clip.wav",
     "stream": "metaser stream recording.wav",
+    "label": "metaser label interviews/ labels/ --segments transcripts/",
     "test": "metaser test new_clips/",
     "record": "metaser record joy --count 5",
     "serve": "metaser serve",
@@ -32,7 +33,7 @@ EXAMPLES = {
 }
 """Command -> the example at the end of its help, in help order; the command is in `metaser.cli.commands.NAME`."""
 
-NEED_ARGUMENTS = {"classify", "stream", "test", "record", "train", "corpora", "evaluate"}
+NEED_ARGUMENTS = {"classify", "stream", "label", "test", "record", "train", "corpora", "evaluate"}
 """Commands that print their help when called without arguments."""
 
 

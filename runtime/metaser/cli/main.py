@@ -31,7 +31,6 @@ INSTEAD = {
     "undo": "enroll --undo",
     "report": "enroll --report",
     "enrol": "enroll SUPPORT",
-    "label": "classify FILES",
     "predict": "classify FILES",
     "listen": "stream --mic",
 }

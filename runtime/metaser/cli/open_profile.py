@@ -20,13 +20,13 @@ def open_profile(engine: Engine, path: Path, unknown: Unknown, *, accept_precisi
         NotFoundError, ProfileError: as `Engine.open_profile`.
     """
     profile = engine.open_profile(path, accept_precision=accept_precision).answering(unknown.value)
-    print_hint(engine, profile)
+    print_hint(engine.hint(profile))
     return profile
 
 
-def print_hint(engine: Engine, profile: Profile) -> None:
-    """Print on standard error that the labels of this profile cannot be relied on, if so."""
+def print_hint(hint: str | None) -> None:
+    """Print the hint of a profile, that its labels cannot be relied on, on standard error, if there is one."""
     from metaser.runtime.system.command_line import command_line
 
-    if hint := engine.hint(profile):
+    if hint:
         print_status(f"{hint} `{command_line('enroll --report')}` shows what to do.")

@@ -29,8 +29,8 @@ from metaser.cli.options import (
 )
 from metaser.cli.streaming.input_pipe import STANDARD_INPUT, standard_input
 from metaser.cli.view.console import GAP, percent, print_error, print_json, print_status
-from metaser.cli.view.csv_cells import csv_cell
 from metaser.cli.view.progress import SlowProgress
+from metaser.runtime.csv_cells import csv_cell, score_columns
 from metaser.runtime.words import plain
 
 if TYPE_CHECKING:
@@ -189,8 +189,7 @@ class _CsvRows:
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = labels
         self._rows = csv.writer(sys.stdout, lineterminator="\n")
-        columns = (f"score of {label}" if label in FIXED_COLUMNS else label for label in labels)
-        self._rows.writerow([*FIXED_COLUMNS, *map(csv_cell, columns)])
+        self._rows.writerow([*FIXED_COLUMNS, *map(csv_cell, score_columns(labels, FIXED_COLUMNS))])
 
     def write(self, result: Result) -> None:
         decision = result.decision

@@ -89,7 +89,7 @@ def reenroll(  # noqa: PLR0913 # one parameter per option
     for line in lost_by_change(before, renewed):
         console.print_line(line)
     console.print_line(f"Correct when left out: {_recognised(before)} before, {_recognised(renewed)} now.")
-    print_hint(engine, renewed)
+    print_hint(engine.hint(renewed))
     console.print_line(f"Profile of {counted(len(renewed.clips), 'clip')}: {path}")
     print_next(console, next_options(profile, bundle))
     if as_json:

@@ -7,8 +7,8 @@ import sys
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from metaser.cli.view.csv_cells import csv_cell
 from metaser.cli.view.drawing import UNKNOWN
+from metaser.runtime.csv_cells import csv_cell
 from metaser.runtime.stream.recording import track_line
 from metaser.runtime.system.clock import time_of_day
 from metaser.runtime.words import plain

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +71,15 @@ def read_audio(path: str | Path, *, max_s: float = MAX_CLIP_S) -> LoadedAudio:
                 f"{file.name} is longer than {max_s:g} s: cut it, or label a recording with `metaser stream FILE`"
             )
         blocks.append(block)
+    return as_clip(file, blocks)
+
+
+def as_clip(file: AudioFile, blocks: Sequence[Waveform]) -> LoadedAudio:
+    """Check and convert all blocks of a file, which has been read to its end.
+
+    Raises:
+        AudioError: the clip is empty, silent or clipped.
+    """
     if not file.samples:
         raise AudioError(f"{file.name} holds no samples: record it again")
     file.distortion.check(file.name)

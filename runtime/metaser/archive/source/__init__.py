@@ -1,0 +1,1 @@
+"""What is to be labelled: units of recordings, from files, folders and manifests."""

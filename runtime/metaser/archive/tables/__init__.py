@@ -1,0 +1,1 @@
+"""The results of an archive as tables, transcripts with labels, and timelines of speakers."""

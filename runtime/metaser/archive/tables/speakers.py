@@ -1,0 +1,112 @@
+"""The labels of each speaker: the share of each label in the time, and for each recording a timeline."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from metaser.archive.tables.rows import ResultRow
+from metaser.runtime.system.files import replacing
+
+NAME = "speakers.json"
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A labelled stretch of a recording."""
+
+    start_s: float
+    end_s: float
+    label: str
+    """`unknown` if it resembles no class."""
+
+    confidence: float
+
+    @property
+    def duration_s(self) -> float:
+        """Its length."""
+        return self.end_s - self.start_s
+
+
+@dataclass
+class Timeline:
+    """The stretches of one recording by speaker; the name of a speaker that is not known is empty."""
+
+    recording: str
+    speakers: dict[str, list[Stretch]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def stretches(self) -> int:
+        """The number of stretches."""
+        return sum(map(len, self.speakers.values()))
+
+
+class Speakers:
+    """Collect the labelled rows of a job by recording and speaker."""
+
+    def __init__(self) -> None:
+        self._timelines: dict[str, Timeline] = {}
+        self._total_s: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+
+    def take(self, result: ResultRow) -> None:
+        """Take a row."""
+        row, speaker = result.row, result.unit.speaker
+        if row.error or row.start_s is None or row.end_s is None:
+            return
+        stretch = Stretch(row.start_s, row.end_s, result.label, row.confidence)
+        path = result.unit.shown
+        self._timelines.setdefault(path, Timeline(path)).speakers[speaker].append(stretch)
+        self._total_s[speaker][stretch.label] += stretch.duration_s
+
+    def timelines(self) -> Iterator[Timeline]:
+        """The recordings with several stretches."""
+        return (timeline for timeline in self._timelines.values() if timeline.stretches > 1)
+
+    def write(self, out: Path) -> None:
+        """Write `speakers.json`: the shares of each speaker in all recordings, and in each with a timeline.
+
+        Raises:
+            WorkError: it cannot be written.
+        """
+        with replacing(out / NAME) as file:
+            totals = [_summary(speaker, seconds) for speaker, seconds in sorted(self._total_s.items())]
+            file.write(f'{{"speakers": {json.dumps(totals)},\n "recordings": ['.encode())
+            for number, timeline in enumerate(self.timelines()):
+                file.write((",\n  " if number else "\n  ").encode() + json.dumps(_document(timeline)).encode())
+            file.write(b"\n]}\n")
+
+
+def shares(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Label -> its share of the time, the largest first."""
+    total_s = sum(seconds.values())
+    ordered = sorted(seconds.items(), key=lambda each: (-each[1], each[0]))
+    return {label: round(spoken_s / total_s, 4) if total_s else 0.0 for label, spoken_s in ordered}
+
+
+def seconds_by_label(stretches: list[Stretch]) -> dict[str, float]:
+    """Label -> the time that it has."""
+    seconds: dict[str, float] = defaultdict(float)
+    for stretch in stretches:
+        seconds[stretch.label] += stretch.duration_s
+    return seconds
+
+
+def _summary(speaker: str, seconds: Mapping[str, float]) -> dict[str, object]:
+    return {"speaker": speaker, "speech_s": round(sum(seconds.values()), 3), "shares": shares(seconds)}
+
+
+def _document(timeline: Timeline) -> dict[str, object]:
+    speakers = [
+        {
+            **_summary(speaker, seconds_by_label(stretches)),
+            "timeline": [
+                [stretch.start_s, stretch.end_s, stretch.label, stretch.confidence]
+                for stretch in sorted(stretches, key=lambda each: each.start_s)
+            ],
+        }
+        for speaker, stretches in sorted(timeline.speakers.items())
+    ]
+    return {"path": timeline.recording, "speakers": speakers}
