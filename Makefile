@@ -6,6 +6,7 @@
 # make versions   the runtime's tests with every supported Python on this machine, with the oldest dependencies, and the
 #                 tests of providers with the wheels onnxruntime-openvino and onnxruntime-gpu
 # make test-page   the page of `metaser serve` in Chromium
+# make test-fleet   jobs and the server on a Ray cluster of this machine
 # make openvino   the tests of providers with the wheel onnxruntime-openvino
 # make gpu-check   TensorRT on this machine's GPU: build, cache, results, times; exit code 3 without a GPU
 
@@ -14,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-page lint docs bundles versions openvino gpu-check wheel clean
+.PHONY: demo test test-page test-fleet lint docs bundles versions openvino gpu-check wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/metaser demo
@@ -26,6 +27,10 @@ test: $(VENV)/.dev
 # in a separate environment: Playwright drives Debian's chromium, or METASER_CHROMIUM
 test-page: $(VENV)-page/.page
 	$(VENV)-page/bin/python -m pytest --numprocesses 2 --import-mode=importlib tests/page
+
+# in a separate environment: Ray is large
+test-fleet: $(VENV)-fleet/.fleet
+	$(VENV)-fleet/bin/python -m pytest --import-mode=importlib tests/fleet
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -53,7 +58,7 @@ wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel
 
 clean:
-	rm -rf $(VENV) $(VENV)-gpu $(VENV)-page build dist site
+	rm -rf $(VENV) $(VENV)-gpu $(VENV)-page $(VENV)-fleet build dist site
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -67,6 +72,11 @@ $(VENV)-page/.page: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)-page
 	$(VENV)-page/bin/pip install --quiet --constraint constraints.txt --editable '.[cpu,serve]' \
 		pytest pytest-xdist playwright axe-playwright-python
+	touch $@
+
+$(VENV)-fleet/.fleet: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)-fleet
+	$(VENV)-fleet/bin/pip install --quiet --constraint constraints.txt --editable '.[cpu,ray,serve]' 'ray[serve]' pytest
 	touch $@
 
 $(VENV)-gpu/.gpu: pyproject.toml

@@ -20,8 +20,9 @@ PROCESSORS_DIFFER = 0.02
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-ALONE = sorted(path for path in (ROOT / "examples").glob("*.py") if path.stem != "stream_to_server")
-"""The example for a server runs in tests/serve."""
+SERVERS = ("stream_to_server", "ray_serve")
+ALONE = sorted(path for path in (ROOT / "examples").glob("*.py") if path.stem not in SERVERS)
+"""The examples for servers run in tests/serve and tests/fleet."""
 
 Execute: TypeAlias = Callable[[list[str], Path], str]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 """No telemetry, and no lines of Ray's own; what is set in the environment stays."""
 
 ADDRESS = "RAY_ADDRESS"
+CONNECT_S = 5.0
 
 
 class RayWorkers:
@@ -152,6 +154,7 @@ def _cluster() -> Iterator[ModuleType]:
     if ray.is_initialized():
         yield ray
         return
+    _check_address(os.environ.get(ADDRESS, ""))
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     data.DataContext.get_current().enable_progress_bars = False
     own = {} if os.environ.get(ADDRESS) else {"num_cpus": best_threads(), "include_dashboard": False}
@@ -159,10 +162,19 @@ def _cluster() -> Iterator[ModuleType]:
         with quiet_stderr():
             ray.init(logging_level=logging.ERROR, log_to_driver=False, **own)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise WorkError(
-            f"no Ray cluster at {os.environ.get(ADDRESS)} ({str(error).splitlines()[0]}): check {ADDRESS}"
-        ) from error
+        raise WorkError(f"Ray does not start ({str(error).splitlines()[0]}): see its documentation") from error
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Raise WorkError if nothing listens at HOST:PORT; Ray itself would wait for many minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():  # none, or a word such as `auto`
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise WorkError(f"no Ray cluster at {address} ({error}): check {ADDRESS}") from error

@@ -21,6 +21,9 @@ from metaser.archive.work.record import Record, Row
 from metaser.archive.work.shards import ShardWriter
 from metaser.runtime.errors import InputError, MetaserError, MissingDependencyError, WorkError
 
+EARLY_DEATHS = 5
+"""With so many workers that died before they were ready, it is no coincidence."""
+
 DEATHS = 2
 """A recording that ends its worker so often is given up."""
 
@@ -104,6 +107,7 @@ class LocalWorkers:
         self._count = count
         self._answers: SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = SimpleQueue()
         self._workers: list[_Worker] = []
+        self._early_deaths = 0
         self._again: deque[Group] = deque()
         self._suspects: deque[Group] = deque()
         self._deaths: Counter[str] = Counter()  # path -> workers that died with it alone
@@ -185,7 +189,11 @@ class LocalWorkers:
         how = _how(worker.close())
         self._workers.remove(worker)
         if not worker.is_ready:
-            raise WorkError(f"a worker ended before it was ready ({how}): is there enough memory for --workers?")
+            self._early_deaths += 1
+            if self._early_deaths >= EARLY_DEATHS:
+                raise WorkError(f"workers end before they are ready ({how}): is there enough memory for --workers?")
+            self._open()
+            return
         if not (worker.begun or worker.labelled):  # it has finished
             return
         for group, counts in worker.labelled:

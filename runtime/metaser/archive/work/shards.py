@@ -26,7 +26,7 @@ FOLDER = "shards"
 SUFFIX = ".jsonl"
 VERSION = 1
 
-SHARD_S = 5.0
+SHARD_S = 2.0
 """A shard is written after this time: a kill costs no more, or one recording if that takes longer."""
 
 SHARD_RECORDS = 4096
