@@ -27,6 +27,7 @@ COMMANDS = {
     "enroll": ("{support}",),
     "classify": ("{clip}",),
     "stream": ("{clip}",),
+    "label": ("{support}", "{out}"),
     "test": ("{new}",),
     "calibrate": (),
     "reenroll": (),
@@ -42,7 +43,12 @@ COMMANDS = {
 
 def documented(command: str) -> dict[str, str]:
     """Key -> type, from the table below the command's heading."""
-    section = re.split(rf"^## {command}$", PAGE, flags=re.MULTILINE)[1].split("\n## ")[0]
+    return keys_below(f"## {command}")
+
+
+def keys_below(heading: str) -> dict[str, str]:
+    """Key -> type, from the table below a heading."""
+    section = re.split(rf"^{heading}$", PAGE, flags=re.MULTILINE)[1].split("\n##")[0]
     return dict(re.findall(r"^\| `(\w+)` \| ([\w ]+?) \|", section, flags=re.MULTILINE))
 
 
@@ -60,6 +66,7 @@ def test_the_table_is_what_the_command_prints(
         "bundle": tiny_bundle,
         "cache": tmp_path / "cache",
         "new": tmp_path / "new",
+        "out": tmp_path / "out",
     }
     samples, rate_hz = soundfile.read(places["clip"])
     (tmp_path / "new" / "calm").mkdir(parents=True)
@@ -76,7 +83,16 @@ def test_the_table_is_what_the_command_prints(
     printed = run(command, *COMMANDS[command])
     assert printed
     for line in printed:
-        assert set(line) == set(types)
-        for key, value in line.items():
-            allowed = tuple(kind for word in types[key].split(" or ") for kind in TYPES[word])
-            assert type(value) in allowed, (key, value)
+        assert_documented(line, types)
+    if command == "label":
+        rows = (tmp_path / "out" / "labels.jsonl").read_text().splitlines()
+        for row in rows:
+            assert_documented(json.loads(row), keys_below("### Rows of metaser label"))
+
+
+def assert_documented(line: dict[str, Any], types: dict[str, str]) -> None:
+    """Check that an object has exactly the keys of a table, with their types."""
+    assert set(line) == set(types)
+    for key, value in line.items():
+        allowed = tuple(kind for word in types[key].split(" or ") for kind in TYPES[word])
+        assert type(value) in allowed, (key, value)

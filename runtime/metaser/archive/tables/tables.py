@@ -12,7 +12,6 @@ from typing import TypeAlias
 from metaser.archive.tables.rows import ResultRow, Results
 from metaser.runtime.csv_cells import csv_cell, score_columns
 from metaser.runtime.system.files import replacing
-from metaser.runtime.words import plain
 
 CSV_NAME, JSON_NAME = "labels.csv", "labels.jsonl"
 BEFORE_SCORES = ("path", "start_s", "end_s", "speaker", "text", "label", "confidence")
@@ -67,14 +66,19 @@ def _cells(result: ResultRow, classes: int, others: Sequence[str]) -> list[str]:
 
 def _document(result: ResultRow, labels: Sequence[str]) -> dict[str, object]:
     unit, row = result
-    document: dict[str, object] = {"path": unit.shown, "start_s": row.start_s, "end_s": row.end_s}
-    document |= {name: value for name, value in (("speaker", unit.speaker), ("text", unit.text)) if value}
-    if row.error:
-        document["error"] = plain(row.error)
-    else:
-        scores = dict(zip(labels, row.scores, strict=True))
-        document |= {"label": row.label, "confidence": row.confidence, "scores": scores, "notices": row.notices}
-    return document | ({"manifest": unit.others} if unit.others else {})
+    return {
+        "path": unit.shown,
+        "start_s": row.start_s,
+        "end_s": row.end_s,
+        "speaker": unit.speaker or None,
+        "text": unit.text or None,
+        "label": row.label,
+        "confidence": None if row.error else row.confidence,
+        "scores": dict(zip(labels, row.scores, strict=False)),
+        "notices": row.notices,
+        "error": row.error or None,
+        "manifest": dict(unit.others),
+    }
 
 
 def _seconds(time_s: float | None) -> str:
