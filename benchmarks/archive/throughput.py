@@ -52,6 +52,11 @@ def halves(folder: Path) -> list[Path]:
     return made
 
 
+def size_mb(folder: Path) -> float:
+    """The size of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
 def compare(recordings: Path, profile: Path, work: Path, repetitions: int) -> dict[str, Any]:
     """One worker, two workers and two independent jobs, in turn; medians of the times, and their ratios."""
     parts = halves(recordings)
@@ -66,9 +71,11 @@ def compare(recordings: Path, profile: Path, work: Path, repetitions: int) -> di
         "two jobs": independent,
     }
     runs: dict[str, list[Run]] = {name: [] for name in ways}
+    results_mb = 0.0
     for _ in range(repetitions):
         for name, measure in ways.items():
             runs[name].append(measure())
+            results_mb = max(results_mb, size_mb(work / "out0"))
             for place in range(2):
                 shutil.rmtree(work / f"out{place}", ignore_errors=True)
     median_s = {name: statistics.median(each.seconds for each in found) for name, found in runs.items()}
@@ -77,6 +84,8 @@ def compare(recordings: Path, profile: Path, work: Path, repetitions: int) -> di
         "speed_up": round(median_s["one worker"] / median_s["two workers"], 3),
         "of_two_jobs": round(median_s["two jobs"] / median_s["two workers"], 3),
         "real_time": round(statistics.median(each.real_time for each in runs["two workers"]), 1),
+        "recordings_mb": round(size_mb(recordings), 1),
+        "results_mb": round(results_mb, 2),
         "units_per_s": round(statistics.median(each.units_per_s for each in runs["two workers"]), 1),
         "runs": {name: [figures(each) for each in found] for name, found in runs.items()},
     }

@@ -19,8 +19,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from praatio.textgrid import openTextgrid
 
 from metaser.archive import Job, Options, Progress, Source, label_archive
+from metaser.archive.tables.speakers import Stretch
+from metaser.archive.tables.text_grids import without_overlaps
 from metaser.runtime import Engine, load_audio
 from metaser.runtime.errors import InputError, NotFoundError, ProfileError, WorkError
 from tests.archive.conftest import RATE_HZ, ClipMaker, Label, lines, table
@@ -109,7 +112,7 @@ def test_transcripts_give_rows_and_come_back_with_labels(talk: Path, label: Labe
     (tmp_path / "t").mkdir()
     (tmp_path / "t" / "talk.json").write_text(json.dumps({"segments": segments}))
     (tmp_path / "t" / "other.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nx\n")
-    summary = label(talk, segments=tmp_path / "t", timelines=True)
+    summary = label(talk, segments=tmp_path / "t", timelines=True, text_grids=True)
     rows = table(tmp_path / "out")
     assert [row["label"] for row in rows] == [*["calm", "keen"] * 5, "calm", ""]
     assert [row["text"] for row in rows[:2]] == ["part 0", "part 1"]
@@ -127,7 +130,21 @@ def test_transcripts_give_rows_and_come_back_with_labels(talk: Path, label: Labe
     assert [len(each["timeline"]) for each in recording["speakers"]] == [1, 5, 5]
     [picture] = (tmp_path / "out" / "timelines").iterdir()
     assert picture.read_bytes().startswith(b"\x89PNG")
+    [path] = (tmp_path / "out" / "textgrids").iterdir()
+    grid = openTextgrid(str(path), includeEmptyIntervals=False)
+    assert grid.tierNames == ("text", "emotion", "A", "emotion of A", "B", "emotion of B")
+    assert [tuple(each) for each in grid.getTier("emotion of B").entries[:2]] == [
+        (4.0, 6.0, "keen"),
+        (10.0, 12.0, "keen"),
+    ]
+    assert [each.label for each in grid.getTier("A").entries] == [f"part {place}" for place in range(0, 10, 2)]
     assert any("1 transcript without a recording" in line for line in summary.notices)
+
+
+def test_overlapping_lines_of_one_speaker_follow_each_other_in_a_text_grid() -> None:
+    stretches = [Stretch(1.0, 3.0, "joy", 1.0), Stretch(2.0, 2.5, "joy", 1.0), Stretch(0.0, 1.5, "joy", 1.0)]
+    stretches += [Stretch(2.5, 4.0, "joy", 1.0)]
+    assert [each[:2] for each in without_overlaps(stretches)] == [(0.0, 1.5), (1.5, 3.0), (3.0, 4.0)]
 
 
 def test_a_recording_without_a_transcript_is_cut_into_utterances(

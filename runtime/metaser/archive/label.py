@@ -21,6 +21,8 @@ from metaser.archive.tables.rows import ResultRow, Results
 from metaser.archive.tables.speakers import Speakers
 from metaser.archive.tables.summary import Summary
 from metaser.archive.tables.tables import write_tables
+from metaser.archive.tables.text_grids import write_text_grid
+from metaser.archive.transcripts.textgrid import praatio
 from metaser.archive.work.job import Fingerprint, Job
 from metaser.archive.work.labeller import Group
 from metaser.archive.work.plan import Plan
@@ -55,7 +57,10 @@ class Options:
     """Label again what got no label before."""
 
     timelines: bool = False
-    """Draw the timeline of each recording with several rows."""
+    """Draw the timeline of each recording with parts or utterances."""
+
+    text_grids: bool = False
+    """Write such recordings as TextGrids, too."""
 
 
 @dataclass
@@ -115,6 +120,8 @@ def label_archive(  # noqa: PLR0913 # a job, how it is carried out, and two func
     fingerprint = Fingerprint.of(job)
     if options.timelines:
         new_figure(1.0, 1.0)  # raises now if matplotlib is missing
+    if options.text_grids:
+        praatio()
     plan = Plan(source)
     if not plan.rows:
         raise InputError("the manifest names no recordings: add rows to it")
@@ -170,6 +177,9 @@ def _write(results: Results, out: Path, summary: Summary, options: Options) -> N
 
         for timeline in speakers.timelines():
             draw_timeline(timeline, results.labels, out)
+    if options.text_grids:
+        for timeline in speakers.timelines():
+            write_text_grid(timeline, out)
 
 
 def _workers(job: Job, fingerprint: Fingerprint, out: Path, options: Options) -> Workers:

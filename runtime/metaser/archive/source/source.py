@@ -77,7 +77,8 @@ class Source:
 
     def notices(self) -> list[str]:
         """What was left out, in lines; complete after an iteration."""
-        lines = summary([each for each in self._left_out if each.is_other])
+        others = [each for each in self._left_out if each.is_other]
+        lines = summary([each for each in others if self._transcripts is None or each.path not in self._transcripts])
         if self._transcripts is not None:
             if self._without:
                 names = listed(sorted(self._without), LISTED)

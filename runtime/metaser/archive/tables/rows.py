@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from metaser.archive.source.source import Source
-from metaser.archive.source.unit import Unit
+from metaser.archive.source.unit import WHOLE, Unit
 from metaser.archive.transcripts.cue import Mark
 from metaser.archive.work.plan import Plan
 from metaser.archive.work.record import Row, key_of
@@ -22,6 +22,8 @@ class ResultRow(NamedTuple):
 
     unit: Unit
     row: Row
+    is_clip: bool = False
+    """It is the only row of a whole recording."""
 
     @property
     def label(self) -> str:
@@ -40,8 +42,10 @@ class Results:
 
     def __iter__(self) -> Iterator[ResultRow]:
         for unit in self.source:
-            for row in self._rows(unit):
-                yield ResultRow(unit, row)
+            rows = self._rows(unit)
+            is_clip = unit.span == WHOLE and len(rows) == 1
+            for row in rows:
+                yield ResultRow(unit, row, is_clip)
 
     def mark(self, unit: Unit) -> Mark | None:
         """The label of a cue of a transcript; None if it has none."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from metaser.archive.tables.rows import ResultRow
+from metaser.runtime.enrolment.labels import on_disk, safe_name
 from metaser.runtime.system.files import replacing
 
 NAME = "speakers.json"
@@ -24,6 +25,8 @@ class Stretch:
     """`unknown` if it resembles no class."""
 
     confidence: float
+    text: str = ""
+    """What was said, if it is known."""
 
     @property
     def duration_s(self) -> float:
@@ -39,16 +42,16 @@ class Timeline:
     speakers: dict[str, list[Stretch]] = field(default_factory=lambda: defaultdict(list))
 
     @property
-    def stretches(self) -> int:
-        """The number of stretches."""
-        return sum(map(len, self.speakers.values()))
+    def end_s(self) -> float:
+        """The end of its last stretch."""
+        return max(stretch.end_s for stretches in self.speakers.values() for stretch in stretches)
 
 
 class Speakers:
-    """Collect the labelled rows of a job by recording and speaker."""
+    """Collect the labelled rows of a job: the time of each speaker, and the timelines of recordings with parts."""
 
     def __init__(self) -> None:
-        self._timelines: dict[str, Timeline] = {}
+        self._timelines: dict[str, Timeline] = {}  # not of clips, of which there may be a million
         self._total_s: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
 
     def take(self, result: ResultRow) -> None:
@@ -56,14 +59,15 @@ class Speakers:
         row, speaker = result.row, result.unit.speaker
         if row.error or row.start_s is None or row.end_s is None:
             return
-        stretch = Stretch(row.start_s, row.end_s, result.label, row.confidence)
-        path = result.unit.shown
-        self._timelines.setdefault(path, Timeline(path)).speakers[speaker].append(stretch)
-        self._total_s[speaker][stretch.label] += stretch.duration_s
+        self._total_s[speaker][result.label] += row.end_s - row.start_s
+        if not result.is_clip:
+            stretch = Stretch(row.start_s, row.end_s, result.label, row.confidence, result.unit.text)
+            path = result.unit.shown
+            self._timelines.setdefault(path, Timeline(path)).speakers[speaker].append(stretch)
 
-    def timelines(self) -> Iterator[Timeline]:
-        """The recordings with several stretches."""
-        return (timeline for timeline in self._timelines.values() if timeline.stretches > 1)
+    def timelines(self) -> Iterable[Timeline]:
+        """The recordings with several parts or utterances."""
+        return self._timelines.values()
 
     def write(self, out: Path) -> None:
         """Write `speakers.json`: the shares of each speaker in all recordings, and in each with a timeline.
@@ -77,6 +81,11 @@ class Speakers:
             for number, timeline in enumerate(self.timelines()):
                 file.write((",\n  " if number else "\n  ").encode() + json.dumps(_document(timeline)).encode())
             file.write(b"\n]}\n")
+
+
+def file_name(timeline: Timeline) -> str:
+    """The name, without a suffix, of a file about a recording: `interviews/day1/ann.wav` -> `interviews_day1_ann`."""
+    return on_disk(safe_name(str(Path(timeline.recording).with_suffix("")).strip("/").replace("/", "_")))
 
 
 def shares(seconds: Mapping[str, float]) -> dict[str, float]:

@@ -47,7 +47,7 @@ def header(labels: Sequence[str], others: Sequence[str]) -> list[str]:
 
 
 def _cells(result: ResultRow, classes: int, others: Sequence[str]) -> list[str]:
-    unit, row = result
+    unit, row = result.unit, result.row
     scores = [f"{score:.4f}" for score in row.scores] or [""] * classes
     confidence = "" if row.error else f"{row.confidence:.4f}"
     return [
@@ -65,7 +65,7 @@ def _cells(result: ResultRow, classes: int, others: Sequence[str]) -> list[str]:
 
 
 def _document(result: ResultRow, labels: Sequence[str]) -> dict[str, object]:
-    unit, row = result
+    unit, row = result.unit, result.row
     return {
         "path": unit.shown,
         "start_s": row.start_s,

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from metaser.archive.tables.rows import UNKNOWN
-from metaser.archive.tables.speakers import Timeline, seconds_by_label, shares
-from metaser.runtime.enrolment.labels import on_disk, safe_name
+from metaser.archive.tables.speakers import Timeline, file_name, seconds_by_label, shares
 from metaser.runtime.system.plot_file import drawn, new_figure, save_figure
 
 FOLDER = "timelines"
@@ -29,8 +28,7 @@ def draw_timeline(timeline: Timeline, labels: Sequence[str], out: Path) -> None:
     speakers = sorted(timeline.speakers)
     figure, axes = new_figure(WIDTH_INCH, MARGIN_INCH + ROW_INCH * len(speakers))
     colours = {label: COLOURS[place % len(COLOURS)] for place, label in enumerate(labels)} | {UNKNOWN: GREY}
-    end_s = max(stretch.end_s for stretches in timeline.speakers.values() for stretch in stretches)
-    unit_s, unit = (60.0, "minutes") if end_s > 180 else (1.0, "seconds")
+    unit_s, unit = (60.0, "minutes") if timeline.end_s > 180 else (1.0, "seconds")
     used: set[str] = set()
     for row, speaker in enumerate(speakers):
         stretches = timeline.speakers[speaker]
@@ -43,7 +41,7 @@ def draw_timeline(timeline: Timeline, labels: Sequence[str], out: Path) -> None:
     names = [f"{drawn(speaker) or 'all'}\n{_shares(timeline, speaker)}" for speaker in speakers]
     axes.set_yticks(range(len(speakers)), names)
     axes.set_ylim(len(speakers) - 0.5, -0.5)
-    axes.set_xlim(0, end_s / unit_s)
+    axes.set_xlim(0, timeline.end_s / unit_s)
     axes.set_xlabel(unit)
     axes.set_title(drawn(Path(timeline.recording).name))
     for side in ("top", "right"):
@@ -51,7 +49,7 @@ def draw_timeline(timeline: Timeline, labels: Sequence[str], out: Path) -> None:
     shown = [label for label in (*labels, UNKNOWN) if label in used]
     patches = [axes.barh(-10, 0, color=colours[label], label=drawn(label)) for label in shown]
     axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-    save_figure(figure, out / FOLDER / f"{on_disk(safe_name(timeline.recording))}.png")
+    save_figure(figure, out / FOLDER / f"{file_name(timeline)}.png")
 
 
 def _shares(timeline: Timeline, speaker: str) -> str:

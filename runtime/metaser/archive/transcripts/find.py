@@ -73,7 +73,8 @@ class Transcripts:
         self._files: dict[str, list[Path]] = defaultdict(list)
         self._turns: dict[str, tuple[Path, tuple[Cue, ...]]] = {}
         self._used: set[Path] = set()
-        for path in _files_in(given):
+        self._all = set(_files_in(given))
+        for path in sorted(self._all):
             if path.suffix.lower() == RTTM:
                 self._turns |= {name: (path, tuple(turns)) for name, turns in turns_in(path).items()}
             elif path.suffix.lower() in self._forms:
@@ -105,6 +106,10 @@ class Transcripts:
         self._used.add(path)
         name = next(name for name in names if name in self._turns)
         return Transcript(path, Rttm(name), path.relative_to(self._root))
+
+    def __contains__(self, path: Path) -> bool:
+        """Whether a file lies among the transcripts."""
+        return path in self._all
 
     def unused(self) -> list[Path]:
         """Transcripts of no recording so far; of several of one recording only the preferred one counts."""

@@ -14,6 +14,8 @@ from metaser.runtime.system.files import replacing
 from metaser.runtime.words import listed, plain
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from praatio.data_classes.interval_tier import IntervalTier
     from praatio.data_classes.textgrid import Textgrid
 
@@ -48,8 +50,6 @@ class TextGrid:
 
     def write(self, path: Path, target: Path, marks: Sequence[Mark | None]) -> None:
         """Write a TextGrid with a tier of labels for each chosen tier, as `Format.write`."""
-        from praatio.data_classes.interval_tier import IntervalTier
-
         grid = _opened(path)
         chosen = self._chosen(path, grid)
         left = iter(marks)
@@ -57,14 +57,14 @@ class TextGrid:
             intervals = [(start, end, next(left)) for start, end, _ in _with_text(tier)]
             labelled = [(start, end, plain(mark.label)) for start, end, mark in intervals if mark]
             name = _free_name(EMOTION if len(chosen) == 1 else f"{EMOTION} of {tier.name}", grid.tierNames)
-            grid.addTier(IntervalTier(name, labelled, tier.minTimestamp, tier.maxTimestamp), reportingMode="silence")
+            grid.addTier(
+                praatio().IntervalTier(name, labelled, tier.minTimestamp, tier.maxTimestamp), reportingMode="silence"
+            )
         with replacing(target) as file:
             grid.save(file.name, "long_textgrid", includeBlankSpaces=True, reportingMode="silence")
 
     def _chosen(self, path: Path, grid: Textgrid) -> list[IntervalTier]:
-        from praatio.data_classes.interval_tier import IntervalTier
-
-        tiers = [tier for tier in grid.tiers if isinstance(tier, IntervalTier)]
+        tiers = [tier for tier in grid.tiers if isinstance(tier, praatio().IntervalTier)]
         names = listed([plain(tier.name) for tier in tiers], 8) or "none"
         if missing := [name for name in self._tiers if name not in (tier.name for tier in tiers)]:
             raise TranscriptError(f"{path} has no interval tier {missing[0]}: its interval tiers are {names}")
@@ -74,20 +74,30 @@ class TextGrid:
         return chosen
 
 
-def _opened(path: Path) -> Textgrid:
+def praatio() -> ModuleType:
+    """The module `praatio.textgrid`.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
     try:
-        from praatio.data_classes.textgrid import Textgrid
-        from praatio.textgrid import openTextgrid
-        from praatio.utilities.errors import PraatioException
+        from praatio import textgrid
     except ImportError as error:
         raise MissingDependencyError("TextGrids need praatio: pip install 'metaser[transcripts]'") from error
+    return textgrid
+
+
+def _opened(path: Path) -> Textgrid:
+    library = praatio()
+    from praatio.utilities.errors import PraatioException
+
     text_of(path)  # checks the encoding
     try:
         with redirect_stdout(io.StringIO()):  # praatio prints what it changes
-            grid: Textgrid = openTextgrid(str(path), True, "silence", "rename")
+            grid: Textgrid = library.openTextgrid(str(path), True, "silence", "rename")
     except (PraatioException, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
         raise TranscriptError(f"{path} is not a TextGrid, or is damaged: save it again with Praat") from error
-    if not isinstance(grid, Textgrid) or not grid.tiers:
+    if not grid.tiers:
         raise TranscriptError(f"{path} is not a TextGrid, or has no tiers: save it again with Praat")
     return grid
 

@@ -75,6 +75,10 @@ RetryOption = Annotated[bool, typer.Option("--retry", help="Label again what got
 TimelinesOption = Annotated[
     bool, typer.Option("--timelines", help="Draw a timeline of each recording, as PNG. Needs the extra `plots`.")
 ]
+TextGridsOption = Annotated[
+    bool,
+    typer.Option("--textgrids", help="Write the labels of each recording as a TextGrid, whatever its transcript is."),
+]
 
 
 def label(  # noqa: PLR0913 # one parameter per option
@@ -87,6 +91,7 @@ def label(  # noqa: PLR0913 # one parameter per option
     engine: EngineOption = Where.local,
     retry: RetryOption = False,
     timelines: TimelinesOption = False,
+    textgrids: TextGridsOption = False,
     unknown: UnknownOption = Unknown.calibrated,
     profile: ProfileOption = None,
     accept_precision: AcceptPrecisionOption = False,
@@ -114,7 +119,7 @@ def label(  # noqa: PLR0913 # one parameter per option
     print_hint(Profile.load(path).verdict.hint)
     transcripts = None if segments is None else Transcripts(segments, tier or ())
     job = Job(str(path), chosen, provider.value, unknown.value, accept_precision)
-    options = Options(workers, engine.value, retry_failed=retry, timelines=timelines)
+    options = Options(workers, engine.value, retry_failed=retry, timelines=timelines, text_grids=textgrids)
     with interrupts_as_requests(signal.SIGINT, signal.SIGTERM) as is_stopped, JobProgress(quiet=as_json) as progress:
         summary = label_archive(
             Source(source, transcripts), out, job, options, progress=progress, is_stopped=is_stopped
