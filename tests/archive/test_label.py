@@ -17,11 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pytest
 import soundfile
 from praatio.textgrid import openTextgrid
 
-from metaser.archive import Job, Options, Progress, Source, label_archive
+from metaser.archive import Job, Options, Progress, Source, Transcripts, label_archive
 from metaser.archive.tables.speakers import Stretch
 from metaser.archive.tables.text_grids import without_overlaps
 from metaser.runtime import Engine, load_audio
@@ -96,7 +97,7 @@ def test_a_manifest_gives_rows_with_its_columns(clips: Path, talk: Path, label: 
     assert [row["manifest_label"] for row in rows] == ["keen", "calm", "calm", "", ""]
     assert [row["session"] for row in rows] == ["'=1+1", "7", "7", "", ""]
     assert [row["speaker"] for row in rows[:3]] == ["Bob", "Ann", "Ann"]
-    assert (rows[0]["start_s"], rows[0]["end_s"]) == ("4.000", "6.000")
+    assert (rows[0]["start_s"], rows[0]["end_s"]) == ("4.0", "6.0")
     assert "starts at -1 s" in rows[3]["error"]
     assert "gone.wav" in rows[4]["error"]
     assert (summary.failed, summary.rows) == (2, 5)
@@ -123,7 +124,7 @@ def test_transcripts_give_rows_and_come_back_with_labels(talk: Path, label: Labe
     written = json.loads((tmp_path / "out" / "transcripts" / "talk.json").read_text())["segments"]
     assert [each["emotion"] and each["emotion"]["label"] for each in written] == [*["calm", "keen"] * 5, "calm", None]
     speakers = json.loads((tmp_path / "out" / "speakers.json").read_text())
-    assert {each["speaker"]: each["shares"] for each in speakers["speakers"]} == {
+    assert {each["speaker"]: each["shares"] for each in speakers["by_name"]} == {
         "": {"calm": 1.0}, "A": {"calm": 1.0}, "B": {"keen": 1.0},
     }  # fmt: skip
     [recording] = speakers["recordings"]
@@ -131,7 +132,9 @@ def test_transcripts_give_rows_and_come_back_with_labels(talk: Path, label: Labe
     [picture] = (tmp_path / "out" / "timelines").iterdir()
     assert picture.read_bytes().startswith(b"\x89PNG")
     [path] = (tmp_path / "out" / "textgrids").iterdir()
+    assert path.name == "talk.TextGrid"
     grid = openTextgrid(str(path), includeEmptyIntervals=False)
+    assert grid.maxTimestamp == 30.0
     assert grid.tierNames == ("text", "emotion", "A", "emotion of A", "B", "emotion of B")
     assert [tuple(each) for each in grid.getTier("emotion of B").entries[:2]] == [
         (4.0, 6.0, "keen"),
@@ -139,6 +142,68 @@ def test_transcripts_give_rows_and_come_back_with_labels(talk: Path, label: Labe
     ]
     assert [each.label for each in grid.getTier("A").entries] == [f"part {place}" for place in range(0, 10, 2)]
     assert any("1 transcript without a recording" in line for line in summary.notices)
+
+
+def test_a_spreadsheet_has_numbers_and_texts_as_they_are(talk: Path, label: Label, tmp_path: Path) -> None:
+    manifest = tmp_path / "m.csv"
+    manifest.write_text(f"path,start_s,end_s,text\n{talk},1,3,=1+1 J\u00fcrgen\n{talk},-1,3,- no\n")
+    label(manifest, spreadsheet=True)
+    sheet = openpyxl.load_workbook(tmp_path / "out" / "labels.xlsx").active
+    columns, first, second = [[cell.value for cell in row] for row in sheet.rows]
+    row = dict(zip(columns, first, strict=True))
+    assert (row["start_s"], row["end_s"], row["text"], row["label"]) == (1, 3, "=1+1 J\u00fcrgen", "calm")
+    assert row["confidence"] == lines(tmp_path / "out")[0]["confidence"]
+    row = dict(zip(columns, second, strict=True))
+    assert (row["label"], row["confidence"], row["text"]) == (None, None, "- no")
+    assert [cell.data_type for cell in next(sheet.iter_rows(min_row=2))][4] == "s"
+
+
+def test_recordings_of_one_name_get_files_of_their_own(talk: Path, label: Label, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / "r" / folder).mkdir(parents=True)
+        shutil.copy(talk, tmp_path / "r" / folder)
+    label(tmp_path / "r", text_grids=True)
+    assert len(list((tmp_path / "out" / "textgrids").iterdir())) == 2
+
+
+def test_results_with_and_without_transcripts_are_not_mixed(talk: Path, label: Label, tmp_path: Path) -> None:
+    shutil.copy(talk, tmp_path / "talk.wav")
+    (tmp_path / "talk.srt").write_text("1\n00:00:04,000 --> 00:00:06,000\nhello\n")
+    label(tmp_path / "talk.wav", segments=tmp_path / "talk.srt")
+    with pytest.raises(InputError, match="was labelled with transcripts, and now it is without transcripts"):
+        label(tmp_path / "talk.wav")
+    (tmp_path / "both").mkdir()
+    for name in ("talk.wav", "talk.srt"):
+        shutil.copy(tmp_path / name, tmp_path / "both")
+    summary = label(tmp_path / "both", "other")
+    assert f"{tmp_path / 'both' / 'talk.srt'} looks like a transcript" in summary.notices[-1]
+    assert label(tmp_path / "both", "third", segments=tmp_path / "both").notices == []
+
+
+def test_a_smaller_source_names_what_is_no_longer_in_the_tables(clips: Path, label: Label) -> None:
+    label(clips)
+    summary = label(sorted(clips.iterdir())[:5])
+    assert summary.rows == 5
+    assert summary.notices == [
+        "7 earlier results of recordings or parts that the source no longer names: not in the tables"
+    ]
+
+
+def test_a_stopped_recording_keeps_the_lines_that_are_labelled(talk: Path, job: Job, tmp_path: Path) -> None:
+    lines_of_talk = [{"start": place * 0.2, "end": place * 0.2 + 1, "text": str(place)} for place in range(140)]
+    (tmp_path / "talk.json").write_text(json.dumps({"segments": lines_of_talk}))
+    source = Source([talk], Transcripts(tmp_path / "talk.json"))
+    done: list[int] = []
+    summary = label_archive(
+        source, tmp_path / "out", job, Options(1), progress=lambda state: done.append(state.done),
+        is_stopped=lambda: bool(done) and done[-1] >= 20,
+    )  # fmt: skip
+    assert not summary.finished
+    first = done[-1]
+    done.clear()
+    label_archive(source, tmp_path / "out", job, Options(1), progress=lambda state: done.append(state.done))
+    assert 20 <= first <= done[0] < 140
+    assert done[-1] == 140
 
 
 def test_overlapping_lines_of_one_speaker_follow_each_other_in_a_text_grid() -> None:
@@ -288,13 +353,13 @@ def test_a_recording_that_ends_its_worker_is_a_row_and_the_others_are_labelled(
     os.mkfifo(pipe)
     manifest = tmp_path / "m.csv"
     manifest.write_text("path\n" + "".join(f"recordings/{path.name}\n" for path in sorted(folder.iterdir())))
-    killer = threading.Thread(target=kill_readers, args=(pipe, 3), daemon=True)
+    killer = threading.Thread(target=kill_readers, args=(pipe, 4), daemon=True)
     killer.start()
     summary = label(manifest, workers=2)
     rows = table(tmp_path / "out")
     [bad] = [row for row in rows if row["error"]]
     assert bad["path"] == "recordings/calm05.wav"
-    assert "ended twice (signal SIGKILL)" in bad["error"]
+    assert "each process that labelled it ended (signal SIGKILL)" in bad["error"]
     assert (summary.rows, summary.failed) == (13, 1)
     assert not killer.is_alive()
 
@@ -308,10 +373,10 @@ def test_results_of_another_profile_bundle_or_rule_are_refused_with_both_names(
     engine = Engine.open(job.bundle, provider="cpu")
     engine.add(engine.open_profile(job.profile), {"calm": [make_clip("calm", 1.2, 9)]}).save(other)
     with pytest.raises(
-        InputError, match=r"was labelled with the profile me.safetensors \(.{8}\), and now the profile you"
+        InputError, match=r"was labelled with the profile me.safetensors \(.{8}\), and now it is with the profile you"
     ):
         label(clips, job=replace(job, profile=str(other)))
-    with pytest.raises(InputError, match="was labelled with --unknown calibrated, and now --unknown off is given"):
+    with pytest.raises(InputError, match="was labelled with --unknown calibrated, and now it is with --unknown off"):
         label(clips, job=replace(job, unknown="off"))
     bundle = tmp_path / "bundle"
     shutil.copytree(str(job.bundle), bundle)
@@ -319,7 +384,7 @@ def test_results_of_another_profile_bundle_or_rule_are_refused_with_both_names(
     document = json.loads(text) | {"name": "other", "graph_id": "3" * 64}
     (bundle / "bundle.json").write_text(json.dumps(document))
     with pytest.raises(
-        InputError, match=r"was labelled with the bundle tiny \(2{8}\), and now the bundle other \(3{8}\)"
+        InputError, match=r"was labelled with the bundle tiny \(2{8}\), and now it is with the bundle other \(3{8}\)"
     ):
         label(clips, job=replace(job, bundle=str(bundle), accept_precision=True))
     with pytest.raises(ProfileError, match="another export of the same model"):

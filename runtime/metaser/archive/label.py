@@ -1,6 +1,6 @@
 """Label an archive: recordings and manifests in, tables and transcripts with labels out.
 
-OUT/labels.csv, labels.jsonl    a row per unit: a clip, an utterance, a cue of a transcript, a part in a manifest
+OUT/labels.csv, .jsonl, .xlsx   a row per unit: a clip, an utterance, a cue of a transcript, a part in a manifest
 OUT/speakers.json               shares of each speaker, and timelines
 OUT/transcripts/                the transcripts with labels
 OUT/timelines/                  a picture per recording, if wanted
@@ -18,10 +18,12 @@ from typing import Literal, Protocol, TypeAlias
 from metaser.archive.source.source import Source
 from metaser.archive.tables.marked_transcripts import write_transcripts
 from metaser.archive.tables.rows import ResultRow, Results
-from metaser.archive.tables.speakers import Speakers
+from metaser.archive.tables.speakers import Speakers, file_names
+from metaser.archive.tables.spreadsheet import write_spreadsheet, xlsxwriter
 from metaser.archive.tables.summary import Summary
 from metaser.archive.tables.tables import write_tables
 from metaser.archive.tables.text_grids import write_text_grid
+from metaser.archive.tables.timeline_plot import draw_timeline
 from metaser.archive.transcripts.textgrid import praatio
 from metaser.archive.work.job import Fingerprint, Job
 from metaser.archive.work.labeller import Group
@@ -35,6 +37,7 @@ from metaser.runtime.system.given_path import given_path
 from metaser.runtime.system.locks import take
 from metaser.runtime.system.os_errors import cannot_write
 from metaser.runtime.system.plot_file import new_figure
+from metaser.runtime.words import counted
 
 LOCK = ".lock"
 WAIT_S = 2.0
@@ -61,6 +64,9 @@ class Options:
 
     text_grids: bool = False
     """Write such recordings as TextGrids, too."""
+
+    spreadsheet: bool = False
+    """Write the rows as `labels.xlsx`, too."""
 
 
 @dataclass
@@ -117,11 +123,13 @@ def label_archive(  # noqa: PLR0913 # a job, how it is carried out, and two func
     check(progress=progress)
     options = options or Options()
     folder = given_path(out, "the folder of the results")
-    fingerprint = Fingerprint.of(job)
+    fingerprint = Fingerprint.of(job, source.kind)
     if options.timelines:
         new_figure(1.0, 1.0)  # raises now if matplotlib is missing
     if options.text_grids:
         praatio()
+    if options.spreadsheet:
+        xlsxwriter()
     plan = Plan(source)
     if not plan.rows:
         raise InputError("the manifest names no recordings: add rows to it")
@@ -133,6 +141,11 @@ def label_archive(  # noqa: PLR0913 # a job, how it is carried out, and two func
         summary = Summary(finished=finished, notices=source.notices())
         if finished:
             shards.read()
+            if others := len(shards) - plan.units:
+                summary.notices.append(
+                    f"{counted(others, 'earlier result')} of recordings or parts that the source no longer names: "
+                    "not in the tables"
+                )
             _write(Results(source, plan, shards, fingerprint.labels), folder, summary, options)
     return summary
 
@@ -170,16 +183,17 @@ def _write(results: Results, out: Path, summary: Summary, options: Options) -> N
         speakers.take(result)
 
     write_tables(results, out, take_row)
+    if options.spreadsheet:
+        write_spreadsheet(results, out, summary.rows)
     speakers.write(out)
     write_transcripts(results, out)
-    if options.timelines:
-        from metaser.archive.tables.timeline_plot import draw_timeline
-
-        for timeline in speakers.timelines():
-            draw_timeline(timeline, results.labels, out)
-    if options.text_grids:
-        for timeline in speakers.timelines():
-            write_text_grid(timeline, out)
+    names = file_names(speakers.timelines())
+    for timeline in speakers.timelines():
+        name = names[timeline.recording]
+        if options.timelines:
+            draw_timeline(timeline, results.labels, out / "timelines" / f"{name}.png")
+        if options.text_grids:
+            write_text_grid(timeline, out / "textgrids" / f"{name}.TextGrid")
 
 
 def _workers(job: Job, fingerprint: Fingerprint, out: Path, options: Options) -> Workers:

@@ -30,9 +30,9 @@ def test_a_job_prints_its_labels_and_where_the_rows_are(start: Start, recordings
     with start("label", recordings, tmp_path / "out") as process:
         printed, status = process.communicate()
     assert process.returncode == 0, status
-    assert printed.split("\n")[0].split() == ["label", "rows", "time", "share", "of", "time", "mean", "confidence"]
+    assert printed.split("\n")[0].split() == ["label", "rows", "time", "share", "mean", "confidence"]
     assert printed.split("\n")[2].split()[:4] == ["calm", "2", "0:03", "67"]
-    assert status.splitlines()[-1] == f"3 rows in {tmp_path / 'out' / 'labels.csv'}."
+    assert status.splitlines()[-1] == f"3 rows. In {tmp_path / 'out'}: labels.csv, labels.jsonl, speakers.json."
     with (tmp_path / "out" / "labels.csv").open() as file:
         assert [row["label"] for row in csv.DictReader(file)] == ["calm", "keen", "calm"]
 
@@ -54,7 +54,7 @@ def test_errors_name_the_recording_on_standard_error(start: Start, recordings: P
     with start("label", recordings, tmp_path / "out") as process:
         _, status = process.communicate()
     lines = [line for line in status.splitlines() if line.startswith("metaser: ")]
-    assert lines[0].startswith(f"metaser: {recordings / '3.wav'}: 3.wav cannot be read as audio")
+    assert lines[0].startswith(f"metaser: {recordings / '3.wav'}: cannot be read as audio")
     assert lines[-1] == "metaser: 2 more have no label: see the column error of labels.csv"
     assert len(lines) == 6
 
@@ -77,13 +77,13 @@ def test_a_signal_stops_the_job_and_the_same_command_continues(
     with start(*words) as process:
         _, status = process.communicate()
     assert process.returncode == 2
-    assert status.splitlines()[-1].startswith("4 rows in")
+    assert status.splitlines()[-1].startswith("4 rows. In ")
 
 
 def test_options_that_do_not_fit_are_refused(run: Run, recordings: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for words, message in (
-        (("label", recordings), "Missing argument"),
+        (("label", recordings), "give what to label, and a folder for the results"),
         (("label", recordings, out, "--tier", "Ann"), "--tier is for TextGrids"),
         (("label", recordings, out, "--segments", tmp_path / "none"), "no such file"),
         (("label", recordings, out, "--workers", "0"), "--workers"),

@@ -53,7 +53,7 @@ class Manifest:
             for number, row in self._rows():
                 yield self._unit(number, row)
         except UnicodeDecodeError as error:
-            raise InputError(f"{self.path} is not UTF-8 ({error.reason}): save it as UTF-8") from error
+            raise InputError(f"{self.path} is not UTF-8: save it as UTF-8 (in Excel: CSV UTF-8)") from error
         except OSError as error:
             what_to_do = advice(error) or "check its disk"
             raise InputError(f"{self.path} cannot be read ({error.strerror or error}): {what_to_do}") from error
@@ -81,10 +81,7 @@ class Manifest:
                         raise InputError(
                             f"{self.path} line {rows.line_num} has {len(values)} values for {len(columns)} columns"
                         )
-                    row = dict(zip(columns, values, strict=True))
-                    if delimiter == ";":  # of spreadsheets in languages with a decimal comma
-                        row |= {name: row[name].replace(",", ".") for name in ("start_s", "end_s") if name in row}
-                    yield rows.line_num, row
+                    yield rows.line_num, dict(zip(columns, values, strict=True))
             except csv.Error as error:
                 raise InputError(f"{self.path} line {rows.line_num} is not CSV ({error})") from error
 
@@ -171,6 +168,6 @@ def _seconds(row: Mapping[str, Any], column: str) -> float | None:
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     try:
-        return float(value)
+        return float(value.replace(",", ".") if isinstance(value, str) else value)  # 3,5 of spreadsheets
     except (ValueError, TypeError):
         raise ValueError(f"{column} is {shown(value)}: give seconds, such as 12.5") from None

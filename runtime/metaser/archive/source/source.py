@@ -9,7 +9,7 @@ from pathlib import Path
 from metaser.archive.source.manifest import Manifest, is_manifest
 from metaser.archive.source.unit import WHOLE, Unit, fault_of_span
 from metaser.archive.transcripts.cue import Cue, TranscriptError
-from metaser.archive.transcripts.find import Transcript, Transcripts
+from metaser.archive.transcripts.find import SUFFIXES, Transcript, Transcripts
 from metaser.runtime.audio.recordings import LeftOut, find_recordings, summary
 from metaser.runtime.errors import InputError, NotFoundError
 from metaser.runtime.words import counted, listed
@@ -56,6 +56,14 @@ class Source:
                 yield from self._with_cues(unit)
         self.columns = list(columns)
 
+    @property
+    def kind(self) -> str:
+        """What the units of recordings come from, in words."""
+        if self._transcripts is None:
+            return "without transcripts"
+        tiers = self._transcripts.tiers
+        return f"with transcripts (tiers {', '.join(tiers)})" if tiers else "with transcripts"
+
     def recordings(self) -> Iterator[tuple[Unit, Transcript]]:
         """Yield each recording that has a transcript, with it."""
         for part in self._parts:
@@ -78,8 +86,14 @@ class Source:
     def notices(self) -> list[str]:
         """What was left out, in lines; complete after an iteration."""
         others = [each for each in self._left_out if each.is_other]
-        lines = summary([each for each in others if self._transcripts is None or each.path not in self._transcripts])
-        if self._transcripts is not None:
+        if self._transcripts is None:
+            lines = summary(others)
+            if transcript := next((each.path for each in others if each.path.suffix.lower() in SUFFIXES), None):
+                lines.append(
+                    f"{transcript} looks like a transcript: to label its lines, add --segments {transcript.parent}"
+                )
+        else:
+            lines = summary([each for each in others if each.path not in self._transcripts])
             if self._without:
                 names = listed(sorted(self._without), LISTED)
                 lines.append(f"No transcript, so each utterance is labelled: {names}")

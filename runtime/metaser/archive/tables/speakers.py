@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from metaser.archive.tables.rows import ResultRow
+from metaser.runtime.audio.file import AudioFile
 from metaser.runtime.enrolment.labels import on_disk, safe_name
 from metaser.runtime.system.files import replacing
 
@@ -39,12 +41,16 @@ class Timeline:
     """The stretches of one recording by speaker; the name of a speaker that is not known is empty."""
 
     recording: str
+    """As the source gives it."""
+
+    path: str
     speakers: dict[str, list[Stretch]] = field(default_factory=lambda: defaultdict(list))
 
-    @property
-    def end_s(self) -> float:
-        """The end of its last stretch."""
-        return max(stretch.end_s for stretches in self.speakers.values() for stretch in stretches)
+    @cached_property
+    def duration_s(self) -> float:
+        """The length of the recording; the end of its last stretch if it cannot be read any more."""
+        last_s = max(stretch.end_s for stretches in self.speakers.values() for stretch in stretches)
+        return max(last_s, AudioFile(self.path).duration_s())
 
 
 class Speakers:
@@ -63,29 +69,35 @@ class Speakers:
         if not result.is_clip:
             stretch = Stretch(row.start_s, row.end_s, result.label, row.confidence, result.unit.text)
             path = result.unit.shown
-            self._timelines.setdefault(path, Timeline(path)).speakers[speaker].append(stretch)
+            self._timelines.setdefault(path, Timeline(path, result.unit.path)).speakers[speaker].append(stretch)
 
     def timelines(self) -> Iterable[Timeline]:
         """The recordings with several parts or utterances."""
         return self._timelines.values()
 
     def write(self, out: Path) -> None:
-        """Write `speakers.json`: the shares of each speaker in all recordings, and in each with a timeline.
+        """Write `speakers.json`: the shares by name over all recordings, and by recording with timelines.
 
         Raises:
             WorkError: it cannot be written.
         """
         with replacing(out / NAME) as file:
             totals = [_summary(speaker, seconds) for speaker, seconds in sorted(self._total_s.items())]
-            file.write(f'{{"speakers": {json.dumps(totals)},\n "recordings": ['.encode())
+            file.write(f'{{"by_name": {json.dumps(totals)},\n "recordings": ['.encode())
             for number, timeline in enumerate(self.timelines()):
                 file.write((",\n  " if number else "\n  ").encode() + json.dumps(_document(timeline)).encode())
             file.write(b"\n]}\n")
 
 
-def file_name(timeline: Timeline) -> str:
-    """The name, without a suffix, of a file about a recording: `interviews/day1/ann.wav` -> `interviews_day1_ann`."""
-    return on_disk(safe_name(str(Path(timeline.recording).with_suffix("")).strip("/").replace("/", "_")))
+def file_names(timelines: Iterable[Timeline]) -> dict[str, str]:
+    """Recording -> the name, without a suffix, of files about it: its own, or its whole path if others have it too."""
+    recordings = [timeline.recording for timeline in timelines]
+    counts = Counter(Path(recording).stem for recording in recordings)
+
+    stems = {recording: Path(recording).stem for recording in recordings}
+    return {
+        recording: on_disk(safe_name(stem if counts[stem] == 1 else recording)) for recording, stem in stems.items()
+    }
 
 
 def shares(seconds: Mapping[str, float]) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from metaser.archive.tables.rows import ResultRow
 
@@ -49,7 +50,8 @@ class Summary:
         if row.error:
             self.failed += 1
             if len(self.errors) < MOST_ERRORS:
-                self.errors.append(f"{result.unit.shown}: {row.error}")
+                reason = row.error.removeprefix(f"{Path(result.unit.path).name} ")
+                self.errors.append(f"{result.unit.shown}: {reason}")
             return
         duration_s = (row.end_s or 0.0) - (row.start_s or 0.0)
         self.labelled_s += duration_s

@@ -30,10 +30,11 @@ def write_tables(results: Results, out: Path, take: Take) -> None:
     with replacing(out / CSV_NAME) as table, replacing(out / JSON_NAME) as lines:
         text = io.TextIOWrapper(table, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
         rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(header(results.labels, others))
+        rows.writerow(map(csv_cell, header(results.labels, others)))
         for result in results:
-            rows.writerow(_cells(result, len(results.labels), others))
-            lines.write((json.dumps(_document(result, results.labels)) + "\n").encode())
+            rows.writerow(map(_csv_cell, cells(result, len(results.labels), others)))
+            line = json.dumps(_document(result, results.labels), ensure_ascii=False) + "\n"
+            lines.write(line.encode(errors="backslashreplace"))  # a name that is not UTF-8
             take(result)
         text.flush()
         text.detach()
@@ -42,26 +43,31 @@ def write_tables(results: Results, out: Path, take: Take) -> None:
 def header(labels: Sequence[str], others: Sequence[str]) -> list[str]:
     """The columns of the CSV: a column of the manifest that has the name of one of ours begins with `manifest_`."""
     ours = [*BEFORE_SCORES, *score_columns(labels, (*BEFORE_SCORES, *AFTER_SCORES)), *AFTER_SCORES]
-    theirs = [f"manifest_{column}" if column in ours else column for column in others]
-    return [csv_cell(column) for column in (*ours, *theirs)]
+    return [*ours, *(f"manifest_{column}" if column in ours else column for column in others)]
 
 
-def _cells(result: ResultRow, classes: int, others: Sequence[str]) -> list[str]:
+def cells(result: ResultRow, classes: int, others: Sequence[str]) -> list[str | float | None]:
+    """The values of a row, in the order of `header`; None for an empty cell."""
     unit, row = result.unit, result.row
-    scores = [f"{score:.4f}" for score in row.scores] or [""] * classes
-    confidence = "" if row.error else f"{row.confidence:.4f}"
     return [
-        csv_cell(unit.shown),
-        *(_seconds(time_s) for time_s in (row.start_s, row.end_s)),
-        csv_cell(unit.speaker),
-        csv_cell(unit.text),
-        csv_cell(result.label),
-        confidence,
-        *scores,
-        csv_cell("; ".join(row.notices)),
-        csv_cell(row.error),
-        *(csv_cell(unit.others.get(column, "")) for column in others),
+        unit.shown,
+        row.start_s,
+        row.end_s,
+        unit.speaker,
+        unit.text,
+        result.label,
+        None if row.error else row.confidence,
+        *(row.scores or [None] * classes),
+        "; ".join(row.notices),
+        row.error,
+        *(unit.others.get(column, "") for column in others),
     ]
+
+
+def _csv_cell(value: str | float | None) -> str:
+    if value is None:
+        return ""
+    return csv_cell(value) if isinstance(value, str) else str(value)
 
 
 def _document(result: ResultRow, labels: Sequence[str]) -> dict[str, object]:
@@ -79,7 +85,3 @@ def _document(result: ResultRow, labels: Sequence[str]) -> dict[str, object]:
         "error": row.error or None,
         "manifest": dict(unit.others),
     }
-
-
-def _seconds(time_s: float | None) -> str:
-    return "" if time_s is None else f"{time_s:.3f}"

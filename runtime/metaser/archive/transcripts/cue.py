@@ -62,4 +62,4 @@ def text_of(path: Path) -> str:
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise TranscriptError(f"{path} is not UTF-8 ({error.reason}): save it as UTF-8") from error
+        raise TranscriptError(f"{path} is not UTF-8: save it as UTF-8") from error

@@ -23,6 +23,8 @@ RTTM = ".rttm"
 PREFERRED = (".json", ".textgrid", ".vtt", ".srt")
 """Of several transcripts of a recording in one folder, the first of these is used: whisper writes several."""
 
+SUFFIXES = (*PREFERRED, RTTM)
+
 
 @dataclass(frozen=True)
 class Transcript:
@@ -66,6 +68,7 @@ class Transcripts:
         self._forms: dict[str, Format] = {
             ".json": WhisperJson(), ".textgrid": TextGrid(tiers), ".vtt": WebVtt(), ".srt": SubRip(),
         }  # fmt: skip
+        self.tiers = tuple(tiers)
         self._root = given if given.is_dir() else given.parent
         if not given.exists():
             raise not_found(given, "file")
@@ -80,7 +83,7 @@ class Transcripts:
             elif path.suffix.lower() in self._forms:
                 self._files[path.stem].append(path)
         if not self._files and not self._turns:
-            suffixes = ", ".join((*PREFERRED, RTTM)).replace("textgrid", "TextGrid")
+            suffixes = ", ".join(SUFFIXES).replace("textgrid", "TextGrid")
             raise InputError(f"{given} holds no transcripts: give files that end in {suffixes}, or a folder of them")
 
     @property

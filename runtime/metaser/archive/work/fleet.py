@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaser.archive.work.job import Fingerprint, Job
-from metaser.archive.work.labeller import Group, Labeller
+from metaser.archive.work.labeller import Group, Labeller, Step
 from metaser.archive.work.local import ERRORS, Labelled
 from metaser.archive.work.shards import ShardWriter
 from metaser.runtime.errors import InputWarning, MetaserError, MissingDependencyError, WorkError
@@ -96,27 +96,27 @@ class Actor:
         """Label the groups of one row, as JSON; return the counts, or the error."""
         row: dict[str, Any] = {"labelled": 0, "failed": 0, "audio_s": 0.0, "error": "", "exit_code": 0}
         try:
-            for records, failed, audio_s in self._label(json.loads(str(batch["groups"][0]))):
-                row["labelled"] += records
-                row["failed"] += failed
-                row["audio_s"] += audio_s
+            for step in self._steps(json.loads(str(batch["groups"][0]))):
+                row["labelled"] += step.record is not None
+                row["failed"] += step.record is not None and step.record.failed
+                row["audio_s"] += step.audio_s
         except MetaserError as error:
             row |= {"error": str(error), "exit_code": error.exit_code}
         return {name: np.array([value]) for name, value in row.items()}
 
-    def _label(self, groups: Iterable[Any]) -> Iterator[tuple[int, int, float]]:
+    def _steps(self, groups: Iterable[Any]) -> Iterator[Step]:
+        """Label groups and write their shards."""
         warnings.simplefilter("ignore", InputWarning)
         if self._labeller is None:
             self._labeller = Labeller.open(Job(**self._start["job"]))
-        fingerprint = Fingerprint.from_dict(self._start["fingerprint"])
-        writer = ShardWriter(Path(self._start["out"]), fingerprint)
+        writer = ShardWriter(Path(self._start["out"]), Fingerprint.from_dict(self._start["fingerprint"]))
         given = ((path, [(start_s, end_s) for start_s, end_s in spans]) for path, spans in groups)
-        for _, records, audio_s in self._labeller.records(given):
-            for record in records:
-                writer.add(record)
+        for step in self._labeller.steps(given):
+            if step.record:
+                writer.add(step.record)
             if writer.is_due:
                 writer.write()
-            yield len(records), sum(record.failed for record in records), audio_s
+            yield step
         writer.write()
 
 

@@ -48,9 +48,11 @@ class Fingerprint:
     bundle: str
     graph_id: str
     unknown: str
+    transcripts: str
+    """What the units of recordings are: `with transcripts`, also of which tiers, or `without transcripts`."""
 
     @classmethod
-    def of(cls, job: Job) -> Fingerprint:
+    def of(cls, job: Job, transcripts: str) -> Fingerprint:
         """The fingerprint of a job, whose profile is checked against its bundle.
 
         Raises:
@@ -60,7 +62,9 @@ class Fingerprint:
         profile = Profile.load(path)
         manifest = open_bundle(job.bundle).manifest
         check_fits(profile, manifest, path, accept_precision=job.accept_precision)
-        return cls(path.name, sha256_of(path), profile.labels, manifest.name, manifest.graph_id, job.unknown)
+        return cls(
+            path.name, sha256_of(path), profile.labels, manifest.name, manifest.graph_id, job.unknown, transcripts
+        )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Fingerprint:
@@ -76,14 +80,15 @@ class Fingerprint:
         theirs, ours = other._parts(), self._parts()
         if different := next((name for name in ours if ours[name] != theirs[name]), None):
             raise InputError(
-                f"{where} was labelled with {theirs[different]}, and now {ours[different]} is given: choose another "
-                "folder for the results, or label with the former one"
+                f"{where} was labelled {theirs[different]}, and now it is {ours[different]}: choose another folder for "
+                "the results, or label as before"
             )
 
     def _parts(self) -> dict[str, str]:
         """Name -> words for what must be the same."""
         return {
-            "profile": f"the profile {self.profile} ({self.profile_sha256[:8]})",
-            "bundle": f"the bundle {self.bundle} ({self.graph_id[:8]})",
-            "unknown": f"--unknown {self.unknown}",
+            "profile": f"with the profile {self.profile} ({self.profile_sha256[:8]})",
+            "bundle": f"with the bundle {self.bundle} ({self.graph_id[:8]})",
+            "unknown": f"with --unknown {self.unknown}",
+            "transcripts": self.transcripts,
         }

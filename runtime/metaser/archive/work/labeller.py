@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from queue import Full, Queue
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from metaser.archive.source.unit import Span
 from metaser.archive.work.job import Job
@@ -33,6 +33,18 @@ Group = tuple[str, Sequence[Span]]
 Item = TypeVar("Item")
 
 
+class Step(NamedTuple):
+    """Something that is done."""
+
+    record: Record | None = None
+    """A unit that is complete."""
+
+    audio_s: float = 0.0
+    """Seconds of audio that got a label."""
+
+    ends_group: bool = False
+
+
 class Labeller:
     """An engine with one thread, and a profile."""
 
@@ -52,24 +64,21 @@ class Labeller:
         engine.hint(profile)  # so that it is not repeated as a warning
         return cls(engine, profile.answering(job.unknown))
 
-    def records(
-        self, groups: Iterable[Group], is_stopped: Callable[[], bool] = lambda: False
-    ) -> Iterator[tuple[Group, list[Record], float]]:
-        """Yield (group, its records, seconds of audio that got a label) for each group, in order, until stopped."""
+    def steps(self, groups: Iterable[Group], is_stopped: Callable[[], bool] = lambda: False) -> Iterator[Step]:
+        """Label the units of groups, in order, until stopped."""
+        rows: dict[Span, list[Row]] = {}
         with closing(ahead(_pieces(groups), AHEAD)) as pieces:
-            rows: dict[Span, list[Row]] = {}
-            labelled_s = 0.0
-            for group, piece in pieces:
+            for path, piece in pieces:
                 if is_stopped():
                     return
                 if piece is None:
-                    path = group[0]
-                    yield group, [Record(path, span, tuple(rows[span])) for span in dict.fromkeys(group[1])], labelled_s
-                    rows, labelled_s = {}, 0.0
-                else:
-                    row = self._row(piece)
-                    rows.setdefault(piece.span, []).append(row)
-                    labelled_s += 0.0 if row.error else (row.end_s or 0.0) - (row.start_s or 0.0)
+                    yield Step(ends_group=True)
+                    continue
+                row = self._row(piece)
+                rows.setdefault(piece.span, []).append(row)
+                audio_s = 0.0 if row.error else (row.end_s or 0.0) - (row.start_s or 0.0)
+                record = Record(path, piece.span, tuple(rows.pop(piece.span))) if piece.is_last else None
+                yield Step(record, audio_s)
 
     def _row(self, piece: Piece) -> Row:
         if piece.waveform is None:
@@ -96,12 +105,12 @@ class Labeller:
         return decision, (*doubts(piece.waveform, [Utterance(0, len(piece.waveform))]), *faults)
 
 
-def _pieces(groups: Iterable[Group]) -> Iterator[tuple[Group, Piece | None]]:
-    """The pieces of each group; None ends a group."""
-    for group in groups:
-        for piece in pieces_of(*group):
-            yield group, piece
-        yield group, None
+def _pieces(groups: Iterable[Group]) -> Iterator[tuple[str, Piece | None]]:
+    """The pieces of each group with its path; None ends a group."""
+    for path, spans in groups:
+        for piece in pieces_of(path, spans):
+            yield path, piece
+        yield path, None
 
 
 def ahead(items: Iterable[Item], count: int) -> Generator[Item, None, None]:

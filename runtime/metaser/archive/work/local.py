@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
+from metaser.archive.source.unit import Span
 from metaser.archive.work.job import Fingerprint, Job
 from metaser.archive.work.labeller import Group
 from metaser.archive.work.record import Record, Row
@@ -22,35 +23,50 @@ from metaser.archive.work.shards import ShardWriter
 from metaser.runtime.errors import InputError, MetaserError, MissingDependencyError, WorkError
 
 EARLY_DEATHS = 5
-"""With so many workers that died before they were ready, it is no coincidence."""
+"""If so many workers in a row die before they are ready, it is no coincidence."""
 
-DEATHS = 2
-"""A recording that ends its worker so often is given up."""
+DEATHS = 3
+"""A recording that ends so many workers, each of which had only this one, is given up."""
 
 LOOK_S = 0.2  # between two looks at Ctrl-C
 STOP_S = 10.0  # for a worker to write what it has
 ERRORS: dict[int, type[MetaserError]] = {2: InputError, 3: MissingDependencyError}
 
-Counts: TypeAlias = "tuple[int, int, float]"
-"""Of a group: units, units without a label, and seconds of audio that got a label."""
-
 Labelled: TypeAlias = "Callable[[int, int, float], object]"
-"""Called with the counts of each group; with negative ones if they have to be labelled again."""
+"""Called with units, those without a label among them, and seconds of audio; below 0 for what has to be redone."""
 
 
 FLUSH: Group = ("", ())
 """A group without units, which makes a worker write its shard."""
 
 
+@dataclass
+class _Task:
+    """A group that a worker has begun."""
+
+    path: str
+    left: list[Span]
+    """Its units that are not labelled yet."""
+
+
+@dataclass
+class _Unwritten:
+    """What a worker has labelled that is not in a shard yet."""
+
+    units: list[tuple[str, Span]] = field(default_factory=list)
+    failed: int = 0
+    audio_s: float = 0.0
+
+
 @dataclass(eq=False)
 class _Worker:
-    """A process, and the groups that it has and that are not in a shard yet."""
+    """A process, and what it has to do and has done."""
 
     process: subprocess.Popen[str]
-    begun: deque[Group] = field(default_factory=deque)
-    """Not labelled yet, in order."""
+    begun: deque[_Task] = field(default_factory=deque)
+    """In order."""
 
-    labelled: list[tuple[Group, Counts]] = field(default_factory=list)
+    unwritten: _Unwritten = field(default_factory=_Unwritten)
     is_ready: bool = False
     """It has opened the bundle, and has asked for a group."""
 
@@ -72,7 +88,7 @@ class _Worker:
 
     def give(self, group: Group, *, alone: bool) -> None:
         """Give it a group."""
-        self.begun.append(group)
+        self.begun.append(_Task(group[0], list(group[1])))
         self.is_alone = alone
         self.wants_more = False
         self.send(path=group[0], spans=list(group[1]), alone=alone)
@@ -160,7 +176,7 @@ class LocalWorkers:
             return
         if self._suspects:
             if not worker.begun:
-                worker.give(FLUSH if worker.labelled else self._suspects.popleft(), alone=True)
+                worker.give(FLUSH if worker.unwritten.units else self._suspects.popleft(), alone=True)
         elif self._again:
             worker.give(self._again.popleft(), alone=False)
         elif (group := next(left, None)) is not None:
@@ -174,15 +190,16 @@ class LocalWorkers:
             self._ended(worker, labelled)
         elif "error" in answer:
             raise ERRORS.get(answer["exit_code"], WorkError)(answer["error"])
-        elif "labelled" in answer:
-            counts = answer["labelled"], answer["failed"], answer["audio_s"]
-            worker.labelled.append((worker.begun.popleft(), counts))
-            labelled(*counts)
+        elif "audio_s" in answer:
+            self._count_step(worker, answer, labelled)
+        elif "ended" in answer:
+            worker.begun.popleft()
         elif "written" in answer:
-            worker.labelled.clear()
-            worker.is_alone = False
+            worker.unwritten = _Unwritten()
+            worker.is_alone = bool(worker.is_alone and worker.begun)
         else:
             worker.is_ready = worker.wants_more = True
+            self._early_deaths = 0
 
     def _ended(self, worker: _Worker, labelled: Labelled) -> None:
         """Replace a worker that died."""
@@ -194,17 +211,27 @@ class LocalWorkers:
                 raise WorkError(f"workers end before they are ready ({how}): is there enough memory for --workers?")
             self._open()
             return
-        if not (worker.begun or worker.labelled):  # it has finished
+        redo, begun = worker.unwritten, [(task.path, task.left) for task in worker.begun if task.left]
+        if not (begun or redo.units):  # it has finished
             return
-        for group, counts in worker.labelled:
-            if group != FLUSH:
-                self._again.append(group)
-                labelled(-counts[0], -counts[1], -counts[2])
-        begun = [group for group in worker.begun if group != FLUSH]
+        labelled(-len(redo.units), -redo.failed, -redo.audio_s)
+        self._again.extend((path, [span]) for path, span in redo.units)
         if worker.is_alone and begun and self._is_fatal(begun[0]):
             self._give_up(begun.pop(0), how, labelled)
         self._suspects.extend(begun)
         self._open()
+
+    @staticmethod
+    def _count_step(worker: _Worker, answer: dict[str, Any], labelled: Labelled) -> None:
+        units, failed = 0, bool(answer.get("failed"))
+        if "span" in answer:
+            task, span = worker.begun[0], tuple(answer["span"])
+            task.left.remove(span)
+            worker.unwritten.units.append((task.path, span))
+            units = 1
+        worker.unwritten.failed += failed
+        worker.unwritten.audio_s += answer["audio_s"]
+        labelled(units, int(failed), answer["audio_s"])
 
     def _is_fatal(self, group: Group) -> bool:
         self._deaths[group[0]] += 1
@@ -212,7 +239,7 @@ class LocalWorkers:
 
     def _give_up(self, group: Group, how: str, labelled: Labelled) -> None:
         path, spans = group
-        error = f"the process that labelled it ended twice ({how}): is the file damaged, or too large for the memory?"
+        error = f"each process that labelled it ended ({how}): is the file damaged, or too large for the memory?"
         for span in spans:
             self._writer.add(Record(path, span, (Row(*span, error=error),)))
         self._writer.write()

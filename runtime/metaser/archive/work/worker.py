@@ -4,7 +4,8 @@ in    {"job": ..., "out": ..., "fingerprint": ...}         first
       {"path": ..., "spans": [...], "alone": false}        a group; `alone`: write its shard at once
       {"finish": true} or {"stop": true}                   write what is labelled, after all groups or at once
 out   {"wanted": true}                                     all groups so far are decoded: give the next one
-      {"labelled": units, "failed": units, "audio_s": s}   a group, in the order of the input
+      {"audio_s": s, "span": [...], "failed": false}       some audio is labelled, and with `span` a unit is complete
+      {"ended": true}                                      a group is complete, in the order of the input
       {"written": true}                                    all groups so far are in shards
       {"error": text, "exit_code": n}                      the work cannot go on
 
@@ -53,8 +54,8 @@ class _Orders:
         self._lines = lines
         self._answers = answers
         self._ready: Queue[dict[str, Any] | None] = Queue()
-        self.alone: set[str] = set()
-        """Paths whose shard is to be written at once."""
+        self.alone = False
+        """The newest group is the only one, and its shard is to be written at once."""
 
         self.stopped = threading.Event()
         threading.Thread(target=self._read, name="metaser-orders", daemon=True).start()
@@ -66,8 +67,7 @@ class _Orders:
             order = self._ready.get()
             if order is None:
                 return
-            if order["alone"]:
-                self.alone.add(order["path"])
+            self.alone = order["alone"]
             yield order["path"], [(start_s, end_s) for start_s, end_s in order["spans"]]
 
     def _read(self) -> None:
@@ -102,11 +102,17 @@ def _work(start: dict[str, Any], answers: _Answers) -> None:
     labeller = Labeller.open(Job(**start["job"]))
     writer = ShardWriter(Path(start["out"]), fingerprint)
     orders = _Orders(sys.stdin, answers)
-    for group, records, audio_s in labeller.records(orders.groups(), orders.stopped.is_set):
-        for record in records:
-            writer.add(record)
-        answers.give(labelled=len(records), failed=sum(record.failed for record in records), audio_s=audio_s)
-        if writer.is_due or group[0] in orders.alone:
+    for step in labeller.steps(orders.groups(), orders.stopped.is_set):
+        if step.record:
+            writer.add(step.record)
+            answers.give(audio_s=step.audio_s, span=step.record.span, failed=step.record.failed)
+        elif not step.ends_group:
+            answers.give(audio_s=step.audio_s)
+        at_once = step.ends_group and orders.alone
+        if step.ends_group:
+            orders.alone = False
+            answers.give(ended=True)
+        if at_once or writer.is_due:
             writer.write()
             answers.give(written=True)
     writer.write()

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 BAD_INPUT = 2
 SHOWN_ERRORS = 5
+KINDS = (".csv", ".json", ".jsonl", ".xlsx")
+FOLDERS = ("textgrids", "timelines", "transcripts")
+"""Of the results; the shards are not for people."""
 
 
 class Where(str, Enum):
@@ -41,23 +44,22 @@ class Where(str, Enum):
     ray = "ray"
 
 
-SourceArgument = Annotated[
+PathsArgument = Annotated[
     list[Path],
     typer.Argument(
-        metavar="SOURCE...",
-        help="Recordings, folders of them, or manifests: tables (.csv, .jsonl, .parquet) with a column path and, if "
-        "wanted, start_s, end_s, speaker and text.",
+        metavar="SOURCE... OUT",
+        help="SOURCE: recordings, folders of them, or manifests: tables (.csv, .tsv, .jsonl, .parquet) with a column "
+        "path and, if wanted, start_s, end_s, speaker and text. OUT: the folder for the results, new or of this job.",
         readable=False,
     ),
 ]
-OutArgument = Annotated[Path, typer.Argument(metavar="OUT", help="The folder for the results: new, or of this job.")]
 SegmentsOption = Annotated[
     Path | None,
     typer.Option(
         "--segments",
         metavar="FILE|DIR",
         help="Label each line of these transcripts: .srt, .vtt, .TextGrid, .rttm, or the .json of whisper. They have "
-        "the names of the recordings.",
+        "the names of the recordings, and may lie in the same folder.",
     ),
 ]
 TierOption = Annotated[
@@ -75,6 +77,7 @@ RetryOption = Annotated[bool, typer.Option("--retry", help="Label again what got
 TimelinesOption = Annotated[
     bool, typer.Option("--timelines", help="Draw a timeline of each recording, as PNG. Needs the extra `plots`.")
 ]
+XlsxOption = Annotated[bool, typer.Option("--xlsx", help="Write the rows as a spreadsheet, labels.xlsx, too.")]
 TextGridsOption = Annotated[
     bool,
     typer.Option("--textgrids", help="Write the labels of each recording as a TextGrid, whatever its transcript is."),
@@ -83,13 +86,13 @@ TextGridsOption = Annotated[
 
 def label(  # noqa: PLR0913 # one parameter per option
     *,
-    source: SourceArgument,
-    out: OutArgument,
+    paths: PathsArgument,
     segments: SegmentsOption = None,
     tier: TierOption = None,
     workers: WorkersOption = None,
     engine: EngineOption = Where.local,
     retry: RetryOption = False,
+    xlsx: XlsxOption = False,
     timelines: TimelinesOption = False,
     textgrids: TextGridsOption = False,
     unknown: UnknownOption = Unknown.calibrated,
@@ -111,6 +114,9 @@ def label(  # noqa: PLR0913 # one parameter per option
     from metaser.runtime.errors import InputError
     from metaser.runtime.system.interrupts import INTERRUPTED, interrupts_as_requests
 
+    if len(paths) < 2:
+        raise InputError(f"give what to label, and a folder for the results: metaser label {paths[0]} labels/")
+    *sources, out = paths
     if tier and segments is None:
         raise InputError("--tier is for TextGrids: give them with --segments")
     path = profile_path(profile)
@@ -119,10 +125,10 @@ def label(  # noqa: PLR0913 # one parameter per option
     print_hint(Profile.load(path).verdict.hint)
     transcripts = None if segments is None else Transcripts(segments, tier or ())
     job = Job(str(path), chosen, provider.value, unknown.value, accept_precision)
-    options = Options(workers, engine.value, retry_failed=retry, timelines=timelines, text_grids=textgrids)
+    options = Options(workers, engine.value, retry, timelines, textgrids, xlsx)
     with interrupts_as_requests(signal.SIGINT, signal.SIGTERM) as is_stopped, JobProgress(quiet=as_json) as progress:
         summary = label_archive(
-            Source(source, transcripts), out, job, options, progress=progress, is_stopped=is_stopped
+            Source(sources, transcripts), out, job, options, progress=progress, is_stopped=is_stopped
         )
     for line in summary.notices:
         print_status(line)
@@ -147,13 +153,14 @@ def _print(summary: Summary, out: Path, *, as_json: bool) -> None:
         )
         return
     if summary.labels:
-        table = new_table("label", "rows", "time", "share of time", "mean confidence")
+        table = new_table("label", "rows", "time", "share", "mean confidence")
         for column in table.columns[1:]:
             column.justify = "right"
         for name, rows in summary.labels.most_common():
             seconds = summary.label_s[name]
             share = percent(seconds / summary.labelled_s) if summary.labelled_s else ""
-            table.add_row(plain(name), f"{rows:,}", duration(seconds), share, percent(summary.confidence[name] / rows))
+            confidence = "" if name == "unknown" else percent(summary.confidence[name] / rows)
+            table.add_row(plain(name), f"{rows:,}", duration(seconds), share, confidence)
         PlainConsole().print(table)
     for line in summary.errors[:SHOWN_ERRORS]:
         print_error(line)
@@ -161,4 +168,5 @@ def _print(summary: Summary, out: Path, *, as_json: bool) -> None:
         print_error(f"{summary.failed - SHOWN_ERRORS:,} more have no label: see the column error of labels.csv")
     if summary.with_notices:
         print_status(f"{counted(summary.with_notices, 'label')} may mean little: the column notices says why.")
-    print_status(f"{counted(summary.rows, 'row')} in {out / 'labels.csv'}.")
+    written = sorted(path.name for path in out.iterdir() if path.suffix in KINDS or path.name in FOLDERS)
+    print_status(f"{counted(summary.rows, 'row')}. In {out}: {', '.join(written)}.")
