@@ -7,7 +7,9 @@
 #                 tests of providers with the wheels onnxruntime-openvino and onnxruntime-gpu
 # make test-page   the page of `metaser serve` in Chromium
 # make test-fleet   jobs and the server on a Ray cluster of this machine
+# make arm64 CORPORA=FOLDER   the wheel on an emulated arm64 Debian, compared with this machine; as root, about 20 minutes
 # make openvino   the tests of providers with the wheel onnxruntime-openvino
+# make release-check   the wheel and the sdist: reproducible, installed and run on every supported Python
 # make gpu-check   TensorRT on this machine's GPU: build, cache, results, times; exit code 3 without a GPU
 
 PYTHON ?= python3
@@ -15,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-page test-fleet lint docs bundles versions openvino gpu-check wheel clean
+.PHONY: demo test test-page test-fleet arm64 release-check lint docs bundles versions openvino gpu-check wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/metaser demo
@@ -31,6 +33,12 @@ test-page: $(VENV)-page/.page
 # in a separate environment: Ray is large
 test-fleet: $(VENV)-fleet/.fleet
 	$(VENV)-fleet/bin/python -m pytest --import-mode=importlib tests/fleet
+
+release-check: $(VENV)/.dev
+	$(BIN)/python -m tools.release_check
+
+arm64: wheel
+	$(BIN)/python -m tools.arm64 $(CORPORA)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

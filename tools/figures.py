@@ -26,6 +26,7 @@ from typing import Any
 from benchmarks.machine import read_result
 from metaser.runtime.system.files import SHARED, replace_text
 from tools.api_page import api_reference
+from tools.archive_cost import cost_table
 from tools.figure_formats import FORMATS
 from tools.models_page import ROOT, models_page, shipped_table
 from tools.results_tables import gains_table
@@ -46,6 +47,7 @@ def accuracy_table() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "bundles": shipped_table,
     "accuracy": accuracy_table,
+    "archive_cost": cost_table,
     "reference": cache(api_reference),
 }
 """Name -> a text that is generated from the results or from the code."""

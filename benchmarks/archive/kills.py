@@ -43,6 +43,7 @@ def kill(process: subprocess.Popen[bytes], rng: random.Random) -> str:
 
 def run_once(spec: Spec, rng: random.Random, ways: Counter[str]) -> bool:
     """Start a job and kill it, or one worker after the other; return whether it failed though only workers died."""
+    said = spec.out.with_suffix(".txt")
     only_workers = True
     words = spec.words()
     with subprocess.Popen(
@@ -56,7 +57,10 @@ def run_once(spec: Spec, rng: random.Random, ways: Counter[str]) -> bool:
                 way = kill(process, rng)
                 ways[way] += 1
                 only_workers = way == "worker"
-    return only_workers and process.returncode != 0
+    failed = only_workers and process.returncode != 0
+    if failed:
+        print(said.read_text(), file=sys.stderr)
+    return failed
 
 
 def is_equal(out: Path, expected: Path) -> bool:

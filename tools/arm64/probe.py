@@ -73,7 +73,7 @@ def main() -> None:
         arrays |= {f"{path.name}/{name}": values for name, values in found.items()}
         print(f"{platform.machine()}: {path.name}", flush=True)
     place = work / f"answers-{platform.machine()}"
-    np.savez(place.with_suffix(".npz"), **arrays)
+    np.savez(place.with_suffix(".npz"), allow_pickle=False, **arrays)
     place.with_suffix(".json").write_text(json.dumps(answers))
 
 

@@ -83,7 +83,7 @@ def test_a_signal_stops_the_job_and_the_same_command_continues(
 def test_options_that_do_not_fit_are_refused(run: Run, recordings: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for words, message in (
-        (("label", recordings), "give what to label, and a folder for the results"),
+        (("label", recordings), "give what to label and a folder for the results"),
         (("label", recordings, out, "--tier", "Ann"), "--tier is for TextGrids"),
         (("label", recordings, out, "--segments", tmp_path / "none"), "no such file"),
         (("label", recordings, out, "--workers", "0"), "--workers"),

@@ -12,7 +12,6 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
@@ -124,12 +123,6 @@ class Shards:
             else:
                 path.unlink(missing_ok=True)
         self.read()
-
-    def sweep(self) -> None:
-        """Delete what killed jobs left of shards that they were writing; no other job may be writing here."""
-        for path in (self._out / FOLDER).glob(f".*{SUFFIX}.*.tmp"):
-            with suppress(OSError):
-                path.unlink()
 
     def close(self) -> None:
         """Close the files."""

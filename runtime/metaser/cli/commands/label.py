@@ -115,7 +115,7 @@ def label(  # noqa: PLR0913 # one parameter per option
     from metaser.runtime.system.interrupts import INTERRUPTED, interrupts_as_requests
 
     if len(paths) < 2:
-        raise InputError(f"give what to label, and a folder for the results: metaser label {paths[0]} labels/")
+        raise InputError(f"give what to label and a folder for the results, such as: metaser label {paths[0]} results")
     *sources, out = paths
     if tier and segments is None:
         raise InputError("--tier is for TextGrids: give them with --segments")
