@@ -45,10 +45,10 @@ def run_once(spec: Spec, rng: random.Random, ways: Counter[str]) -> bool:
     """Start a job and kill it, or one worker after the other; return whether it failed though only workers died."""
     said = spec.out.with_suffix(".txt")
     only_workers = True
-    words = spec.words()
-    with subprocess.Popen(
-        words, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
+    with (
+        said.open("w") as output,
+        subprocess.Popen(spec.words(), start_new_session=True, stdout=output, stderr=output) as process,
+    ):
         while only_workers:
             try:
                 process.wait(rng.uniform(0.0, LONGEST_S))
