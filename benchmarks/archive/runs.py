@@ -25,7 +25,8 @@ def progress(state):
             print(seen[0][0] - began, flush=True)
 source, job, options = Source([Path(recordings)]), Job(profile, provider="cpu"), Options(workers, engine)
 label_archive(source, out, job, options, progress=progress)
-(first_s, first, first_audio_s), (last_s, last, audio_s) = seen[0], seen[-1]
+nothing = (began, 0, 0.0)  # all was labelled before
+(first_s, first, first_audio_s), (last_s, last, audio_s) = (seen or [nothing])[0], (seen or [nothing])[-1]
 print(json.dumps({
     "seconds": time.perf_counter() - began,
     "first_s": first_s - began,

@@ -31,7 +31,7 @@ from metaser.archive.work.labeller import Labeller
 from metaser.archive.source.unit import WHOLE
 labeller = Labeller.open(Job(sys.argv[1], provider="cpu"))
 groups = [(str(path), [WHOLE]) for path in sorted(Path(sys.argv[2]).iterdir())[:200]]
-for _ in labeller.records(groups):
+for _ in labeller.steps(groups):
     pass
 print("ready", flush=True)
 sys.stdin.read()

@@ -35,7 +35,6 @@ ERRORS: dict[int, type[MetaserError]] = {2: InputError, 3: MissingDependencyErro
 Labelled: TypeAlias = "Callable[[int, int, float], object]"
 """Called with units, those without a label among them, and seconds of audio; below 0 for what has to be redone."""
 
-
 FLUSH: Group = ("", ())
 """A group without units, which makes a worker write its shard."""
 
@@ -202,7 +201,7 @@ class LocalWorkers:
             self._early_deaths = 0
 
     def _ended(self, worker: _Worker, labelled: Labelled) -> None:
-        """Replace a worker that died."""
+        """Replace a worker that died, also one that had nothing to do; not one that has finished."""
         how = _how(worker.close())
         self._workers.remove(worker)
         if not worker.is_ready:
@@ -212,7 +211,7 @@ class LocalWorkers:
             self._open()
             return
         redo, begun = worker.unwritten, [(task.path, task.left) for task in worker.begun if task.left]
-        if not (begun or redo.units):  # it has finished
+        if worker.is_finishing and not (begun or redo.units):
             return
         labelled(-len(redo.units), -redo.failed, -redo.audio_s)
         self._again.extend((path, [span]) for path, span in redo.units)
