@@ -35,10 +35,10 @@ test-fleet: $(VENV)-fleet/.fleet
 	$(VENV)-fleet/bin/python -m pytest --import-mode=importlib tests/fleet
 
 release-check: $(VENV)/.dev
-	$(BIN)/python -m tools.release_check
+	$(BIN)/python -m benchmarks.release
 
 arm64: wheel
-	$(BIN)/python -m tools.arm64 $(CORPORA)
+	$(BIN)/python -m benchmarks.arm64 $(CORPORA)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tools.arm64 import root
-from tools.arm64.compare import agreement, compared, cosines, events, margin, spread
-from tools.arm64.root import UnavailableError, check_machine, fetch_wheels, make_root
+from benchmarks.arm64 import root
+from benchmarks.arm64.compare import agreement, compared, cosines, events, margin, spread
+from benchmarks.arm64.root import UnavailableError, check_machine, fetch_wheels, make_root
 
 
 def test_cosines_and_margins_are_those_worked_by_hand() -> None:
@@ -87,7 +87,7 @@ def test_without_a_network_one_line_says_so(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_the_command_ends_with_a_line_and_code_3_where_it_cannot_run(tmp_path: Path) -> None:
-    program = "import os, sys; os.geteuid = lambda: 1000; from tools.arm64.__main__ import main; sys.exit(main())"
+    program = "import os, sys; os.geteuid = lambda: 1000; from benchmarks.arm64.__main__ import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False,
         cwd=Path(__file__).parents[2],

@@ -1,4 +1,4 @@
-"""Run metaser's wheel on an emulated arm64 Debian and compare it with this machine: `make arm64 CORPORA=FOLDER`.
+"""Run the wheel on an emulated arm64 Debian and compare it with this machine: `python -m benchmarks.arm64 CORPORA`.
 
 It installs the wheel with its real dependencies for arm64, runs doctor, verify and the demo, and compares embeddings,
 labels and events of 100 clips of RAVDESS with those on this machine. Writes `benchmarks/results/arm64.json`. Nothing is
@@ -14,10 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import write_result
-from tools.arm64 import probe
-from tools.arm64.compare import compared
-from tools.arm64.root import (
+from benchmarks.arm64 import probe
+from benchmarks.arm64.compare import compared
+from benchmarks.arm64.root import (
     CPU,
     ENVIRONMENT,
     PYTHON,
@@ -29,6 +28,7 @@ from tools.arm64.root import (
     install,
     make_root,
 )
+from benchmarks.machine import write_result
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "runtime" / "metaser" / "runtime" / "data" / "demo"
@@ -85,7 +85,7 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> int:
     """Run, and write the result; exit code 3 if this machine cannot."""
-    parser = argparse.ArgumentParser(prog="python -m tools.arm64", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.arm64", description=__doc__.split("\n")[0])
     parser.add_argument("corpora", type=Path)
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "arm64", help="for the root, about 1 GB")
     parser.add_argument("--mirror", help="of Debian's packages; the default one of debootstrap")
@@ -94,7 +94,7 @@ def main() -> int:
     except UnavailableError as error:
         print(error, file=sys.stderr)
         return 3
-    write_result("arm64", {"command": "make arm64 CORPORA=FOLDER", **document})
+    write_result("arm64", {"command": "python -m benchmarks.arm64 CORPORA", **document})
     return 0
 
 

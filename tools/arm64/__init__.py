@@ -1,1 +1,0 @@
-"""metaser on arm64 without a board: a Debian root for arm64, in which an emulator runs what is installed."""
