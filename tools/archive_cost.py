@@ -40,7 +40,7 @@ the price of a core for an hour."""
 def spent(hours: float) -> str:
     """A time, in the unit that people would use."""
     if hours < 2:
-        return f"{60 * hours:.0f} min"
+        return f"{max(1, round(60 * hours))} min"
     return f"{hours:.0f} h" if hours < 100 else f"{hours / 24:,.0f} days"
 
 

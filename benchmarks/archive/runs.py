@@ -66,11 +66,14 @@ class Spec:
     profile: Path
     workers: int
     engine: str = "local"
+    cores: str = ""
+    """Numbers of the cores that it may use, as for taskset; all if empty."""
 
     def words(self) -> list[str]:
         """The command line."""
         given = [str(self.recordings), str(self.out), str(self.profile), self.workers, self.engine]
-        return [sys.executable, "-c", PROGRAM, json.dumps(given)]
+        kept = ["taskset", "--cpu-list", self.cores] if self.cores else []
+        return [*kept, sys.executable, "-c", PROGRAM, json.dumps(given)]
 
 
 def run_together(specs: Sequence[Spec]) -> list[Run]:

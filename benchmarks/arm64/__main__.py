@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arm64 import probe
+from benchmarks.arm64 import probe_worker
 from benchmarks.arm64.compare import compared
 from benchmarks.arm64.root import (
     CPU,
@@ -51,7 +51,7 @@ def prepare(work: Path, corpora: Path, bundles: tuple[str, ...], clips: int) -> 
     shutil.copy(DEMO / "conversation.flac", work / "talk.flac")
     for bundle in bundles:
         (work / "bundles" / bundle).write_text(bundle)
-    shutil.copy(Path(probe.__file__), work / "probe.py")
+    shutil.copy(Path(probe_worker.__file__), work / "probe_worker.py")
 
 
 def run(given: argparse.Namespace) -> dict[str, Any]:
@@ -72,8 +72,8 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     for words in COMMANDS:
         print(f"metaser {' '.join(words)}", flush=True)
         printed[" ".join(words)] = inside(root, work, "metaser", *words).splitlines()
-    subprocess.run([sys.executable, str(work / "probe.py"), str(work)], check=True)
-    print(inside(root, work, "python", "/work/probe.py", "/work"), end="", flush=True)
+    subprocess.run([sys.executable, str(work / "probe_worker.py"), str(work)], check=True)
+    print(inside(root, work, "python", "/work/probe_worker.py", "/work"), end="", flush=True)
     packages = inside(root, work, f"{ENVIRONMENT}/bin/pip", "freeze").split()
     return {
         "system": f"Debian {SUITE}, arm64, Python {PYTHON}, qemu-user with {CPU}",

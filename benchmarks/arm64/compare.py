@@ -1,4 +1,4 @@
-"""Compare the answers of two machines to the same clips, as `benchmarks.arm64.probe` writes them."""
+"""Compare the answers of two machines to the same clips, as `benchmarks.arm64.probe_worker` writes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.arm64.probe import EMBEDDINGS, SCORES
+from benchmarks.arm64.probe_worker import EMBEDDINGS, SCORES
 
 Floats = npt.NDArray[np.float64]
 

@@ -1,6 +1,6 @@
 """Run bundles on clips and print what they answer: on this machine, and in the arm64 root, to be compared.
 
-    python probe.py WORK
+    python probe_worker.py WORK
 
 `WORK/clips/` holds clips, `WORK/support/LABEL/` the clips to enrol, `WORK/bundles/` bundles as folders or as text files
 that hold a shipped name, and `WORK/talk.*` recordings. It writes `WORK/answers-MACHINE.npz` and `.json`, and needs only
