@@ -86,7 +86,7 @@ def test_rows_are_those_of_a_local_job_and_nothing_of_ray_is_printed(
     assert_equal(tmp_path / "out", expected)
     lines = done.stderr.splitlines()
     assert [line for line in lines if "ray" in line.lower()] == []
-    assert lines[-1].endswith("labels.csv.")
+    assert lines[-1].endswith("speakers.json.")
 
 
 def test_a_killed_job_is_continued_on_ray_and_without_it(
