@@ -73,7 +73,7 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
         print(f"metaser {' '.join(words)}", flush=True)
         printed[" ".join(words)] = inside(root, work, "metaser", *words).splitlines()
     subprocess.run([sys.executable, str(work / "probe_worker.py"), str(work)], check=True)
-    print(inside(root, work, "python", "/work/probe_worker.py", "/work"), end="", flush=True)
+    print(inside(root, work, "python", "/mnt/probe_worker.py", "/mnt"), end="", flush=True)
     packages = inside(root, work, f"{ENVIRONMENT}/bin/pip", "freeze").split()
     return {
         "system": f"Debian {SUITE}, arm64, Python {PYTHON}, qemu-user with {CPU}",

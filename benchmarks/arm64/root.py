@@ -42,8 +42,7 @@ set -e
 mount -t proc proc "$0/proc"
 mount --rbind /sys "$0/sys"
 mount --rbind /dev "$0/dev"
-mkdir -p "$0/work"
-mount --bind "$1" "$0/work"
+mount --bind "$1" "$0/mnt"
 mount --bind "$0/cpuinfo" "$0/proc/cpuinfo"
 root=$0
 cpu=$2
@@ -108,12 +107,12 @@ def install(root: Path, work: Path) -> None:
     """Make the environment with metaser in the root, from `WORK/wheels`."""
     shutil.rmtree(root / ENVIRONMENT.strip("/"), ignore_errors=True)
     inside(root, work, "python3", "-m", "venv", ENVIRONMENT)
-    pip = [f"{ENVIRONMENT}/bin/pip", "install", "--quiet", "--no-index", "--find-links", "/work/wheels"]
+    pip = [f"{ENVIRONMENT}/bin/pip", "install", "--quiet", "--no-index", "--find-links", "/mnt/wheels"]
     inside(root, work, *pip, "metaser[cpu]")
 
 
 def inside(root: Path, work: Path, *words: str) -> str:
-    """Run a command in the root, where `work` is at `/work`; return what it prints.
+    """Run a command in the root, where `work` is at `/mnt`; return what it prints.
 
     Raises:
         UnavailableError: it failed.

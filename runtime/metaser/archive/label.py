@@ -9,9 +9,8 @@ OUT/shards/                     what has been labelled so far; a job continues f
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
@@ -33,7 +32,7 @@ from metaser.archive.work.shards import FOLDER, Shards
 from metaser.runtime.arguments import check
 from metaser.runtime.errors import InputError, WorkError
 from metaser.runtime.system.cores import best_threads
-from metaser.runtime.system.files import what_is_no_file
+from metaser.runtime.system.files import sweep_below, what_is_no_file
 from metaser.runtime.system.given_path import given_path
 from metaser.runtime.system.locks import take
 from metaser.runtime.system.os_errors import cannot_write
@@ -41,9 +40,6 @@ from metaser.runtime.system.plot_file import new_figure
 from metaser.runtime.words import counted
 
 LOCK = ".lock"
-UNFINISHED = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
-"""The name of a file that is being written, see `metaser.runtime.system.files`."""
-
 WAIT_S = 2.0
 """A killed job may need this long until all its processes have ended."""
 
@@ -138,7 +134,7 @@ def label_archive(  # noqa: PLR0913 # a job, how it is carried out, and two func
     if not plan.rows:
         raise InputError("the manifest names no recordings: add rows to it")
     with _locked(folder), closing(Shards(folder, fingerprint)) as shards:
-        _sweep(folder)
+        sweep_below(folder)
         if options.retry_failed:
             shards.forget_failed()
         finished = _label(plan, shards, _workers(job, fingerprint, folder, options), progress, is_stopped)
@@ -198,14 +194,6 @@ def _write(results: Results, out: Path, summary: Summary, options: Options) -> N
             draw_timeline(timeline, results.labels, out / "timelines" / f"{name}.png")
         if options.text_grids:
             write_text_grid(timeline, out / "textgrids" / f"{name}.TextGrid")
-
-
-def _sweep(out: Path) -> None:
-    """Delete what killed jobs left of files that they were writing."""
-    for path in out.rglob(".*.tmp"):
-        if UNFINISHED.fullmatch(path.name):
-            with suppress(OSError):
-                path.unlink()
 
 
 def _workers(job: Job, fingerprint: Fingerprint, out: Path, options: Options) -> Workers:

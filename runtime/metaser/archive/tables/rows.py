@@ -11,8 +11,8 @@ from metaser.archive.transcripts.cue import Mark
 from metaser.archive.work.plan import Plan
 from metaser.archive.work.record import Row, key_of
 from metaser.archive.work.shards import Shards
+from metaser.runtime.enrolment.labels import UNKNOWN
 
-UNKNOWN = "unknown"
 CHANGED = "it was not labelled, as the source changed meanwhile: run the command again"
 OVERLAPS = "it overlaps with another part of the recording"
 

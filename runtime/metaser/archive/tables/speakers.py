@@ -91,10 +91,8 @@ class Speakers:
 
 def file_names(timelines: Iterable[Timeline]) -> dict[str, str]:
     """Recording -> the name, without a suffix, of files about it: its own, or its whole path if others have it too."""
-    recordings = [timeline.recording for timeline in timelines]
-    counts = Counter(Path(recording).stem for recording in recordings)
-
-    stems = {recording: Path(recording).stem for recording in recordings}
+    stems = {timeline.recording: Path(timeline.recording).stem for timeline in timelines}
+    counts = Counter(stems.values())
     return {
         recording: on_disk(safe_name(stem if counts[stem] == 1 else recording)) for recording, stem in stems.items()
     }

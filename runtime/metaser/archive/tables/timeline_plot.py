@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from metaser.archive.tables.rows import UNKNOWN
 from metaser.archive.tables.speakers import Timeline, seconds_by_label, shares
+from metaser.runtime.enrolment.labels import UNKNOWN
 from metaser.runtime.system.plot_file import drawn, new_figure, save_figure
 
 WIDTH_INCH, ROW_INCH, MARGIN_INCH = 12.0, 0.55, 1.6

@@ -23,6 +23,7 @@ from metaser.cli.options import (
     profile_path,
 )
 from metaser.cli.view.console import percent, print_error, print_json, print_status
+from metaser.cli.view.drawing import UNKNOWN
 from metaser.cli.view.job_progress import JobProgress, duration
 from metaser.cli.view.terminal import PlainConsole, new_table
 from metaser.runtime.words import counted, plain
@@ -159,7 +160,7 @@ def _print(summary: Summary, out: Path, *, as_json: bool) -> None:
         for name, rows in summary.labels.most_common():
             seconds = summary.label_s[name]
             share = percent(seconds / summary.labelled_s) if summary.labelled_s else ""
-            confidence = "" if name == "unknown" else percent(summary.confidence[name] / rows)
+            confidence = "" if name == UNKNOWN else percent(summary.confidence[name] / rows)
             table.add_row(plain(name), f"{rows:,}", duration(seconds), share, confidence)
         PlainConsole().print(table)
     for line in summary.errors[:SHOWN_ERRORS]:

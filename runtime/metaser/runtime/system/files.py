@@ -39,6 +39,9 @@ KINDS = (
 NO_RENAME = (errno.EBUSY, errno.EXDEV)
 """The error of renaming over a file that is a mount point."""
 
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+"""The name of any file that is being written, `.NAME.RANDOM.tmp`."""
+
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -171,6 +174,14 @@ def sweep(path: Path) -> None:
         if ours.fullmatch(each.name):
             with suppress(OSError):
                 each.unlink()
+
+
+def sweep_below(folder: Path) -> None:
+    """Delete what killed processes left of writing files below a folder; no other process may be writing there."""
+    for path in folder.rglob(".*.tmp"):
+        if TEMPORARY.fullmatch(path.name):
+            with suppress(OSError):
+                path.unlink()
 
 
 @contextmanager
