@@ -10,7 +10,8 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from metaser.diagnostics.doctor import Check, State, examine
+from metaser.diagnostics.check import Check, State
+from metaser.diagnostics.doctor import examine
 from metaser.diagnostics.doctor_providers import provider_findings
 from metaser.diagnostics.versions import onnxruntime_wheels, versions
 from metaser.runtime import Engine, Profile, WorkError

@@ -32,7 +32,8 @@ SPECIFIED = {
     "archives.md": {"20 s", "10 s", "600 s"},
     "tuning.md": {"10 s", "3 s", "0.15 MB", "95 %"},
     "audio.md": {"0.1 s"},
-    "devices.md": {"three times", "two seconds"},
+    "devices.md": {"three times", "two seconds", "10 s"},
+    "jetson.md": {"10 s"},
     "enrolment.md": {
         "0.1 %", "1 %", "2 %", "4 %", "5 %", "9 %", "10 %", "70 %", "75 %", "80 %", "10 to 90 %", "95 %", "0.2 s",
         "0.5 s", "1 s", "15 s", "5 times",

@@ -7,8 +7,8 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -116,20 +116,47 @@ def run_cases(cases: Sequence[Case], repetitions: int, progress: Progress | None
     Raises:
         MetaserError: a case cannot be run; it is the error from its process.
     """
-    if repetitions < 1 or not cases:
-        raise InputError(f"{repetitions} repetitions of {len(cases)} cases: give 1 or more")
     measured: list[list[Measured]] = [[] for _ in cases]
-    for repetition in range(repetitions):
-        for index, case in enumerate(cases):
-            last = repetition == repetitions - 1
-            measured[index].append(_in_a_process(case if last else _without_energy(case)))
-            if progress:
-                progress(repetition * len(cases) + index + 1, repetitions * len(cases))
+    for number, one in enumerate(measure_in_turns(cases, repetitions)):
+        if isinstance(one.found, MetaserError):
+            raise one.found
+        measured[one.index].append(one.found)
+        if progress:
+            progress(number + 1, repetitions * len(cases))
     return [Result(case, tuple(found)) for case, found in zip(cases, measured, strict=True)]
 
 
-def _without_energy(case: Case) -> Case:
-    return Case(**{**asdict(case), "energy_s": 0.0})
+@dataclass(frozen=True)
+class Outcome:
+    """What one process of a case found."""
+
+    turn: int
+    index: int
+    """Place of the case."""
+
+    found: Measured | MetaserError
+
+
+def measure_in_turns(cases: Sequence[Case], repetitions: int) -> Iterator[Outcome]:
+    """Measure every case in turn; one that failed is left out of later turns. Energy is measured in the last turn.
+
+    Raises:
+        InputError: there is nothing to measure.
+    """
+    if repetitions < 1 or not cases:
+        raise InputError(f"{repetitions} repetitions of {len(cases)} cases: give 1 or more")
+    failed: set[int] = set()
+    for turn in range(repetitions):
+        for index, case in enumerate(cases):
+            if index in failed:
+                continue
+            try:
+                found = _in_a_process(case if turn == repetitions - 1 else replace(case, energy_s=0.0))
+            except MetaserError as error:
+                failed.add(index)
+                yield Outcome(turn, index, error)
+            else:
+                yield Outcome(turn, index, found)
 
 
 def _in_a_process(case: Case) -> Measured:

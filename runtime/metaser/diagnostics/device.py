@@ -5,10 +5,9 @@ They were checked on an x86 machine; those of the boards only in file trees writ
 
 - `/proc/device-tree/model` names a board: Linux, Documentation/devicetree/usage-model.
 - `/sys/devices/system/cpu/cpufreq/policy*/`, in kHz: Linux, Documentation/admin-guide/pm/cpufreq.
-- `/sys/class/devfreq/*gpu*/`, in Hz: Linux, Documentation/ABI/testing/sysfs-class-devfreq. A Jetson
-  GPU has such a name.
-- `/etc/nv_tegra_release`, `/etc/nvpmodel.conf` and `/var/lib/nvpmodel/status`: NVIDIA's Jetson Linux Developer Guide,
-  "Power Modes"; jetson-stats reads the first and `nvpmodel -q`, which prints the content of the other two.
+- `/sys/class/devfreq/*/`, in Hz: Linux, Documentation/ABI/testing/sysfs-class-devfreq. `GPUS` are the names of a
+  Jetson's GPU.
+- `/etc/nv_tegra_release`: NVIDIA's Jetson Linux Developer Guide.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from metaser.diagnostics.nvpmodel import read_power_modes
 from metaser.runtime.system.cores import usable_cores
 from metaser.runtime.system.kernel_files import read_number, read_text
 
@@ -25,6 +25,10 @@ CPU_FLAGS = ("avx2", "avx512f", "amx_bf16", "sve", "bf16", "avx512_vnni", "avx_v
 """Features that determine the speed of 8-bit and 32-bit matrix products."""
 
 JETPACKS = {"32": "4", "34": "5", "35": "5", "36": "6", "38": "7", "39": "7"}
+
+
+GPUS = ("sys/class/devfreq/*.gpu", "sys/class/devfreq/*.g[apv][0-9]*b", "sys/class/devfreq/gpu-gpc-*")
+"""Patterns of a Jetson's GPU: `17000000.gpu` with JetPack 6, `17000000.ga10b` with JetPack 5, `gpu-gpc-0` on a Thor."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ def read_device(root: Path = Path("/")) -> Device:
     """Describe the machine whose file system begins at `root`."""
     cpuinfo = read_text(root / "proc/cpuinfo") or ""
     processor = _cpuinfo(cpuinfo, "model name") or platform.processor() or platform.machine()
+    modes = read_power_modes(root)
     features = (_cpuinfo(cpuinfo, "flags") or _cpuinfo(cpuinfo, "Features") or "").split()
     return Device(
         model=read_text(root / "proc/device-tree/model") or processor,
@@ -65,11 +70,10 @@ def read_device(root: Path = Path("/")) -> Device:
         flags=tuple(flag for flag in CPU_FLAGS if flag in features),
         cores=usable_cores(root),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
-        power_mode=_power_mode(root) or read_text(root / "sys/firmware/acpi/platform_profile"),
+        power_mode=modes.current if modes else read_text(root / "sys/firmware/acpi/platform_profile"),
         governor=_governor(root),
         cpu_mhz=_clock(root, "sys/devices/system/cpu/cpufreq/policy*", "scaling_cur_freq", "scaling_max_freq", 1e3),
-        gpu_mhz=_clock(root, "sys/class/devfreq/*gpu*", "cur_freq", "max_freq", 1e6)
-        or _clock(root, "sys/class/devfreq/*.g[apv][0-9]*b", "cur_freq", "max_freq", 1e6),
+        gpu_mhz=next(filter(None, (_clock(root, name, "cur_freq", "max_freq", 1e6) for name in GPUS)), None),
         jetson=_jetson(root),
     )
 
@@ -98,14 +102,3 @@ def _jetson(root: Path) -> str | None:
         return None
     jetpack = JETPACKS.get(found[1])
     return f"{found[1]}.{found[2]}" + (f" (JetPack {jetpack})" if jetpack else "")
-
-
-def _power_mode(root: Path) -> str | None:
-    """Name of the mode that nvpmodel stores as `pmode:0002`, or of its default mode."""
-    modes = read_text(root / "etc/nvpmodel.conf") or ""
-    chosen = re.search(r"pmode:(\d+)", read_text(root / "var/lib/nvpmodel/status") or "")
-    chosen = chosen or re.search(r"^<\s*PM_CONFIG\s+DEFAULT=(\d+)", modes, re.MULTILINE)
-    if not chosen:
-        return None
-    names = dict(re.findall(r"^<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)", modes, re.MULTILINE))
-    return str(names.get(str(int(chosen[1])), f"mode {int(chosen[1])}"))

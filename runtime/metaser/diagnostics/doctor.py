@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import Enum
 from importlib import import_module
 from pathlib import Path
 
+from metaser.diagnostics.check import Check, State
 from metaser.diagnostics.device import Device, read_device
 from metaser.diagnostics.doctor_providers import FINE, provider_findings, verified
 from metaser.diagnostics.energy import find_meter
@@ -24,28 +23,6 @@ from metaser.runtime.system.user_folders import cache_folder, can_write, default
 from metaser.runtime.words import counted
 
 LIST_MICROPHONES = "arecord --list-devices shows the devices of the system; sudo usermod --append --groups audio $USER"
-
-
-class State(str, Enum):
-    """The result of a check."""
-
-    fine = "fine"
-    notice = "notice"
-    """Matters only for some uses, or could be better."""
-
-    problem = "problem"
-    """Must be fixed before metaser works reliably."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check and its result."""
-
-    name: str
-    state: State
-    found: str
-    fix: str | None = None
-    """The command or advice that fixes it."""
 
 
 def examine(bundle: str | None, profile: Path | None, root: Path = Path("/")) -> Iterator[Check]:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import pytest
 
-from metaser.cli.commands.bench import markdown_row, milliseconds
+from metaser.cli.view.bench_cells import markdown_row, milliseconds
 from metaser.diagnostics.bench import Result
 from metaser.diagnostics.bench_case import Case, Measured
 from metaser.diagnostics.device import Device

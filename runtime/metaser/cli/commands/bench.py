@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +13,7 @@ import typer
 from metaser.cli.open_engine import tell_licence
 from metaser.cli.options import JsonOption, Provider
 from metaser.cli.paths import expanded, given_by_environment
+from metaser.cli.view.bench_cells import joules_a_run, markdown_row, milliseconds
 from metaser.cli.view.console import print_error, print_json
 from metaser.cli.view.plot_option import check_plot
 from metaser.cli.view.progress import SlowProgress
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from metaser.diagnostics.bench import Result
+    from metaser.diagnostics.bench_case import Case
     from metaser.diagnostics.device import Device
 
 ENERGY_S = 2.0
+USUAL_S = 3.0
 PERCENTILES = ("p50", "p90", "p99")
 
 
@@ -59,6 +62,14 @@ RepetitionsOption = Annotated[
 ShareOption = Annotated[
     bool, typer.Option("--share", help="Print one Markdown row per case, for the table in docs/devices.md.")
 ]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="DIR",
+        help="Measure all shipped bundles, providers and windows, and write a report with plots into a folder.",
+    ),
+]
 PlotOption = Annotated[
     Path | None,
     typer.Option("--plot", metavar="FILE.png", help="Draw a bar chart of the cases. Needs the extra `plots`."),
@@ -75,6 +86,7 @@ def bench(  # noqa: PLR0913 # one parameter per option
     warm_up: WarmUpOption = 5,
     repetitions: RepetitionsOption = 3,
     share: ShareOption = False,
+    report: ReportOption = None,
     plot: PlotOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -84,28 +96,22 @@ def bench(  # noqa: PLR0913 # one parameter per option
     --window is a case. The cases run in turn, each repetition in a new process, and all timed runs count. p90 is the
     latency that 90 % of the runs stay below. The real-time factor is seconds of computation per second of audio.
     Energy is that of the whole processor or board, if the machine can measure it.
+
+    With --report, everything that can run here is measured, unless an option says otherwise: every shipped bundle on
+    every provider, with one thread and with one per core, for windows of 1, 3 and 10 s. Power mode, clocks, heat and
+    other programs are checked first. A case that cannot run is in the report with the reason.
     """
-    from metaser.diagnostics.bench import run_cases
     from metaser.diagnostics.bench_case import Case
     from metaser.diagnostics.device import read_device
-    from metaser.runtime.bundles.bundle import open_bundle
-    from metaser.runtime.errors import InputError
 
-    if share and as_json:
-        raise InputError("--share and --json exclude each other: choose one")
-    check_plot(plot)
-    bundles: Sequence[str | None] = [expanded(name) for name in bundle or ()] or [
-        given_by_environment("METASER_BUNDLE")
-    ]
-    for name in bundles:
-        tell_licence(open_bundle(name).manifest)
-    counts: Sequence[int | None] = threads or [None]
-    cases = [
-        Case(name, chosen.value, count, window_s, runs, warm_up, ENERGY_S)
-        for name, chosen, count, window_s in product(bundles, provider or [Provider.auto], counts, window or [3.0])
-    ]
-    with SlowProgress("Benchmarking", as_json=as_json or share) as progress:
-        results = run_cases(cases, repetitions, progress)
+    _check_output(share, report, plot, as_json)
+    like = Case(None, Provider.auto.value, None, 0.0, runs, warm_up, ENERGY_S)
+    names = [expanded(name) for name in bundle or ()]
+    asked = Asked(names, [each.value for each in provider or ()], threads or [], window or [], like, repetitions)
+    if report is not None:
+        _report(report, asked)
+        return
+    results = _measured(asked, quiet=as_json or share)
     device = read_device()
     if plot:
         from metaser.cli.view.bench_plot import draw_cases
@@ -121,6 +127,82 @@ def bench(  # noqa: PLR0913 # one parameter per option
         _show(results, device)
     if reason := results[0].no_energy:
         print_error(f"energy was not measured: {reason}")
+
+
+def _check_output(share: bool, report: Path | None, plot: Path | None, as_json: bool) -> None:
+    from metaser.runtime.errors import InputError
+
+    if sum((share, as_json, report is not None)) > 1:
+        raise InputError("--share, --json and --report exclude each other: choose one")
+    if report is not None and plot is not None:
+        raise InputError("--report draws its own plots: leave out --plot")
+    if report is not None and report.exists() and not report.is_dir():
+        raise InputError(f"{report} is not a folder: choose another path for the report")
+    check_plot(plot)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the options name; an empty list stands for all."""
+
+    bundles: list[str]
+    providers: list[str]
+    threads: list[int]
+    windows_s: list[float]
+    like: Case
+    """A case with the other settings."""
+
+    repetitions: int
+
+
+def _measured(asked: Asked, *, quiet: bool) -> list[Result]:
+    from metaser.diagnostics.bench import run_cases
+
+    bundles: Sequence[str | None] = asked.bundles or [given_by_environment("METASER_BUNDLE")]
+    _tell_licences(bundles)
+    counts: Sequence[int | None] = asked.threads or [None]
+    providers, windows_s = asked.providers or [asked.like.provider], asked.windows_s or [USUAL_S]
+    cases = [
+        replace(asked.like, bundle=name, provider=chosen, threads=count, window_s=window_s)
+        for name, chosen, count, window_s in product(bundles, providers, counts, windows_s)
+    ]
+    with SlowProgress("Benchmarking", as_json=quiet) as progress:
+        return run_cases(cases, asked.repetitions, progress)
+
+
+def _report(folder: Path, asked: Asked) -> None:
+    from metaser.cli.view.bench_report import verdict, write_report
+    from metaser.diagnostics.conditions import check_conditions
+    from metaser.diagnostics.device import read_device
+    from metaser.diagnostics.report import WINDOWS_S, combined, measure_report, providers_here, threads_here
+    from metaser.runtime.bundles.bundle import shipped_bundles
+    from metaser.runtime.errors import WorkError
+
+    bundles = asked.bundles or shipped_bundles()
+    _tell_licences(bundles)
+    device, console = read_device(), console_for(as_json=True)
+    checks = check_conditions()
+    for check in checks:
+        console.print_line(f"{check.name}: {check.found}" + (f"; to change it: {check.fix}" if check.fix else ""))
+    cases = combined(
+        bundles, asked.providers or providers_here(device), asked.threads or threads_here(device),
+        asked.windows_s or WINDOWS_S, asked.like,
+    )  # fmt: skip
+    with SlowProgress("Benchmarking", as_json=False) as progress:
+        for found in measure_report(cases, asked.repetitions, checks, progress):
+            write_report(folder, found)
+    if not found.results:
+        raise WorkError(f"nothing could be measured: {found.not_measured[0][1]} (all reasons are in {folder})")
+    for line in verdict(found):
+        console_for(as_json=False).print_line(line)
+    console.print_line(f"wrote {folder / 'report.md'}; to share it: docs/devices.md")
+
+
+def _tell_licences(bundles: Sequence[str | None]) -> None:
+    from metaser.runtime.bundles.bundle import open_bundle
+
+    for name in bundles:
+        tell_licence(open_bundle(name).manifest)
 
 
 def _machine(device: Device) -> dict[str, Any]:
@@ -180,17 +262,6 @@ def _aligned(table: Table) -> Table:
     return table
 
 
-def milliseconds(time_ms: float) -> str:
-    """Format with three digits, or all digits before the point: 0.012, 1.23, 12.3, 123, 1234."""
-    digits = 3 if time_ms < 1 else 3 - len(str(int(time_ms)))
-    return f"{time_ms:.{max(0, digits)}f}"
-
-
-def joules_a_run(result: Result) -> str:
-    """Joules per run, or a dash."""
-    return f"{result.energy.joules_a_run:.3g}" if result.energy else "-"
-
-
 def _share(results: list[Result], device: Device) -> None:
     for result in results:
         typer.echo(markdown_row(result, device))
@@ -198,22 +269,3 @@ def _share(results: list[Result], device: Device) -> None:
         "To report: open an issue titled `bench: YOUR DEVICE` with the rows, the output of `metaser bench --json` and "
         "how the device was powered and cooled."
     )
-
-
-def markdown_row(result: Result, device: Device) -> str:
-    """One row of the table in docs/devices.md."""
-    model = device.model + (f", L4T {device.jetson}" if device.jetson else "")
-    latency = result.latency_ms
-    cells = (
-        model,
-        device.power_mode or device.governor or "-",
-        f"{result.first.bundle} {result.first.precision}, {counted(result.first.layers, 'layer')}",
-        f"{result.first.provider}, {counted(result.case.threads or device.cores, 'thread')}",
-        f"{result.case.window_s:g} s",
-        f"{milliseconds(latency['p50'])} ms",
-        f"{milliseconds(latency['p95'])} ms",
-        f"{result.real_time_factor:.4f}",
-        f"{result.peak_mb:.0f} MB",
-        f"{joules_a_run(result)} ({result.energy.source})" if result.energy else "-",
-    )
-    return f"| {' | '.join(plain(cell).replace('|', '/') for cell in cells)} |"

@@ -13,7 +13,7 @@ from metaser.runtime.words import plain
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from metaser.diagnostics.doctor import Check
+    from metaser.diagnostics.check import Check
 
 STYLES = {"fine": "green", "notice": "yellow", "problem": "bold red"}
 
@@ -24,7 +24,8 @@ def doctor(*, bundle: BundleOption = None, profile: ProfileOption = None, as_jso
     A problem must be fixed before a file can be labelled. A notice matters only for some uses, for example a missing
     microphone. The exit code is 0 without problems and 3 if something needed is missing or broken.
     """
-    from metaser.diagnostics.doctor import State, examine
+    from metaser.diagnostics.check import State
+    from metaser.diagnostics.doctor import examine
     from metaser.runtime.errors import MissingDependencyError
 
     checks = []

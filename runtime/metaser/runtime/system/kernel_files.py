@@ -6,11 +6,16 @@ from pathlib import Path
 
 
 def read_text(path: Path) -> str | None:
-    """The text of a kernel file, without the zero byte or newline at its end; None if it cannot be read."""
+    """The text of a kernel file, without the zero byte or newline at its end; None if it cannot be read.
+
+    A sensor that is switched off answers EAGAIN, for which an unbuffered file reads None.
+    """
     try:
-        return path.read_text(encoding="utf-8", errors="replace").strip("\0\n ") or None
+        with path.open("rb", buffering=0) as file:
+            content = file.read() or b""
     except OSError:
         return None
+    return content.decode("utf-8", errors="replace").strip("\0\n ") or None
 
 
 def read_number(path: Path) -> float | None:

@@ -1,0 +1,72 @@
+"""Heat, clocks and over-current events of this machine at one moment.
+
+All paths are below `root`, so that tests can use the file tree of another machine. The layouts follow Linux,
+Documentation/driver-api/thermal/sysfs-api, and on a Jetson NVIDIA's Jetson Linux Developer Guide. They were checked in
+file trees written from these documents:
+
+    /sys/class/thermal/thermal_zone0/        type "cpu-thermal"           temp (thousandths of a degree)
+    /sys/class/thermal/cooling_device0/      type "cpu-throttle-alert"    cur_state, above 0 if the part is slowed down
+    /sys/class/hwmon/hwmon0/oc3_event_cnt    over-current events since the start
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from metaser.diagnostics.device import read_device
+from metaser.runtime.system.kernel_files import read_number, read_text
+
+ALERT = "-throttle-alert"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Heat and clocks at one moment."""
+
+    at_s: float
+    """Seconds of a clock that never goes back."""
+
+    temperatures_c: dict[str, float] = field(default_factory=dict)
+    """Zone -> degrees Celsius."""
+
+    cpu_mhz: float | None = None
+    """Clock of the fastest cores."""
+
+    gpu_mhz: float | None = None
+    over_current: int | None = None
+    """Events since the start; None if the board does not count them."""
+
+    throttled: tuple[str, ...] = ()
+    """Parts of a Jetson that are slowed down because of heat."""
+
+    @property
+    def hottest_c(self) -> float | None:
+        """The highest temperature."""
+        return max(self.temperatures_c.values(), default=None)
+
+
+def read_snapshot(root: Path = Path("/")) -> Snapshot:
+    """Read temperatures, clocks and events of the machine whose file system begins at `root`."""
+    device = read_device(root)
+    zones = sorted(root.glob("sys/class/thermal/thermal_zone*"))
+    read = [(read_text(zone / "type"), read_number(zone / "temp")) for zone in zones]
+    counters = root.glob("sys/class/hwmon/hwmon*/oc*_event_cnt")
+    events = [number for path in counters if (number := read_number(path)) is not None]
+    return Snapshot(
+        at_s=time.monotonic(),
+        temperatures_c={name: value / 1e3 for name, value in read if name and value},
+        cpu_mhz=device.cpu_mhz[0] if device.cpu_mhz else None,
+        gpu_mhz=device.gpu_mhz[0] if device.gpu_mhz else None,
+        over_current=int(sum(events)) if events else None,
+        throttled=tuple(_throttled(root)),
+    )
+
+
+def _throttled(root: Path) -> Iterator[str]:
+    for device in sorted(root.glob("sys/class/thermal/cooling_device*")):
+        name = read_text(device / "type") or ""
+        if name.endswith(ALERT) and read_number(device / "cur_state"):
+            yield name.removesuffix(ALERT)

@@ -1,0 +1,166 @@
+"""`metaser bench --report`: a folder with the measurement of everything that can run, on a board and on a computer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import TypeAlias
+
+import pytest
+
+from metaser.cli.view.bench_report import markdown, verdict, write_report
+from metaser.diagnostics import bench
+from metaser.diagnostics.bench_case import Case, Measured
+from metaser.diagnostics.conditions import check_conditions
+from metaser.diagnostics.device import read_device
+from metaser.diagnostics.energy import Energy
+from metaser.diagnostics.report import Report, combined, measure_report, providers_here
+from metaser.runtime.errors import MissingDependencyError
+from tests.diagnostics.boards import BOARDS, ORIN_NANO, tree_of, write_tree
+
+Run: TypeAlias = Callable[..., CompletedProcess[str]]
+LIKE = Case(None, "auto", None, 0.0, runs=2, warm_up=0)
+MISSING = "provider tensorrt is not in this onnxruntime"
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every process of a case on the CPU or CUDA finds fixed times; TensorRT is missing."""
+
+    def found(case: Case) -> Measured:
+        if case.provider == "tensorrt":
+            raise MissingDependencyError(MISSING)
+        encoder_ms = 30.0 * case.window_s / (case.threads or 6)
+        stages_ms = {"encoder": [encoder_ms] * 2, "head": [0.4] * 2, "decision": [0.1] * 2}
+        energy = Energy("INA3221 VDD_IN", joules=12.0, seconds=2.0, runs=100) if case.energy_s else None
+        name = case.bundle or "default"
+        return Measured(name, "int8", 3, case.provider, 30.0, 90.0, stages_ms, 98.4, energy)
+
+    monkeypatch.setattr(bench, "_in_a_process", found)
+
+
+def report_on(root: Path, repetitions: int = 2) -> Report:
+    cases = combined(
+        ["tiny", "default"], ["cpu", "tensorrt"], [1, 6], [1.0, 3.0], Case(**{**vars(LIKE), "energy_s": 2.0})
+    )
+    *_, last = measure_report(cases, repetitions, check_conditions(root, load_s=0.0), root=root)
+    return last
+
+
+def test_a_gpu_has_no_number_of_threads() -> None:
+    cases = combined(["tiny"], ["cpu", "cuda"], [1, 2], [1.0, 3.0], LIKE)
+    assert [(case.provider, case.threads, case.window_s) for case in cases] == [
+        ("cpu", 1, 1.0), ("cpu", 1, 3.0), ("cpu", 2, 1.0), ("cpu", 2, 3.0), ("cuda", None, 1.0), ("cuda", None, 3.0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_jetson_is_asked_for_cuda_and_tensorrt_even_if_they_are_missing(name: str, tmp_path: Path) -> None:
+    here = providers_here(read_device(write_tree(tmp_path, tree_of(BOARDS[name]))))
+    assert here[0] == "cpu"
+    assert {"cuda", "tensorrt"} <= set(here)
+    assert len(here) == len(set(here))
+
+
+@pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_report_of_a_board_says_what_made_it_slow_and_what_was_missing(name: str, tmp_path: Path) -> None:
+    root = write_tree(tmp_path / "root", tree_of(BOARDS[name]))
+    report = report_on(root)
+    text = markdown(report, [])
+    assert text.startswith(f"# metaser on {BOARDS[name].model}\n")
+    for line in ("sudo nvpmodel -m", "sudo jetson_clocks", MISSING, "INA3221 VDD_IN", "over-current events: 0"):
+        assert line in text
+    assert [case.provider for case, _ in report.not_measured] == ["tensorrt"] * 4
+    assert "| tiny | tensorrt | 1 s, 3 s |" in text
+    assert len(report.results) == 8
+    assert all(len(result.measured) == 2 for result in report.results)
+
+
+@pytest.mark.usefixtures("measured")
+def test_the_summary_is_the_fastest_setting_of_each_bundle(tmp_path: Path) -> None:
+    report = report_on(write_tree(tmp_path, tree_of(ORIN_NANO, mode=2, fixed_clocks=True)))
+    lines = [line for line in verdict(report) if line.startswith("- ")]
+    assert lines == [
+        f"- {name}: 15.5 ms for 3 s of speech, 194 times faster than real time (int8, cpu, 6 threads)"
+        for name in ("tiny", "default")
+    ]
+    assert not any("Not at its best" in line for line in verdict(report))
+
+
+@pytest.mark.usefixtures("measured")
+def test_heat_and_events_during_the_measurement_are_in_the_report(tmp_path: Path) -> None:
+    root = write_tree(tmp_path / "root", tree_of(ORIN_NANO))
+    cases = combined(["tiny"], ["cpu"], [1], [3.0], LIKE)
+    reports = measure_report(cases, 2, [], root=root)
+    next(reports)
+    hot = tree_of(ORIN_NANO, celsius=97.0) | {
+        "sys/class/thermal/cooling_device1/cur_state": "1\n", "sys/class/hwmon/hwmon5/oc3_event_cnt": "30\n",
+    }  # fmt: skip
+    write_tree(root, hot)
+    (last,) = reports
+    text = markdown(last, [])
+    assert "temperature at the hottest place: 49 °C before, at most 97 °C" in text
+    assert "slowed down because of heat: cpu, in 1 of 3 readings" in text
+    assert "over-current events: 3" in text
+
+
+@pytest.mark.usefixtures("measured")
+def test_the_report_is_written_after_each_turn_and_read_back(tmp_path: Path) -> None:
+    root = write_tree(tmp_path / "root", tree_of(ORIN_NANO))
+    reports = measure_report(combined(["tiny"], ["cpu"], [1], [3.0], LIKE), 3, [], root=root)
+    for turn, report in enumerate(reports, start=1):
+        write_report(tmp_path / "report", report)
+        document = json.loads((tmp_path / "report" / "report.json").read_text())
+        assert document["turns"] == turn
+        assert document["results"][0]["repetitions"] == turn
+        assert len(document["snapshots"]) == 1 + turn
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {
+        "report.json", "report.md", "latency.png", "conditions.png",
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("measured")
+def test_energy_is_drawn_where_it_was_measured(tmp_path: Path) -> None:
+    write_report(tmp_path / "report", report_on(write_tree(tmp_path / "root", tree_of(ORIN_NANO))))
+    assert (tmp_path / "report" / "energy.png").read_bytes().startswith(b"\x89PNG")
+    assert "![energy](energy.png)" in (tmp_path / "report" / "report.md").read_text()
+
+
+@pytest.mark.usefixtures("measured")
+def test_without_matplotlib_there_are_no_plots_and_the_rest_is_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("metaser.cli.view.bench_report.find_spec", lambda _: None)
+    write_report(tmp_path / "report", report_on(write_tree(tmp_path / "root", tree_of(ORIN_NANO))))
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {"report.json", "report.md"}
+    assert ".png" not in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_the_command_writes_a_report_of_this_machine(run: Run, tmp_path: Path) -> None:
+    options = ("--runs", "2", "--warm-up", "0", "--repetitions", "1", "--bundle", "tiny", "--window", "0.5")
+    done = run("bench", "--report", tmp_path / "report", *options, "--provider", "cpu", "--provider", "tensorrt")
+    assert done.returncode == 0
+    assert "tiny: " in done.stdout
+    assert "times faster than real time" in done.stdout
+    assert "report.md" in done.stderr
+    document = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert {each["provider"] for each in document["results"]} == {"cpu"}
+    assert [each["provider"] for each in document["not_measured"]] == ["tensorrt"]
+
+
+def test_a_report_without_a_single_measurement_is_an_error_that_names_the_reason(run: Run, tmp_path: Path) -> None:
+    done = run("bench", "--report", tmp_path / "report", "--bundle", "tiny", "--provider", "tensorrt")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"nothing could be measured: {MISSING}" in done.stderr
+    assert json.loads((tmp_path / "report" / "report.json").read_text())["not_measured"]
+
+
+def test_what_a_report_excludes_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    assert "exclude each other" in refused("bench", "--report", tmp_path / "report", "--json")
+    assert "leave out --plot" in refused("bench", "--report", tmp_path / "report", "--plot", tmp_path / "a.png")
+    assert "is not a folder" in refused("bench", "--report", file)
