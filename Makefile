@@ -8,6 +8,8 @@
 # make test-page   the page of `metaser serve` in Chromium
 # make test-fleet   jobs and the server on a Ray cluster of this machine
 # make arm64 CORPORA=FOLDER   the wheel on an emulated arm64 Debian, compared with this machine; as root, about 20 minutes
+# make arm64-full CORPORA=FOLDER   the same with all bundles, 500 clips and the runtime's tests; hours, can be continued
+# make deployment   the containers of examples/ on amd64 and emulated arm64, and its services under systemd; as root
 # make openvino   the tests of providers with the wheel onnxruntime-openvino
 # make release-check   the wheel and the sdist: reproducible, installed and run on every supported Python
 # make gpu-check   TensorRT on this machine's GPU: build, cache, results, times; exit code 3 without a GPU
@@ -17,7 +19,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-page test-fleet arm64 release-check lint docs bundles versions openvino gpu-check wheel clean
+.PHONY: demo test test-page test-fleet arm64 arm64-full deployment release-check lint docs bundles versions openvino gpu-check wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/metaser demo
@@ -40,6 +42,13 @@ release-check: $(VENV)/.dev
 arm64: wheel
 	$(BIN)/python -m benchmarks.arm64 $(CORPORA)
 
+arm64-full: | dist
+	$(BIN)/python -m benchmarks.arm64 $(CORPORA) --full --folder build/arm64-full
+
+deployment: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.deployment.images
+	$(BIN)/python -m benchmarks.deployment.services
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -60,6 +69,10 @@ openvino: wheel
 # in a separate environment: onnxruntime-gpu and onnxruntime break each other
 gpu-check: $(VENV)-gpu/.gpu
 	$(VENV)-gpu/bin/python -m tools.gpu_check
+
+# a wheel that is there is kept: a comparison that was ended continues with the same one
+dist:
+	$(MAKE) wheel
 
 wheel: $(VENV)/.dev
 	rm -rf dist

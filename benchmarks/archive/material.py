@@ -21,14 +21,19 @@ CLASSES = {"W": "anger", "F": "joy", "N": "neutral", "T": "sadness"}
 
 def make_profile(corpora: Path, work: Path) -> Path:
     """A profile of five clips per class of EmoDB."""
+    path = work / "profile.safetensors"
+    Engine.open().enroll(make_support(corpora, work / "support")).save(path)
+    return path
+
+
+def make_support(corpora: Path, folder: Path) -> Path:
+    """A folder with five clips per class of EmoDB."""
     files = sorted((corpora / "emodb" / "wav").glob("*.flac"))
     for letter, label in CLASSES.items():
-        (work / "support" / label).mkdir(parents=True)
+        (folder / label).mkdir(parents=True)
         for path in [path for path in files if path.stem[5] == letter][:5]:
-            shutil.copy(path, work / "support" / label)
-    path = work / "profile.safetensors"
-    Engine.open().enroll(work / "support").save(path)
-    return path
+            shutil.copy(path, folder / label)
+    return folder
 
 
 def make_clips(corpora: Path, work: Path, count: int = CLIPS) -> Path:

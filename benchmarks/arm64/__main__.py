@@ -1,100 +1,125 @@
 """Run the wheel on an emulated arm64 Debian and compare it with this machine: `python -m benchmarks.arm64 CORPORA`.
 
 It installs the wheel with its real dependencies for arm64, runs doctor, verify and the demo, and compares embeddings,
-labels and events of 100 clips of RAVDESS with those on this machine. Writes `benchmarks/results/arm64.json`. Nothing is
-timed: an emulator says nothing about speed.
+labels and events of 100 clips with those on this machine. Writes `benchmarks/results/arm64.json`. With `--full` it also
+runs the runtime's tests, and compares 500 clips with every shipped bundle, with the default one in float32, and with a
+small wav2vec 2.0 in every form; it writes `arm64_full.json`, and continues where it was ended. Nothing is timed: an
+emulator says nothing about speed.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import platform
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from benchmarks.arm64 import probe_worker
 from benchmarks.arm64.compare import compared
-from benchmarks.arm64.root import (
-    CPU,
-    ENVIRONMENT,
-    PYTHON,
-    SUITE,
-    UnavailableError,
-    check_machine,
-    fetch_wheels,
-    inside,
-    install,
-    make_root,
-)
+from benchmarks.arm64.material import ROOT, prepare
+from benchmarks.arm64.wheels import ENVIRONMENT, PYTHON, fetch_wheels, install
+from benchmarks.debian import CPU, Root, UnavailableError, emulator
 from benchmarks.machine import write_result
 
-ROOT = Path(__file__).parents[2]
-DEMO = ROOT / "runtime" / "metaser" / "runtime" / "data" / "demo"
-BUNDLES = ("default",)
-CLIPS = 100
+SUITE = "bookworm"
+PACKAGES = ("python3-venv", "libportaudio2", "ca-certificates")
+CLIPS, FULL_CLIPS = 100, 500
 COMMANDS = (("doctor",), ("verify",), ("demo",))
-
-
-def prepare(work: Path, corpora: Path, bundles: tuple[str, ...], clips: int) -> None:
-    """Put clips, support, a recording and the names of bundles into the working folder."""
-    shutil.rmtree(work, ignore_errors=True)
-    (work / "clips").mkdir(parents=True)
-    (work / "bundles").mkdir()
-    found = sorted((corpora / "ravdess").rglob("*.*g")) + sorted((corpora / "ravdess").rglob("*.flac"))
-    if len(found) < clips:
-        raise UnavailableError(f"{corpora} has no folder ravdess with {clips} clips: make arm64 CORPORA=FOLDER")
-    for path in found[:: len(found) // clips][:clips]:
-        shutil.copy(path, work / "clips")
-    shutil.copytree(DEMO / "support", work / "support")
-    shutil.copy(DEMO / "conversation.flac", work / "talk.flac")
-    for bundle in bundles:
-        (work / "bundles" / bundle).write_text(bundle)
-    shutil.copy(Path(probe_worker.__file__), work / "probe_worker.py")
+FOR_TESTS = ("hypothesis", "pytest")
 
 
 def run(given: argparse.Namespace) -> dict[str, Any]:
     """Make the root, install the wheel, run the commands and compare."""
-    check_machine()
-    base: Path = given.folder
-    root, work = base / "root", base / "work"
+    if platform.machine() == "aarch64":
+        raise UnavailableError("this machine is arm64 itself: run the tests as they are, with make test")
+    root, work = Root(given.folder / "root", "arm64"), given.folder / ("full" if given.full else "work")
+    root.check()
     wheels = sorted((ROOT / "dist").glob("*.whl"))
     if not wheels:
         raise UnavailableError("there is no wheel in dist/: make wheel")
-    prepare(work, given.corpora, BUNDLES, CLIPS)
-    print(f"Debian {SUITE} for arm64 in {root}", flush=True)
-    make_root(root, given.mirror)
-    fetch_wheels(wheels[-1], work / "wheels")
+    prepare(work, given.corpora, FULL_CLIPS if given.full else CLIPS, wheels[-1], full=given.full)
+    print(f"Debian {SUITE} for arm64 in {root.path}", flush=True)
+    root.make(SUITE, PACKAGES, given.mirror)
+    packages = FOR_TESTS if given.full else ()
+    fetch_wheels(wheels[-1], work / "wheels", *packages)
     print("Installing the wheel", flush=True)
-    install(root, work)
+    install(root, work / "wheels", *packages)
+    document = {
+        "system": f"Debian {SUITE}, arm64, Python {PYTHON}, {emulator()} with {CPU}",
+        "packages": root.output(f"{ENVIRONMENT}/bin/pip", "freeze").split(),
+    }
+    if given.full:
+        with ThreadPoolExecutor() as together:  # each is one process that works for hours
+            tests, comparison = together.submit(tested, root, work), together.submit(probed, root, work)
+            return {**document, "tests": tests.result(), "compared": comparison.result()}
     printed = {}
     for words in COMMANDS:
         print(f"metaser {' '.join(words)}", flush=True)
-        printed[" ".join(words)] = inside(root, work, "metaser", *words).splitlines()
+        printed[" ".join(words)] = root.output("metaser", *words).splitlines()
+    return {**document, "printed": printed, "compared": probed(root, work)}
+
+
+def probed(root: Root, work: Path) -> dict[str, Any]:
+    """Ask the bundles on this machine and in the root, and compare the answers."""
+    shutil.copy(probe_worker.__file__, work / "probe_worker.py")
     subprocess.run([sys.executable, str(work / "probe_worker.py"), str(work)], check=True)
-    print(inside(root, work, "python", "/mnt/probe_worker.py", "/mnt"), end="", flush=True)
-    packages = inside(root, work, f"{ENVIRONMENT}/bin/pip", "freeze").split()
-    return {
-        "system": f"Debian {SUITE}, arm64, Python {PYTHON}, qemu-user with {CPU}",
-        "packages": packages,
-        "printed": printed,
-        "compared": compared(work, "x86_64", "aarch64"),
-    }
+    print(root.output("python", "/mnt/probe_worker.py", "/mnt", binds={"/mnt": work}), end="", flush=True)
+    return compared(work, ("x86_64", "aarch64"))
+
+
+def tested(root: Root, work: Path) -> dict[str, Any]:
+    """Run the runtime's tests in the root, folder by folder: what pytest counts, and the tests that did not pass.
+
+    A folder whose tests have run is left out when a run that was ended continues.
+    """
+    tests, done = work / "tests", work / "tested.json"
+    shutil.copytree(ROOT / "tests", tests, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    results: dict[str, Any] = json.loads(done.read_text()) if done.exists() else {}
+    for folder in test_folders(tests):
+        if folder not in results:
+            words = ["python", "-m", "pytest", "--quiet", "-rfEs", "--import-mode=importlib", folder]
+            ran = root.started("sh", "-c", f"cd /mnt && exec {' '.join(words)}", binds={"/mnt": work})
+            lines = ran.stdout.splitlines()
+            shown = [line for line in lines if line.startswith(("FAILED", "ERROR", "SKIPPED"))]
+            results[folder] = {"summary": lines[-1] if lines else "no output", "not_passed": shown}
+            done.write_text(json.dumps(results))
+        print(f"{folder}: {results[folder]['summary']}", flush=True)
+    return results
+
+
+def test_folders(tests: Path) -> list[str]:
+    """The folders and files of the runtime's and the diagnostics' tests, to be run one by one."""
+    folders = [*sorted((tests / "runtime").iterdir()), tests / "diagnostics"]
+    return [
+        str(path.relative_to(tests.parent))
+        for path in folders
+        if path.name.startswith("test_") or (path.is_dir() and any(path.rglob("test_*.py")))
+    ]
 
 
 def main() -> int:
     """Run, and write the result; exit code 3 if this machine cannot."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.arm64", description=__doc__.split("\n")[0])
     parser.add_argument("corpora", type=Path)
+    parser.add_argument("--full", action="store_true", help="more bundles and clips, and the runtime's tests; hours")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "arm64", help="for the root, about 1 GB")
     parser.add_argument("--mirror", help="of Debian's packages; the default one of debootstrap")
+    given = parser.parse_args()
     try:
-        document = run(parser.parse_args())
+        document = run(given)
     except UnavailableError as error:
         print(error, file=sys.stderr)
         return 3
-    write_result("arm64", {"command": "python -m benchmarks.arm64 CORPORA", **document})
+    command = "python -m benchmarks.arm64 CORPORA"
+    if given.full:
+        write_result("arm64_full", {"command": f"{command} --full", **document})
+    else:
+        write_result("arm64", {"command": command, **document})
     return 0
 
 

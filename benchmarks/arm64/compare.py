@@ -10,35 +10,34 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.arm64.probe_worker import EMBEDDINGS, SCORES
+from benchmarks.arm64.probe_worker import EMBEDDINGS, EVENTS, LABELS, LIMITS, PROFILES, VERIFY, answers_folder
 
 Floats = npt.NDArray[np.float64]
+HALF = 0.5
+"""Scores that add up to less are those of a clip that resembles no class."""
 
 
-def compared(work: Path, one: str, other: str) -> dict[str, Any]:
-    """Bundle -> how far the answers of two machines agree; the files are in `work`."""
-    arrays = [np.load(work / f"answers-{machine}.npz") for machine in (one, other)]
-    answers = [json.loads((work / f"answers-{machine}.json").read_text()) for machine in (one, other)]
+def compared(work: Path, machines: tuple[str, str]) -> dict[str, Any]:
+    """Bundle -> how far the answers of two machines agree."""
+    one, other = (answers_folder(work, machine) for machine in machines)
+    names = [path.stem for path in sorted(one.glob("*.json")) if (other / path.name).exists()]
+    return {name: _compared(name, one, other) for name in names}
+
+
+def _compared(name: str, *folders: Path) -> dict[str, Any]:
+    arrays = [np.load(folder / f"{name}.npz") for folder in folders]
+    answers = [json.loads((folder / f"{name}.json").read_text()) for folder in folders]
     return {
-        bundle: {
-            "embedding_cosine": spread(cosines(*(each[f"{bundle}/{EMBEDDINGS}"] for each in arrays))),
-            "score_difference": spread(
-                np.abs(np.subtract(*(each[f"{bundle}/{SCORES}"] for each in arrays))).max(axis=1)
-            ),
-            "labels": agreement(
-                [each[bundle]["labels"] for each in answers], [each[f"{bundle}/{SCORES}"] for each in arrays]
-            ),
-            "labels_by_one_profile": agreement(
-                [each[bundle]["labels by one profile"] for each in answers],
-                [each[f"{bundle}/scores by one profile"] for each in arrays],
-            ),
-            "events": [
-                events(*(each[bundle]["events"][place] for each in answers))
-                for place in range(len(answers[0][bundle]["events"]))
-            ],
-            "verify": {machine: each[bundle]["verify"] for machine, each in zip((one, other), answers, strict=True)},
-        }
-        for bundle in answers[0]
+        "embedding_cosine": spread(cosines(*(each[EMBEDDINGS] for each in arrays))),
+        PROFILES: {
+            support: {
+                "score_difference": spread(np.abs(np.subtract(*(each[support] for each in arrays))).max(axis=1)),
+                **agreement([each[PROFILES][support] for each in answers], [each[support] for each in arrays]),
+            }
+            for support in answers[0][PROFILES]
+        },
+        EVENTS: [events(*(each[EVENTS][place] for each in answers)) for place in range(len(answers[0][EVENTS]))],
+        VERIFY: {folder.name: each[VERIFY] for folder, each in zip(folders, answers, strict=True)},
     }
 
 
@@ -54,22 +53,35 @@ def spread(values: Floats) -> dict[str, float]:
     return {"min": round(float(least), 7), "median": round(float(median), 7), "max": round(float(largest), 7)}
 
 
-def agreement(labels: Sequence[Sequence[str | None]], scores: Sequence[Floats]) -> dict[str, Any]:
-    """How many labels are equal; of the others the margin between the two best classes on each machine."""
-    pairs = list(zip(*labels, strict=True))
+def agreement(answers: Sequence[dict[str, Any]], scores: Sequence[Floats]) -> dict[str, Any]:
+    """How many labels are equal; of the others how close the decision was on each machine."""
+    pairs = list(zip(*(each[LABELS] for each in answers), strict=True))
     different = [place for place, (one, other) in enumerate(pairs) if one != other]
-    margins = [[round(margin(each[place]), 4) for each in scores] for place in different]
     return {
         "clips": len(pairs),
         "equal": len(pairs) - len(different),
-        "different": [[*pairs[place], *found] for place, found in zip(different, margins, strict=True)],
+        "different": [
+            {
+                "labels": list(pairs[place]),
+                "closeness": [
+                    round(closeness(found[place], **each[LIMITS]), 4)
+                    for found, each in zip(scores, answers, strict=True)
+                ],
+            }
+            for place in different
+        ],
     }
 
 
-def margin(row: Floats) -> float:
-    """[C] -> the best score minus the second best."""
-    second, best = np.sort(row)[-2:]
-    return float(best - second)
+def closeness(row: Floats, threshold: float, margin: float) -> float:
+    """[C] scores -> how much they would have to change for another label, or for unknown instead of a label.
+
+    It is the least of: the best score less the second best; the distance of the best score from the threshold; the
+    distance of the first difference from the least margin; the distance of all scores together from one half.
+    """
+    second, best = np.sort(row / row.sum())[-2:]
+    limits = [best - second, abs(best - threshold), abs(best - second - margin), abs(row.sum() - HALF)]
+    return float(min(limits))
 
 
 def events(one: list[Any], other: list[Any]) -> dict[str, Any]:

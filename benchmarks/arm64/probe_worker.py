@@ -2,9 +2,9 @@
 
     python probe_worker.py WORK
 
-`WORK/clips/` holds clips, `WORK/support/LABEL/` the clips to enrol, `WORK/bundles/` bundles as folders or as text files
-that hold a shipped name, and `WORK/talk.*` recordings. It writes `WORK/answers-MACHINE.npz` and `.json`, and needs only
-the runtime.
+`WORK/clips/` holds clips, `WORK/support/NAME/LABEL/` clips to enrol, `WORK/bundles.json` the name and the folder or
+shipped name of each bundle, and `WORK/talk.*` recordings. It writes `WORK/answers/MACHINE/NAME.npz` and `.json`, leaves
+out bundles whose answers are there, and needs only the runtime.
 """
 
 from __future__ import annotations
@@ -20,35 +20,38 @@ import numpy as np
 
 from metaser.runtime import Engine, Profile, load_audio
 
-EMBEDDINGS, SCORES = "embeddings", "scores"
+EMBEDDINGS, PROFILES, EVENTS, VERIFY = "embeddings", "profiles", "events", "verify"
+LABELS, LIMITS = "labels", "limits"
 
 
-def answers_of(bundle: str, work: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def answers_of(bundle: str, name: str, work: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a bundle answers: arrays, and labels, events and the result of `verify`."""
     engine = Engine.open(bundle, provider="cpu", threads=1)
-    profile = engine.enroll(work / "support")
-    clips = [load_audio(path) for path in sorted((work / "clips").iterdir())]
-    embeddings = np.stack([engine.embed(clip, profile) for clip in clips])
-    decisions = [engine.classify(clip, profile) for clip in clips]
-    shared = _shared_profile(profile, bundle, work)
+    profiles = {folder.name: engine.enroll(folder) for folder in sorted((work / "support").iterdir())}
+    first = next(iter(profiles.values()))
+    for support, profile in list(profiles.items()):
+        profiles[f"{support}, one profile"] = _shared_profile(profile, work / f"{name}-{support}.safetensors")
     check = engine.verify()
-    arrays = {
-        EMBEDDINGS: embeddings,
-        SCORES: np.array([list(decision.scores.values()) for decision in decisions]),
-        "enrolled": profile.embeddings,
-        "scores by one profile": np.array([list(engine.classify(clip, shared).scores.values()) for clip in clips]),
-    }
+    clips = [load_audio(path) for path in sorted((work / "clips").iterdir())]
+    embeddings = np.stack([engine.embed(clip, first) for clip in clips])
+    arrays = {EMBEDDINGS: embeddings}
+    answers: dict[str, Any] = {}
+    for support, profile in profiles.items():
+        arrays[support] = np.stack([engine.scores(embedding, profile) for embedding in embeddings])
+        calibration = profile.calibration
+        answers[support] = {
+            LABELS: [engine.decide(embedding, profile).label for embedding in embeddings],
+            LIMITS: {"threshold": calibration.threshold, "margin": calibration.margin},
+        }
     return arrays, {
-        "labels": [decision.label for decision in decisions],
-        "labels by one profile": [engine.classify(clip, shared).label for clip in clips],
-        "events": [events(engine, profile, path) for path in sorted(work.glob("talk.*"))],
-        "verify": {"embedding_cosine": check.embedding_cosine, "frames_max_difference": check.frames_max_difference},
+        PROFILES: answers,
+        EVENTS: [events(engine, first, path) for path in sorted(work.glob("talk.*"))],
+        VERIFY: {"embedding_cosine": check.embedding_cosine, "frames_max_difference": check.frames_max_difference},
     }
 
 
-def _shared_profile(profile: Profile, bundle: str, work: Path) -> Profile:
+def _shared_profile(profile: Profile, path: Path) -> Profile:
     """The profile of the machine that ran first, so that only the clips' embeddings differ."""
-    path = work / f"{Path(bundle).name}.safetensors"
     if not path.exists():
         profile.save(path)
     return Profile.load(path)
@@ -62,19 +65,23 @@ def events(engine: Engine, profile: Profile, path: Path) -> list[list[Any]]:
 
 
 def main() -> None:
-    """Run all bundles."""
+    """Run the bundles that have no answers yet."""
     warnings.simplefilter("ignore")
     work = Path(sys.argv[1])
-    arrays: dict[str, Any] = {}
-    answers: dict[str, Any] = {}
-    for path in sorted((work / "bundles").iterdir()):
-        bundle = path.read_text().strip() if path.is_file() else str(path)
-        found, answers[path.name] = answers_of(bundle, work)
-        arrays |= {f"{path.name}/{name}": values for name, values in found.items()}
-        print(f"{platform.machine()}: {path.name}", flush=True)
-    place = work / f"answers-{platform.machine()}"
-    np.savez(place.with_suffix(".npz"), allow_pickle=False, **arrays)
-    place.with_suffix(".json").write_text(json.dumps(answers))
+    folder = answers_folder(work, platform.machine())
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, bundle in json.loads((work / "bundles.json").read_text()).items():
+        answers_file = folder / f"{name}.json"
+        if not answers_file.exists():
+            arrays, answers = answers_of(str(work / bundle) if "/" in bundle else bundle, name, work)
+            np.savez(answers_file.with_suffix(".npz"), allow_pickle=False, **arrays)
+            answers_file.write_text(json.dumps(answers))
+        print(f"{platform.machine()}: {name}", flush=True)
+
+
+def answers_folder(work: Path, machine: str) -> Path:
+    """Where the answers of a machine are."""
+    return work / "answers" / machine
 
 
 if __name__ == "__main__":

@@ -12,22 +12,39 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.arm64 import root
-from benchmarks.arm64.compare import agreement, compared, cosines, events, margin, spread
-from benchmarks.arm64.root import UnavailableError, check_machine, fetch_wheels, make_root
+from benchmarks import debian
+from benchmarks.arm64.compare import agreement, closeness, compared, cosines, events, spread
+from benchmarks.arm64.probe_worker import EMBEDDINGS, EVENTS, LABELS, LIMITS, PROFILES, VERIFY, answers_folder
+from benchmarks.arm64.wheels import fetch_wheels
+from benchmarks.debian import Root, UnavailableError
 
 
-def test_cosines_and_margins_are_those_worked_by_hand() -> None:
+def test_cosines_and_spreads_are_those_worked_by_hand() -> None:
     one, other = np.array([[1.0, 0.0], [3.0, 4.0]]), np.array([[2.0, 0.0], [4.0, 3.0]])
     np.testing.assert_allclose(cosines(one, other), [1.0, 24 / 25])
-    assert margin(np.array([0.1, 0.7, 0.2])) == pytest.approx(0.5)
     assert spread(np.array([0.3, 0.1, 0.2])) == {"min": 0.1, "median": 0.2, "max": 0.3}
 
 
-def test_labels_that_differ_are_listed_with_the_margins_of_both_machines() -> None:
+@pytest.mark.parametrize(
+    ("scores", "limits", "close"),
+    [
+        ([0.1, 0.7, 0.2], (0.0, 0.0), 0.5),  # the two best
+        ([0.1, 0.7, 0.2], (0.6, 0.0), 0.1),  # the threshold
+        ([0.1, 0.7, 0.2], (0.0, 0.45), 0.05),  # the least difference
+        ([0.02, 0.48, 0.02], (0.0, 0.0), 0.02),  # how much it resembles any class
+    ],
+)
+def test_a_decision_is_as_close_as_its_nearest_limit(
+    scores: list[float], limits: tuple[float, float], close: float
+) -> None:
+    assert closeness(np.array(scores), *limits) == pytest.approx(close)
+
+
+def test_labels_that_differ_are_listed_with_their_closeness_on_both_machines() -> None:
     scores = [np.array([[0.6, 0.4], [0.51, 0.49]]), np.array([[0.7, 0.3], [0.49, 0.51]])]
-    assert agreement([["a", "a"], ["a", "b"]], scores) == {
-        "clips": 2, "equal": 1, "different": [["a", "b", 0.02, 0.02]],
+    limits = {LIMITS: {"threshold": 0.3, "margin": 0.0}}
+    assert agreement([{LABELS: ["a", "a"], **limits}, {LABELS: ["a", "b"], **limits}], scores) == {
+        "clips": 2, "equal": 1, "different": [{"labels": ["a", "b"], "closeness": [0.02, 0.02]}],
     }  # fmt: skip
 
 
@@ -39,36 +56,38 @@ def test_events_agree_by_labels_and_times() -> None:
     assert events(one, one[:1]) == {"segments": 2, "equal": 1, "same_labels": False, "most_s": None}
 
 
-def test_two_files_of_answers_are_compared(tmp_path: Path) -> None:
+def test_the_answers_of_two_machines_are_compared_where_both_have_answered(tmp_path: Path) -> None:
     for machine, turn in (("x86_64", 0.0), ("aarch64", 0.1)):
-        embeddings = np.array([[np.cos(turn), np.sin(turn)]])
-        scores = np.array([[0.8 - turn, 0.2 + turn]])
-        arrays = {"tiny/embeddings": embeddings, "tiny/scores": scores, "tiny/scores by one profile": scores}
-        np.savez(tmp_path / f"answers-{machine}.npz", allow_pickle=False, **arrays)
-        labels = {"labels": ["joy"], "labels by one profile": ["joy"], "events": [[]], "verify": {}}
-        (tmp_path / f"answers-{machine}.json").write_text(json.dumps({"tiny": labels}))
-    found = compared(tmp_path, "x86_64", "aarch64")["tiny"]
-    assert found["embedding_cosine"]["min"] == pytest.approx(np.cos(0.1), abs=1e-6)
-    assert found["score_difference"]["max"] == pytest.approx(0.1)
-    assert found["labels"]["equal"] == 1
+        folder = answers_folder(tmp_path, machine)
+        folder.mkdir(parents=True)
+        arrays = {EMBEDDINGS: np.array([[np.cos(turn), np.sin(turn)]]), "demo": np.array([[0.8 - turn, 0.2 + turn]])}
+        np.savez(folder / "tiny.npz", allow_pickle=False, **arrays)
+        profile = {LABELS: ["joy"], LIMITS: {"threshold": 0.5, "margin": 0.0}}
+        answers = {PROFILES: {"demo": profile}, EVENTS: [[]], VERIFY: {"embedding_cosine": 1 - turn}}
+        (folder / "tiny.json").write_text(json.dumps(answers))
+    (answers_folder(tmp_path, "x86_64") / "open.json").write_text("{}")
+    found = compared(tmp_path, ("x86_64", "aarch64"))
+    assert list(found) == ["tiny"]
+    assert found["tiny"]["embedding_cosine"]["min"] == pytest.approx(np.cos(0.1), abs=1e-6)
+    assert found["tiny"][PROFILES]["demo"]["score_difference"]["max"] == pytest.approx(0.1)
+    assert found["tiny"][PROFILES]["demo"]["equal"] == 1
+    assert found["tiny"][VERIFY] == {"x86_64": {"embedding_cosine": 1.0}, "aarch64": {"embedding_cosine": 0.9}}
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the root is for x86-64 machines")
 def test_without_root_or_an_emulator_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(UnavailableError, match="needs root"):
-        check_machine()
+        Root(tmp_path, "arm64").check()
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(UnavailableError, match="debootstrap is missing: apt-get install debootstrap"):
-        check_machine()
+        Root(tmp_path, "arm64").check()
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(root, "BINFMT", tmp_path / "none")
+    monkeypatch.setattr(debian, "BINFMT", tmp_path / "none")
     with pytest.raises(UnavailableError, match="does not run arm64 programs: apt-get install qemu-user-static"):
-        check_machine()
-    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
-    with pytest.raises(UnavailableError, match="is arm64 itself"):
-        check_machine()
+        Root(tmp_path, "arm64").check()
+    Root(tmp_path, "amd64").check()
 
 
 def test_without_a_network_one_line_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -83,14 +102,20 @@ def test_without_a_network_one_line_says_so(monkeypatch: pytest.MonkeyPatch, tmp
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(UnavailableError, match=r"debootstrap failed \(E: Failed getting release file\)"):
-        make_root(tmp_path / "root", None)
+        Root(tmp_path / "root", "arm64").make("bookworm", ())
 
 
-def test_the_command_ends_with_a_line_and_code_3_where_it_cannot_run(tmp_path: Path) -> None:
-    program = "import os, sys; os.geteuid = lambda: 1000; from benchmarks.arm64.__main__ import main; sys.exit(main())"
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [("os.geteuid = lambda: 1000", "needs root"), ("platform.machine = lambda: 'aarch64'", "is arm64 itself")],
+)
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the root is for x86-64 machines")
+def test_the_command_ends_with_a_line_and_code_3_where_it_cannot_run(setting: str, line: str, tmp_path: Path) -> None:
+    program = f"import os, platform, sys; {setting}; from benchmarks.arm64.__main__ import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False,
         cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert done.returncode == 3
     assert len(done.stderr.splitlines()) == 1
+    assert line in done.stderr

@@ -1,0 +1,179 @@
+"""Debian roots made with debootstrap, and commands in them; those of arm64 run in qemu on an x86-64 machine.
+
+Mounts are made in a namespace of their own, so that none is left when a command has ended.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
+"""Debian's name -> the kernel's."""
+
+BINFMT = Path("/proc/sys/fs/binfmt_misc/qemu-aarch64")
+CPU = "cortex-a72"
+"""Of a Raspberry Pi 4. By default qemu 7.2 emulates the matrix extension SME too, but wrongly: int8 is then wrong."""
+
+CPUINFO = """processor\t: {number}
+BogoMIPS\t: 108.00
+Features\t: fp asimd evtstrm crc32 cpuid
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU variant\t: 0x0
+CPU part\t: 0xd08
+CPU revision\t: 3
+
+"""
+"""Of one core of this processor: ONNX Runtime's cpuinfo crashes on that of an x86 processor."""
+
+PATH = "/opt/metaser/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
+CONFINED = (
+    "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--init-groups", "--reset-env",
+)  # fmt: skip
+"""Options of setpriv for a process without rights."""
+
+
+class UnavailableError(RuntimeError):
+    """Something that this machine lacks; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """Restrictions of a container: no network, no other processes, a root that cannot be written, no capabilities."""
+
+    user: str
+    writable: Mapping[str, Path] = field(default_factory=dict)
+    """Folder in the root -> the folder that is mounted there."""
+
+
+@dataclass(frozen=True)
+class Root:
+    """A Debian root in a folder."""
+
+    path: Path
+    arch: str
+    """As Debian names it."""
+
+    @property
+    def emulated(self) -> bool:
+        """Whether its programs run in an emulator."""
+        return ARCHITECTURES[self.arch] != platform.machine()
+
+    def check(self) -> None:
+        """Raise UnavailableError unless the root can be made and used here."""
+        if os.geteuid() != 0:
+            raise UnavailableError(f"a root for {self.arch} needs root: run it with sudo, or in a container as root")
+        for program, package in (("debootstrap", "debootstrap"), ("unshare", "util-linux"), ("ip", "iproute2")):
+            if shutil.which(program) is None:
+                raise UnavailableError(f"{program} is missing: apt-get install {package}")
+        if self.emulated and not BINFMT.exists():
+            raise UnavailableError(
+                "the kernel does not run arm64 programs: apt-get install qemu-user-static binfmt-support, and "
+                "mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc && update-binfmts --import"
+            )
+
+    def make(self, suite: str, packages: Sequence[str], mirror: str | None = None) -> None:
+        """Install a release of Debian into the folder, unless it is there.
+
+        Raises:
+            UnavailableError: the packages cannot be fetched.
+        """
+        marker = self.path / ".complete"
+        if marker.exists():
+            return
+        shutil.rmtree(self.path, ignore_errors=True)
+        words = [
+            "debootstrap",
+            f"--arch={self.arch}",
+            "--variant=minbase",
+            *_including(packages),
+            suite,
+            str(self.path),
+        ]
+        done = subprocess.run([*words, *([mirror] if mirror else [])], capture_output=True, text=True, check=False)
+        if done.returncode:
+            last = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("E:", "W:"))][-1:]
+            raise UnavailableError(f"debootstrap failed ({' '.join(last) or 'no reason given'}): is there a network?")
+        marker.touch()
+
+    def output(
+        self,
+        *words: str,
+        binds: Mapping[str, Path] | None = None,
+        env: Mapping[str, str] | None = None,
+        sandbox: Sandbox | None = None,
+    ) -> str:
+        """Run a command in the root and return what it prints; the parameters are those of `started`.
+
+        Raises:
+            UnavailableError: it failed.
+        """
+        done = self.started(*words, binds=binds, env=env, sandbox=sandbox)
+        if done.returncode:
+            last = " ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-1:])
+            raise UnavailableError(f"{' '.join(words)} failed on {self.arch} with exit code {done.returncode}: {last}")
+        return done.stdout
+
+    def started(
+        self,
+        *words: str,
+        binds: Mapping[str, Path] | None = None,
+        env: Mapping[str, str] | None = None,
+        sandbox: Sandbox | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the root, whatever its exit code.
+
+        Parameters:
+            binds: folder in the root -> the folder that is mounted there.
+        """
+        if self.emulated:
+            cpuinfo = "".join(CPUINFO.format(number=number) for number in range(os.cpu_count() or 1))
+            (self.path / "cpuinfo").write_text(cpuinfo)
+        apart = ["--net", "--pid", "--ipc", "--uts", "--fork"] if sandbox else []
+        script = self._script(words, binds or {}, env or {}, sandbox)
+        command = ["unshare", "--mount", *apart, "sh", "-c", script]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    def _script(
+        self, words: Sequence[str], binds: Mapping[str, Path], env: Mapping[str, str], sandbox: Sandbox | None
+    ) -> str:
+        """The mounts, and the command behind chroot."""
+        root = shlex.quote(str(self.path))
+        emulation = {"QEMU_CPU": CPU} if self.emulated else {}
+        variables = {"PATH": PATH, "LANG": "C.UTF-8", "ORT_DISABLE_TELEMETRY": "1", **emulation, **env}
+        lines = ["set -e"]
+        if sandbox:
+            lines += ["ip link set lo up", f"mount --bind {root} {root}", f"mount -o remount,bind,ro {root} {root}"]
+            lines += [f"mount -t tmpfs tmpfs {root}/{folder}" for folder in ("dev", "tmp")]
+            lines += [f"touch {root}/dev/{name} && mount --bind /dev/{name} {root}/dev/{name}" for name in DEVICES]
+            rights = ["setpriv", f"--reuid={sandbox.user}", f"--regid={sandbox.user}", *CONFINED]
+        else:
+            lines += [f"mount --rbind /dev {root}/dev"]
+            rights, variables = [], {"HOME": "/root", **variables}
+        lines += [f"mount -t proc proc {root}/proc", f"mount --rbind /sys {root}/sys"]
+        lines += [f"mount --bind {root}/cpuinfo {root}/proc/cpuinfo"] if self.emulated else []
+        folders = {**binds, **(sandbox.writable if sandbox else {})}
+        lines += [f"mount --bind {shlex.quote(str(here))} {root}{there}" for there, here in folders.items()]
+        assigned = [f"{name}={value}" for name, value in variables.items()]
+        first = ["env", "-i", *(f"{name}={value}" for name, value in emulation.items()), f"PATH={PATH}"]
+        inner = [*rights, "env", *assigned, *words]
+        lines.append(shlex.join(["exec", *first, "chroot", str(self.path), *inner]))
+        return "\n".join(lines)
+
+
+def emulator() -> str:
+    """Name and version of the emulator."""
+    done = subprocess.run(["qemu-aarch64-static", "--version"], capture_output=True, text=True, check=False)
+    return (done.stdout.splitlines() or ["qemu-aarch64"])[0]
+
+
+def _including(packages: Sequence[str]) -> list[str]:
+    return [f"--include={','.join(packages)}"] if packages else []

@@ -1,0 +1,127 @@
+"""Build the images of `examples/` and run them as containers: `python -m benchmarks.deployment.images`; as root.
+
+Where a Docker daemon answers, it builds and runs them. Otherwise the steps of each Dockerfile run in a Debian root, for
+amd64 and in an emulator for arm64, and the commands run there as a user without rights, without a network, on a root
+that cannot be written. Writes `benchmarks/results/images.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from benchmarks.debian import ARCHITECTURES, CPU, Root, UnavailableError, emulator
+from benchmarks.deployment.docker import DockerImage, build_with_docker, has_daemon
+from benchmarks.deployment.dockerfile import Settings
+from benchmarks.deployment.image import Image, build
+from benchmarks.machine import read_result, write_result
+from metaser.runtime.bundles.bundle import shipped_folder
+
+Run: TypeAlias = Callable[[Sequence[str], Path], "subprocess.CompletedProcess[str]"]
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILES = {"jetson": ROOT / "examples/jetson/Dockerfile", "server": ROOT / "examples/server/Dockerfile"}
+SUITE = "trixie"
+"""Stands for the images that FROM names: `debian:trixie-slim`, and NVIDIA's for JetPack 6."""
+
+PROFILE = "/data/profile.safetensors"
+COMMANDS = {
+    "doctor": ["metaser", "doctor"],
+    "verify": ["metaser", "verify"],
+    "demo": ["metaser", "demo"],
+    "enroll": ["metaser", "enroll", "/mnt/support", "--profile", PROFILE],
+    "stream": ["metaser", "stream", "/mnt/conversation.flac", "--json", "--profile", PROFILE],
+}
+FORBIDDEN = {
+    "write to the image": ["sh", "-c", "echo 1 > /opt/metaser/new"],
+    "reach a network": ["python", "-c", "import socket; socket.create_connection(('192.0.2.1', 80), 3)"],
+    "become root": ["setpriv", "--reuid=0", "true"],
+}
+SERVE = """
+"$@" & server=$!
+for second in $(seq 120); do
+    if python -c "$HEALTH" 2>/dev/null; then echo ready; break; fi
+    sleep 1
+done
+kill -TERM $server
+wait $server
+"""
+"""Start the server, ask the command of HEALTHCHECK until it answers, and end the server as Docker does."""
+
+
+def examined(run: Run, settings: Settings, shared: Path) -> dict[str, Any]:
+    """Run the commands of a user in containers of an image, what is forbidden, and a server."""
+    found: dict[str, Any] = {"commands": {}, "refused": []}
+    for name, words in COMMANDS.items():
+        print(f"  {name}", flush=True)
+        done = run(words, shared)
+        if done.returncode:
+            last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+            raise UnavailableError(f"{name} failed in the container with exit code {done.returncode}: {last}")
+        found["commands"][name] = (done.stdout.splitlines() or [""])[-1]
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    found["labels"] = [event["label"] for event in events if event["event"] == "leave"]
+    found["refused"] = [name for name, words in FORBIDDEN.items() if run(words, shared).returncode]
+    if settings.health:
+        print("  server", flush=True)
+        health = settings.health[-1]
+        serve = ["env", f"HEALTH={health}", "METASER_TOKEN=0123456789abcdef0123456789abcdef", "sh", "-c", SERVE, "sh"]
+        done = run([*serve, *settings.entrypoint], shared)
+        found["server"] = {"ready": "ready" in done.stdout.splitlines(), "exit_code": done.returncode}
+    return found
+
+
+def material(folder: Path) -> Path:
+    """The clips of the demo, which containers get at /mnt."""
+    shared = folder / "shared"
+    shutil.copytree(shipped_folder() / "demo", shared, dirs_exist_ok=True)
+    return shared
+
+
+def check(given: argparse.Namespace) -> dict[str, Any]:
+    """Build and examine every image for every architecture."""
+    folder: Path = given.folder.absolute()
+    docker = has_daemon()
+    images: dict[str, Any] = {}
+    for arch in given.arch:
+        base = Root(folder / f"{SUITE}-{arch}", arch)
+        if not docker:
+            base.check()
+            print(f"Debian {SUITE} for {arch}", flush=True)
+            base.make(SUITE, (), given.mirror)
+        for name, dockerfile in DOCKERFILES.items():
+            print(f"{name}, {arch}", flush=True)
+            image: Image | DockerImage
+            if docker:
+                image = build_with_docker(dockerfile, ROOT, f"metaser-{name}-{arch}", arch)
+            else:
+                image = build(dockerfile, ROOT, base, folder / f"{name}-{arch}", {})
+            images[f"{name} {arch}"] = examined(image.run, image.settings, material(folder))
+    how = "docker" if docker else f"the steps in Debian {SUITE}; {ARCHITECTURES['arm64']} by {emulator()} with {CPU}"
+    return {"built": how, "images": images}
+
+
+def main() -> int:
+    """Check, and write the result; exit code 3 if this machine cannot."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.deployment.images", description=__doc__.split("\n")[0])
+    parser.add_argument("--arch", nargs="+", choices=list(ARCHITECTURES), default=list(ARCHITECTURES))
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "deployment", help="about 4 GB")
+    parser.add_argument("--mirror", help="of Debian's packages; the default one of debootstrap")
+    try:
+        document = check(parser.parse_args())
+    except UnavailableError as error:
+        print(error, file=sys.stderr)
+        return 3
+    images = read_result("images").get("images", {}) | document.pop("images")  # of other architectures
+    write_result("images", {"command": "python -m benchmarks.deployment.images", **document, "images": images})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
