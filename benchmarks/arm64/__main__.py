@@ -82,7 +82,7 @@ def tested(root: Root, work: Path) -> dict[str, Any]:
     results: dict[str, Any] = json.loads(done.read_text()) if done.exists() else {}
     for folder in test_folders(tests):
         if folder not in results:
-            words = ["python", "-m", "pytest", "--quiet", "-rfEs", "--import-mode=importlib", folder]
+            words = ["python", "-m", "pytest", "--quiet", "-rfEs", "--import-mode=importlib", f"{folder}/test_*.py"]
             ran = root.started("sh", "-c", f"cd /mnt && exec {' '.join(words)}", binds={"/mnt": work})
             lines = ran.stdout.splitlines()
             shown = [line for line in lines if line.startswith(("FAILED", "ERROR", "SKIPPED"))]
@@ -93,13 +93,10 @@ def tested(root: Root, work: Path) -> dict[str, Any]:
 
 
 def test_folders(tests: Path) -> list[str]:
-    """The folders and files of the runtime's and the diagnostics' tests, to be run one by one."""
-    folders = [*sorted((tests / "runtime").iterdir()), tests / "diagnostics"]
-    return [
-        str(path.relative_to(tests.parent))
-        for path in folders
-        if path.name.startswith("test_") or (path.is_dir() and any(path.rglob("test_*.py")))
-    ]
+    """The folders with tests of the runtime and the diagnostics, those with the least code first."""
+    folders = [tests / "diagnostics", *(path.parent for path in (tests / "runtime").rglob("test_*.py"))]
+    sizes = {folder: sum(path.stat().st_size for path in folder.glob("test_*.py")) for folder in folders}
+    return [str(folder.relative_to(tests.parent)) for folder in sorted(sizes, key=lambda folder: sizes[folder])]
 
 
 def main() -> int:
