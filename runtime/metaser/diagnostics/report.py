@@ -13,12 +13,14 @@ from metaser.diagnostics.bench import Progress, Result, measure_in_turns
 from metaser.diagnostics.bench_case import Case, Measured
 from metaser.diagnostics.check import Check
 from metaser.diagnostics.device import Device, read_device
-from metaser.diagnostics.snapshot import Snapshot, read_snapshot
+from metaser.diagnostics.snapshot import Snapshot, Watcher
 from metaser.diagnostics.versions import versions
 from metaser.runtime.errors import MetaserError
 from metaser.runtime.providers.session import GPU_PROVIDERS, PROVIDERS, import_onnxruntime
 
 WINDOWS_S = (1.0, 3.0, 10.0)
+WATCH_S = 2.0
+"""Between two readings of heat and clocks; each takes a few milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Report:
     """Cases with the reason."""
 
     snapshots: tuple[Snapshot, ...]
-    """Before the measurement, and after each process."""
+    """Before the measurement, and every `WATCH_S` during it."""
 
     turns: int
     """How often every case was measured; `Case.runs` runs each."""
@@ -93,20 +95,23 @@ def measure_report(
     progress: Progress | None = None,
     root: Path = Path("/"),
 ) -> Iterator[Report]:
-    """Measure cases in turns; yields the report after each turn. A case that cannot run is in it with its reason."""
+    """Measure cases in turns; yields the report after each turn. A case that cannot run is in it with its reason.
+
+    Heat and clocks are read meanwhile: after a process has ended the clocks are low again.
+    """
     began, device = datetime.now(timezone.utc), read_device(root)
     measured: list[list[Measured]] = [[] for _ in cases]
     failed: dict[int, str] = {}
-    snapshots = [read_snapshot(root)]
-    for turn, outcomes in groupby(measure_in_turns(cases, repetitions), key=lambda outcome: outcome.turn):
-        for outcome in outcomes:
-            if isinstance(outcome.found, MetaserError):
-                failed[outcome.index] = str(outcome.found)
-            else:
-                measured[outcome.index].append(outcome.found)
-            snapshots.append(read_snapshot(root))
-            if progress:
-                progress(turn * len(cases) + outcome.index + 1, repetitions * len(cases))
-        results = [Result(case, tuple(found)) for case, found in zip(cases, measured, strict=True) if found]
-        reasons = [(cases[index], reason) for index, reason in sorted(failed.items())]
-        yield Report(device, tuple(checks), tuple(results), tuple(reasons), tuple(snapshots), turn + 1, began)
+    with Watcher(root, WATCH_S) as watcher:
+        for turn, outcomes in groupby(measure_in_turns(cases, repetitions), key=lambda outcome: outcome.turn):
+            for outcome in outcomes:
+                if isinstance(outcome.found, MetaserError):
+                    failed[outcome.index] = str(outcome.found)
+                else:
+                    measured[outcome.index].append(outcome.found)
+                if progress:
+                    progress(turn * len(cases) + outcome.index + 1, repetitions * len(cases))
+            results = [Result(case, tuple(found)) for case, found in zip(cases, measured, strict=True) if found]
+            reasons = [(cases[index], reason) for index, reason in sorted(failed.items())]
+            snapshots = tuple(watcher.snapshots)
+            yield Report(device, tuple(checks), tuple(results), tuple(reasons), snapshots, turn + 1, began)

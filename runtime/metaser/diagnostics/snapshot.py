@@ -11,6 +11,7 @@ file trees written from these documents:
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -63,6 +64,31 @@ def read_snapshot(root: Path = Path("/")) -> Snapshot:
         over_current=int(sum(events)) if events else None,
         throttled=tuple(_throttled(root)),
     )
+
+
+class Watcher:
+    """Snapshots at regular times in a thread, while this process waits for others; a context manager."""
+
+    def __init__(self, root: Path, interval_s: float) -> None:
+        self._root = root
+        self._interval_s = interval_s
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.snapshots: list[Snapshot] = []
+        """The first one from before the work; replaced by a longer list, never changed."""
+
+    def __enter__(self) -> Watcher:
+        self.snapshots = [read_snapshot(self._root)]
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(self._interval_s):
+            self.snapshots = [*self.snapshots, read_snapshot(self._root)]
 
 
 def _throttled(root: Path) -> Iterator[str]:

@@ -13,26 +13,32 @@ if TYPE_CHECKING:
     from metaser.diagnostics.bench import Result
     from metaser.diagnostics.report import Report
 
+STYLES = ("-", "--", ":", "-.")
 WIDTH_INCH, HEIGHT_INCH, INCHES_PER_CASE = 9.0, 4.5, 0.3
 
 
-def series_name(result: Result) -> str:
-    """A case without its window."""
+def place_name(result: Result) -> str:
+    """How a case ran: precision, provider and threads."""
     threads = f", {counted(result.case.threads, 'thread')}" if result.case.threads else ""
-    return drawn(f"{result.first.bundle} {result.first.precision}, {result.first.provider}{threads}")
+    return f"{result.first.precision}, {result.first.provider}{threads}"
 
 
 def draw_latencies(path: Path, report: Report) -> None:
-    """Median latency over the window, one line per bundle and place, with real time as the limit."""
+    """Median latency over the window: a colour per bundle, a style per precision, provider and threads."""
     figure, axes = new_figure(WIDTH_INCH, HEIGHT_INCH)
-    lines: dict[str, list[tuple[float, float, float]]] = {}
+    lines: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for result in report.results:
         times = result.latency_ms
-        lines.setdefault(series_name(result), []).append((result.case.window_s, times["p50"], times["p99"]))
-    for name, points in lines.items():
+        lines.setdefault((result.first.bundle, place_name(result)), []).append(
+            (result.case.window_s, times["p50"], times["p99"])
+        )
+    bundles = sorted({result.first.bundle for result in report.results})
+    places = sorted({place_name(result) for result in report.results})
+    for (bundle, place), points in lines.items():
         places_s, median, slow = zip(*sorted(points), strict=True)
-        (line,) = axes.plot(places_s, median, marker="o", label=name)
-        axes.fill_between(places_s, median, slow, color=line.get_color(), alpha=0.15, linewidth=0)
+        colour, style = f"C{bundles.index(bundle)}", STYLES[places.index(place) % len(STYLES)]
+        axes.plot(places_s, median, marker="o", color=colour, linestyle=style, label=drawn(f"{bundle} {place}"))
+        axes.fill_between(places_s, median, slow, color=colour, alpha=0.15, linewidth=0)
     windows_s = sorted({result.case.window_s for result in report.results})
     axes.plot(windows_s, [1e3 * window for window in windows_s], color="gray", linestyle=":", label="real time")
     axes.set(
@@ -52,7 +58,10 @@ def draw_energy(path: Path, report: Report) -> None:
     figure, axes = new_figure(WIDTH_INCH, 1.5 + INCHES_PER_CASE * len(known))
     places = range(len(known))
     axes.barh(places, [energy.joules_a_run for _, energy in known])
-    axes.set_yticks(places, [f"{series_name(result)}, {result.case.window_s:g} s" for result, _ in known])
+    axes.set_yticks(
+        places,
+        [drawn(f"{result.first.bundle} {place_name(result)}, {result.case.window_s:g} s") for result, _ in known],
+    )
     axes.invert_yaxis()
     axes.set(xlabel=f"joules per run, by {known[0][1].source}", title=drawn(report.device.model))
     save_figure(figure, path, mode=SHARED)
@@ -73,6 +82,6 @@ def draw_conditions(path: Path, report: Report) -> None:
     ):
         if any(value is not None for value in values):
             clocks.plot(minutes, [value or float("nan") for value in values], color=colour, label=name)
-    clocks.set_ylabel("clock after each process, MHz")
+    clocks.set_ylabel("clock, MHz")
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     save_figure(figure, path, mode=SHARED)
