@@ -34,6 +34,9 @@ CPU revision\t: 3
 """Of one core of this processor: ONNX Runtime's cpuinfo crashes on that of an x86 processor."""
 
 PATH = "/opt/metaser/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+TMPFS = {"dev": "755", "tmp": "1777"}
+"""Folder of a sandbox -> the mode of the tmpfs that is mounted there."""
+
 DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
 CONFINED = (
     "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--init-groups", "--reset-env",
@@ -51,7 +54,7 @@ class Sandbox:
 
     user: str
     writable: Mapping[str, Path] = field(default_factory=dict)
-    """Folder in the root -> the folder that is mounted there."""
+    """Folder in the root -> the folder that is mounted there; other mounts are read-only."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,9 @@ class Root:
         if done.returncode:
             last = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("E:", "W:"))][-1:]
             raise UnavailableError(f"debootstrap failed ({' '.join(last) or 'no reason given'}): is there a network?")
+        if self.emulated:
+            cpuinfo = "".join(CPUINFO.format(number=number) for number in range(os.cpu_count() or 1))
+            (self.path / "cpuinfo").write_text(cpuinfo)
         marker.touch()
 
     def output(
@@ -134,10 +140,7 @@ class Root:
         Parameters:
             binds: folder in the root -> the folder that is mounted there.
         """
-        if self.emulated:
-            cpuinfo = "".join(CPUINFO.format(number=number) for number in range(os.cpu_count() or 1))
-            (self.path / "cpuinfo").write_text(cpuinfo)
-        apart = ["--net", "--pid", "--ipc", "--uts", "--fork"] if sandbox else []
+        apart = ["--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child"] if sandbox else []
         script = self._script(words, binds or {}, env or {}, sandbox)
         command = ["unshare", "--mount", *apart, "sh", "-c", script]
         return subprocess.run(command, capture_output=True, text=True, check=False)
@@ -152,7 +155,7 @@ class Root:
         lines = ["set -e"]
         if sandbox:
             lines += ["ip link set lo up", f"mount --bind {root} {root}", f"mount -o remount,bind,ro {root} {root}"]
-            lines += [f"mount -t tmpfs tmpfs {root}/{folder}" for folder in ("dev", "tmp")]
+            lines += [f"mount -t tmpfs -o mode={mode} tmpfs {root}/{folder}" for folder, mode in TMPFS.items()]
             lines += [f"touch {root}/dev/{name} && mount --bind /dev/{name} {root}/dev/{name}" for name in DEVICES]
             rights = ["setpriv", f"--reuid={sandbox.user}", f"--regid={sandbox.user}", *CONFINED]
         else:
@@ -160,8 +163,10 @@ class Root:
             rights, variables = [], {"HOME": "/root", **variables}
         lines += [f"mount -t proc proc {root}/proc", f"mount --rbind /sys {root}/sys"]
         lines += [f"mount --bind {root}/cpuinfo {root}/proc/cpuinfo"] if self.emulated else []
-        folders = {**binds, **(sandbox.writable if sandbox else {})}
-        lines += [f"mount --bind {shlex.quote(str(here))} {root}{there}" for there, here in folders.items()]
+        for there, here in {**binds, **(sandbox.writable if sandbox else {})}.items():
+            lines.append(f"mount --bind {shlex.quote(str(here))} {root}{there}")
+            if sandbox and there not in sandbox.writable:
+                lines.append(f"mount -o remount,bind,ro {root}{there}")
         assigned = [f"{name}={value}" for name, value in variables.items()]
         first = ["env", "-i", *(f"{name}={value}" for name, value in emulation.items()), f"PATH={PATH}"]
         inner = [*rights, "env", *assigned, *words]
@@ -170,9 +175,12 @@ class Root:
 
 
 def emulator() -> str:
-    """Name and version of the emulator."""
-    done = subprocess.run(["qemu-aarch64-static", "--version"], capture_output=True, text=True, check=False)
-    return (done.stdout.splitlines() or ["qemu-aarch64"])[0]
+    """Name and version of the emulator, and the processor that it emulates."""
+    program, version = shutil.which("qemu-aarch64-static"), "qemu-aarch64"
+    if program:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+        version = (done.stdout.splitlines() or [version])[0]
+    return f"{version} with {CPU}"
 
 
 def _including(packages: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
-"""Try what a service must not do, and print what was refused: `python attempts_worker.py ADDRESS`.
+"""Try what a container or a service must not do, and print what was refused: `python attempts_worker.py [HOST PORT]`.
 
-ADDRESS is one outside localhost on which port 8000 answers.
+`FOLDER` is one that everybody may write, and `SETUID` a program there with which everybody is root. HOST and PORT are
+outside, and answer.
 """
 
 from __future__ import annotations
@@ -9,19 +10,27 @@ import ctypes
 import json
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+FOLDER = Path("/opt/open")
+SETUID = FOLDER / "id"
 CLONE_NEWUSER = 0x10000000
 """Of unshare(2): the only namespace that a process without rights may make."""
 
 
-def new_namespace() -> None:
+def make_namespace() -> None:
     """Make a user namespace."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWUSER):
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWUSER):
         raise OSError(ctypes.get_errno(), "unshare")
+
+
+def become_root() -> None:
+    """Ask a program that runs as root who it is."""
+    if subprocess.run([SETUID, "-u"], capture_output=True, text=True, check=True).stdout.strip() != "0":
+        raise PermissionError
 
 
 def is_refused(attempt: Callable[[], object]) -> bool:
@@ -36,13 +45,13 @@ def is_refused(attempt: Callable[[], object]) -> bool:
 def main() -> None:
     """Make the attempts."""
     attempts: dict[str, Callable[[], object]] = {
-        "write to /etc": lambda: Path("/etc/new").touch(),
-        "write to /opt": lambda: Path("/opt/metaser/new").touch(),
-        "write to /home": lambda: Path("/home/new").touch(),
-        "reach another address": lambda: socket.create_connection((sys.argv[1], 8000), 3),
-        "make a namespace": new_namespace,
-        "become root": lambda: os.setuid(0),
+        "write outside its own folder": (FOLDER / f"new-{os.getpid()}").touch,
+        "become root": become_root,
+        "make a namespace": make_namespace,
     }
+    if sys.argv[1:]:
+        host, port = sys.argv[1:]
+        attempts["reach another address"] = lambda: socket.create_connection((host, int(port)), 3)
     print(json.dumps([name for name, attempt in attempts.items() if is_refused(attempt)]))
 
 

@@ -17,6 +17,8 @@ GROUPS = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
 """Where the version 2 of control groups may be mounted."""
 
 BOOT_S = 60
+READ_ONLY = ("proc/sys", "proc/sysrq-trigger", "proc/irq")
+"""They are those of the whole machine."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +64,19 @@ def booted(root: Root) -> Iterator[Booted]:
     """
     group = _new_group()
     enter = ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec unshare "$@"', str(group)]
-    apart = ["--pid", "--fork", "--mount", "--uts", "--ipc", "--net", "--cgroup"]
+    apart = ["--pid", "--fork", "--kill-child", "--mount", "--uts", "--ipc", "--net", "--cgroup"]
     child = subprocess.Popen(
         [*enter, *apart, "sh", "-c", _script(root)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         machine = Booted(root, _first_process(child.pid))
+        with contextlib.suppress(OSError):  # not possible where the folder above has groups of its own
+            (group.parent / "cgroup.procs").write_text(str(child.pid))  # systemd's own group may have no process
         if not machine.wait_for("systemctl is-system-running | grep -E 'running|degraded'", BOOT_S):
             raise UnavailableError(f"systemd did not start within {BOOT_S} s")
         yield machine
     finally:
-        (group / "cgroup.kill").write_text("1")
+        child.kill()  # unshare ends systemd with it, and the kernel everything in its namespace
         child.wait()
         _remove(group)
 
@@ -82,7 +86,10 @@ def _new_group() -> Path:
     if mounted is None:
         raise UnavailableError("this machine has no control groups of version 2, which systemd needs")
     group = mounted / f"metaser-services-{os.getpid()}"
-    group.mkdir()
+    try:
+        group.mkdir()
+    except OSError as error:
+        raise UnavailableError(f"no control group can be made in {mounted}: {error.strerror}") from error
     return group
 
 
@@ -93,13 +100,14 @@ def _remove(group: Path) -> None:
 
 
 def _first_process(outer: int) -> int:
-    """The process id of systemd: the only child of `unshare`."""
-    for _ in range(50):
-        children = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
-        if children:
-            return int(children[0])
+    """The process id of systemd, the only child of `unshare`, once the child is in its own root."""
+    for _ in range(10 * BOOT_S):
+        with contextlib.suppress(OSError):
+            children = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
+            if children and Path(f"/proc/{children[0]}/comm").read_text().strip() == "systemd":
+                return int(children[0])
         time.sleep(0.1)
-    raise UnavailableError("namespaces could not be made")
+    raise UnavailableError("systemd could not be started in namespaces of its own")
 
 
 def _script(root: Root) -> str:
@@ -107,7 +115,9 @@ def _script(root: Root) -> str:
     path = shlex.quote(str(root.path))
     lines = [
         "set -e", "mount --make-rprivate /", f"mount --bind {path} {path}", f"mount -t proc proc {path}/proc",
-        f"mount -t sysfs sysfs {path}/sys", f"mount -t cgroup2 cgroup2 {path}/sys/fs/cgroup",
+        *(f"mount --bind {path}/{name} {path}/{name}" for name in READ_ONLY),
+        *(f"mount -o remount,bind,ro {path}/{name}" for name in READ_ONLY),
+        f"mount -t sysfs -o ro sysfs {path}/sys", f"mount -t cgroup2 cgroup2 {path}/sys/fs/cgroup",
         f"mount -t tmpfs tmpfs {path}/run", f"mount -t tmpfs -o mode=755 tmpfs {path}/dev",
         *(f"touch {path}/dev/{name} && mount --bind /dev/{name} {path}/dev/{name}" for name in DEVICES),
         f"cd {path}", "mkdir dev/pts dev/shm run/before",

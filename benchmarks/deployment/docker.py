@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.debian import UnavailableError
-from benchmarks.deployment.dockerfile import Settings, read_instructions
+from benchmarks.deployment.dockerfile import Settings
+from benchmarks.deployment.image import settings_of
 
 RESTRICTED = (
     "--rm", "--network=none", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges",
@@ -46,9 +47,6 @@ def build_with_docker(dockerfile: Path, context: Path, name: str, arch: str) -> 
     words = ["docker", "build", f"--platform=linux/{arch}", "--file", str(dockerfile), "--tag", name, str(context)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UnavailableError(f"docker build of {dockerfile.name} failed: {done.stderr.strip().splitlines()[-1:]}")
-    settings = Settings()
-    for instruction in read_instructions(dockerfile.read_text(encoding="utf-8")):
-        if instruction.word not in {"FROM", "COPY", "RUN"}:
-            settings.apply(instruction)
-    return DockerImage(name, settings)
+        last = " ".join(done.stderr.strip().splitlines()[-1:])
+        raise UnavailableError(f"docker build of {dockerfile} failed: {last}")
+    return DockerImage(name, settings_of(dockerfile))

@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.debian import Root, UnavailableError
 from benchmarks.deployment import attempts_worker
 from benchmarks.deployment.booted import Booted, booted
-from benchmarks.deployment.image import CERTIFICATES, copy_context
+from benchmarks.deployment.image import CERTIFICATES, copy_context, open_to_attempts
 from benchmarks.machine import write_result
 from metaser.runtime.bundles.bundle import shipped_folder
 
@@ -36,6 +36,7 @@ MICROPHONE, RECORDING = "--mic", "/var/lib/metaser/conversation.flac"
 METASER = "/opt/metaser/bin/metaser"
 CURL = "curl --fail --silent --show-error"
 NOT_OF_A_PROBE = r"(ExecStart|Type|NotifyAccess|WatchdogSec|Restart)"
+PORT = 8000
 ELSEWHERE = "192.0.2.7"
 """An address of the root that is not localhost; RFC 5737 keeps it for documentation."""
 
@@ -126,19 +127,18 @@ def serve_service(machine: Booted) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def refused(machine: Booted, name: str) -> list[str]:
-    """What a program under the restrictions of a unit tries and is refused."""
+def refused(machine: Booted, name: str) -> dict[str, list[str]]:
+    """What a program is refused under the restrictions of a unit, and as the same kind of user without them."""
     unit = (UNITS[name] / f"{name}.service").read_text(encoding="utf-8")
-    kept = [
-        line for line in unit.splitlines() if not re.match(r"(ExecStart|Type|NotifyAccess|WatchdogSec|Restart)", line)
-    ]
+    kept = [line for line in unit.splitlines() if not re.match(NOT_OF_A_PROBE, line)]
+    words = f"/usr/bin/python3 /source/{Path(attempts_worker.__file__).name} {ELSEWHERE} {PORT}"
     place = kept.index("[Service]") + 1
-    shutil.copy(attempts_worker.__file__, machine.root.path / "source")
-    kept[place:place] = ["Type=oneshot", f"ExecStart=/usr/bin/python3 /source/attempts_worker.py {ELSEWHERE}"]
+    kept[place:place] = ["Type=oneshot", f"ExecStart={words}"]
     (machine.root.path / "etc/systemd/system/probe.service").write_text("\n".join(kept) + "\n")
     machine.output("systemctl daemon-reload; systemctl start probe")
     printed = machine.output("journalctl --unit probe --output cat | grep '^\\['")
-    return list(json.loads(printed.splitlines()[-1]))
+    without = machine.output(f"setpriv --reuid=nobody --regid=nogroup --clear-groups {words}")
+    return {"by the unit": json.loads(printed.splitlines()[-1]), "without it": json.loads(without)}
 
 
 def check(given: argparse.Namespace) -> dict[str, Any]:
@@ -150,12 +150,13 @@ def check(given: argparse.Namespace) -> dict[str, Any]:
     base.make(SUITE, PACKAGES, given.mirror)
     install(root, base)
     shutil.copy(shipped_folder() / "demo" / "conversation.flac", root.path / RECORDING.strip("/"))
+    open_to_attempts(root)
     said = verified(root)
     with booted(root) as machine:
         machine.output(f"ip address add {ELSEWHERE}/32 dev lo")
-        machine.output("systemd-run --unit listener python3 -m http.server 8000")
+        machine.output(f"systemd-run --unit listener python3 -m http.server {PORT}")
         version = machine.output("systemctl --version").split("\n")[0]
-        reachable = machine.wait_for(f"curl --silent --output /dev/null http://{ELSEWHERE}:8000/", 20)
+        reachable = machine.wait_for(f"curl --silent --output /dev/null http://{ELSEWHERE}:{PORT}/", 20)
         return {
             "systemd": version,
             "verify": said,
@@ -164,6 +165,15 @@ def check(given: argparse.Namespace) -> dict[str, Any]:
             "address reachable outside": reachable,
             "refused": {name: refused(machine, name) for name in UNITS},
         }
+
+
+def is_as_it_should_be(document: dict[str, Any]) -> bool:
+    """Whether both services did their work, and were refused what they would otherwise be allowed."""
+    stream, serve = document["metaser-stream"]["on a recording"], document["metaser-serve"]
+    worked = stream["same as without a service"] and stream["result"] == serve["stopped"] == "success"
+    worked = worked and serve["ready"] and serve["back after a kill"] and serve["profile kept"]
+    kept = all(set(each["by the unit"]) > set(each["without it"]) for each in document["refused"].values())
+    return worked and kept and document["address reachable outside"] and not any(document["verify"].values())
 
 
 def main() -> int:
@@ -179,7 +189,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 3
     write_result("services", {"command": f"python -m {NAME}", **document})
-    return 0
+    return 0 if is_as_it_should_be(document) else 1
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from metaser.diagnostics.check import Check, State
-from metaser.diagnostics.conditions import check_conditions
+from metaser.diagnostics.conditions import SET_GOVERNOR, SET_ONLINE, check_conditions
 from metaser.diagnostics.device import read_device
 from metaser.diagnostics.energy_jetson import find_rails
 from metaser.diagnostics.nvpmodel import read_power_modes
@@ -77,7 +78,7 @@ def test_the_super_mode_is_faster_than_the_other_unlimited_one(tmp_path: Path) -
 
 def test_a_mode_that_the_file_does_not_name_is_shown_by_its_number(tmp_path: Path) -> None:
     found = conditions(write_tree(tmp_path, {"var/lib/nvpmodel/status": "pmode:0003"}))
-    assert (found["power mode"].found, found["power mode"].fix) == ("mode 3, the fastest of this board", None)
+    assert (found["power mode"].found, found["power mode"].fix) == ("mode 3", None)
 
 
 @pytest.mark.parametrize(
@@ -133,16 +134,68 @@ def test_a_computer_with_another_governor_gets_the_command_for_it(tmp_path: Path
     tree = {
         "proc/cpuinfo": "model name\t: a processor\n",
         "sys/firmware/acpi/platform_profile": "balanced\n",
+        "sys/firmware/acpi/platform_profile_choices": "low-power balanced performance\n",
         f"{folder}/scaling_governor": "powersave\n",
         f"{folder}/scaling_min_freq": "800000\n",
         f"{folder}/scaling_max_freq": "4000000\n",
     }
     found = conditions(write_tree(tmp_path, tree))
-    assert found["power mode"].fix == "powerprofilesctl set performance"
-    assert (found["cpu clock"].found, found["cpu clock"].state) == ("varies from 800 to 4000 MHz", State.notice)
-    assert "performance" in (found["cpu clock"].fix or "")
+    assert found["power mode"].fix == "echo performance | sudo tee /sys/firmware/acpi/platform_profile"
+    assert found["cpu clock"].found == "varies from 800 to 4000 MHz, governor powersave"
+    assert found["cpu clock"].fix == SET_GOVERNOR
     write_tree(tmp_path, {f"{folder}/scaling_governor": "performance\n"})
     assert conditions(tmp_path)["cpu clock"].state is State.fine
+    write_tree(tmp_path, {"sys/firmware/acpi/platform_profile_choices": "low-power balanced\n"})
+    assert conditions(tmp_path)["power mode"].fix is None
+
+
+def test_a_board_that_is_no_jetson_gets_no_command_of_one(tmp_path: Path) -> None:
+    gpu = "sys/class/devfreq/fb000000.gpu"
+    tree = {
+        f"{gpu}/min_freq": "300000000\n", f"{gpu}/max_freq": "1000000000\n",
+        "sys/devices/system/cpu/present": "0-7\n", "sys/devices/system/cpu/online": "0-3\n",
+    }  # fmt: skip
+    found = conditions(write_tree(tmp_path, tree))
+    assert list(found) == ["cores"]
+    assert found["cores"].fix == SET_ONLINE
+
+
+@pytest.mark.parametrize(("mains", "notices"), [("0", 1), ("1", 0)])
+def test_a_laptop_on_its_battery_is_noticed(mains: str, notices: int, tmp_path: Path) -> None:
+    tree = {
+        "sys/class/power_supply/AC/type": "Mains\n", "sys/class/power_supply/AC/online": f"{mains}\n",
+        "sys/class/power_supply/BAT0/type": "Battery\n",
+    }  # fmt: skip
+    assert len(conditions(write_tree(tmp_path, tree))) == notices
+
+
+def test_other_programs_are_counted_in_cores_and_stolen_time_is_not_theirs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = "cpu  100 0 50 800 50 0 0 10 0 0\ncpu0 0\ncpu1 0\nintr 5\n"
+    after = "cpu  130 0 70 900 50 0 0 900 0 0\ncpu0 0\ncpu1 0\nintr 5\n"
+    write_tree(tmp_path, {"proc/stat": before})
+    monkeypatch.setattr(time, "sleep", lambda _: write_tree(tmp_path, {"proc/stat": after}))
+    load = conditions(tmp_path)["load"]
+    assert load.found == "other programs use 0.7 of 2 cores"  # 50 of 150 ticks of two cores
+    assert load.state is State.notice
+
+
+def test_a_raspberry_pi_says_what_slows_it_down(tmp_path: Path) -> None:
+    tree = {"sys/devices/platform/soc/soc:firmware/get_throttled": "50005\n"}
+    assert read_snapshot(write_tree(tmp_path, tree)).throttled == ("undervoltage", "throttled")
+    assert conditions(tmp_path)["heat"].found == "slowed down: undervoltage, throttled"
+    write_tree(tmp_path, {"sys/devices/platform/soc/soc:firmware/get_throttled": "0\n"})
+    assert read_snapshot(tmp_path).throttled == ()
+
+
+def test_the_hottest_of_several_zones_of_one_type_counts(tmp_path: Path) -> None:
+    tree = {}
+    for number, temperature in enumerate((90_000, 30_000)):
+        tree[f"sys/class/thermal/thermal_zone{number}/type"] = "acpitz\n"
+        tree[f"sys/class/thermal/thermal_zone{number}/temp"] = f"{temperature}\n"
+    snapshot = read_snapshot(write_tree(tmp_path, tree))
+    assert (snapshot.hottest_c, snapshot.throttled) == (90.0, None)
 
 
 def test_a_machine_that_shows_nothing_has_no_conditions(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ SPECIFIED = {
     "archives.md": {"20 s", "10 s", "600 s"},
     "tuning.md": {"10 s", "3 s", "0.15 MB", "95 %"},
     "audio.md": {"0.1 s"},
-    "devices.md": {"three times", "two seconds", "10 s"},
+    "devices.md": {"three times", "two seconds", "5 s", "10 s"},
     "jetson.md": {"10 s"},
     "enrolment.md": {
         "0.1 %", "1 %", "2 %", "4 %", "5 %", "9 %", "10 %", "70 %", "75 %", "80 %", "10 to 90 %", "95 %", "0.2 s",
@@ -41,7 +41,7 @@ SPECIFIED = {
     "experiments.md": {"2 %", "30 %", "2 s", "three times"},
     "export.md": {"102 kB", "twice as large", "3 to 10 s", "4 s", "5 s", "10 s"},
     "formats.md": {"two minutes"},
-    "json.md": {"80 %"},
+    "json.md": {"80 %", "two seconds"},
     "platforms.md": {"1 s", "4 s", "32 ms"},
     "protocol.md": {"± 1.96"},
     "languages.md": {"25 %", "70 %", "90 %", "100 %"},

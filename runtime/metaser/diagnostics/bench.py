@@ -102,6 +102,16 @@ class Result:
         }
 
 
+def bundle_labels(results: Sequence[Result]) -> dict[str | None, str]:
+    """Bundle as given -> its name and precision; if two have the same, with the bundle as given."""
+    found = {result.case.bundle: f"{result.first.bundle} {result.first.precision}" for result in results}
+    labels = list(found.values())
+    return {
+        bundle: f"{label} ({bundle or 'default'})" if labels.count(label) > 1 else label
+        for bundle, label in found.items()
+    }
+
+
 def names(results: Sequence[Result]) -> list[str]:
     """The cases' names; if two are equal, with the bundles as given on the command line."""
     plain = [result.name for result in results]

@@ -11,7 +11,7 @@ NVIDIA's Jetson Linux Developer Guide, "Jetson Module Power Monitor"; jetson-sta
         rail_name_0 "POM_5V_IN"   in_voltage0_input (mV)   in_current0_input (mA)
 
 If a board measures its own input (VDD_IN or a similar name), only that rail is used, because it feeds the others.
-Otherwise, as on an AGX Orin, all rails are added. The carrier board and connected devices are never covered.
+Otherwise, as on an AGX Orin, all rails of the module are added, without the carrier board and connected devices.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from metaser.runtime.errors import WorkError
 from metaser.runtime.system.kernel_files import read_number, read_text
 
 INPUTS = ("VDD_IN", "POM_5V_IN", "5V_IN", "VIN")
-"""NVIDIA's names of the rail that feeds the module."""
+"""NVIDIA's names of the rail that feeds the module, or on a Thor the whole board."""
 
 UNUSED = "NC"
 
@@ -49,7 +49,7 @@ class Rail:
 
 @dataclass(frozen=True)
 class Rails:
-    """The rails that make up the module's power."""
+    """The rails that make up the power of the module or board."""
 
     rails: tuple[Rail, ...]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from itertools import groupby, product
 from pathlib import Path
@@ -41,23 +41,29 @@ class Report:
     turns: int
     """How often every case was measured; `Case.runs` runs each."""
 
+    turns_planned: int
     began: datetime
+
+    turn_ended: bool = False
+    """Whether no case of a turn is left."""
 
     def as_json(self) -> dict[str, Any]:
         """The whole report."""
-        start_s = self.snapshots[0].at_s
         return {
             "began": self.began.isoformat(timespec="seconds"),
             "machine": {**asdict(self.device), "versions": versions()},
             "checks": [{**asdict(check), "state": check.state.value} for check in self.checks],
             "turns": self.turns,
+            "turns_planned": self.turns_planned,
             "results": [result.as_json() for result in self.results],
             "not_measured": [
                 {"bundle": case.bundle, "provider": case.provider, "threads": case.threads, "window_s": case.window_s,
                  "reason": reason}
                 for case, reason in self.not_measured
             ],
-            "snapshots": [{**asdict(each), "at_s": round(each.at_s - start_s, 2)} for each in self.snapshots],
+            "snapshots": [
+                {**asdict(each), "at_s": round(each.at_s - self.snapshots[0].at_s, 2)} for each in self.snapshots
+            ],
         }  # fmt: skip
 
 
@@ -74,15 +80,15 @@ def threads_here(device: Device) -> list[int]:
 
 
 def combined(
-    bundles: Sequence[str | None],
+    bundles: Sequence[str],
     providers: Sequence[str],
     threads: Sequence[int],
     windows_s: Sequence[float],
     like: Case,
 ) -> list[Case]:
-    """All cases, with the runs of `like`; the number of threads matters on the CPU only."""
+    """All cases, with the other settings of `like`; the number of threads matters on the CPU only."""
     return [
-        Case(bundle, provider, count, window_s, like.runs, like.warm_up, like.energy_s)
+        replace(like, bundle=bundle, provider=provider, threads=count, window_s=window_s)
         for bundle, provider in product(bundles, providers)
         for count, window_s in product([None] if provider in GPU_PROVIDERS else threads, windows_s)
     ]
@@ -95,14 +101,25 @@ def measure_report(
     progress: Progress | None = None,
     root: Path = Path("/"),
 ) -> Iterator[Report]:
-    """Measure cases in turns; yields the report after each turn. A case that cannot run is in it with its reason.
+    """Measure cases in turns; yields the report so far, first before the measurement and then after each process.
 
-    Heat and clocks are read meanwhile: after a process has ended the clocks are low again.
+    A case that cannot run is in the report with its reason. Heat and clocks are read while a process works, because
+    after it has ended the clocks are low again.
     """
     began, device = datetime.now(timezone.utc), read_device(root)
     measured: list[list[Measured]] = [[] for _ in cases]
     failed: dict[int, str] = {}
+
+    def report(turns: int, *, turn_ended: bool = False) -> Report:
+        results = [Result(case, tuple(found)) for case, found in zip(cases, measured, strict=True) if found]
+        reasons = [(cases[index], reason) for index, reason in sorted(failed.items())]
+        snapshots = tuple(watcher.snapshots)
+        return Report(
+            device, tuple(checks), tuple(results), tuple(reasons), snapshots, turns, repetitions, began, turn_ended
+        )
+
     with Watcher(root, WATCH_S) as watcher:
+        yield report(0)
         for turn, outcomes in groupby(measure_in_turns(cases, repetitions), key=lambda outcome: outcome.turn):
             for outcome in outcomes:
                 if isinstance(outcome.found, MetaserError):
@@ -111,7 +128,5 @@ def measure_report(
                     measured[outcome.index].append(outcome.found)
                 if progress:
                     progress(turn * len(cases) + outcome.index + 1, repetitions * len(cases))
-            results = [Result(case, tuple(found)) for case, found in zip(cases, measured, strict=True) if found]
-            reasons = [(cases[index], reason) for index, reason in sorted(failed.items())]
-            snapshots = tuple(watcher.snapshots)
-            yield Report(device, tuple(checks), tuple(results), tuple(reasons), snapshots, turn + 1, began)
+                yield report(turn)
+            yield report(turn + 1, turn_ended=True)

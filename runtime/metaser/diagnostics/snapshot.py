@@ -7,13 +7,13 @@ file trees written from these documents:
     /sys/class/thermal/thermal_zone0/        type "cpu-thermal"           temp (thousandths of a degree)
     /sys/class/thermal/cooling_device0/      type "cpu-throttle-alert"    cur_state, above 0 if the part is slowed down
     /sys/class/hwmon/hwmon0/oc3_event_cnt    over-current events since the start
+    /sys/devices/platform/soc/soc:firmware/get_throttled    of a Raspberry Pi: bits of the firmware's state
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,9 @@ from metaser.diagnostics.device import read_device
 from metaser.runtime.system.kernel_files import read_number, read_text
 
 ALERT = "-throttle-alert"
+PI_FIRMWARE = "sys/devices/platform/soc/soc*firmware/get_throttled"
+PI_STATES = ("undervoltage", "clock capped", "throttled", "soft temperature limit")
+"""Of the lowest bits: https://www.raspberrypi.com/documentation/computers/os.html#get_throttled."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class Snapshot:
     over_current: int | None = None
     """Events since the start; None if the board does not count them."""
 
-    throttled: tuple[str, ...] = ()
-    """Parts of a Jetson that are slowed down because of heat."""
+    throttled: tuple[str, ...] | None = None
+    """What is slowed down now; None if the machine does not show it."""
 
     @property
     def hottest_c(self) -> float | None:
@@ -53,16 +56,19 @@ def read_snapshot(root: Path = Path("/")) -> Snapshot:
     """Read temperatures, clocks and events of the machine whose file system begins at `root`."""
     device = read_device(root)
     zones = sorted(root.glob("sys/class/thermal/thermal_zone*"))
-    read = [(read_text(zone / "type"), read_number(zone / "temp")) for zone in zones]
+    temperatures_c: dict[str, float] = {}
+    for name, value in ((read_text(zone / "type"), read_number(zone / "temp")) for zone in zones):
+        if name and value:  # several zones may have one type
+            temperatures_c[name] = max(value / 1e3, temperatures_c.get(name, value / 1e3))
     counters = root.glob("sys/class/hwmon/hwmon*/oc*_event_cnt")
     events = [number for path in counters if (number := read_number(path)) is not None]
     return Snapshot(
         at_s=time.monotonic(),
-        temperatures_c={name: value / 1e3 for name, value in read if name and value},
+        temperatures_c=temperatures_c,
         cpu_mhz=device.cpu_mhz[0] if device.cpu_mhz else None,
         gpu_mhz=device.gpu_mhz[0] if device.gpu_mhz else None,
         over_current=int(sum(events)) if events else None,
-        throttled=tuple(_throttled(root)),
+        throttled=_throttled(root),
     )
 
 
@@ -91,8 +97,12 @@ class Watcher:
             self.snapshots = [*self.snapshots, read_snapshot(self._root)]
 
 
-def _throttled(root: Path) -> Iterator[str]:
-    for device in sorted(root.glob("sys/class/thermal/cooling_device*")):
-        name = read_text(device / "type") or ""
-        if name.endswith(ALERT) and read_number(device / "cur_state"):
-            yield name.removesuffix(ALERT)
+def _throttled(root: Path) -> tuple[str, ...] | None:
+    firmware = next((number for path in root.glob(PI_FIRMWARE) if (number := read_text(path))), None)
+    if firmware is not None:
+        return tuple(name for bit, name in enumerate(PI_STATES) if int(firmware, 16) >> bit & 1)
+    devices = [(read_text(folder / "type") or "", folder) for folder in root.glob("sys/class/thermal/cooling_device*")]
+    alerts = sorted((name, folder) for name, folder in devices if name.endswith(ALERT))
+    if not alerts:
+        return None
+    return tuple(name.removesuffix(ALERT) for name, folder in alerts if read_number(folder / "cur_state"))

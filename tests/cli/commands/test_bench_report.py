@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import TypeAlias
 
 import pytest
 
-from metaser.cli.view.bench_report import markdown, verdict, write_report
+from metaser.cli.view.bench_report import PLOTS, draw_report, make_folder, markdown, verdict, write_report
 from metaser.diagnostics import bench
 from metaser.diagnostics.bench_case import Case, Measured
 from metaser.diagnostics.conditions import check_conditions
@@ -86,10 +87,10 @@ def test_the_summary_is_the_fastest_setting_of_each_bundle(tmp_path: Path) -> No
     report = report_on(write_tree(tmp_path, tree_of(ORIN_NANO, mode=2, fixed_clocks=True)))
     lines = [line for line in verdict(report) if line.startswith("- ")]
     assert lines == [
-        f"- {name}: 15.5 ms for 3 s of speech, 194 times faster than real time (int8, cpu, 6 threads)"
+        f"- {name} int8: 15.5 ms for 3 s of speech, 194 times faster than real time (cpu, 6 threads)"
         for name in ("tiny", "default")
     ]
-    assert not any("Not at its best" in line for line in verdict(report))
+    assert not any("can be improved" in line for line in verdict(report))
 
 
 @pytest.mark.usefixtures("measured")
@@ -100,39 +101,57 @@ def test_heat_and_events_during_the_measurement_are_in_the_report(
     cases = combined(["tiny"], ["cpu"], [1], [3.0], LIKE)
     monkeypatch.setattr("metaser.diagnostics.report.WATCH_S", 0.01)
     reports = measure_report(cases, 2, [], root=root)
-    next(reports)
+    while not next(reports).turn_ended:
+        pass
     hot = tree_of(ORIN_NANO, celsius=97.0) | {
         "sys/class/thermal/cooling_device1/cur_state": "1\n", "sys/class/hwmon/hwmon5/oc3_event_cnt": "30\n",
     }  # fmt: skip
     write_tree(root, hot)
     time.sleep(0.5)
-    (last,) = reports
+    *_, last = reports
     text = markdown(last, [])
     assert "temperature at the hottest place: 49 °C before, at most 97 °C" in text
-    assert re.search(r"slowed down because of heat: cpu, in [1-9]\d* of \d+ readings", text)
+    assert re.search(r"slowed down: cpu, in [1-9]\d* of \d+ readings", text)
     assert "over-current events: 3" in text
 
 
+def write_all(folder: Path, reports: Iterator[Report]) -> None:
+    """As the command does."""
+    make_folder(folder)
+    for report in reports:
+        if report.turn_ended:
+            draw_report(folder, report)
+        write_report(folder, report)
+
+
 @pytest.mark.usefixtures("measured")
-def test_the_report_is_written_after_each_turn_and_read_back(tmp_path: Path) -> None:
+def test_the_report_is_written_before_the_measurement_and_after_each_process(tmp_path: Path) -> None:
     root = write_tree(tmp_path / "root", tree_of(ORIN_NANO))
-    reports = measure_report(combined(["tiny"], ["cpu"], [1], [3.0], LIKE), 3, [], root=root)
-    for turn, report in enumerate(reports, start=1):
-        write_report(tmp_path / "report", report)
+    reports = measure_report(combined(["tiny"], ["cpu"], [1, 6], [3.0], LIKE), 2, [], root=root)
+    found = []
+    make_folder(tmp_path / "report")
+    write_report(tmp_path / "report", next(reports))
+    for report in reports:
         document = json.loads((tmp_path / "report" / "report.json").read_text())
-        assert document["turns"] == turn
-        assert document["results"][0]["repetitions"] == turn
+        found.append((document["turns"], [each["repetitions"] for each in document["results"]]))
+        write_report(tmp_path / "report", report)
         assert document["snapshots"][0]["at_s"] == 0
-    assert {path.name for path in (tmp_path / "report").iterdir()} == {
-        "report.json", "report.md", "latency.png", "conditions.png",
-    }  # fmt: skip
+    assert found == [(0, []), (0, [1]), (0, [1, 1]), (1, [1, 1]), (1, [2, 1]), (1, [2, 2])]
+    assert "2 of 2 turns" in (tmp_path / "report" / "report.md").read_text()
 
 
 @pytest.mark.usefixtures("measured")
-def test_energy_is_drawn_where_it_was_measured(tmp_path: Path) -> None:
-    write_report(tmp_path / "report", report_on(write_tree(tmp_path / "root", tree_of(ORIN_NANO))))
-    assert (tmp_path / "report" / "energy.png").read_bytes().startswith(b"\x89PNG")
-    assert "![energy](energy.png)" in (tmp_path / "report" / "report.md").read_text()
+def test_a_report_has_the_plots_of_what_was_measured_and_none_of_an_earlier_report(tmp_path: Path) -> None:
+    folder, root = tmp_path / "report", write_tree(tmp_path / "root", tree_of(ORIN_NANO))
+    cases = combined(["tiny"], ["cpu"], [1], [3.0], replace(LIKE, energy_s=2.0))
+    write_all(folder, measure_report(cases, 1, [], root=root))
+    assert {path.name for path in folder.iterdir()} == {"report.json", "report.md", *PLOTS}
+    assert (folder / "energy.png").read_bytes().startswith(b"\x89PNG")
+    write_all(folder, measure_report(combined(["tiny"], ["cpu"], [1], [3.0], LIKE), 1, [], root=tmp_path / "empty"))
+    assert {path.name for path in folder.iterdir()} == {"report.json", "report.md", "latency.png"}
+    text = (folder / "report.md").read_text()
+    assert "![latency](latency.png)" in text
+    assert "energy.png" not in text
 
 
 @pytest.mark.usefixtures("measured")
@@ -140,16 +159,41 @@ def test_without_matplotlib_there_are_no_plots_and_the_rest_is_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("metaser.cli.view.bench_report.find_spec", lambda _: None)
-    write_report(tmp_path / "report", report_on(write_tree(tmp_path / "root", tree_of(ORIN_NANO))))
+    write_all(
+        tmp_path / "report", measure_report(combined(["tiny"], ["cpu"], [1], [3.0], LIKE), 1, [], root=tmp_path)
+    )  # fmt: skip
     assert {path.name for path in (tmp_path / "report").iterdir()} == {"report.json", "report.md"}
     assert ".png" not in (tmp_path / "report" / "report.md").read_text()
+
+
+@pytest.mark.usefixtures("measured")
+def test_two_bundles_of_one_name_are_kept_apart(tmp_path: Path) -> None:
+    *_, last = measure_report(combined(["a/tiny", "b/tiny"], ["cpu"], [1], [3.0], LIKE), 1, [], root=tmp_path)
+    alike = [replace(one, measured=(replace(one.first, bundle="tiny"),)) for one in last.results]
+    lines = verdict(replace(last, results=tuple(alike)))
+    assert [line.split(":")[0] for line in lines if line.startswith("- ")] == [
+        "- tiny int8 (a/tiny)", "- tiny int8 (b/tiny)",
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [(2.5, "2.5 times as long as"), (1.0, "1.0 times faster"), (0.75, "1.3 times faster"), (0.004, "250 times faster")],
+)
+def test_what_is_slower_than_real_time_is_not_called_faster(factor: float, words: str, tmp_path: Path) -> None:
+    *_, last = measure_report(combined(["tiny"], ["cpu"], [1], [3.0], LIKE), 1, [], root=tmp_path)
+    stages_ms = {"encoder": [3000.0 * factor], "head": [0.0], "decision": [0.0]}
+    (result,) = last.results
+    slow = replace(result, measured=(replace(result.first, stages_ms=stages_ms),))
+    assert words in "".join(verdict(replace(last, results=(slow,))))
 
 
 def test_the_command_writes_a_report_of_this_machine(run: Run, tmp_path: Path) -> None:
     options = ("--runs", "2", "--warm-up", "0", "--repetitions", "1", "--bundle", "tiny", "--window", "0.5")
     done = run("bench", "--report", tmp_path / "report", *options, "--provider", "cpu", "--provider", "tensorrt")
     assert done.returncode == 0
-    assert "tiny: " in done.stdout
+    assert "tiny int8: " in done.stdout
     assert "times faster than real time" in done.stdout
     assert "report.md" in done.stderr
     document = json.loads((tmp_path / "report" / "report.json").read_text())
@@ -170,3 +214,14 @@ def test_what_a_report_excludes_is_refused(refused: Callable[..., str], tmp_path
     assert "exclude each other" in refused("bench", "--report", tmp_path / "report", "--json")
     assert "leave out --plot" in refused("bench", "--report", tmp_path / "report", "--plot", tmp_path / "a.png")
     assert "is not a folder" in refused("bench", "--report", file)
+    assert "is not a folder" in refused("bench", "--report", file / "report")
+
+
+def test_a_bundle_that_cannot_be_opened_is_in_the_report_and_the_others_are_measured(run: Run, tmp_path: Path) -> None:
+    options = ("--runs", "1", "--warm-up", "0", "--repetitions", "1", "--window", "0.5", "--threads", "1")
+    absent = tmp_path / "absent"
+    done = run("bench", "--report", tmp_path / "report", *options, "--bundle", absent, "--bundle", "tiny")
+    assert done.returncode == 0, done.stderr
+    document = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert [each["bundle"] for each in document["results"]] == ["tiny"]
+    assert f"no such bundle: {absent}" in document["not_measured"][0]["reason"]

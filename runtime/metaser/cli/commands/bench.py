@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 from metaser.cli.open_engine import tell_licence
 from metaser.cli.options import JsonOption, Provider
 from metaser.cli.paths import expanded, given_by_environment
-from metaser.cli.view.bench_cells import joules_a_run, markdown_row, milliseconds
+from metaser.cli.view.bench_cells import USUAL_S, joules_a_run, markdown_row, milliseconds
 from metaser.cli.view.console import print_error, print_json
 from metaser.cli.view.plot_option import check_plot
 from metaser.cli.view.progress import SlowProgress
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from metaser.diagnostics.device import Device
 
 ENERGY_S = 2.0
-USUAL_S = 3.0
 PERCENTILES = ("p50", "p90", "p99")
 
 
@@ -52,7 +52,11 @@ ThreadsOption = Annotated[
 ]
 WindowOption = Annotated[
     list[float] | None,
-    typer.Option("--window", metavar="S", help="Seconds of audio to label; 3 by default. May be repeated."),
+    typer.Option(
+        "--window",
+        metavar="S",
+        help="Seconds of audio to label; 3 by default, and 1, 3 and 10 with --report. May be repeated.",
+    ),
 ]
 RunsOption = Annotated[int, typer.Option("--runs", min=1, metavar="N", help="Timed runs per repetition.")]
 WarmUpOption = Annotated[int, typer.Option("--warm-up", min=0, metavar="N", help="Untimed warm-up runs before them.")]
@@ -98,8 +102,8 @@ def bench(  # noqa: PLR0913 # one parameter per option
     Energy is that of the whole processor or board, if the machine can measure it.
 
     With --report, everything that can run here is measured, unless an option says otherwise: every shipped bundle on
-    every provider, with one thread and with one per core, for windows of 1, 3 and 10 s. Power mode, clocks, heat and
-    other programs are checked first. A case that cannot run is in the report with the reason.
+    every provider, on the CPU with one thread and with one per core, for windows of 1, 3 and 10 s. Power mode, clocks,
+    heat and other programs are checked first. A case that cannot run is in the report with the reason.
     """
     from metaser.diagnostics.bench_case import Case
     from metaser.diagnostics.device import read_device
@@ -136,14 +140,12 @@ def _check_output(share: bool, report: Path | None, plot: Path | None, as_json: 
         raise InputError("--share, --json and --report exclude each other: choose one")
     if report is not None and plot is not None:
         raise InputError("--report draws its own plots: leave out --plot")
-    if report is not None and report.exists() and not report.is_dir():
-        raise InputError(f"{report} is not a folder: choose another path for the report")
     check_plot(plot)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the options name; an empty list stands for all."""
+    """What the options name; a list is empty if they name nothing."""
 
     bundles: list[str]
     providers: list[str]
@@ -171,15 +173,19 @@ def _measured(asked: Asked, *, quiet: bool) -> list[Result]:
 
 
 def _report(folder: Path, asked: Asked) -> None:
-    from metaser.cli.view.bench_report import verdict, write_report
+    from metaser.cli.view.bench_report import draw_report, make_folder, verdict, write_report
     from metaser.diagnostics.conditions import check_conditions
     from metaser.diagnostics.device import read_device
     from metaser.diagnostics.report import WINDOWS_S, combined, measure_report, providers_here, threads_here
     from metaser.runtime.bundles.bundle import shipped_bundles
-    from metaser.runtime.errors import WorkError
+    from metaser.runtime.errors import MetaserError, WorkError
 
-    bundles = asked.bundles or shipped_bundles()
-    _tell_licences(bundles)
+    make_folder(folder)
+    chosen = given_by_environment("METASER_BUNDLE")
+    bundles = asked.bundles or ([chosen] if chosen else shipped_bundles())
+    for name in bundles:
+        with suppress(MetaserError):  # the report has the reason
+            _tell_licences([name])
     device, console = read_device(), console_for(as_json=True)
     checks = check_conditions()
     for check in checks:
@@ -190,6 +196,8 @@ def _report(folder: Path, asked: Asked) -> None:
     )  # fmt: skip
     with SlowProgress("Benchmarking", as_json=False) as progress:
         for found in measure_report(cases, asked.repetitions, checks, progress):
+            if found.turn_ended:
+                draw_report(folder, found)
             write_report(folder, found)
     if not found.results:
         raise WorkError(f"nothing could be measured: {found.not_measured[0][1]} (all reasons are in {folder})")
@@ -266,6 +274,6 @@ def _share(results: list[Result], device: Device) -> None:
     for result in results:
         typer.echo(markdown_row(result, device))
     console_for(as_json=True).print_line(
-        "To report: open an issue titled `bench: YOUR DEVICE` with the rows, the output of `metaser bench --json` and "
-        "how the device was powered and cooled."
+        "To report: open an issue titled `bench: YOUR DEVICE` with the rows, the folder of `metaser bench --report`, "
+        "and how the device was powered and cooled."
     )

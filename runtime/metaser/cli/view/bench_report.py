@@ -8,7 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metaser.cli.view.bench_cells import joules_a_run, markdown_row, milliseconds
+from metaser.cli.view.bench_cells import USUAL_S, joules_a_run, markdown_row, milliseconds, setting
+from metaser.diagnostics.bench import bundle_labels
 from metaser.runtime.words import counted, plain
 
 if TYPE_CHECKING:
@@ -22,14 +23,34 @@ DEVICE_COLUMNS = (
 )  # fmt: skip
 """Of the table in docs/devices.md."""
 
-USUAL_S = 3.0
-"""The window that the summary compares."""
+NOTHING_YET = "Nothing was measured yet."
+RATHER_FAST = 0.1
+"""A real-time factor; below it, digits behind the point do not matter."""
 
-LATENCY, ENERGY, CONDITIONS = "latency.png", "energy.png", "conditions.png"
+PLOTS = LATENCY, ENERGY, CONDITIONS = "latency.png", "energy.png", "conditions.png"
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a report, and remove the plots of an earlier one.
+
+    Raises:
+        InputError: something other than a folder is in the way.
+        WorkError: it cannot be made.
+    """
+    from metaser.runtime.errors import InputError, WorkError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in PLOTS:
+            (folder / name).unlink(missing_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{folder} is not a folder: choose another path for the report") from error
+    except OSError as error:
+        raise WorkError(f"{folder} cannot be made: {error.strerror}") from error
 
 
 def write_report(folder: Path, report: Report) -> None:
-    """Write `report.json`, `report.md` and, with matplotlib, the plots; each file is replaced atomically.
+    """Write `report.json` and `report.md`, which shows the plots that are there; each is replaced atomically.
 
     Raises:
         InputError: something other than a regular file is in their place.
@@ -37,26 +58,28 @@ def write_report(folder: Path, report: Report) -> None:
     """
     from metaser.runtime.system.files import SHARED, replace_text
 
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(report.as_json(), indent=2, ensure_ascii=False)
     replace_text(folder / "report.json", f"{text}\n", mode=SHARED)
-    replace_text(folder / "report.md", markdown(report, _draw(folder, report)), mode=SHARED)
+    plots = [name for name in PLOTS if (folder / name).is_file()]
+    replace_text(folder / "report.md", markdown(report, plots), mode=SHARED)
 
 
-def _draw(folder: Path, report: Report) -> list[str]:
-    """Draw what there is to draw; return the names of the files."""
+def draw_report(folder: Path, report: Report) -> None:
+    """Draw what there is to draw, if matplotlib is installed.
+
+    Raises:
+        InputError: something other than a regular file is in the place of a plot.
+        WorkError: a plot cannot be written.
+    """
     if find_spec("matplotlib") is None or not report.results:
-        return []
+        return
     from metaser.cli.view.report_plots import draw_conditions, draw_energy, draw_latencies
 
-    plots = {LATENCY: draw_latencies}
+    draw_latencies(folder / LATENCY, report)
     if any(result.energy for result in report.results):
-        plots[ENERGY] = draw_energy
+        draw_energy(folder / ENERGY, report)
     if any(each.hottest_c or each.cpu_mhz or each.gpu_mhz for each in report.snapshots):
-        plots[CONDITIONS] = draw_conditions
-    for name, draw in plots.items():
-        draw(folder / name, report)
-    return list(plots)
+        draw_conditions(folder / CONDITIONS, report)
 
 
 def markdown(report: Report, plots: Sequence[str]) -> str:
@@ -78,26 +101,28 @@ def markdown(report: Report, plots: Sequence[str]) -> str:
 def verdict(report: Report) -> list[str]:
     """The result in a few lines: the fastest setting of each bundle."""
     if not report.results:
-        return ["Nothing was measured; the reasons are below."]
+        return ["Nothing was measured; “Not measured” has the reasons." if report.not_measured else NOTHING_YET]
     windows = sorted({result.case.window_s for result in report.results})
     usual = USUAL_S if USUAL_S in windows else windows[-1]
+    labels = bundle_labels(report.results)
     fastest: dict[str, Result] = {}
     for result in sorted(report.results, key=lambda result: result.latency_ms["p50"]):
         if result.case.window_s == usual:
-            fastest.setdefault(result.first.bundle, result)
+            fastest.setdefault(labels[result.case.bundle], result)
     lines = [
-        f"- {plain(name)}: {milliseconds(result.latency_ms['p50'])} ms for {usual:g} s of speech, "
-        f"{1 / result.real_time_factor:.0f} times faster than real time ({_place(result, report.device)})"
-        for name, result in fastest.items()
+        f"- {plain(label)}: {milliseconds(result.latency_ms['p50'])} ms for {usual:g} s of speech, "
+        f"{_compared_with_real_time(result.real_time_factor)} ({setting(result)})"
+        for label, result in fastest.items()
     ]
-    distorted = counted(sum(check.fix is not None for check in report.checks), "condition")
-    notice = [] if distorted.startswith("0 ") else ["", f"Not at its best: {distorted} with a command that changes it."]
-    return ["The fastest setting of each bundle:", "", *lines, *notice]
+    improvable = sum(check.fix is not None for check in report.checks)
+    notice = ["", f"{counted(improvable, 'condition')} can be improved: see “Before the measurement”."]
+    return ["The fastest setting of each bundle:", "", *lines, *(notice if improvable else [])]
 
 
-def _place(result: Result, device: Device) -> str:
-    threads = "" if result.case.threads is None else f", {counted(result.case.threads or device.cores, 'thread')}"
-    return f"{result.first.precision}, {result.first.provider}{threads}"
+def _compared_with_real_time(factor: float) -> str:
+    if factor > 1:
+        return f"{factor:.1f} times as long as the speech itself"
+    return f"{1 / factor:.{0 if factor < RATHER_FAST else 1}f} times faster than real time"
 
 
 def _section(title: str, *parts: str) -> list[str]:
@@ -127,7 +152,7 @@ def _machine(report: Report) -> list[tuple[str, str]]:
         "power mode": device.power_mode,
         "governor": device.governor,
         "packages": ", ".join(f"{name} {version}" for name, version in versions().items()),
-        "measured": f"{report.began:%Y-%m-%d %H:%M} UTC, {counted(report.turns, 'turn')}",
+        "measured": f"{report.began:%Y-%m-%d %H:%M} UTC, {report.turns} of {counted(report.turns_planned, 'turn')}",
     }
     return [(name, found) for name, found in known.items() if found]
 
@@ -137,10 +162,11 @@ def _checks(checks: Sequence[Check]) -> str:
 
 
 def _latency(report: Report) -> str:
+    labels = bundle_labels(report.results)
     rows = [
         (
-            result.first.bundle,
-            _place(result, report.device),
+            labels[result.case.bundle],
+            setting(result),
             f"{result.case.window_s:g} s",
             *(milliseconds(result.latency_ms[name]) for name in ("p50", "p90", "p99")),
             f"{result.real_time_factor:.4f}",
@@ -153,12 +179,13 @@ def _latency(report: Report) -> str:
 
 
 def _energy(report: Report) -> list[str]:
+    labels = bundle_labels(report.results)
     known = [result for result in report.results if result.energy]
     if not known:
-        reason = next((result.no_energy for result in report.results if result.no_energy), None)
-        return [f"Not measured: {reason}"] if reason else []
+        reasons = [result.no_energy for result in report.results if result.no_energy]
+        return [f"Not measured: {(reasons or ['it is measured in the last turn'])[0]}"]
     rows = [
-        (result.first.bundle, _place(result, report.device), f"{result.case.window_s:g} s", joules_a_run(result),
+        (labels[result.case.bundle], setting(result), f"{result.case.window_s:g} s", joules_a_run(result),
          f"{result.energy.watts:.2f}", result.energy.source)
         for result in known if result.energy
     ]  # fmt: skip
@@ -167,14 +194,13 @@ def _energy(report: Report) -> list[str]:
 
 def _during(report: Report) -> list[str]:
     first, last = report.snapshots[0], report.snapshots[-1]
-    hot = [each.hottest_c for each in report.snapshots if each.hottest_c is not None]
     lines = []
-    if hot:
+    if hot := [each.hottest_c for each in report.snapshots if each.hottest_c is not None]:
         lines.append(f"- temperature at the hottest place: {hot[0]:.0f} °C before, at most {max(hot):.0f} °C")
-        throttled = sum(bool(each.throttled) for each in report.snapshots)
-        parts = ", ".join(sorted({part for each in report.snapshots for part in each.throttled}))
-        found = f"{parts}, in {throttled} of {len(report.snapshots)} readings" if parts else "never"
-        lines.append(f"- slowed down because of heat: {found}")
+    if shown := [each.throttled for each in report.snapshots if each.throttled is not None]:
+        parts = ", ".join(sorted({part for each in shown for part in each}))
+        found = f"{parts}, in {sum(map(bool, shown))} of {counted(len(shown), 'reading')}" if parts else "never"
+        lines.append(f"- slowed down: {found}")
     if first.over_current is not None and last.over_current is not None:
         lines.append(f"- over-current events: {last.over_current - first.over_current}")
     return ["\n".join(lines)] if lines else []

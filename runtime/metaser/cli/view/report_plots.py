@@ -5,47 +5,39 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metaser.cli.view.bench_cells import setting
+from metaser.diagnostics.bench import bundle_labels
 from metaser.runtime.system.files import SHARED
 from metaser.runtime.system.plot_file import drawn, new_figure, save_figure
-from metaser.runtime.words import counted
 
 if TYPE_CHECKING:
-    from metaser.diagnostics.bench import Result
     from metaser.diagnostics.report import Report
 
-STYLES = ("-", "--", ":", "-.")
+MARKERS = "osD^vPX*"
 WIDTH_INCH, HEIGHT_INCH, INCHES_PER_CASE = 9.0, 4.5, 0.3
 
 
-def place_name(result: Result) -> str:
-    """How a case ran: precision, provider and threads."""
-    threads = f", {counted(result.case.threads, 'thread')}" if result.case.threads else ""
-    return f"{result.first.precision}, {result.first.provider}{threads}"
-
-
 def draw_latencies(path: Path, report: Report) -> None:
-    """Median latency over the window: a colour per bundle, a style per precision, provider and threads."""
+    """Median latency over the window: a colour per bundle, a marker per provider and number of threads."""
     figure, axes = new_figure(WIDTH_INCH, HEIGHT_INCH)
+    labels = bundle_labels(report.results)
     lines: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for result in report.results:
-        times = result.latency_ms
-        lines.setdefault((result.first.bundle, place_name(result)), []).append(
-            (result.case.window_s, times["p50"], times["p99"])
-        )
-    bundles = sorted({result.first.bundle for result in report.results})
-    places = sorted({place_name(result) for result in report.results})
-    for (bundle, place), points in lines.items():
-        places_s, median, slow = zip(*sorted(points), strict=True)
-        colour, style = f"C{bundles.index(bundle)}", STYLES[places.index(place) % len(STYLES)]
-        axes.plot(places_s, median, marker="o", color=colour, linestyle=style, label=drawn(f"{bundle} {place}"))
-        axes.fill_between(places_s, median, slow, color=colour, alpha=0.15, linewidth=0)
-    windows_s = sorted({result.case.window_s for result in report.results})
-    axes.plot(windows_s, [1e3 * window for window in windows_s], color="gray", linestyle=":", label="real time")
+        points = lines.setdefault((labels[result.case.bundle], setting(result)), [])
+        points.append((result.case.window_s, result.latency_ms["p50"], result.latency_ms["p99"]))
+    bundles, settings = (list(dict.fromkeys(line[index] for line in lines)) for index in (0, 1))
+    for (bundle, how), points in lines.items():
+        windows_s, median, slow = zip(*sorted(points), strict=True)
+        colour, marker = f"C{bundles.index(bundle)}", MARKERS[settings.index(how) % len(MARKERS)]
+        axes.plot(windows_s, median, marker=marker, color=colour, label=drawn(f"{bundle}, {how}"))
+        axes.fill_between(windows_s, median, slow, color=colour, alpha=0.15, linewidth=0)
+    ticks_s = sorted({result.case.window_s for result in report.results})
+    axes.plot(ticks_s, [1e3 * window_s for window_s in ticks_s], color="gray", linestyle=":", label="real time")
     axes.set(
         xscale="log", yscale="log", xlabel="window, s", ylabel="latency, ms: median, and up to p99",
         title=drawn(report.device.model),
     )  # fmt: skip
-    axes.set_xticks(windows_s, [f"{window:g}" for window in windows_s], minor=False)
+    axes.set_xticks(ticks_s, [f"{window_s:g}" for window_s in ticks_s], minor=False)
     axes.xaxis.minorticks_off()
     axes.grid(visible=True, which="major", alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
@@ -54,14 +46,12 @@ def draw_latencies(path: Path, report: Report) -> None:
 
 def draw_energy(path: Path, report: Report) -> None:
     """Energy per run of every case whose energy was measured."""
+    labels = bundle_labels(report.results)
     known = [(result, result.energy) for result in report.results if result.energy]
+    names = [f"{labels[result.case.bundle]}, {setting(result)}, {result.case.window_s:g} s" for result, _ in known]
     figure, axes = new_figure(WIDTH_INCH, 1.5 + INCHES_PER_CASE * len(known))
-    places = range(len(known))
-    axes.barh(places, [energy.joules_a_run for _, energy in known])
-    axes.set_yticks(
-        places,
-        [drawn(f"{result.first.bundle} {place_name(result)}, {result.case.window_s:g} s") for result, _ in known],
-    )
+    axes.barh(range(len(known)), [energy.joules_a_run for _, energy in known])
+    axes.set_yticks(range(len(known)), [drawn(name) for name in names])
     axes.invert_yaxis()
     axes.set(xlabel=f"joules per run, by {known[0][1].source}", title=drawn(report.device.model))
     save_figure(figure, path, mode=SHARED)
