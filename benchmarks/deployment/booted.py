@@ -18,7 +18,7 @@ GROUPS = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
 
 BOOT_S = 60
 READ_ONLY = ("proc/sys", "proc/sysrq-trigger", "proc/irq")
-"""They are those of the whole machine."""
+"""They are those of the whole machine; not every kernel has all of them."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ def _script(root: Root) -> str:
     path = shlex.quote(str(root.path))
     lines = [
         "set -e", "mount --make-rprivate /", f"mount --bind {path} {path}", f"mount -t proc proc {path}/proc",
-        *(f"mount --bind {path}/{name} {path}/{name}" for name in READ_ONLY),
-        *(f"mount -o remount,bind,ro {path}/{name}" for name in READ_ONLY),
+        f"for name in {' '.join(READ_ONLY)}; do if [ -e {path}/$name ]; then",
+        f"mount --bind {path}/$name {path}/$name; mount -o remount,bind,ro {path}/$name; fi; done",
         f"mount -t sysfs -o ro sysfs {path}/sys", f"mount -t cgroup2 cgroup2 {path}/sys/fs/cgroup",
         f"mount -t tmpfs tmpfs {path}/run", f"mount -t tmpfs -o mode=755 tmpfs {path}/dev",
         *(f"touch {path}/dev/{name} && mount --bind /dev/{name} {path}/dev/{name}" for name in DEVICES),

@@ -48,6 +48,7 @@ def install(root: Root, base: Root) -> None:
     source = root.path / "source"
     copy_context(ROOT, source)
     shutil.copytree(ROOT / "examples", source / "examples")
+    shutil.copy(attempts_worker.__file__, source)
     shutil.copytree(shipped_folder() / "demo" / "support", source / "support")
     lines = [line for line in documented() if not re.search(r"systemctl|journalctl|tail", line)]
     lines += ["sudo /opt/metaser/bin/pip install '.[cpu,serve]'"]
