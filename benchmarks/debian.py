@@ -91,6 +91,7 @@ class Root:
         """
         marker = self.path / ".complete"
         if marker.exists():
+            self._describe_processor()
             return
         shutil.rmtree(self.path, ignore_errors=True)
         words = [
@@ -105,10 +106,15 @@ class Root:
         if done.returncode:
             last = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("E:", "W:"))][-1:]
             raise UnavailableError(f"debootstrap failed ({' '.join(last) or 'no reason given'}): is there a network?")
-        if self.emulated:
-            cpuinfo = "".join(CPUINFO.format(number=number) for number in range(os.cpu_count() or 1))
-            (self.path / "cpuinfo").write_text(cpuinfo)
+        self._describe_processor()
         marker.touch()
+
+    def _describe_processor(self) -> None:
+        """Write the file that stands for /proc/cpuinfo; not again while programs may read it."""
+        cpuinfo = "".join(CPUINFO.format(number=number) for number in range(os.cpu_count() or 1))
+        path = self.path / "cpuinfo"
+        if self.emulated and not (path.exists() and path.read_text() == cpuinfo):
+            path.write_text(cpuinfo)
 
     def output(
         self,
