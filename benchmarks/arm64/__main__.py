@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks.arm64 import probe_worker
 from benchmarks.arm64.compare import compared
 from benchmarks.arm64.material import ROOT, prepare
-from benchmarks.arm64.wheels import ENVIRONMENT, PYTHON, fetch_wheels, install
+from benchmarks.arm64.wheels import ENVIRONMENT, PYTHON, fetch_wheels, install, is_installed
 from benchmarks.debian import Root, UnavailableError, emulator
 from benchmarks.machine import write_result
 
@@ -30,6 +30,8 @@ SUITE = "bookworm"
 PACKAGES = ("python3-venv", "libportaudio2", "ca-certificates")
 CLIPS, FULL_CLIPS = 100, 500
 COMMANDS = (("doctor",), ("verify",), ("demo",))
+MACHINES = ("x86_64", "aarch64")
+TESTED = "tested.json"
 FOR_CI = {"CI": "true"}
 """With this variable hypothesis sets no time limit for an example."""
 
@@ -50,49 +52,56 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     root.make(SUITE, PACKAGES, given.mirror)
     packages = FOR_TESTS if given.full else ()
     fetch_wheels(wheels[-1], work / "wheels", *packages)
-    print("Installing the wheel", flush=True)
-    install(root, work / "wheels", *packages)
+    if not is_installed(root, wheels[-1], *packages):
+        print("Installing the wheel", flush=True)
+        install(root, wheels[-1], work / "wheels", *packages)
     document = {
         "system": f"Debian {SUITE}, arm64, Python {PYTHON}, {emulator()}",
         "packages": root.output(f"{ENVIRONMENT}/bin/pip", "freeze").split(),
     }
     if given.full:
-        with ThreadPoolExecutor() as together:  # each is one process that works for hours
-            tests, comparison = together.submit(tested, root, work), together.submit(probed, root, work)
-            return {**document, "tests": tests.result(), "compared": comparison.result()}
+        if not given.so_far:
+            with ThreadPoolExecutor() as together:  # each is one process that works for hours
+                for done in [together.submit(tested, root, work), together.submit(probed, root, work)]:
+                    done.result()
+        return {**document, "tests": tests_so_far(work), "compared": compared(work, MACHINES)}
     printed = {}
     for words in COMMANDS:
         print(f"metaser {' '.join(words)}", flush=True)
         printed[" ".join(words)] = root.output("metaser", *words).splitlines()
-    return {**document, "printed": printed, "compared": probed(root, work)}
+    probed(root, work)
+    return {**document, "printed": printed, "compared": compared(work, MACHINES)}
 
 
-def probed(root: Root, work: Path) -> dict[str, Any]:
-    """Ask the bundles on this machine and in the root, and compare the answers."""
+def probed(root: Root, work: Path) -> None:
+    """Ask the bundles on this machine and in the root."""
     shutil.copy(probe_worker.__file__, work / "probe_worker.py")
     subprocess.run([sys.executable, str(work / "probe_worker.py"), str(work)], check=True)
     print(root.output("python", "/mnt/probe_worker.py", "/mnt", binds={"/mnt": work}), end="", flush=True)
-    return compared(work, ("x86_64", "aarch64"))
 
 
-def tested(root: Root, work: Path) -> dict[str, Any]:
-    """Run the runtime's tests in the root, folder by folder: what pytest counts, and the tests that did not pass.
+def tests_so_far(work: Path) -> dict[str, Any]:
+    """Folder of tests -> what pytest counts, and the tests that did not pass."""
+    done = work / TESTED
+    return json.loads(done.read_text()) if done.exists() else {}
 
-    A folder whose tests have run is left out when a run that was ended continues.
+
+def tested(root: Root, work: Path) -> None:
+    """Run the runtime's tests in the root, folder by folder.
+
+    A folder whose tests have all passed is left out when a run that was ended continues.
     """
-    tests, done = work / "tests", work / "tested.json"
+    tests, results = work / "tests", tests_so_far(work)
     shutil.copytree(ROOT / "tests", tests, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-    results: dict[str, Any] = json.loads(done.read_text()) if done.exists() else {}
     for folder in test_folders(tests):
-        if folder not in results:
+        if "passed" not in (summary := results.get(folder, {}).get("summary", "")) or "failed" in summary:
             words = ["python", "-m", "pytest", "--quiet", "-rfEs", "--import-mode=importlib", f"{folder}/test_*.py"]
             ran = root.started("sh", "-c", f"cd /mnt && exec {' '.join(words)}", binds={"/mnt": work}, env=FOR_CI)
             lines = ran.stdout.splitlines()
             shown = [line for line in lines if line.startswith(("FAILED", "ERROR", "SKIPPED"))]
             results[folder] = {"summary": lines[-1] if lines else "no output", "not_passed": shown}
-            done.write_text(json.dumps(results))
+            (work / TESTED).write_text(json.dumps(results))
         print(f"{folder}: {results[folder]['summary']}", flush=True)
-    return results
 
 
 def test_folders(tests: Path) -> list[str]:
@@ -107,6 +116,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.arm64", description=__doc__.split("\n")[0])
     parser.add_argument("corpora", type=Path)
     parser.add_argument("--full", action="store_true", help="more bundles and clips, and the runtime's tests; hours")
+    parser.add_argument(
+        "--so-far", action="store_true", help="with --full: run nothing, and write what was found so far"
+    )
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "arm64", help="for the root, about 1 GB")
     parser.add_argument("--mirror", help="of Debian's packages; the default one of debootstrap")
     given = parser.parse_args()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ PYTHON = "3.11"
 
 PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
 ENVIRONMENT = "/opt/metaser"
+MARKER = "installed-from.txt"
 
 
 def fetch_wheels(wheel: Path, folder: Path, *packages: str) -> None:
@@ -29,9 +31,24 @@ def fetch_wheels(wheel: Path, folder: Path, *packages: str) -> None:
         raise UnavailableError("the wheels for arm64 cannot be fetched: is there a network?")
 
 
-def install(root: Root, wheels: Path, *packages: str) -> None:
+def install(root: Root, wheel: Path, wheels: Path, *packages: str) -> None:
     """Make the environment with metaser and more packages in the root, from a folder of wheels."""
-    shutil.rmtree(root.path / ENVIRONMENT.strip("/"), ignore_errors=True)
+    shutil.rmtree(_environment(root), ignore_errors=True)
     root.output("python3", "-m", "venv", ENVIRONMENT)
     pip = [f"{ENVIRONMENT}/bin/pip", "install", "--quiet", "--no-index", "--find-links", "/mnt"]
     root.output(*pip, "metaser[cpu]", *packages, binds={"/mnt": wheels})
+    (_environment(root) / MARKER).write_text(_description(wheel, packages))
+
+
+def is_installed(root: Root, wheel: Path, *packages: str) -> bool:
+    """Whether the environment in the root has this wheel and these packages."""
+    marker = _environment(root) / MARKER
+    return marker.exists() and marker.read_text() == _description(wheel, packages)
+
+
+def _environment(root: Root) -> Path:
+    return root.path / ENVIRONMENT.strip("/")
+
+
+def _description(wheel: Path, packages: tuple[str, ...]) -> str:
+    return " ".join([hashlib.sha256(wheel.read_bytes()).hexdigest(), *packages])
