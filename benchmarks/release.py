@@ -22,8 +22,8 @@ from typing import Any
 from uv import find_uv_bin
 
 from benchmarks.machine import write_result
+from benchmarks.pythons import PYTHONS, find_python
 
-PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 ROOT = Path(__file__).parents[1]
 CLIP = "runtime/metaser/runtime/data/demo/support/joy/en-f2.flac"
 SUPPORT = "runtime/metaser/runtime/data/demo/support"
@@ -87,10 +87,17 @@ def metadata(wheel: Path) -> dict[str, list[str]]:
 
 
 def installed(python: str, archive: Path, work: Path) -> dict[str, Any]:
-    """Install a wheel or an sdist with the extra `cpu` on a Python; import it and label from it."""
+    """Install a wheel or an sdist with the extra `cpu` on a Python; import it and label from it.
+
+    Raises:
+        RuntimeError: this Python is not on this machine, or something failed.
+    """
+    found = find_python(python)
+    if found is None:
+        raise RuntimeError(f"Python {python} is not on this machine: a release is checked on {', '.join(PYTHONS)}")
     place = work / f"venv-{python}-{archive.suffix}"
     uv = find_uv_bin()
-    shell(uv, "venv", "--quiet", "--no-python-downloads", "--python", python, place)
+    shell(uv, "venv", "--quiet", "--no-python-downloads", "--python", found, place)
     before = size_mb(place)
     shell(uv, "pip", "install", "--quiet", "--python", place / "bin" / "python", f"{archive}[cpu]")
     bin_, env = place / "bin", {"METASER_PROFILE": str(work / "profile.safetensors"), "XDG_STATE_HOME": str(work)}

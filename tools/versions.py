@@ -19,8 +19,9 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
+from benchmarks.pythons import PYTHONS, find_python
+
 ROOT = Path(__file__).parents[1]
-PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 OLDEST = PYTHONS[0]
 FOR_TESTS = ("pytest", "hypothesis", "pytest-xdist")
 WITH_PROVIDERS = "3.11"
@@ -76,15 +77,6 @@ class Run:
         if self.extra in PROVIDER_EXTRAS:
             return [*words, *PROVIDER_TESTS]
         return [*words, "--numprocesses", "2", *RUNTIME_TESTS]
-
-
-def find_python(version: str) -> str | None:
-    """The interpreter of this version, on the path or under pyenv; a pyenv shim may exist without an interpreter."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    for candidate in (shutil.which(f"python{version}"), *pyenv.glob(f"{version}.*/bin/python{version}")):
-        if candidate and subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
-            return str(candidate)
-    return None
 
 
 def run_tests(run: Run, python: str, wheel: Path) -> bool:

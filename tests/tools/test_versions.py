@@ -1,6 +1,7 @@
 """The runs of `python -m tools.versions`, and that it finds only working interpreters."""
 
-from tools.versions import PROVIDER_TESTS, ROOT, Run, find_python, runs
+from benchmarks.pythons import find_python
+from tools.versions import PROVIDER_TESTS, ROOT, Run, runs
 
 
 def test_every_python_is_run_the_oldest_also_with_the_oldest_dependencies_and_one_with_each_other_wheel() -> None:
