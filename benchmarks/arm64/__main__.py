@@ -44,6 +44,8 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
         raise UnavailableError("this machine is arm64 itself: run the tests as they are, with make test")
     root, work = Root(given.folder / "root", "arm64"), given.folder / ("full" if given.full else "work")
     root.check()
+    if given.so_far:
+        return {**described(root), **found_so_far(work)}
     wheels = sorted((ROOT / "dist").glob("*.whl"))
     if not wheels:
         raise UnavailableError("there is no wheel in dist/: make wheel")
@@ -55,22 +57,30 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     if not is_installed(root, wheels[-1], *packages):
         print("Installing the wheel", flush=True)
         install(root, wheels[-1], work / "wheels", *packages)
-    document = {
-        "system": f"Debian {SUITE}, arm64, Python {PYTHON}, {emulator()}",
-        "packages": root.output(f"{ENVIRONMENT}/bin/pip", "freeze").split(),
-    }
     if given.full:
-        if not given.so_far:
-            with ThreadPoolExecutor() as together:  # each is one process that works for hours
-                for done in [together.submit(tested, root, work), together.submit(probed, root, work)]:
-                    done.result()
-        return {**document, "tests": tests_so_far(work), "compared": compared(work, MACHINES)}
+        with ThreadPoolExecutor() as together:  # each is one process that works for hours
+            for done in [together.submit(tested, root, work), together.submit(probed, root, work)]:
+                done.result()
+        return {**described(root), **found_so_far(work)}
     printed = {}
     for words in COMMANDS:
         print(f"metaser {' '.join(words)}", flush=True)
         printed[" ".join(words)] = root.output("metaser", *words).splitlines()
     probed(root, work)
-    return {**document, "printed": printed, "compared": compared(work, MACHINES)}
+    return {**described(root), "printed": printed, "compared": compared(work, MACHINES)}
+
+
+def described(root: Root) -> dict[str, Any]:
+    """The system in the root and its packages."""
+    return {
+        "system": f"Debian {SUITE}, arm64, Python {PYTHON}, {emulator()}",
+        "packages": root.output(f"{ENVIRONMENT}/bin/pip", "freeze").split(),
+    }
+
+
+def found_so_far(work: Path) -> dict[str, Any]:
+    """The tests that have run, and the bundles that both machines have answered for."""
+    return {"tests": tests_so_far(work), "compared": compared(work, MACHINES)}
 
 
 def probed(root: Root, work: Path) -> None:
