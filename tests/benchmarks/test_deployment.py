@@ -23,8 +23,10 @@ from benchmarks.deployment.dockerfile import (
     read_instructions,
 )
 from benchmarks.deployment.image import copy_context, settings_of
-from benchmarks.deployment.images import DOCKERFILES
+from benchmarks.deployment.images import DOCKERFILES, is_as_it_should_be
 from benchmarks.deployment.services import UNITS, documented, segments
+from benchmarks.deployment.services import is_as_it_should_be as services_are_as_they_should_be
+from benchmarks.machine import read_result
 
 ROOT = Path(__file__).parents[2]
 FILE = """\
@@ -189,3 +191,14 @@ def test_a_sandbox_has_no_network_no_rights_and_a_root_that_cannot_be_written(tm
     assert "null" in lines
     assert (data / "file").read_text() == "kept\n"
     assert not (root.path / "opt/open/new").exists()
+
+
+def test_all_images_find_the_same_labels() -> None:
+    images = read_result("images")["images"]
+    assert {name.split()[0] for name in images} == set(DOCKERFILES)
+    assert len({tuple(each["labels"]) for each in images.values()}) == 1
+    assert all(map(is_as_it_should_be, images.values()))
+
+
+def test_the_services_did_their_work() -> None:
+    assert services_are_as_they_should_be(read_result("services"))
