@@ -90,24 +90,19 @@ class Root:
             UnavailableError: the packages cannot be fetched.
         """
         marker = self.path / ".complete"
-        if marker.exists():
-            self._describe_processor()
-            return
+        if not marker.exists():
+            self._bootstrap(suite, packages, mirror)
+        self._describe_processor()
+        marker.touch()
+
+    def _bootstrap(self, suite: str, packages: Sequence[str], mirror: str | None) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
-        words = [
-            "debootstrap",
-            f"--arch={self.arch}",
-            "--variant=minbase",
-            *_including(packages),
-            suite,
-            str(self.path),
-        ]
-        done = subprocess.run([*words, *([mirror] if mirror else [])], capture_output=True, text=True, check=False)
+        options = [f"--arch={self.arch}", "--variant=minbase", *_including(packages)]
+        words = ["debootstrap", *options, suite, str(self.path), *([mirror] if mirror else [])]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode:
             last = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("E:", "W:"))][-1:]
             raise UnavailableError(f"debootstrap failed ({' '.join(last) or 'no reason given'}): is there a network?")
-        self._describe_processor()
-        marker.touch()
 
     def _describe_processor(self) -> None:
         """Write the file that stands for /proc/cpuinfo; not again while programs may read it."""

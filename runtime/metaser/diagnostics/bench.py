@@ -39,8 +39,13 @@ class Result:
     @property
     def name(self) -> str:
         """A short name of the case."""
+        return f"{self.first.bundle} {self.first.precision}, {self.setting}, {self.case.window_s:g} s"
+
+    @property
+    def setting(self) -> str:
+        """How the case ran: provider and threads."""
         threads = f", {counted(self.case.threads, 'thread')}" if self.case.threads else ""
-        return f"{self.first.bundle} {self.first.precision}, {self.first.provider}{threads}, {self.case.window_s:g} s"
+        return f"{self.first.provider}{threads}"
 
     @property
     def latency_ms(self) -> dict[str, float]:

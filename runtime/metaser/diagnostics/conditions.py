@@ -11,13 +11,12 @@ import time
 from pathlib import Path
 
 from metaser.diagnostics.check import Check, State
-from metaser.diagnostics.device import GPUS, Device, read_device
+from metaser.diagnostics.device import GPUS, POLICIES, Device, read_device
 from metaser.diagnostics.nvpmodel import read_power_modes
 from metaser.diagnostics.snapshot import read_snapshot
 from metaser.runtime.system.kernel_files import read_number, read_text
 from metaser.runtime.words import counted
 
-POLICIES = "sys/devices/system/cpu/cpufreq/policy*"
 THOR = "gpu-gpc"
 """Beginning of the name of a Thor's GPU: reading its lowest clock was reported to block for ever."""
 

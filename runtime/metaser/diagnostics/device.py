@@ -27,6 +27,7 @@ CPU_FLAGS = ("avx2", "avx512f", "amx_bf16", "sve", "bf16", "avx512_vnni", "avx_v
 JETPACKS = {"32": "4", "34": "5", "35": "5", "36": "6", "38": "7", "39": "7"}
 
 
+POLICIES = "sys/devices/system/cpu/cpufreq/policy*"
 GPUS = ("sys/class/devfreq/*.gpu", "sys/class/devfreq/*.g[apv][0-9]*b", "sys/class/devfreq/gpu-gpc-*")
 """Patterns of a Jetson's GPU: `17000000.gpu` with JetPack 6, `17000000.ga10b` with JetPack 5, `gpu-gpc-0` on a Thor."""
 
@@ -72,10 +73,20 @@ def read_device(root: Path = Path("/")) -> Device:
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         power_mode=modes.current if modes else read_text(root / "sys/firmware/acpi/platform_profile"),
         governor=_governor(root),
-        cpu_mhz=_clock(root, "sys/devices/system/cpu/cpufreq/policy*", "scaling_cur_freq", "scaling_max_freq", 1e3),
-        gpu_mhz=next(filter(None, (_clock(root, name, "cur_freq", "max_freq", 1e6) for name in GPUS)), None),
+        cpu_mhz=read_cpu_mhz(root),
+        gpu_mhz=read_gpu_mhz(root),
         jetson=_jetson(root),
     )
+
+
+def read_cpu_mhz(root: Path = Path("/")) -> tuple[float, float] | None:
+    """(current, maximum allowed) clock of the fastest cores; None if the machine does not show it."""
+    return _clock(root, POLICIES, "scaling_cur_freq", "scaling_max_freq", 1e3)
+
+
+def read_gpu_mhz(root: Path = Path("/")) -> tuple[float, float] | None:
+    """(current, maximum allowed) clock of a Jetson's GPU; None if the machine does not show it."""
+    return next(filter(None, (_clock(root, name, "cur_freq", "max_freq", 1e6) for name in GPUS)), None)
 
 
 def _cpuinfo(text: str, field: str) -> str | None:
@@ -84,7 +95,7 @@ def _cpuinfo(text: str, field: str) -> str | None:
 
 
 def _governor(root: Path) -> str | None:
-    policies = sorted(root.glob("sys/devices/system/cpu/cpufreq/policy*/scaling_governor"))
+    policies = sorted(root.glob(f"{POLICIES}/scaling_governor"))
     return "/".join(sorted({text for path in policies if (text := read_text(path))})) or None
 
 

@@ -51,7 +51,7 @@ class Report:
         """The whole report."""
         return {
             "began": self.began.isoformat(timespec="seconds"),
-            "machine": {**asdict(self.device), "versions": versions()},
+            "machine": machine_as_json(self.device),
             "checks": [{**asdict(check), "state": check.state.value} for check in self.checks],
             "turns": self.turns,
             "turns_planned": self.turns_planned,
@@ -65,6 +65,11 @@ class Report:
                 {**asdict(each), "at_s": round(each.at_s - self.snapshots[0].at_s, 2)} for each in self.snapshots
             ],
         }  # fmt: skip
+
+
+def machine_as_json(device: Device) -> dict[str, Any]:
+    """The device and the versions of the installed packages."""
+    return {**asdict(device), "versions": versions()}
 
 
 def providers_here(device: Device) -> list[str]:

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from metaser.diagnostics.device import read_device
+from metaser.diagnostics.device import read_cpu_mhz, read_gpu_mhz
 from metaser.runtime.system.kernel_files import read_number, read_text
 
 ALERT = "-throttle-alert"
@@ -54,7 +54,7 @@ class Snapshot:
 
 def read_snapshot(root: Path = Path("/")) -> Snapshot:
     """Read temperatures, clocks and events of the machine whose file system begins at `root`."""
-    device = read_device(root)
+    cpu_mhz, gpu_mhz = read_cpu_mhz(root), read_gpu_mhz(root)
     zones = sorted(root.glob("sys/class/thermal/thermal_zone*"))
     temperatures_c: dict[str, float] = {}
     for name, value in ((read_text(zone / "type"), read_number(zone / "temp")) for zone in zones):
@@ -65,8 +65,8 @@ def read_snapshot(root: Path = Path("/")) -> Snapshot:
     return Snapshot(
         at_s=time.monotonic(),
         temperatures_c=temperatures_c,
-        cpu_mhz=device.cpu_mhz[0] if device.cpu_mhz else None,
-        gpu_mhz=device.gpu_mhz[0] if device.gpu_mhz else None,
+        cpu_mhz=cpu_mhz[0] if cpu_mhz else None,
+        gpu_mhz=gpu_mhz[0] if gpu_mhz else None,
         over_current=int(sum(events)) if events else None,
         throttled=_throttled(root),
     )

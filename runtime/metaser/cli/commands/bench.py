@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -122,7 +122,9 @@ def bench(  # noqa: PLR0913 # one parameter per option
 
         draw_cases(plot, results, device.model)
     if as_json:
-        machine = _machine(device)
+        from metaser.diagnostics.report import machine_as_json
+
+        machine = machine_as_json(device)
         for result in results:
             print_json(**result.as_json(), machine=machine)
     elif share:
@@ -211,13 +213,6 @@ def _tell_licences(bundles: Sequence[str | None]) -> None:
 
     for name in bundles:
         tell_licence(open_bundle(name).manifest)
-
-
-def _machine(device: Device) -> dict[str, Any]:
-    """The device and the versions of the installed packages."""
-    from metaser.diagnostics.versions import versions
-
-    return {**asdict(device), "versions": versions()}
 
 
 def _show(results: list[Result], device: Device) -> None:

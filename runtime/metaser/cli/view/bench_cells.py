@@ -15,12 +15,6 @@ USUAL_S = 3.0
 """The window that is measured if none is named."""
 
 
-def setting(result: Result) -> str:
-    """How a case ran: provider and threads."""
-    threads = f", {counted(result.case.threads, 'thread')}" if result.case.threads else ""
-    return f"{result.first.provider}{threads}"
-
-
 def milliseconds(time_ms: float) -> str:
     """Format with three digits, or all digits before the point: 0.012, 1.23, 12.3, 123, 1234."""
     digits = 3 if time_ms < 1 else 3 - len(str(int(time_ms)))

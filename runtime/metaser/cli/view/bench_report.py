@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metaser.cli.view.bench_cells import USUAL_S, joules_a_run, markdown_row, milliseconds, setting
+from metaser.cli.view.bench_cells import USUAL_S, joules_a_run, markdown_row, milliseconds
 from metaser.diagnostics.bench import bundle_labels
 from metaser.runtime.words import counted, plain
 
@@ -111,7 +111,7 @@ def verdict(report: Report) -> list[str]:
             fastest.setdefault(labels[result.case.bundle], result)
     lines = [
         f"- {plain(label)}: {milliseconds(result.latency_ms['p50'])} ms for {usual:g} s of speech, "
-        f"{_compared_with_real_time(result.real_time_factor)} ({setting(result)})"
+        f"{_compared_with_real_time(result.real_time_factor)} ({result.setting})"
         for label, result in fastest.items()
     ]
     improvable = sum(check.fix is not None for check in report.checks)
@@ -166,7 +166,7 @@ def _latency(report: Report) -> str:
     rows = [
         (
             labels[result.case.bundle],
-            setting(result),
+            result.setting,
             f"{result.case.window_s:g} s",
             *(milliseconds(result.latency_ms[name]) for name in ("p50", "p90", "p99")),
             f"{result.real_time_factor:.4f}",
@@ -185,7 +185,7 @@ def _energy(report: Report) -> list[str]:
         reasons = [result.no_energy for result in report.results if result.no_energy]
         return [f"Not measured: {(reasons or ['it is measured in the last turn'])[0]}"]
     rows = [
-        (labels[result.case.bundle], setting(result), f"{result.case.window_s:g} s", joules_a_run(result),
+        (labels[result.case.bundle], result.setting, f"{result.case.window_s:g} s", joules_a_run(result),
          f"{result.energy.watts:.2f}", result.energy.source)
         for result in known if result.energy
     ]  # fmt: skip

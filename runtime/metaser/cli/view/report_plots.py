@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metaser.cli.view.bench_cells import setting
 from metaser.diagnostics.bench import bundle_labels
 from metaser.runtime.system.files import SHARED
 from metaser.runtime.system.plot_file import drawn, new_figure, save_figure
@@ -23,7 +22,7 @@ def draw_latencies(path: Path, report: Report) -> None:
     labels = bundle_labels(report.results)
     lines: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for result in report.results:
-        points = lines.setdefault((labels[result.case.bundle], setting(result)), [])
+        points = lines.setdefault((labels[result.case.bundle], result.setting), [])
         points.append((result.case.window_s, result.latency_ms["p50"], result.latency_ms["p99"]))
     bundles, settings = (list(dict.fromkeys(line[index] for line in lines)) for index in (0, 1))
     for (bundle, how), points in lines.items():
@@ -48,7 +47,7 @@ def draw_energy(path: Path, report: Report) -> None:
     """Energy per run of every case whose energy was measured."""
     labels = bundle_labels(report.results)
     known = [(result, result.energy) for result in report.results if result.energy]
-    names = [f"{labels[result.case.bundle]}, {setting(result)}, {result.case.window_s:g} s" for result, _ in known]
+    names = [f"{labels[result.case.bundle]}, {result.setting}, {result.case.window_s:g} s" for result, _ in known]
     figure, axes = new_figure(WIDTH_INCH, 1.5 + INCHES_PER_CASE * len(known))
     axes.barh(range(len(known)), [energy.joules_a_run for _, energy in known])
     axes.set_yticks(range(len(known)), [drawn(name) for name in names])
