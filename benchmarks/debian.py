@@ -5,12 +5,15 @@ Mounts are made in a namespace of their own, so that none is left when a command
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,6 +80,8 @@ class Root:
         for program, package in (("debootstrap", "debootstrap"), ("unshare", "util-linux"), ("ip", "iproute2")):
             if shutil.which(program) is None:
                 raise UnavailableError(f"{program} is missing: apt-get install {package}")
+        if self.emulated and self.arch != "arm64":
+            raise UnavailableError(f"programs of {self.arch} are not emulated here: name --arch arm64")
         if self.emulated and not BINFMT.exists():
             raise UnavailableError(
                 "the kernel does not run arm64 programs: apt-get install qemu-user-static binfmt-support, and "
@@ -173,6 +178,24 @@ class Root:
         inner = [*rights, "env", *assigned, *words]
         lines.append(shlex.join(["exec", *first, "chroot", str(self.path), *inner]))
         return "\n".join(lines)
+
+
+def parser_of(module: str, description: str, folder: Path) -> argparse.ArgumentParser:
+    """The options of a command that makes roots in a folder."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    parser.add_argument("--folder", type=Path, default=folder, help="for the roots: 1 to 4 GB")
+    parser.add_argument("--mirror", help="of Debian's packages; the default one of debootstrap")
+    return parser
+
+
+@contextmanager
+def exit_if_unavailable() -> Iterator[None]:
+    """Say what this machine lacks, and end with exit code 3."""
+    try:
+        yield
+    except UnavailableError as error:
+        print(error, file=sys.stderr)
+        sys.exit(3)
 
 
 def emulator() -> str:

@@ -23,9 +23,10 @@ from benchmarks.arm64 import probe_worker
 from benchmarks.arm64.compare import compared
 from benchmarks.arm64.material import ROOT, prepare
 from benchmarks.arm64.wheels import ENVIRONMENT, PYTHON, fetch_wheels, install, is_installed
-from benchmarks.debian import Root, UnavailableError, emulator
+from benchmarks.debian import Root, UnavailableError, emulator, exit_if_unavailable, parser_of
 from benchmarks.machine import write_result
 
+NAME = "benchmarks.arm64"
 SUITE = "bookworm"
 PACKAGES = ("python3-venv", "libportaudio2", "ca-certificates")
 CLIPS, FULL_CLIPS = 100, 500
@@ -123,21 +124,16 @@ def test_folders(tests: Path) -> list[str]:
 
 def main() -> int:
     """Run, and write the result; exit code 3 if this machine cannot."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.arm64", description=__doc__.split("\n")[0])
+    parser = parser_of(NAME, __doc__.split("\n")[0], ROOT / "build" / "arm64")
     parser.add_argument("corpora", type=Path)
     parser.add_argument("--full", action="store_true", help="more bundles and clips, and the runtime's tests; hours")
     parser.add_argument(
         "--so-far", action="store_true", help="with --full: run nothing, and write what was found so far"
     )
-    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "arm64", help="for the root, about 1 GB")
-    parser.add_argument("--mirror", help="of Debian's packages; the default one of debootstrap")
     given = parser.parse_args()
-    try:
+    with exit_if_unavailable():
         document = run(given)
-    except UnavailableError as error:
-        print(error, file=sys.stderr)
-        return 3
-    command = "python -m benchmarks.arm64 CORPORA"
+    command = f"python -m {NAME} CORPORA"
     if given.full:
         write_result("arm64_full", {"command": f"{command} --full", **document})
     else:

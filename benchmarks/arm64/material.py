@@ -32,15 +32,15 @@ def prepare(work: Path, corpora: Path, clips: int, wheel: Path, *, full: bool) -
     Raises:
         UnavailableError: `corpora` has too few clips, or no EmoDB to enrol from.
     """
+    prepared = f"{hashlib.sha256(wheel.read_bytes()).hexdigest()} {clips} clips of {corpora.resolve()}"
+    marker = work / "prepared.txt"
+    if marker.is_file() and marker.read_text() == prepared:
+        return
     found = short_clips(corpora)
     if len(found) < clips or not (corpora / "emodb").is_dir():
         raise UnavailableError(
             f"{corpora} has no folder emodb, or fewer than {clips} short clips in all: name a folder with corpora"
         )
-    prepared = f"{hashlib.sha256(wheel.read_bytes()).hexdigest()} {clips} of {len(found)}"
-    marker = work / "prepared.txt"
-    if marker.is_file() and marker.read_text() == prepared:
-        return
     shutil.rmtree(work, ignore_errors=True)
     (work / "clips").mkdir(parents=True)
     for number, path in enumerate(found[:: len(found) // clips][:clips]):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from benchmarks.debian import ARCHITECTURES, Root, UnavailableError, emulator
+from benchmarks.debian import ARCHITECTURES, Root, UnavailableError, emulator, exit_if_unavailable, parser_of
 from benchmarks.deployment import attempts_worker
 from benchmarks.deployment.docker import DockerImage, build_with_docker, has_daemon
 from benchmarks.deployment.dockerfile import Settings
@@ -25,6 +25,7 @@ from benchmarks.deployment.image import Image, build, open_to_attempts
 from benchmarks.machine import read_result, write_result
 from metaser.runtime.bundles.bundle import shipped_folder
 
+NAME = "benchmarks.deployment.images"
 Run: TypeAlias = Callable[[Sequence[str], Path], "subprocess.CompletedProcess[str]"]
 
 ROOT = Path(__file__).parents[2]
@@ -119,17 +120,13 @@ def is_as_it_should_be(image: dict[str, Any]) -> bool:
 
 def main() -> int:
     """Check, and write the result; exit code 3 if this machine cannot."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.deployment.images", description=__doc__.split("\n")[0])
+    parser = parser_of(NAME, __doc__.split("\n")[0], ROOT / "build" / "deployment")
     parser.add_argument("--arch", nargs="+", choices=list(ARCHITECTURES), default=list(ARCHITECTURES))
-    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "deployment", help="about 4 GB")
-    parser.add_argument("--mirror", help="of Debian's packages; the default one of debootstrap")
-    try:
-        found = check(parser.parse_args())
-    except UnavailableError as error:
-        print(error, file=sys.stderr)
-        return 3
+    given = parser.parse_args()
+    with exit_if_unavailable():
+        found = check(given)
     images = read_result("images").get("images", {}) | found  # and those of other architectures
-    write_result("images", {"command": "python -m benchmarks.deployment.images", "images": images})
+    write_result("images", {"command": f"python -m {NAME}", "images": images})
     return 0 if all(map(is_as_it_should_be, found.values())) else 1
 
 

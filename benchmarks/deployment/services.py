@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.debian import Root, UnavailableError
+from benchmarks.debian import Root, exit_if_unavailable, parser_of
 from benchmarks.deployment import attempts_worker
 from benchmarks.deployment.booted import Booted, booted
 from benchmarks.deployment.image import CERTIFICATES, copy_context, open_to_attempts
@@ -179,16 +179,9 @@ def is_as_it_should_be(document: dict[str, Any]) -> bool:
 
 def main() -> int:
     """Check, and write the result; exit code 3 if this machine cannot."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.deployment.services", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "deployment", help="about 2 GB")
-    parser.add_argument("--mirror", help="of Debian's packages; the default one of debootstrap")
-    try:
-        document = check(parser.parse_args())
-    except UnavailableError as error:
-        print(error, file=sys.stderr)
-        return 3
+    given = parser_of(NAME, __doc__.split("\n")[0], ROOT / "build" / "deployment").parse_args()
+    with exit_if_unavailable():
+        document = check(given)
     write_result("services", {"command": f"python -m {NAME}", **document})
     return 0 if is_as_it_should_be(document) else 1
 

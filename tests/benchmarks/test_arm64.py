@@ -88,6 +88,9 @@ def test_without_root_or_an_emulator_one_line_says_what_to_do(monkeypatch: pytes
     with pytest.raises(UnavailableError, match="does not run arm64 programs: apt-get install qemu-user-static"):
         Root(tmp_path, "arm64").check()
     Root(tmp_path, "amd64").check()
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    with pytest.raises(UnavailableError, match="programs of amd64 are not emulated here: name --arch arm64"):
+        Root(tmp_path, "amd64").check()
 
 
 def test_without_a_network_one_line_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
