@@ -71,7 +71,7 @@ class Root:
     @property
     def emulated(self) -> bool:
         """Whether its programs run in an emulator."""
-        return ARCHITECTURES[self.arch] != platform.machine()
+        return is_emulated(self.arch)
 
     def check(self) -> None:
         """Raise UnavailableError unless the root can be made and used here."""
@@ -97,7 +97,8 @@ class Root:
         marker = self.path / ".complete"
         if not marker.exists():
             self._bootstrap(suite, packages, mirror)
-        self._describe_processor()
+        if self.emulated:
+            write_cpuinfo(self.path / "cpuinfo")
         marker.touch()
 
     def _bootstrap(self, suite: str, packages: Sequence[str], mirror: str | None) -> None:
@@ -108,13 +109,6 @@ class Root:
         if done.returncode:
             last = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("E:", "W:"))][-1:]
             raise UnavailableError(f"debootstrap failed ({' '.join(last) or 'no reason given'}): is there a network?")
-
-    def _describe_processor(self) -> None:
-        """Write the file that stands for /proc/cpuinfo; not again while programs may read it."""
-        cpuinfo = "".join(CPUINFO.format(number=number) for number in range(os.cpu_count() or 1))
-        path = self.path / "cpuinfo"
-        if self.emulated and not (path.exists() and path.read_text() == cpuinfo):
-            path.write_text(cpuinfo)
 
     def output(
         self,
@@ -178,6 +172,18 @@ class Root:
         inner = [*rights, "env", *assigned, *words]
         lines.append(shlex.join(["exec", *first, "chroot", str(self.path), *inner]))
         return "\n".join(lines)
+
+
+def is_emulated(arch: str) -> bool:
+    """Whether this machine runs programs of an architecture in an emulator."""
+    return ARCHITECTURES[arch] != platform.machine()
+
+
+def write_cpuinfo(path: Path) -> None:
+    """Write the file that stands for /proc/cpuinfo; not again while programs may read it."""
+    cpuinfo = "".join(CPUINFO.format(number=number) for number in range(os.cpu_count() or 1))
+    if not (path.exists() and path.read_text() == cpuinfo):
+        path.write_text(cpuinfo)
 
 
 def parser_of(module: str, description: str, folder: Path) -> argparse.ArgumentParser:

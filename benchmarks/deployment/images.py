@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 from benchmarks.debian import ARCHITECTURES, Root, UnavailableError, emulator, exit_if_unavailable, parser_of
 from benchmarks.deployment import attempts_worker
-from benchmarks.deployment.docker import DockerImage, build_with_docker, has_daemon
+from benchmarks.deployment.docker import DockerImage, build_with_docker, daemon_version
 from benchmarks.deployment.dockerfile import Settings
 from benchmarks.deployment.image import Image, build, open_to_attempts
 from benchmarks.machine import read_result, write_result
@@ -89,27 +89,29 @@ def material(folder: Path) -> Path:
 
 
 def check(given: argparse.Namespace) -> dict[str, Any]:
-    """Build and examine every image for every architecture; image -> what was found."""
+    """Build and examine every image for every architecture; image and the way it was built -> what was found."""
     folder: Path = given.folder.absolute()
-    docker = has_daemon()
+    folder.mkdir(parents=True, exist_ok=True)
+    docker = daemon_version()
     images: dict[str, Any] = {}
     for arch in given.arch:
         base = Root(folder / f"{SUITE}-{arch}", arch)
-        built = "by Docker"
+        built = f"by Docker {docker}" if docker else f"its steps in Debian {SUITE}"
+        built += f", {emulator()}" if base.emulated else ""
         if not docker:
             base.check()
             print(f"Debian {SUITE} for {arch}", flush=True)
             base.make(SUITE, (), given.mirror)
-            built = f"its steps in Debian {SUITE}" + (f", {emulator()}" if base.emulated else "")
         for name, dockerfile in DOCKERFILES.items():
             print(f"{name}, {arch}", flush=True)
             image: Image | DockerImage
             if docker:
-                image = build_with_docker(dockerfile, ROOT, f"metaser-{name}-{arch}", arch)
+                image = build_with_docker(dockerfile, ROOT, arch, folder)
             else:
                 image = build(dockerfile, ROOT, base, folder / f"{name}-{arch}")
                 open_to_attempts(image.root)
-            images[f"{name} {arch}"] = {"built": built, **examined(image.run, image.settings, material(folder))}
+            way = " by Docker" if docker else ""
+            images[f"{name} {arch}{way}"] = {"built": built, **examined(image.run, image.settings, material(folder))}
     return images
 
 
@@ -125,7 +127,7 @@ def main() -> int:
     given = parser.parse_args()
     with exit_if_unavailable():
         found = check(given)
-    images = read_result("images").get("images", {}) | found  # and those of other architectures
+    images = read_result("images").get("images", {}) | found  # and those of other architectures and ways
     write_result("images", {"command": f"python -m {NAME}", "images": images})
     return 0 if all(map(is_as_it_should_be, found.values())) else 1
 
