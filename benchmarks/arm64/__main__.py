@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -58,9 +59,12 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     if not is_installed(root, wheels[-1], *packages):
         print("Installing the wheel", flush=True)
         install(root, wheels[-1], work / "wheels", *packages)
+    shutil.copy(probe_worker.__file__, work / "probe_worker.py")
     if given.full:
-        with ThreadPoolExecutor() as together:  # each is one process that works for hours
-            for done in [together.submit(tested, root, work), together.submit(probed, root, work)]:
+        bundles = json.loads((work / probe_worker.BUNDLES).read_text())
+        with ThreadPoolExecutor(os.cpu_count()) as together:  # each is one process that works long
+            tests = together.submit(tested, root, work)
+            for done in [tests, *(together.submit(probed, root, work, name) for name in bundles)]:
                 done.result()
         return {**described(root), **found_so_far(work)}
     last_lines = {}
@@ -84,11 +88,11 @@ def found_so_far(work: Path) -> dict[str, Any]:
     return {"tests": tests_so_far(work), "compared": compared(work, MACHINES)}
 
 
-def probed(root: Root, work: Path) -> None:
-    """Ask the bundles on this machine and in the root."""
-    shutil.copy(probe_worker.__file__, work / "probe_worker.py")
-    subprocess.run([sys.executable, str(work / "probe_worker.py"), str(work)], check=True)
-    print(root.output("python", "/mnt/probe_worker.py", "/mnt", binds={"/mnt": work}), end="", flush=True)
+def probed(root: Root, work: Path, *names: str) -> None:
+    """Ask bundles on this machine and in the root; without names all."""
+    worker = "probe_worker.py"
+    subprocess.run([sys.executable, str(work / worker), str(work), *names], check=True)
+    print(root.output("python", f"/mnt/{worker}", "/mnt", *names, binds={"/mnt": work}), end="", flush=True)
 
 
 def tests_so_far(work: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import soundfile
 
 from benchmarks.archive.material import make_support
+from benchmarks.arm64.probe_worker import BUNDLES
 from benchmarks.debian import UnavailableError
 from metaser.runtime.bundles.bundle import shipped_bundles, shipped_folder
 from metaser.runtime.bundles.manifest import Precision
@@ -54,7 +55,7 @@ def prepare(work: Path, corpora: Path, clips: int, wheel: Path, *, full: bool) -
         bundles |= export_forms(small_wav2vec2(work / "wav2vec2"), work, "wav2vec2", FORMS)
         bundles |= {name: name for name in shipped_bundles()}
         bundles |= export_forms(ROOT / "models" / "default", work, "default", ("fp32",))
-    (work / "bundles.json").write_text(json.dumps(bundles))
+    (work / BUNDLES).write_text(json.dumps(bundles))
     marker.write_text(prepared)
 
 

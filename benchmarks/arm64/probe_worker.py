@@ -1,15 +1,17 @@
 """Run bundles on clips and print what they answer: on this machine, and in the arm64 root, to be compared.
 
-    python probe_worker.py WORK
+    python probe_worker.py WORK [NAME ...]
 
-`WORK/clips/` holds clips, `WORK/support/NAME/LABEL/` clips to enrol, `WORK/bundles.json` the name and the folder or
-shipped name of each bundle, and `WORK/talk.*` recordings. It writes `WORK/answers/MACHINE/NAME.npz` and `.json`, leaves
-out bundles whose answers are there, and needs only the runtime.
+NAME is a bundle; without one, all are asked. `WORK/clips/` holds clips, `WORK/support/NAME/LABEL/` clips to enrol,
+`WORK/bundles.json` the name and the folder or shipped name of each bundle, and `WORK/talk.*` recordings. It writes
+`WORK/answers/MACHINE/NAME.npz` and `.json`, leaves out bundles whose answers are there, decodes the clips once, and
+needs only the runtime.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 import warnings
@@ -19,12 +21,14 @@ from typing import Any
 import numpy as np
 
 from metaser.runtime import Engine, Profile, load_audio
+from metaser.runtime.arrays import Waveform
 
+BUNDLES = "bundles.json"
 EMBEDDINGS, PROFILES, EVENTS, VERIFY = "embeddings", "profiles", "events", "verify"
 LABELS, LIMITS = "labels", "limits"
 
 
-def answers_of(bundle: str, name: str, work: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def answers_of(bundle: str, name: str, work: Path, clips: list[Waveform]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a bundle answers: arrays, and labels, events and the result of `verify`."""
     engine = Engine.open(bundle, provider="cpu", threads=1)
     profiles = {folder.name: engine.enroll(folder) for folder in sorted((work / "support").iterdir())}
@@ -32,7 +36,6 @@ def answers_of(bundle: str, name: str, work: Path) -> tuple[dict[str, Any], dict
     for support, profile in list(profiles.items()):
         profiles[f"{support}, one profile"] = _shared_profile(profile, work / f"{name}-{support}.safetensors")
     check = engine.verify()
-    clips = [load_audio(path) for path in sorted((work / "clips").iterdir())]
     embeddings = np.stack([engine.embed(clip, first) for clip in clips])
     arrays = {EMBEDDINGS: embeddings}
     answers: dict[str, Any] = {}
@@ -50,6 +53,16 @@ def answers_of(bundle: str, name: str, work: Path) -> tuple[dict[str, Any], dict
     }
 
 
+def decoded(folder: Path, kept: Path) -> list[Waveform]:
+    """All clips of a folder; decoded ones are kept in a file for the next process."""
+    if not kept.exists():
+        new = kept.with_suffix(f".{os.getpid()}.npz")
+        np.savez(new, allow_pickle=False, **{path.name: load_audio(path) for path in sorted(folder.iterdir())})
+        new.replace(kept)
+    with np.load(kept) as clips:
+        return list(clips.values())
+
+
 def _shared_profile(profile: Profile, path: Path) -> Profile:
     """The profile of the machine that ran first, so that only the clips' embeddings differ."""
     if not path.exists():
@@ -65,15 +78,17 @@ def events(engine: Engine, profile: Profile, path: Path) -> list[list[Any]]:
 
 
 def main() -> None:
-    """Run the bundles that have no answers yet."""
+    """Ask the bundles that have no answers yet."""
     warnings.simplefilter("ignore")
     work = Path(sys.argv[1])
     folder = answers_folder(work, platform.machine())
     folder.mkdir(parents=True, exist_ok=True)
-    for name, bundle in json.loads((work / "bundles.json").read_text()).items():
-        answers_file = folder / f"{name}.json"
+    bundles = json.loads((work / BUNDLES).read_text())
+    for name in sys.argv[2:] or bundles:
+        bundle, answers_file = bundles[name], folder / f"{name}.json"
         if not answers_file.exists():
-            arrays, answers = answers_of(str(work / bundle) if "/" in bundle else bundle, name, work)
+            clips = decoded(work / "clips", folder / "clips.npz")
+            arrays, answers = answers_of(str(work / bundle) if "/" in bundle else bundle, name, work, clips)
             np.savez(answers_file.with_suffix(".npz"), allow_pickle=False, **arrays)
             answers_file.write_text(json.dumps(answers))
         print(f"{platform.machine()}: {name}", flush=True)
