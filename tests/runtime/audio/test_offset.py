@@ -31,17 +31,17 @@ def test_an_offset_gives_the_same_label(
     assert moved.confidence == pytest.approx(plain.confidence, abs=0.01)
 
 
-@pytest.mark.parametrize("offset", [-0.3, 0.05])
-def test_an_offset_gives_the_same_events(
-    engine: Engine, profile: Profile, conversation: Waveform, offset: float
-) -> None:
-    plain, moved = (
+def test_an_offset_gives_the_same_events(engine: Engine, profile: Profile, conversation: Waveform) -> None:
+    speech = 0.5 * conversation[:400_000]
+    plain, *moved = (
         [(each.event, each.label, each.start_s) for each in (*stream.push(samples), *stream.finish())]
-        for samples in (0.5 * conversation, (0.5 * conversation + np.float32(offset)).astype(np.float32))
+        for samples in (speech, *((speech + np.float32(offset)).astype(np.float32) for offset in (-0.3, 0.05)))
         for stream in [engine.stream(profile)]
     )
-    assert [each[:2] for each in moved] == [each[:2] for each in plain]
-    np.testing.assert_allclose([each[2] for each in moved], [each[2] for each in plain], atol=0.1)
+    assert len(plain) >= 6
+    for events in moved:
+        assert [each[:2] for each in events] == [each[:2] for each in plain]
+        np.testing.assert_allclose([each[2] for each in events], [each[2] for each in plain], atol=0.1)
 
 
 def test_a_stream_without_offset_is_left_as_it_is(conversation: Waveform) -> None:

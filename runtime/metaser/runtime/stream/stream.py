@@ -30,6 +30,7 @@ from metaser.runtime.audio.checks import SILENT_PEAK, check_samples
 from metaser.runtime.audio.distortion import Distortion
 from metaser.runtime.audio.interleaved import REPEATS, RepeatCheck
 from metaser.runtime.audio.offset import OffsetRemoval
+from metaser.runtime.audio.pause_level import PauseLevel
 from metaser.runtime.audio.quality import MIN_POWER, NOISY_DB
 from metaser.runtime.audio.resampler import Resampler
 from metaser.runtime.audio.samples import as_samples, check_rate
@@ -94,7 +95,8 @@ class Stream:
         self._distortion = Distortion()
         self._peak = 0.0
         self._repeats = RepeatCheck()
-        self._speech_power = self._pause_power = 0.0  # sums of the squares of samples in utterances, and outside
+        self._speech_power = 0.0  # sum of the squares of samples in utterances
+        self._pauses = PauseLevel()
         history_s = settings.window_s + settings.voice_activity.hangover_s + settings.voice_activity.onset_s
         self._history_samples = round(history_s * SAMPLE_RATE_HZ) + 4 * CHUNK_SAMPLES + self._hop
 
@@ -214,10 +216,9 @@ class Stream:
 
     def _is_noisy(self) -> bool:
         """Whether speech is less than `NOISY_DB` above the pauses, of which there is a second or more."""
-        pauses = self._position - self._speech
-        if pauses < SAMPLE_RATE_HZ:
+        if self._pauses.duration_s < 1:
             return False
-        speech, noise = self._speech_power / self._speech, self._pause_power / pauses
+        speech, noise = self._speech_power / self._speech, self._pauses.power
         return speech - noise < noise * 10 ** (NOISY_DB / 10)
 
     def _lost(self, dropped_ms: float) -> Iterator[StreamEvent]:
@@ -250,7 +251,7 @@ class Stream:
             self._position += CHUNK_SAMPLES
             utterance = self._voice.push(self._probabilities.popleft())
             if utterance is None:
-                self._pause_power += float(chunk @ chunk)
+                self._pauses.add(chunk)
                 continue
             self._speech += CHUNK_SAMPLES
             self._speech_power += float(chunk @ chunk)
