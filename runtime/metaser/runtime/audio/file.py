@@ -7,7 +7,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO
 
 import numpy as np
@@ -28,6 +27,7 @@ from metaser.runtime.errors import AudioError, NotFoundError
 from metaser.runtime.system.file_bytes import FileBytes, PiecedFile
 from metaser.runtime.system.given_path import given_path
 from metaser.runtime.system.quiet_stderr import quiet_stderr
+from metaser.runtime.system.unnamed_file import unnamed_file
 
 READ_BLOCK_S = 10.0
 MAX_PIPE_BYTES, COPY_BYTES = 1 << 29, 1 << 20
@@ -279,9 +279,9 @@ def _regular(path: Path) -> Iterator[Path]:
     if stat.S_ISDIR(mode):
         raise AudioError(f"{path} is a folder: give the files in it")
     if stat.S_ISFIFO(mode):
-        with NamedTemporaryFile(prefix="metaser-") as copy:
+        with unnamed_file() as (copy, place):
             _copy_pipe(path, copy)
-            yield Path(copy.name)
+            yield place
         return
     if not stat.S_ISREG(mode):
         raise AudioError(f"{path} is a device or a socket: give a file or a pipe")

@@ -6,8 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO
 
 import numpy as np
@@ -25,6 +23,7 @@ from metaser.runtime.audio.raw_check import RawCheck, is_in_range, is_text
 from metaser.runtime.audio.ring import Chunk, Ring
 from metaser.runtime.errors import AudioError, InputError
 from metaser.runtime.system.pipe_bytes import POLL_S, PipedBytes
+from metaser.runtime.system.unnamed_file import unnamed_file
 from metaser.runtime.words import counted
 
 HEAD_BYTES = 4096
@@ -188,29 +187,29 @@ class PipedAudio:
         if self._live:
             raise InputError(f"{self._name} is {kind}, which cannot be read live here: pipe WAV or raw samples")
         self._notify(f"{self._name} is {kind}, which is read to its end first: pipe WAV for labels while it comes.")
-        with NamedTemporaryFile(prefix="metaser-") as copy:
+        with unnamed_file() as (copy, path):
             while self._bytes.buffered or not self._bytes.is_ended:
                 copy.write(self._bytes.take(self._bytes.buffered))
                 self._bytes.fill()
                 yield self._nothing()
             copy.flush()
-            file = AudioFile(Path(copy.name), self._name)
+            file = AudioFile(path, self._name)
             yield from file.chunks()
             self.notices += file.notices
 
     def _by_ffmpeg(self, kind: str) -> Iterator[Chunk]:
         """Encoded audio as it arrives; a copy of MPEG audio and Ogg shows at the end whether parts were missing."""
         is_copied = kind.startswith(("MP", "Ogg")) and kind not in SEEKING
-        with NamedTemporaryFile(prefix="metaser-") if is_copied else nullcontext() as copy:
+        with unnamed_file() if is_copied else nullcontext((None, None)) as (copy, path):
             content = _Copied(self._bytes, copy) if copy else self._bytes
             source, media = OneChannel(self._name), MediaFile(content, self._name, kind)
             yield from source.chunks(source.mix(media.blocks()))
             self.notices += [source.notice] if source.notice else []
             if media.missing_s:
                 self.notices.append(cut_notice(media.seconds, media.missing_s))
-            elif copy and copy.tell() < COPIED_BYTES:
+            elif copy and path and copy.tell() < COPIED_BYTES:
                 copy.flush()
-                self.notices += structure_notices(Path(copy.name), kind, media.seconds)
+                self.notices += structure_notices(path, kind, media.seconds)
 
 
 class _Copied:
