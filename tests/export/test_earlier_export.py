@@ -3,12 +3,10 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import numpy_helper
 
 from metaser.export.bundle import ExportSettings, export_bundle
@@ -17,8 +15,9 @@ from metaser.export.source import Source
 from metaser.runtime import Engine, ProfileError, open_bundle
 from metaser.runtime.bundles.bundle import sha256_of
 from metaser.runtime.bundles.manifest import Precision
-from metaser.toolkit.model.network import ProtoNet, make_head
 from tests.conftest import sing
+
+pytestmark = pytest.mark.usefixtures("traced_once")
 
 
 def silent(_: str) -> None:
@@ -27,14 +26,6 @@ def silent(_: str) -> None:
 
 def export(source: Source, out: Path, precision: Precision = "fp32") -> None:
     export_bundle(source, out, ExportSettings("tiny", precision, "metaser export", force=True), silent)
-
-
-@pytest.fixture(scope="module")
-def source(whisper: Any) -> Source:
-    torch.manual_seed(0)
-    backbone = whisper.backbone(1)
-    network = ProtoNet(backbone, make_head("glu", backbone.width, 8)).eval()
-    return Source(network, name="tiny", licence="MIT", licence_text="")
 
 
 @pytest.fixture(scope="module")

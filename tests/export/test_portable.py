@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import torch
 
 from metaser.export.bundle import ExportSettings, export_bundle
 from metaser.export.golden import voiced_waveform
@@ -16,9 +15,10 @@ from metaser.export.source import Source
 from metaser.runtime import Engine, open_bundle
 from metaser.runtime.bundles.manifest import Precision
 from metaser.runtime.scoring.decision import unit
-from metaser.toolkit.model.network import ProtoNet, make_head
+from metaser.toolkit.model.network import make_head
 
 LAYERS, WINDOW_S = 2, 2.5
+pytestmark = pytest.mark.usefixtures("traced_once")
 
 
 def silent(_: str) -> None:
@@ -47,13 +47,8 @@ def test_a_portable_head_has_no_input_that_nothing_reads() -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_a_portable_bundle_gives_the_answers_of_the_usual_one(
-    precision: Precision, whisper: Any, tmp_path: Path
+    precision: Precision, source: Source, tmp_path: Path
 ) -> None:
-    torch.manual_seed(0)
-    backbone = whisper.backbone(1)
-    source = Source(
-        ProtoNet(backbone, make_head("glu", backbone.width, 8)).eval(), name="tiny", licence="MIT", licence_text=""
-    )
     clip, embeddings = voiced_waveform(20_000, seed=3), []
     for portable in (False, True):
         settings = ExportSettings("tiny", precision, "metaser export", portable=portable)

@@ -27,6 +27,7 @@ from metaser.runtime.scoring.decision import unit
 
 LAYERS = 2
 WINDOW = 24_000
+pytestmark = pytest.mark.usefixtures("traced_once")
 FLOAT, HALF, INT64 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT64
 
 
