@@ -4,6 +4,7 @@ calibration  expected and measured rates of false accepts and rejects, and calib
 test         the same on test speakers
 limits       effect of noise, little speech, a wrong label and a near-copy, and how often the report finds them
 tuned        expected and measured rates with a tuned head, validation speakers, also with the clips it was tuned on
+stability    movement of the threshold if embeddings are rounded otherwise, validation speakers
 options      several prototypes per class, and a neutral anchor, paired with neither
 """
 
@@ -17,6 +18,7 @@ from benchmarks.research.enrolment_calibration import measure_calibration
 from benchmarks.research.enrolment_episodes import measured_bundle
 from benchmarks.research.enrolment_limits import measure_limits
 from benchmarks.research.enrolment_options import measure_options
+from benchmarks.research.enrolment_stability import measure_stability
 from benchmarks.research.enrolment_tuned import measure_tuned
 
 
@@ -31,6 +33,7 @@ def main() -> None:
         "calibration": lambda: measure_calibration(corpora, "validation", bundle.manifest.prior),
         "limits": lambda: measure_limits(corpora),
         "options": lambda: measure_options(corpora),
+        "stability": lambda: measure_stability(corpora, bundle.manifest.prior),
         "tuned": lambda: measure_tuned(corpora, bundle.manifest.prior),
         "test": lambda: measure_calibration(corpora, "test", bundle.manifest.prior),
     }[what]()

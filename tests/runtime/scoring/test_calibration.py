@@ -18,6 +18,7 @@ from metaser.runtime.scoring.calibration import (
     confidence_error,
     fit_temperature,
     spread_temperature,
+    weighted_quantile,
 )
 from metaser.runtime.scoring.decision import decide, score, softmax
 from metaser.runtime.scoring.leave_one_out import LeftOutScores, fitted_by_fold
@@ -42,6 +43,43 @@ def loss(fitted: LeftOutScores, temperature: float) -> float:
     for row, target in zip(fitted.cosines, fitted.targets, strict=True):
         total -= np.log(np.exp(row[target] / temperature) / np.exp(row / temperature).sum())
     return float(total)
+
+
+def test_the_threshold_moves_no_further_than_a_clip_between_two_classes() -> None:
+    """The least sure clip passes from one class to the other, as it may on another processor."""
+    found = [
+        calibrate(
+            evidence_of([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9]] * 5 + [[0.5 + off, 0.5 - off]], [0, 0, 1] * 5 + [0]), None
+        )
+        for off in np.linspace(-0.02, 0.02, 81)
+    ]
+    thresholds = [calibration.threshold for calibration, _ in found]
+    assert np.abs(np.diff(thresholds)).max() < 0.002
+
+
+WEIGHTED = st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 1)), min_size=2, max_size=20)
+
+
+@given(WEIGHTED, st.floats(0, 1), st.floats(0, 1))
+def test_a_weighted_quantile_is_numpys_and_loses_a_value_gradually(
+    pairs: list[tuple[float, float]], level: float, value: float
+) -> None:
+    values, weights = np.array(pairs).T
+    ones = np.ones(len(values))
+    assert weighted_quantile(values, ones, level) == pytest.approx(np.quantile(values, level), abs=1e-9)
+    without = weighted_quantile(values, weights, level)
+    assert weighted_quantile(np.append(values, value), np.append(weights, 1e-6), level) == pytest.approx(
+        without, abs=1e-3
+    )
+    assert values.min() - 1e-9 <= without <= values.max() + 1e-9
+
+
+def test_a_weighted_quantile_by_hand() -> None:
+    values, weights = np.array([3.0, 1.0, 2.0]), np.array([1.0, 0.5, 1.0])  # a window of 2.25 / 2.5 = 0.9
+    assert weighted_quantile(values, weights, 0.0) == pytest.approx((0.5 * 1 + 0.4 * 2) / 0.9)
+    assert weighted_quantile(values, weights, 0.5) == pytest.approx((0.7 * 2 + 0.2 * 3) / 0.9)  # from 0.8 to 1.7
+    assert weighted_quantile(values, 0.1 * weights, 0.5) == pytest.approx(weighted_quantile(values, weights, 0.5))
+    assert weighted_quantile(values, 0.0 * weights, 0.5) == 0
 
 
 def test_clips_that_say_nothing_leave_the_temperature_of_the_prior() -> None:
@@ -91,9 +129,12 @@ def test_cosines_that_are_all_alike_start_from_one() -> None:
 
 def test_the_threshold_is_a_low_quantile_of_right_answers_held_near_the_bundles() -> None:
     calibration, _ = calibrate(EVIDENCE, None)
-    differences = np.array([0.8, 0.4, 0.6, 0.2])  # own class less the other
-    confidence = 1 / (1 + np.exp(-differences / calibration.temperature))
-    expected = (4 * np.quantile(confidence, 0.05) + 20 * 0.4) / 24
+    differences = np.array([0.2, 0.4, 0.6, 0.8])  # own class less the other
+    correct = 1 / (1 + np.exp(-differences / calibration.temperature))  # all are: their confidence too
+    width = (correct**2).sum() / correct.sum()
+    start = 0.05 * (correct.sum() - width)
+    lowest = ((correct[0] - start) * correct[0] + (width - correct[0] + start) * correct[1]) / width
+    expected = (correct.sum() * lowest + 20 * 0.4) / (correct.sum() + 20)
     assert calibration.threshold == pytest.approx(expected, rel=1e-9)
     assert calibration.min_cosine == -1.0
 

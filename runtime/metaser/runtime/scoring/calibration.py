@@ -2,7 +2,9 @@
 
 temperature    least log-loss of the left-out clips, held near the bundle's own, or near their spread if the bundle was
                never calibrated
-threshold      the confidence that 1 in 20 correct answers misses, held near the bundle's own
+threshold      the confidence that 1 in 20 correct answers misses, held near the bundle's own; a left-out clip counts by
+               the probability of its own class. Counting only those that are correct, the rounding of another
+               processor moves the threshold wherever a clip lies between two classes
 min_cosine     the cosine at which the target share of clips of no enrolled class still gets a label. The prior holds
                such cosines less half the mean of the support set's own left-out clips:
 
@@ -140,11 +142,9 @@ def calibrate(evidence: CalibrationInputs, wanted_false_accepts: float | None) -
         return base, ExpectedRates(wanted_false_accepts)
     start = base.temperature if base != Calibration() else spread_temperature(fitted, evidence.scale)
     temperature = fit_temperature(fitted, evidence.scale, start)
-    confidence = softmax(evidence.scale / temperature * fitted.cosines).max(axis=1)
-    surest = confidence[fitted.correct]
-    threshold = base.threshold
-    if len(surest):
-        threshold = _blend(float(np.quantile(surest, FALSE_REJECTS)), len(surest), base.threshold)
+    rows = softmax(evidence.scale / temperature * fitted.cosines)
+    confidence, correct = rows.max(axis=1), rows[np.arange(len(rows)), fitted.targets]
+    threshold = _blend(weighted_quantile(confidence, correct, FALSE_REJECTS), correct.sum(), base.threshold)
     strict = max(_floor(evidence, STRICT_FALSE_ACCEPTS), _others_floor(evidence, STRICT_FALSE_ACCEPTS))
     floor = -1.0 if wanted_false_accepts is None else _floor(evidence, wanted_false_accepts)
     others_rate = STRICT_FALSE_ACCEPTS if wanted_false_accepts is None else wanted_false_accepts
@@ -159,6 +159,20 @@ def calibrate(evidence: CalibrationInputs, wanted_false_accepts: float | None) -
     return calibration, ExpectedRates(
         wanted_false_accepts, accepted, rejected, strictly_accepted, strictly_rejected, others, error
     )
+
+
+def weighted_quantile(values: Floats, weights: Floats, level: float) -> float:
+    """The quantile of [N] values with [N] weights; with equal weights it is numpy's linear one.
+
+    It is the mean of the values in a window as wide as the mean weight, itself weighted, so that a value whose weight
+    goes to 0 leaves without a step.
+    """
+    order = np.argsort(values)
+    above = np.cumsum(weights[order])
+    width = float(weights @ weights) / max(float(above[-1]), np.finfo(np.float64).tiny)
+    start = level * (above[-1] - width)
+    inside = np.clip(np.minimum(above, start + width) - np.maximum(above - weights[order], start), 0, None)
+    return float(inside @ values[order] / max(inside.sum(), np.finfo(np.float64).tiny))
 
 
 def fit_temperature(fitted: LeftOutScores, scale: float, prior: float) -> float:
@@ -254,5 +268,5 @@ def _others_floor(evidence: CalibrationInputs, rate: float) -> float:
     return -1.0 if allowed == len(others) else float(others[-1 - allowed]) + ROUNDING
 
 
-def _blend(measured: float, clips: int, prior: float) -> float:
+def _blend(measured: float, clips: float, prior: float) -> float:
     return float((clips * measured + PRIOR_CLIPS * prior) / (clips + PRIOR_CLIPS))
