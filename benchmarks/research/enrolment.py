@@ -14,11 +14,10 @@ import sys
 from pathlib import Path
 
 from benchmarks.machine import RESEARCH, write_result
-from benchmarks.research.enrolment_calibration import measure_calibration
+from benchmarks.research.enrolment_calibration import measure_calibration, measure_stability
 from benchmarks.research.enrolment_episodes import measured_bundle
 from benchmarks.research.enrolment_limits import measure_limits
 from benchmarks.research.enrolment_options import measure_options
-from benchmarks.research.enrolment_stability import measure_stability
 from benchmarks.research.enrolment_tuned import measure_tuned
 
 
