@@ -59,7 +59,7 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     if not is_installed(root, wheels[-1], *packages):
         print("Installing the wheel", flush=True)
         install(root, wheels[-1], work / "wheels", *packages)
-    shutil.copy(probe_worker.__file__, work / "probe_worker.py")
+    shutil.copy(probe_worker.__file__, work)
     if given.full:
         bundles = json.loads((work / probe_worker.BUNDLES).read_text())
         with ThreadPoolExecutor(os.cpu_count()) as together:  # each is one process that works long
@@ -90,7 +90,7 @@ def found_so_far(work: Path) -> dict[str, Any]:
 
 def probed(root: Root, work: Path, *names: str) -> None:
     """Ask bundles on this machine and in the root; without names all."""
-    worker = "probe_worker.py"
+    worker = Path(probe_worker.__file__).name
     subprocess.run([sys.executable, str(work / worker), str(work), *names], check=True)
     print(root.output("python", f"/mnt/{worker}", "/mnt", *names, binds={"/mnt": work}), end="", flush=True)
 

@@ -200,16 +200,16 @@ class PipedAudio:
     def _by_ffmpeg(self, kind: str) -> Iterator[Chunk]:
         """Encoded audio as it arrives; a copy of MPEG audio and Ogg shows at the end whether parts were missing."""
         is_copied = kind.startswith(("MP", "Ogg")) and kind not in SEEKING
-        with unnamed_file() if is_copied else nullcontext((None, None)) as (copy, path):
-            content = _Copied(self._bytes, copy) if copy else self._bytes
+        with unnamed_file() if is_copied else nullcontext() as copy:
+            content = _Copied(self._bytes, copy.file) if copy else self._bytes
             source, media = OneChannel(self._name), MediaFile(content, self._name, kind)
             yield from source.chunks(source.mix(media.blocks()))
             self.notices += [source.notice] if source.notice else []
             if media.missing_s:
                 self.notices.append(cut_notice(media.seconds, media.missing_s))
-            elif copy and path and copy.tell() < COPIED_BYTES:
-                copy.flush()
-                self.notices += structure_notices(path, kind, media.seconds)
+            elif copy and copy.file.tell() < COPIED_BYTES:
+                copy.file.flush()
+                self.notices += structure_notices(copy.path, kind, media.seconds)
 
 
 class _Copied:

@@ -165,7 +165,7 @@ def weighted_quantile(values: Floats, weights: Floats, level: float) -> float:
     """The quantile of [N] values with [N] weights; with equal weights it is numpy's linear one.
 
     It is the mean of the values in a window as wide as the mean weight, itself weighted, so that a value whose weight
-    goes to 0 leaves without a step.
+    goes to 0 leaves without a step (ours).
     """
     order = np.argsort(values)
     above = np.cumsum(weights[order])
