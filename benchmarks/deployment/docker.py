@@ -9,20 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.debian import CPU, UnavailableError, is_emulated, write_cpuinfo
-from benchmarks.deployment import attempts_worker
 from benchmarks.deployment.dockerfile import Settings
-from benchmarks.deployment.image import settings_of
+from benchmarks.deployment.image import TO_ATTEMPTS, settings_of
 
 RESTRICTED = (
     "--rm", "--network=none", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges",
 )  # fmt: skip
-TO_ATTEMPTS = f"""FROM {{image}}
-USER root
-RUN mkdir --parents --mode 1777 {attempts_worker.FOLDER} \
-    && cp /usr/bin/id {attempts_worker.SETUID} && chmod 4755 {attempts_worker.SETUID}
-USER {{user}}
-"""
-"""The image with a folder that everybody may write and a program that is root for everybody, for `attempts_worker`."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +52,7 @@ def build_with_docker(dockerfile: Path, context: Path, arch: str, folder: Path) 
     name = f"metaser-{dockerfile.parent.name}-{arch}"
     _build(arch, name, "--file", str(dockerfile), str(context))
     settings = settings_of(dockerfile)
-    _build(arch, name, "-", dockerfile=TO_ATTEMPTS.format(image=name, user=settings.user))
+    _build(arch, name, "-", dockerfile=f"FROM {name}\nUSER root\nRUN {TO_ATTEMPTS}\nUSER {settings.user}\n")
     emulation: tuple[str, ...] = ()
     if is_emulated(arch):
         write_cpuinfo(folder / "cpuinfo")

@@ -16,6 +16,11 @@ from benchmarks.deployment.dockerfile import Settings, ignore_patterns, in_conte
 STEPS = {"FROM", "COPY", "RUN"}
 CERTIFICATES = Path("/etc/ssl/certs")
 """Of this machine, for pip behind a proxy."""
+TO_ATTEMPTS = (
+    f"mkdir --parents --mode 1777 {attempts_worker.FOLDER} && "
+    f"cp /usr/bin/id {attempts_worker.SETUID} && chmod 4755 {attempts_worker.SETUID}"
+)
+"""Makes a folder that everybody may write, and in it a program that is root for everybody."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +96,8 @@ def digest_of(dockerfile: Path, context: Path) -> str:
 
 
 def open_to_attempts(root: Root) -> None:
-    """Put in what `attempts_worker` tries: a folder that everybody may write, a program that is root for everybody."""
-    folder, program = (root.path / str(path).strip("/") for path in (attempts_worker.FOLDER, attempts_worker.SETUID))
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o1777)
-    shutil.copy(root.path / "usr/bin/id", program)
-    program.chmod(0o4755)
+    """Put in what `attempts_worker` tries."""
+    root.output("sh", "-c", TO_ATTEMPTS)
 
 
 def copy_context(context: Path, to: Path) -> None:
