@@ -52,9 +52,9 @@ def prepare(work: Path, corpora: Path, clips: int, wheel: Path, *, full: bool) -
     shutil.copy(demo / "conversation.flac", work / "talk.flac")
     bundles = {"default": "default"}
     if full:
+        longest = export_forms(ROOT / "models" / "default", work, "default", ("fp32",))
+        bundles = longest | {name: name for name in shipped_bundles()}
         bundles |= export_forms(small_wav2vec2(work / "wav2vec2"), work, "wav2vec2", FORMS)
-        bundles |= {name: name for name in shipped_bundles()}
-        bundles |= export_forms(ROOT / "models" / "default", work, "default", ("fp32",))
     (work / BUNDLES).write_text(json.dumps(bundles))
     marker.write_text(prepared)
 

@@ -4,8 +4,8 @@
 
 NAME is a bundle; without one, all are asked. `WORK/clips/` holds clips, `WORK/support/NAME/LABEL/` clips to enrol,
 `WORK/bundles.json` the name and the folder or shipped name of each bundle, and `WORK/talk.*` recordings. It writes
-`WORK/answers/MACHINE/NAME.npz` and `.json`, leaves out bundles whose answers are there, decodes the clips once, and
-needs only the runtime.
+`WORK/answers/MACHINE/NAME.npz` and `.json`, leaves out bundles whose answers are there, decodes the clips once, keeps
+the embeddings of clips as they come, so that a run that was ended continues, and needs only the runtime.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from metaser.runtime import Engine, Profile, load_audio
 from metaser.runtime.arrays import Waveform
@@ -26,17 +27,21 @@ from metaser.runtime.arrays import Waveform
 BUNDLES = "bundles.json"
 EMBEDDINGS, PROFILES, EVENTS, VERIFY = "embeddings", "profiles", "events", "verify"
 LABELS, LIMITS = "labels", "limits"
+KEPT_EVERY = 25
+"""Clips."""
 
 
-def answers_of(bundle: str, name: str, work: Path, clips: list[Waveform]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a bundle answers: arrays, and labels, events and the result of `verify`."""
+def answers_of(
+    bundle: str, name: str, work: Path, clips: list[Waveform], kept: Path
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a bundle answers: arrays, and labels, events and the result of `verify`; embeddings are kept in a file."""
     engine = Engine.open(bundle, provider="cpu", threads=1)
     profiles = {folder.name: engine.enroll(folder) for folder in sorted((work / "support").iterdir())}
     first = next(iter(profiles.values()))
     for support, profile in list(profiles.items()):
         profiles[f"{support}, one profile"] = _shared_profile(profile, work / f"{name}-{support}.safetensors")
     check = engine.verify()
-    embeddings = np.stack([engine.embed(clip, first) for clip in clips])
+    embeddings = embedded(engine, clips, kept)
     arrays = {EMBEDDINGS: embeddings}
     answers: dict[str, Any] = {}
     for support, profile in profiles.items():
@@ -61,6 +66,17 @@ def decoded(folder: Path, kept: Path) -> list[Waveform]:
         new.replace(kept)
     with np.load(kept) as clips:
         return list(clips.values())
+
+
+def embedded(engine: Engine, clips: list[Waveform], kept: Path) -> npt.NDArray[np.float32]:
+    """[N, E] the embeddings of all clips; those that a file has from a run that was ended are not computed again."""
+    found = list(np.load(kept)) if kept.exists() else []
+    for start in range(len(found), len(clips), KEPT_EVERY):
+        found += [engine.embed(clip) for clip in clips[start : start + KEPT_EVERY]]
+        new = kept.with_suffix(".new.npy")
+        np.save(new, np.stack(found), allow_pickle=False)
+        new.replace(kept)
+    return np.stack(found)
 
 
 def _shared_profile(profile: Profile, path: Path) -> Profile:
@@ -88,7 +104,8 @@ def main() -> None:
         bundle, answers_file = bundles[name], folder / f"{name}.json"
         if not answers_file.exists():
             clips = decoded(work / "clips", folder / "clips.npz")
-            arrays, answers = answers_of(str(work / bundle) if "/" in bundle else bundle, name, work, clips)
+            kept = folder / f"{name}.{EMBEDDINGS}.npy"
+            arrays, answers = answers_of(str(work / bundle) if "/" in bundle else bundle, name, work, clips, kept)
             np.savez(answers_file.with_suffix(".npz"), allow_pickle=False, **arrays)
             answers_file.write_text(json.dumps(answers))
         print(f"{platform.machine()}: {name}", flush=True)
