@@ -53,9 +53,11 @@ class Processes:
                 parameter.grad = self.sum(own)
 
     def wait(self) -> None:
-        """Wait for all processes."""
-        if self.count > 1:
-            PartialState().wait_for_everyone()
+        """Wait for all processes.
+
+        A sum on the run's own device, because Accelerate waits on a GPU even if the processes compute on CPUs.
+        """
+        self.sum(torch.zeros((), device=self.device)).item()
 
 
 def choose_device(name: str) -> torch.device:
