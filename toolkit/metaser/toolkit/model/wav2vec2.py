@@ -115,28 +115,34 @@ class PaddedWavLMAttention(WavLMAttention):
     """WavLM's attention with an additive padding mask and torch's fused product.
 
     The stock module mixes a boolean padding mask with a float bias. Torch deprecates that, and it gives NaN for a clip
-    without frames.
+    without frames. It also repeats the position bias for each clip, and folds the heads into the batch; PyTorch 2.11
+    cannot export that for any length.
     """
 
     def split(self, x: Tensor) -> Tensor:
         """[B, N, D] -> [B, heads, N, D / heads]."""
         return x.view(x.shape[0], x.shape[1], self.num_heads, -1).transpose(1, 2)
 
-    def torch_multi_head_self_attention(  # type: ignore[override]  # no attention weights to return
-        self, hidden_states: Tensor, attention_mask: Tensor, gated_position_bias: Tensor
-    ) -> tuple[Tensor, None]:
-        """[B, N, D], [B, 1, N, N] and [B * heads, N, N] -> [B, N, D]."""
-        batch, n, _ = hidden_states.shape
+    def forward(  # type: ignore[override]  # a position bias without a batch
+        self, hidden_states: Tensor, attention_mask: Tensor, position_bias: Tensor | None = None, **_: object
+    ) -> tuple[Tensor, None, Tensor]:
+        """[B, N, D], [B, 1, N, N] and [heads, N, N] or None -> [B, N, D], no attention weights, [heads, N, N]."""
+        batch, n, _dimension = hidden_states.shape
+        if position_bias is None:  # in the first layer
+            position_bias = self.compute_bias(n, n)
+        projected = self.gru_rel_pos_linear(self.split(hidden_states))  # [B, heads, N, 8]
+        gate, gate_of_gate = torch.sigmoid(projected.unflatten(-1, (2, 4)).sum(-1)).chunk(2, dim=-1)
+        gate = gate * (gate_of_gate * self.gru_rel_pos_const - 1) + 2  # [B, heads, N, 1]
         attended = F.scaled_dot_product_attention(
             self.split(self.q_proj(hidden_states)),
             self.split(self.k_proj(hidden_states)),
             self.split(self.v_proj(hidden_states)),
-            attn_mask=gated_position_bias.view(batch, self.num_heads, n, n) + attention_mask,
+            attn_mask=gate * position_bias + attention_mask,
             dropout_p=self.dropout if self.training else 0.0,
         )  # [B, heads, N, D / heads]
         # a clone, because the ONNX exporter drops .contiguous() here and then fails on the view
         rows = attended.transpose(1, 2).clone(memory_format=torch.contiguous_format)
-        return self.out_proj(rows.view(batch, n, -1)), None
+        return self.out_proj(rows.view(batch, n, -1)), None, position_bias
 
 
 def strided_length(lengths: Tensor, kernel: int, stride: int) -> Tensor:
