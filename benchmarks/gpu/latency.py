@@ -38,8 +38,8 @@ def measure_latency(peers: list[Peer], windows_s: list[float], runs: int, thread
         for seconds in windows_s:
             timed, failed = time_in_turn(running, seconds, runs)
             failures |= {f"{name}, {seconds:g} s": reason for name, reason in failed.items()}
-            cases.append({"seconds": seconds, "peers": compared(timed)})
-            yield {"runs": runs, "cases": cases, "failures": failures}
+            cases.append({"seconds": seconds, "runs": runs, "peers": compared(timed)})
+            yield {"cases": cases, "failures": failures}
 
 
 def compared(timed: dict[str, Timed]) -> dict[str, Any]:

@@ -62,13 +62,14 @@ def options(part: dict[str, Any]) -> list[str]:
 def latency(part: dict[str, Any]) -> list[str]:
     """Percentiles by window, and the speed-up of metaser's bundles over adjacent runs."""
     rows = [
-        [f"{case['seconds']:g} s", name, f"{own['p50_ms']:.1f}", f"{own['p99_ms']:.1f}", f"{own['first_ms']:.0f}",
+        [f"{case['seconds']:g} s", str(case["runs"]), name,
+         f"{own['p50_ms']:.1f}", f"{own['p99_ms']:.1f}", f"{own['first_ms']:.0f}",
          *(f"{own['ratios'][ours]:.2f}" if ours in own["ratios"] else "" for ours in ("metaser fp16", "metaser fp32"))]
         for case in part["cases"] for name, own in case["peers"].items()
     ]  # fmt: skip
-    heads = ["window", "", "p50, ms", "p99, ms", "first, ms", "/ metaser fp16", "/ metaser fp32"]
+    heads = ["window", "runs", "", "p50, ms", "p99, ms", "first, ms", "/ metaser fp16", "/ metaser fp32"]
     failures = [f"Not measured: {name} ({reason})." for name, reason in part["failures"].items()]
-    return [f"{part['runs']} runs after one warm-up run, all in turn.", table(heads, rows), *failures]
+    return ["Runs after one warm-up run, all in turn.", table(heads, rows), *failures]
 
 
 def training(part: dict[str, Any]) -> list[str]:
