@@ -37,7 +37,7 @@ TESTED = "tested.json"
 FOR_CI = {"CI": "true"}
 """With this variable hypothesis sets no time limit for an example."""
 
-FOR_TESTS = ("hypothesis", "pytest")
+FOR_TESTS = ("av", "hypothesis", "onnx", "pytest")
 
 
 def run(given: argparse.Namespace) -> dict[str, Any]:
