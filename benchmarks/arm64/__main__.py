@@ -79,7 +79,7 @@ def described(root: Root) -> dict[str, Any]:
     """The system in the root and its packages."""
     return {
         "system": f"Debian {SUITE}, arm64, Python {PYTHON}, {emulator()}",
-        "packages": root.output(f"{ENVIRONMENT}/bin/pip", "freeze").split(),
+        "packages": root.output(f"{ENVIRONMENT}/bin/pip", "list", "--format", "freeze").split(),
     }
 
 

@@ -54,12 +54,13 @@ def spread(values: Floats) -> dict[str, float]:
 
 
 def agreement(answers: Sequence[dict[str, Any]], scores: Sequence[Floats]) -> dict[str, Any]:
-    """How many labels are equal; of the others how close the decision was on each machine."""
+    """How many labels are equal, the thresholds for unknown, and how close each decision for different labels was."""
     pairs = list(zip(*(each[LABELS] for each in answers), strict=True))
     different = [place for place, (one, other) in enumerate(pairs) if one != other]
     return {
         "clips": len(pairs),
         "equal": len(pairs) - len(different),
+        "thresholds": [round(each[LIMITS]["threshold"], 5) for each in answers],
         "different": [
             {
                 "labels": list(pairs[place]),

@@ -8,15 +8,28 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 from benchmarks import debian
 from benchmarks.arm64.compare import agreement, closeness, compared, cosines, events, spread
-from benchmarks.arm64.probe_worker import EMBEDDINGS, EVENTS, LABELS, LIMITS, PROFILES, VERIFY, answers_folder
+from benchmarks.arm64.probe_worker import (
+    EMBEDDINGS,
+    EVENTS,
+    KEPT_EVERY,
+    LABELS,
+    LIMITS,
+    PROFILES,
+    VERIFY,
+    answers_folder,
+    embedded,
+)
 from benchmarks.arm64.wheels import fetch_wheels
 from benchmarks.debian import Root, UnavailableError
+from metaser.runtime import Engine
+from metaser.runtime.arrays import Embedding, Waveform
 
 
 def test_cosines_and_spreads_are_those_worked_by_hand() -> None:
@@ -44,8 +57,11 @@ def test_labels_that_differ_are_listed_with_their_closeness_on_both_machines() -
     scores = [np.array([[0.6, 0.4], [0.51, 0.49]]), np.array([[0.7, 0.3], [0.49, 0.51]])]
     limits = {LIMITS: {"threshold": 0.3, "margin": 0.0}}
     assert agreement([{LABELS: ["a", "a"], **limits}, {LABELS: ["a", "b"], **limits}], scores) == {
-        "clips": 2, "equal": 1, "different": [{"labels": ["a", "b"], "closeness": [0.02, 0.02]}],
-    }  # fmt: skip
+        "clips": 2,
+        "equal": 1,
+        "thresholds": [0.3, 0.3],
+        "different": [{"labels": ["a", "b"], "closeness": [0.02, 0.02]}],
+    }
 
 
 def test_events_agree_by_labels_and_times() -> None:
@@ -72,6 +88,33 @@ def test_the_answers_of_two_machines_are_compared_where_both_have_answered(tmp_p
     assert found["tiny"][PROFILES]["demo"]["score_difference"]["max"] == pytest.approx(0.1)
     assert found["tiny"][PROFILES]["demo"]["equal"] == 1
     assert found["tiny"][VERIFY] == {"x86_64": {"embedding_cosine": 1.0}, "aarch64": {"embedding_cosine": 0.9}}
+
+
+class EndedEngine:
+    """An engine that ends the process at a clip; it remembers the clips that it embedded."""
+
+    def __init__(self, ends_at: float) -> None:
+        self.ends_at = ends_at
+        self.embedded: list[float] = []
+
+    def embed(self, clip: Waveform) -> Embedding:
+        if clip[0] == self.ends_at:
+            raise KeyboardInterrupt
+        self.embedded.append(float(clip[0]))
+        return clip[:2]
+
+
+def test_a_run_that_was_ended_computes_only_the_embeddings_it_lost(tmp_path: Path) -> None:
+    clips = [np.full(3, number, np.float32) for number in range(KEPT_EVERY + 7)]
+    ended, resumed, again = EndedEngine(KEPT_EVERY + 3), EndedEngine(-1), EndedEngine(-1)
+    kept = tmp_path / "tiny.embeddings.npy"
+    with pytest.raises(KeyboardInterrupt):
+        embedded(cast("Engine", ended), clips, kept)
+    found = embedded(cast("Engine", resumed), clips, kept)
+    assert resumed.embedded == list(range(KEPT_EVERY, KEPT_EVERY + 7))
+    np.testing.assert_array_equal(found, [clip[:2] for clip in clips])
+    np.testing.assert_array_equal(embedded(cast("Engine", again), clips, kept), found)
+    assert again.embedded == []
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the root is for x86-64 machines")
