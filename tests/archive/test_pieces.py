@@ -97,6 +97,20 @@ def test_parts_are_cut_to_the_sample_whatever_others_are_wanted(talk: Path, span
         assert bool(piece.notices) == (end_s - 30.0 >= 0.5)
 
 
+@pytest.mark.parametrize("first", [(20.0, None), (20.0, 30.2), (20.0, 31.0)])
+def test_a_part_within_one_that_reaches_the_end_keeps_its_own_end(
+    talk: Path, first: tuple[float, float | None]
+) -> None:
+    within = [(20.0, 20.5), (22.0, 23.25), (29.5, 30.0)]
+    pieces = {piece.span: piece.waveform for piece in pieces_of(str(talk), [first, *within])}
+    samples = read(talk)
+    np.testing.assert_array_equal(pieces[first], samples[20 * RATE_HZ :])
+    for start_s, end_s in within:
+        np.testing.assert_array_equal(
+            pieces[start_s, end_s], samples[round(start_s * RATE_HZ) : round(end_s * RATE_HZ)]
+        )
+
+
 def test_a_part_of_a_resampled_recording_does_not_depend_on_the_others(make_clip: ClipMaker, tmp_path: Path) -> None:
     path = tmp_path / "wide.flac"
     wide = np.repeat(make_clip("calm", 25.0, 1), 3)

@@ -104,8 +104,9 @@ def _parts(path: Path, parts: Sequence[Span]) -> Iterator[Piece]:
             if not left:
                 return
             kept.forget(_start(left[0]))
-        while left:
-            yield kept.last_piece(left.popleft())
+        while left:  # the first reaches the end of the recording; others behind it may end before
+            span = left.popleft()
+            yield kept.piece(span) or kept.last_piece(span)
     except (MetaserError, OSError) as error:
         for span in left:
             yield Piece(span, error=_reason(error), is_last=True)
